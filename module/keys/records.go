@@ -1,0 +1,151 @@
+package keys
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// Everyone in place of a user makes a collaboration one with all users.
+const Everyone = "*"
+
+// Operator is who acts through the admin endpoint or on the store itself; it
+// is no user's id, for it has a character that those can't have.
+const Operator = "(operator)"
+
+// User owns apps and holds credentials.
+type User struct {
+	ID        string
+	Name      string
+	Email     string
+	Suspended bool // its credentials are refused until this is taken back
+	CreatedAt time.Time
+	// ModifiedAt is when the record was last changed.
+	ModifiedAt time.Time
+	// Seq orders records by creation; the store gives it.
+	Seq uint64
+}
+
+// AppRef names an app: app ids are unique among those of one owner.
+type AppRef struct {
+	OwnerID, AppID string
+}
+
+// App is what app keys are tied to.
+type App struct {
+	AppRef
+	Name                  string
+	CreatedAt, ModifiedAt time.Time
+	Seq                   uint64
+}
+
+// Credential is what a client presents: an app key, a personal access token,
+// or a session. Its text is kept nowhere.
+type Credential struct {
+	Digest Digest
+	// ID is the public id, which lists, logs and headers show.
+	ID     string
+	Kind   policy.Kind
+	UserID string
+	// AppID is the app of an app key, which UserID owns.
+	AppID       string
+	Description string
+	Scopes      []string
+	// Endpoints nil is no list: all endpoints.
+	Endpoints             []string
+	Disabled              bool
+	CreatedAt, ModifiedAt time.Time
+	// CreatedBy is the public id of the credential it was made with, or
+	// [Operator].
+	CreatedBy string
+	// ExpiresAt zero is never.
+	ExpiresAt time.Time
+	Seq       uint64
+}
+
+// CollaboratorRef names an invitation: to UserID (or [Everyone]), on an app.
+type CollaboratorRef struct {
+	AppRef
+	UserID string
+}
+
+// Collaborator is an invitation of a user to someone else's app.
+type Collaborator struct {
+	CollaboratorRef
+	Scopes []string
+	// Endpoints nil is no list: all endpoints.
+	Endpoints             []string
+	CreatedAt, ModifiedAt time.Time
+	Seq                   uint64
+}
+
+// Digest is where the invitation is found in the cache, beside credentials.
+// NUL can't stand in an id, so no two invitations share one.
+func (r CollaboratorRef) Digest() Digest {
+	return DigestOf(r.UserID + "\x00" + r.OwnerID + "\x00" + r.AppID)
+}
+
+// Tombstone is what stays of a revoked credential, for good: its digest can
+// neither be minted nor imported again.
+type Tombstone struct {
+	Digest Digest
+	// ID is the public id that the credential had.
+	ID     string
+	At     time.Time
+	Reason string
+}
+
+// The longest of each, in bytes.
+const (
+	maxID          = 48
+	maxName        = 256
+	maxEmail       = 254 // RFC 5321, section 4.5.3.1.3, less the brackets
+	maxDescription = 1024
+)
+
+// CheckID refuses what can't be the id of a user or an app. field names it in
+// the error.
+func CheckID(field, id string) error {
+	if id == "" || len(id) > maxID || strings.ContainsFunc(id, func(c rune) bool {
+		return c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
+	}) {
+		return invalid(field, "%q is not an id: use 1 to %d letters, digits, - and _", id, maxID)
+	}
+	return nil
+}
+
+// checkUserID refuses the reserved id too.
+func checkUserID(field, id string) error {
+	if id == policy.Me {
+		return invalid(field, "%q means the caller, so no user can have it", id)
+	}
+	return CheckID(field, id)
+}
+
+func checkText(field, text string, most int) error {
+	switch {
+	case len(text) > most:
+		return invalid(field, "%d bytes, more than %d", len(text), most)
+	case !utf8.ValidString(text):
+		return invalid(field, "it is not valid UTF-8")
+	case strings.ContainsFunc(text, func(c rune) bool { return c < 0x20 || c == 0x7f }):
+		return invalid(field, "it has a control character")
+	}
+	return nil
+}
+
+func checkGrant(scopes, endpoints []string) error {
+	for _, s := range scopes {
+		if err := policy.CheckScopeName(s); err != nil {
+			return invalid("scopes", "%v", err)
+		}
+	}
+	for _, e := range endpoints {
+		if err := policy.CheckEndpoint(e); err != nil {
+			return invalid("endpoints", "%v", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package keys
+
+import (
+	"context"
+	"iter"
+	"time"
+)
+
+// Store keeps records durably. Implementations pass the suite of keystest.
+//
+// A store may be asked from any number of goroutines. It decides nothing: it
+// checks neither ids nor who may do what.
+type Store interface {
+	// View runs fn over one moment of the store: everything that fn reads is
+	// from the same commit. The Reader is not used after fn returns, and no
+	// record shares memory with the store.
+	View(ctx context.Context, fn func(Reader) error) error
+
+	// Update runs fn in the one write transaction at a time. It returns nil
+	// only once everything fn wrote is durable; if fn fails or panics,
+	// nothing was written.
+	//
+	// The feed is told before Update returns, whether the commit succeeded
+	// or not, for an engine may show a commit that returned an error; it is
+	// not told where fn failed.
+	Update(ctx context.Context, fn func(Writer) error) error
+
+	// Feed sets who is told of every change, called once and before the
+	// first Update. It is called with what one commit touched, in the order
+	// of the commits and never at the same time as itself.
+	Feed(func(Change))
+
+	// Close waits for what is running and releases the store. Afterwards
+	// every call returns [ErrClosed].
+	Close() error
+}
+
+// Change is what a store's feed tells of one commit.
+type Change struct {
+	// Touched are the digests given to [Writer.Touch].
+	Touched []Digest
+	// All says that anything may have changed, as when the store had to be
+	// opened again.
+	All bool
+	// At is the newest write time in the store.
+	At time.Time
+}
+
+// Reader reads records. Where there is none it returns [ErrNotFound]; where
+// one can't be decoded, [ErrCorrupt].
+//
+// A list is read as it is walked, in order of creation from after the given
+// Seq (0 is the beginning). An error ends it.
+type Reader interface {
+	User(id string) (User, error)
+	Users(after uint64) iter.Seq2[User, error]
+	// UserRetired says that a user of this id was deleted.
+	UserRetired(id string) (bool, error)
+
+	App(AppRef) (App, error)
+	Apps(ownerID string, after uint64) iter.Seq2[App, error]
+
+	Credential(Digest) (Credential, error)
+	// CredentialByID finds a credential by its public id.
+	CredentialByID(id string) (Credential, error)
+	// Credentials lists those that a user holds, app keys included.
+	Credentials(userID string, after uint64) iter.Seq2[Credential, error]
+	// AppCredentials lists those tied to an app.
+	AppCredentials(app AppRef, after uint64) iter.Seq2[Credential, error]
+
+	Collaborator(CollaboratorRef) (Collaborator, error)
+	// Collaborators lists the invitations to an app.
+	Collaborators(app AppRef, after uint64) iter.Seq2[Collaborator, error]
+	// Collaborations lists the invitations of a user.
+	Collaborations(userID string, after uint64) iter.Seq2[Collaborator, error]
+
+	Tombstone(Digest) (Tombstone, error)
+
+	// LastWrite is the newest time given to [Writer.Touch]; the clock never
+	// goes back behind it.
+	LastWrite() (time.Time, error)
+}
+
+// Writer writes records. A Put replaces the record of the same key, or adds
+// one; a record with Seq 0 is a new one and is given the next Seq, so a
+// replaced one keeps its place only if its Seq is put back. A delete of what
+// is not there does nothing.
+type Writer interface {
+	Reader
+
+	PutUser(User) error
+	DeleteUser(id string) error
+	// RetireUser keeps an id from being used again.
+	RetireUser(id string) error
+
+	PutApp(App) error
+	DeleteApp(AppRef) error
+
+	PutCredential(Credential) error
+	DeleteCredential(Digest) error
+
+	PutCollaborator(Collaborator) error
+	DeleteCollaborator(CollaboratorRef) error
+
+	PutTombstone(Tombstone) error
+
+	// Touch names the digests whose cached entries this transaction makes
+	// stale, and the time of the writing.
+	Touch(at time.Time, digests ...Digest)
+}

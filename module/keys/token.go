@@ -1,0 +1,161 @@
+package keys
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash/crc32"
+	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// The form of a credential of ours:
+//
+//	<brand><kind>_<id, 12 base62>_<secret, 32 base62><crc, 6 base62>
+//
+// kind is k, p or s. The CRC-32 (IEEE) is over all before it, so that a
+// mistyped or made-up credential is refused without a look-up. With the
+// default brand it is 55 bytes, one block of SHA-256.
+const (
+	idLength     = 12
+	secretLength = 32
+	crcLength    = 6
+	tailLength   = 1 + idLength + 1 + secretLength + crcLength
+
+	base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
+
+// DefaultBrand stands in front of every minted credential unless the
+// configuration says otherwise.
+const DefaultBrand = "ca"
+
+var kindLetters = map[policy.Kind]byte{policy.AppKey: 'k', policy.PAT: 'p', policy.Session: 's'}
+
+// Digest is the SHA-256 of a whole credential. It is all that is kept of it.
+type Digest [sha256.Size]byte
+
+// DigestOf hashes the text of a credential.
+func DigestOf(credential string) Digest { return sha256.Sum256([]byte(credential)) }
+
+// String is the digest in hexadecimal.
+func (d Digest) String() string { return hex.EncodeToString(d[:]) }
+
+// CheckBrand refuses what can't stand in front of a credential.
+func CheckBrand(brand string) error {
+	if !isBrand(brand) {
+		return fmt.Errorf("key prefix %q: use 1 to 10 of a-z and 0-9", brand)
+	}
+	return nil
+}
+
+func isBrand(s string) bool {
+	return len(s) >= 1 && len(s) <= 10 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
+}
+
+// Mint makes a new credential of a kind: its text, to be shown once, and its
+// public id.
+func Mint(brand string, kind policy.Kind) (credential, id string) {
+	// Rejection keeps every character equally likely: 256 is no multiple of
+	// 62, so bytes from 248 up are thrown away.
+	text := make([]byte, 0, idLength+secretLength)
+	var random [64]byte
+	for len(text) < cap(text) {
+		rand.Read(random[:]) //nolint:errcheck // it never fails (crypto/rand, since Go 1.24)
+		for _, b := range random {
+			if b < 248 && len(text) < cap(text) {
+				text = append(text, base62[b%62])
+			}
+		}
+	}
+	id = brand + string(kindLetters[kind]) + "_" + string(text[:idLength])
+	body := id + "_" + string(text[idLength:])
+	return body + checksum(body), id
+}
+
+// NewPublicID makes a public id for a credential that was minted elsewhere.
+func NewPublicID(brand string, kind policy.Kind) string {
+	_, id := Mint(brand, kind)
+	return id
+}
+
+// Form says what the text of a credential looks like.
+type Form uint8
+
+// The forms of a text.
+const (
+	// Foreign is any text that is not of our form: it may have been minted
+	// elsewhere and imported.
+	Foreign Form = iota
+	// Genuine is of our form, with the right checksum.
+	Genuine
+	// Forged is of our form, but its checksum is wrong. It can't have been
+	// minted, nor imported, so it is unknown without a look-up.
+	Forged
+)
+
+// FormOf tells the form of a text. It allocates nothing.
+func FormOf(text string) Form {
+	head := len(text) - tailLength
+	if head < 2 || head > 11 {
+		return Foreign
+	}
+	brand, kind := text[:head-1], text[head-1]
+	if !isBrand(brand) || kind != 'k' && kind != 'p' && kind != 's' {
+		return Foreign
+	}
+	tail := text[head:]
+	if tail[0] != '_' || tail[1+idLength] != '_' || !isBase62(tail[1:1+idLength]) || !isBase62(tail[2+idLength:]) {
+		return Foreign
+	}
+	body := len(text) - crcLength
+	var sum [crcLength]byte
+	putChecksum(&sum, text[:body])
+	if text[body:] != string(sum[:]) {
+		return Forged
+	}
+	return Genuine
+}
+
+// Redact shortens what may be a credential to what may be shown: the public
+// id's first characters where the text is of our form, nothing otherwise.
+func Redact(text string) string {
+	if FormOf(text) == Foreign {
+		return "…"
+	}
+	return text[:len(text)-tailLength+4] + "…"
+}
+
+func isBase62(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+func checksum(body string) string {
+	var sum [crcLength]byte
+	putChecksum(&sum, body)
+	return string(sum[:])
+}
+
+func putChecksum(sum *[crcLength]byte, body string) {
+	crc := crcOf(body)
+	for i := crcLength - 1; i >= 0; i-- {
+		sum[i] = base62[crc%62]
+		crc /= 62
+	}
+}
+
+// crcOf is CRC-32 (IEEE), by the table: crc32.ChecksumIEEE would make the
+// string escape into a copy.
+func crcOf(s string) uint32 {
+	crc := ^uint32(0)
+	for _, c := range []byte(s) {
+		crc = crc32.IEEETable[byte(crc)^c] ^ crc>>8
+	}
+	return ^crc
+}

@@ -1,0 +1,171 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// ScopeAll grants every scope, those declared later too.
+const ScopeAll = "All"
+
+// Scope declares an operation scope.
+type Scope struct {
+	// Name is what routes need and keys are granted: letters, digits and
+	// _ - . : between them, as in Inputs:Get.
+	Name string `json:"name"`
+	// Description says to people what it permits.
+	Description string `json:"description,omitempty"`
+	// Needs are the scopes that a key has to have beside this one. They are
+	// checked when scopes are granted, and play no part when a request is
+	// decided.
+	Needs []string `json:"needs,omitempty"`
+	// Hidden keeps the scope out of lists and of the portal; it can be
+	// granted by name all the same.
+	Hidden bool `json:"hidden,omitempty"`
+
+	// Place is where the scope is declared, for errors.
+	Place string `json:"-"`
+}
+
+// CheckScopeName refuses what can't be the name of a scope.
+func CheckScopeName(name string) error {
+	if name == "" || len(name) > 128 || strings.Trim(name, "_-.:") != name ||
+		strings.ContainsFunc(name, func(c rune) bool {
+			return c > 0x7e || c != ':' && (!isUnreserved(byte(c)) || c == '~')
+		}) {
+		return fmt.Errorf("scope name %q: use letters and digits, with _ - . : between them, as in Inputs:Get", name)
+	}
+	return nil
+}
+
+// Catalogue is the set of scopes that can be granted.
+type Catalogue struct {
+	scopes map[string]Scope
+}
+
+// NewCatalogue makes a catalogue of declared scopes, with [ScopeAll] always in
+// it. Every scope that another needs has to be declared. A scope declared
+// again in the same words is one scope.
+func NewCatalogue(declared []Scope) (*Catalogue, error) {
+	c := &Catalogue{scopes: map[string]Scope{
+		ScopeAll: {Name: ScopeAll, Description: "Everything, scopes of later versions too"},
+	}}
+	errs := []error{c.merge(declared)}
+	for _, s := range c.List() {
+		for _, need := range s.Needs {
+			if _, ok := c.scopes[need]; !ok {
+				errs = append(errs, at(s.Place, fmt.Errorf("scope %s needs %s, which is not declared: add a line \"scope %s\"", s.Name, need, need)))
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Union is the catalogue of several sites. Two that disagree on what a scope
+// needs are an error.
+func Union(catalogues ...*Catalogue) (*Catalogue, error) {
+	u := &Catalogue{scopes: map[string]Scope{}}
+	var errs []error
+	for _, c := range catalogues {
+		errs = append(errs, c.union(u))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+func (c *Catalogue) union(into *Catalogue) error {
+	var errs []error
+	for _, s := range c.List() {
+		other, ok := into.scopes[s.Name]
+		switch {
+		case !ok:
+			into.scopes[s.Name] = s
+		case !slices.Equal(s.Needs, other.Needs):
+			errs = append(errs, at(s.Place, fmt.Errorf("scope %s needs %s here, but %s%s; sites of one configuration have to agree",
+				s.Name, orNothing(s.Needs), orNothing(other.Needs), inPlace(other.Place))))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Catalogue) merge(declared []Scope) error {
+	var errs []error
+	for _, s := range declared {
+		if err := CheckScopeName(s.Name); err != nil {
+			errs = append(errs, at(s.Place, err))
+			continue
+		}
+		if len(sortedSet(s.Needs)) != len(s.Needs) {
+			errs = append(errs, at(s.Place, fmt.Errorf("scope %s needs a scope twice", s.Name)))
+		}
+		s.Needs = sortedSet(s.Needs)
+		other, ok := c.scopes[s.Name]
+		switch {
+		case !ok:
+			c.scopes[s.Name] = s
+		case s.Name == ScopeAll && len(s.Needs) == 0:
+			c.scopes[ScopeAll] = s
+		case !slices.Equal(s.Needs, other.Needs) || s.Description != other.Description || s.Hidden != other.Hidden:
+			errs = append(errs, at(s.Place, fmt.Errorf("scope %s is declared otherwise%s; take one of the two away", s.Name, inPlace(other.Place))))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func orNothing(list []string) string {
+	if len(list) == 0 {
+		return "nothing"
+	}
+	return strings.Join(list, " ")
+}
+
+// List is every scope, by name.
+func (c *Catalogue) List() []Scope {
+	return slices.SortedFunc(maps.Values(c.scopes), func(a, b Scope) int {
+		return strings.Compare(a.Name, b.Name)
+	})
+}
+
+// Unknown are the names in scopes that the catalogue lacks.
+func (c *Catalogue) Unknown(scopes []string) []string {
+	var unknown []string
+	for _, s := range scopes {
+		if _, ok := c.scopes[s]; !ok {
+			unknown = append(unknown, s)
+		}
+	}
+	return unknown
+}
+
+// Lacking are the scopes that those in scopes need, directly or through
+// others, and that are not among them; sorted. [ScopeAll] satisfies every
+// need.
+func (c *Catalogue) Lacking(scopes []string) []string {
+	if slices.Contains(scopes, ScopeAll) {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, s := range scopes {
+		seen[s] = true
+	}
+	var lacking []string
+	for queue := slices.Clone(scopes); len(queue) > 0; queue = queue[1:] {
+		for _, need := range c.scopes[queue[0]].Needs {
+			if !seen[need] {
+				seen[need] = true
+				lacking = append(lacking, need)
+				queue = append(queue, need)
+			}
+		}
+	}
+	slices.Sort(lacking)
+	return lacking
+}
