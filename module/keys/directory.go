@@ -1,0 +1,247 @@
+package keys
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/ristretto/v2"
+	"golang.org/x/sync/singleflight"
+)
+
+// DefaultCacheBytes is the cache's budget unless the configuration says
+// otherwise.
+const DefaultCacheBytes = 64 << 20
+
+// Directory answers who holds a credential, and is the only way to change a
+// store. It is safe for any number of goroutines.
+type Directory struct {
+	store Store
+	cache *ristretto.Cache[uint64, *Entry]
+	// cacheOff bypasses the cache, which is kept: closing one under traffic
+	// would panic.
+	cacheOff atomic.Bool
+
+	// generations of the digests, by [slot]. A cached entry counts only while
+	// the generation of its digest is the one from before its load.
+	generations [1 << 16]atomic.Uint64
+	loads       singleflight.Group
+	loaded      atomic.Uint64
+
+	live [liveStripes]liveStripe
+
+	// newest is the newest write time in the store, in Unix nanoseconds.
+	newest atomic.Int64
+	clock  func() time.Time
+}
+
+// NewDirectory makes a directory over a store, which it closes in the end.
+// cacheBytes is the budget of the cache, 0 for none.
+func NewDirectory(store Store, cacheBytes int64) (*Directory, error) {
+	return newDirectory(store, cacheBytes, time.Now, func(key uint64) (uint64, uint64) { return key, 0 })
+}
+
+// newDirectory takes what tests replace: the clock, and the hash by which the
+// cache finds entries.
+func newDirectory(store Store, cacheBytes int64, clock func() time.Time, hash func(uint64) (uint64, uint64)) (*Directory, error) {
+	d := &Directory{store: store, clock: clock}
+	budget := cacheBytes
+	if budget <= 0 {
+		budget = DefaultCacheBytes
+	}
+	var err error
+	d.cache, err = ristretto.NewCache(&ristretto.Config[uint64, *Entry]{
+		// Ten counters for each entry that fits, as ristretto advises, at
+		// about 512 bytes an entry.
+		NumCounters:        max(budget/512, 100) * 10,
+		MaxCost:            budget,
+		BufferItems:        64,
+		IgnoreInternalCost: true, // Entry.cost counts it
+		KeyToHash:          hash,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the cache: %w", err)
+	}
+	d.SetCache(cacheBytes)
+	err = store.View(context.Background(), func(r Reader) error {
+		at, err := r.LastWrite()
+		d.floor(at)
+		return err
+	})
+	if err != nil {
+		d.cache.Close()
+		return nil, fmt.Errorf("reading the key store: %w", err)
+	}
+	store.Feed(d.changed)
+	return d, nil
+}
+
+// SetCache changes the budget of the cache, in bytes; 0 turns it off.
+func (d *Directory) SetCache(bytes int64) {
+	if bytes > 0 {
+		d.cache.UpdateMaxCost(bytes)
+	}
+	d.cacheOff.Store(bytes <= 0)
+}
+
+// Close releases the store. Nobody may ask the directory any more.
+func (d *Directory) Close() error {
+	err := d.store.Close()
+	d.cache.Close()
+	return err
+}
+
+// Now is the time by which credentials expire: the clock, but never before
+// the newest write in the store. What has expired stays expired when the
+// clock is set back.
+func (d *Directory) Now() time.Time {
+	now := d.clock()
+	if newest := d.newest.Load(); now.UnixNano() < newest {
+		return time.Unix(0, newest)
+	}
+	return now
+}
+
+// Standing is whether what the entry found is good now.
+func (d *Directory) Standing(e *Entry) Standing {
+	if e.standing == Active && e.expires != 0 && d.Now().UnixNano() >= e.expires {
+		return Expired
+	}
+	return e.standing
+}
+
+// Loads counts how often the store was asked for an entry.
+func (d *Directory) Loads() uint64 { return d.loaded.Load() }
+
+// Find answers what is known of a credential. An error means that the store
+// couldn't answer; that nothing is known of the credential is an [Entry] that
+// doesn't exist.
+//
+// No Find that begins after a change was acknowledged answers from before it:
+// a change commits, then raises the generation of what it touched, then
+// returns. A cached entry is used only if its generation, taken before its
+// load began, is still the digest's. So an entry used after the raise was
+// loaded after it, hence after the commit. What the cache forgets, reorders or
+// fails to store costs a load and nothing else.
+func (d *Directory) Find(ctx context.Context, digest Digest) (*Entry, error) {
+	if e := d.cached(digest); e != nil {
+		return e, nil
+	}
+	return d.load(ctx, digest, func(r Reader) (*Entry, error) { return loadCredential(r, digest) })
+}
+
+// Invitation answers what is known of a collaboration, as [Directory.Find].
+func (d *Directory) Invitation(ctx context.Context, ref CollaboratorRef) (*Entry, error) {
+	digest := ref.Digest()
+	if e := d.cached(digest); e != nil {
+		return e, nil
+	}
+	return d.load(ctx, digest, func(r Reader) (*Entry, error) { return loadInvitation(r, ref) })
+}
+
+func (d *Directory) cached(digest Digest) *Entry {
+	if d.cacheOff.Load() {
+		return nil
+	}
+	e, ok := d.cache.Get(cacheKey(digest))
+	// The whole digest is compared: the cache tells entries apart by a hash.
+	if !ok || e.digest != digest || !d.current(e) {
+		return nil
+	}
+	return e
+}
+
+// cacheKey is an integer, for a string would have to be allocated.
+func cacheKey(digest Digest) uint64 { return binary.LittleEndian.Uint64(digest[:8]) }
+
+func (d *Directory) generation(digest Digest) *atomic.Uint64 {
+	return &d.generations[binary.LittleEndian.Uint16(digest[8:10])]
+}
+
+// current says whether nothing has touched the entry since its load began.
+func (d *Directory) current(e *Entry) bool {
+	return e.generation == d.generation(e.digest).Load()
+}
+
+// load reads an entry, once for all who ask for it at the same time.
+func (d *Directory) load(ctx context.Context, digest Digest, read func(Reader) (*Entry, error)) (*Entry, error) {
+	// One who asks may go away; the others still want the answer.
+	ctx = context.WithoutCancel(ctx)
+	v, err, _ := d.loads.Do(string(digest[:]), func() (any, error) {
+		return d.readOnce(ctx, digest, read)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if e := v.(*Entry); d.current(e) {
+		return e, nil
+	}
+	// The load that was joined may have begun before this call did, and
+	// something has changed since: one of its own is needed.
+	return d.readOnce(ctx, digest, read)
+}
+
+func (d *Directory) readOnce(ctx context.Context, digest Digest, read func(Reader) (*Entry, error)) (e *Entry, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e, err = nil, fmt.Errorf("%w: panic: %v\n%s", ErrUnavailable, p, debug.Stack())
+		}
+	}()
+	d.loaded.Add(1)
+	// Before the read transaction begins: what commits between the two makes
+	// the entry stale, though it has seen it, and that is the safe side.
+	generation := d.generation(digest).Load()
+	err = d.store.View(ctx, func(r Reader) error {
+		e, err = read(r)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the key store: %w", err)
+	}
+	e.digest, e.generation = digest, generation
+	if !d.cacheOff.Load() {
+		d.cache.Set(cacheKey(digest), e, e.cost())
+	}
+	return e, nil
+}
+
+// changed is told of every commit by the store, before the change that caused
+// it returns. It raises the generations first, so that whoever registers
+// afterwards sees it, then goes through those registered.
+func (d *Directory) changed(c Change) {
+	d.floor(c.At)
+	if c.All {
+		for i := range d.generations {
+			d.generations[i].Add(1)
+		}
+		d.sweepAll()
+		return
+	}
+	for _, digest := range c.Touched {
+		d.generation(digest).Add(1)
+	}
+	for _, digest := range c.Touched {
+		d.sweep(digest)
+	}
+}
+
+// floor moves the newest write time forward.
+func (d *Directory) floor(at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	for n := at.UnixNano(); ; {
+		old := d.newest.Load()
+		if n <= old || d.newest.CompareAndSwap(old, n) {
+			return
+		}
+	}
+}
+
+// View reads the store, past the cache.
+func (d *Directory) View(ctx context.Context, fn func(Reader) error) error {
+	return d.store.View(ctx, fn)
+}

@@ -1,0 +1,123 @@
+package keys
+
+import (
+	"errors"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// Standing says whether a credential is good, apart from its expiry.
+type Standing uint8
+
+// The standings of a credential.
+const (
+	// Unknown: there is no such credential, or it was revoked.
+	Unknown Standing = iota
+	// Active: it is good.
+	Active
+	// Disabled: it was disabled, and may be enabled again.
+	Disabled
+	// Suspended: its user is.
+	Suspended
+	// Expired: its time is over.
+	Expired
+)
+
+// Entry is what one load found under a digest: a credential, an invitation, or
+// nothing. It is never changed, and shared by all who read it. It says who
+// somebody is, never what was decided about a request.
+type Entry struct {
+	digest Digest
+	// generation is that of the digest before the load began.
+	generation uint64
+	standing   Standing
+	expires    int64 // Unix nanoseconds, 0 is never
+	caller     policy.Caller
+}
+
+// Caller is the holder of the credential. For an invitation only its Grant
+// means something.
+func (e *Entry) Caller() *policy.Caller { return &e.caller }
+
+// Grant is what the credential or the invitation permits.
+func (e *Entry) Grant() *policy.Grant { return &e.caller.Grant }
+
+// Exists says that the load found a record.
+func (e *Entry) Exists() bool { return e.standing != Unknown }
+
+// Expiry is when the credential ends; zero is never.
+func (e *Entry) Expiry() time.Time {
+	if e.expires == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, e.expires)
+}
+
+// cost is about how many bytes the entry keeps in memory, for the budget of
+// the cache.
+func (e *Entry) cost() int64 {
+	const fixed = 256 // the struct, the cache's own item and its list of keys
+	c := &e.caller
+	return int64(fixed + len(c.UserID) + len(c.KeyID) + len(c.AppID) + c.Grant.Size())
+}
+
+// loadCredential reads all that a decision needs to know of a credential.
+func loadCredential(r Reader, d Digest) (*Entry, error) {
+	// The tombstone counts even if a record should stand beside it.
+	if _, err := r.Tombstone(d); err == nil {
+		return &Entry{}, nil
+	} else if !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	c, err := r.Credential(d)
+	if errors.Is(err, ErrNotFound) {
+		return &Entry{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	u, err := r.User(c.UserID)
+	if err != nil {
+		// Not even "not found" is an answer here: a credential without its
+		// user is a damaged store.
+		return nil, errors.Join(ErrCorrupt, err)
+	}
+	e := &Entry{
+		standing: Active,
+		caller: policy.Caller{
+			Kind:   c.Kind,
+			UserID: c.UserID,
+			KeyID:  c.ID,
+			AppID:  c.AppID,
+			Grant:  policy.NewGrant(c.Scopes, c.Endpoints),
+		},
+	}
+	if c.Kind == policy.Session {
+		e.caller.Grant = policy.Everything()
+	}
+	if !c.ExpiresAt.IsZero() {
+		e.expires = c.ExpiresAt.UnixNano()
+	}
+	switch {
+	case u.Suspended:
+		e.standing = Suspended
+	case c.Disabled:
+		e.standing = Disabled
+	}
+	return e, nil
+}
+
+func loadInvitation(r Reader, ref CollaboratorRef) (*Entry, error) {
+	c, err := r.Collaborator(ref)
+	if errors.Is(err, ErrNotFound) {
+		return &Entry{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Entry{
+		standing: Active,
+		caller:   policy.Caller{Grant: policy.NewGrant(c.Scopes, c.Endpoints)},
+	}, nil
+}

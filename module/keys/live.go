@@ -1,0 +1,140 @@
+package keys
+
+import (
+	"encoding/binary"
+	"sync"
+)
+
+// Request is a forwarded request, as the directory sees it.
+type Request interface {
+	// Recheck is called when something the request was decided by has
+	// changed. It decides again, and ends the request if it is refused now.
+	// It may be called from any goroutine, and after the request is over.
+	Recheck()
+}
+
+// maxHeld is how many entries one decision reads at most: the credential, the
+// caller's invitation, and everyone's.
+const maxHeld = 3
+
+// Live is a request's place among those that are being forwarded. It is part
+// of the request's own memory, so that registering allocates nothing. The
+// zero value is ready.
+type Live struct {
+	nodes [maxHeld]liveNode
+	held  int
+}
+
+type liveNode struct {
+	next, prev *liveNode
+	entry      *Entry
+	request    Request
+}
+
+// liveStripes is a power of two; a digest's stripe is by bits that neither the
+// cache's key nor the generation uses.
+const liveStripes = 256
+
+type liveStripe struct {
+	mu   sync.Mutex
+	root liveNode // of a ring
+	_    [64]byte // so that no two stripes share a cache line
+}
+
+func (d *Directory) stripe(digest Digest) *liveStripe {
+	return &d.live[binary.LittleEndian.Uint16(digest[10:12])%liveStripes]
+}
+
+// Admit registers a request under the entries it was decided by (those that
+// are nil are left out) and then looks whether they still hold. If they don't,
+// it takes the registration back and returns false: the request has to be
+// decided anew.
+//
+// A change raises generations and then goes through those registered; Admit
+// registers and then looks at the generations. So one of the two sees the
+// other.
+func (d *Directory) Admit(l *Live, r Request, credential, invitation, everyone *Entry) bool {
+	for _, e := range [maxHeld]*Entry{credential, invitation, everyone} {
+		if e == nil {
+			continue
+		}
+		n := &l.nodes[l.held]
+		l.held++
+		n.entry, n.request = e, r
+		d.stripe(e.digest).link(n)
+	}
+	for i := range l.held {
+		if !d.current(l.nodes[i].entry) {
+			d.Leave(l)
+			return false
+		}
+	}
+	return true
+}
+
+// Leave takes a request off the list. It does nothing for one that isn't on
+// it.
+func (d *Directory) Leave(l *Live) {
+	for i := range l.held {
+		n := &l.nodes[i]
+		d.stripe(n.entry.digest).unlink(n)
+	}
+	l.held = 0
+}
+
+func (s *liveStripe) link(n *liveNode) {
+	s.mu.Lock()
+	if s.root.next == nil {
+		s.root.next, s.root.prev = &s.root, &s.root
+	}
+	n.next, n.prev = s.root.next, &s.root
+	n.next.prev, s.root.next = n, n
+	s.mu.Unlock()
+}
+
+func (s *liveStripe) unlink(n *liveNode) {
+	s.mu.Lock()
+	n.prev.next, n.next.prev = n.next, n.prev
+	n.next, n.prev = nil, nil
+	s.mu.Unlock()
+}
+
+// requests lists those of a stripe that hold the digest, or all where it is
+// nil.
+func (s *liveStripe) requests(digest *Digest) []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []Request
+	for n := s.root.next; n != nil && n != &s.root; n = n.next {
+		if digest == nil || n.entry.digest == *digest {
+			list = append(list, n.request)
+		}
+	}
+	return list
+}
+
+// sweep has every live request that holds the digest decided again. It does
+// so outside the stripe's lock, for deciding may read the store.
+func (d *Directory) sweep(digest Digest) {
+	for _, r := range d.stripe(digest).requests(&digest) {
+		r.Recheck()
+	}
+}
+
+func (d *Directory) sweepAll() {
+	for i := range d.live {
+		for _, r := range d.live[i].requests(nil) {
+			r.Recheck()
+		}
+	}
+}
+
+// Live counts the requests that are being forwarded, each once for every
+// entry it was decided by.
+func (d *Directory) Live() int {
+	n := 0
+	for i := range d.live {
+		n += len(d.live[i].requests(nil))
+	}
+	return n
+}

@@ -1,0 +1,159 @@
+package keys
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Opener opens a store. It is what a store's configuration turns into.
+type Opener interface {
+	// Key is the store's identity in this process: two openers of the same
+	// store have the same key, however their paths are written.
+	Key() (string, error)
+	// Open opens the store, making it if it isn't there.
+	Open() (Store, error)
+}
+
+// pool holds the directory of every store that is open in this process. A new
+// configuration starts before the old one stops, and requests of the old run
+// on after it has stopped; were each to have a directory of its own, a
+// revocation through one would leave the other's cache as it was, and the two
+// would wait for each other's lock on the file.
+var pool = struct {
+	sync.Mutex
+	open map[string]*shared
+}{open: map[string]*shared{}}
+
+// shared is a directory with those who use it: leases, for each configuration
+// one, and the requests that are inside.
+type shared struct {
+	*Directory
+	key    string
+	leases []*Lease // oldest first, guarded by pool
+
+	// draining says that there is no lease left, and closed that the
+	// directory is about to be closed, or is.
+	draining, closed atomic.Bool
+	inside           [insideStripes]struct {
+		n atomic.Int64
+		_ [56]byte // a cache line each
+	}
+}
+
+// insideStripes spreads the count of requests, so that cores don't wait for
+// one another's.
+const insideStripes = 64
+
+// Lease is one configuration's use of a directory.
+type Lease struct {
+	*Directory
+	shared     *shared
+	cacheBytes int64
+}
+
+// Lend opens the store's directory, or shares the one that is open already;
+// one that is about to close is kept open. cacheBytes is the budget of the
+// cache, 0 for none; the newest lease's counts.
+func Lend(opener Opener, cacheBytes int64) (*Lease, error) {
+	key, err := opener.Key()
+	if err != nil {
+		return nil, err
+	}
+	pool.Lock()
+	defer pool.Unlock()
+	s := pool.open[key]
+	if s == nil {
+		store, err := opener.Open()
+		if err != nil {
+			return nil, err
+		}
+		d, err := NewDirectory(store, cacheBytes)
+		if err != nil {
+			return nil, errors.Join(err, store.Close())
+		}
+		s = &shared{Directory: d, key: key}
+		pool.open[key] = s
+	}
+	s.draining.Store(false)
+	l := &Lease{Directory: s.Directory, shared: s, cacheBytes: cacheBytes}
+	s.leases = append(s.leases, l)
+	s.SetCache(cacheBytes)
+	return l, nil
+}
+
+// Close gives the lease back. The directory of the last lease is closed by the
+// last request that is inside, at once if there is none; Close waits for no
+// request.
+func (l *Lease) Close() error {
+	pool.Lock()
+	defer pool.Unlock()
+	s := l.shared
+	i := slices.Index(s.leases, l)
+	if i < 0 {
+		return nil
+	}
+	s.leases = slices.Delete(s.leases, i, i+1)
+	if n := len(s.leases); n > 0 {
+		s.SetCache(s.leases[n-1].cacheBytes)
+		return nil
+	}
+	s.draining.Store(true)
+	return s.closeIfEmpty()
+}
+
+// Enter keeps the directory open until [Lease.Exit] is called with the same
+// digest. It returns false if the directory has been closed.
+func (l *Lease) Enter(digest Digest) bool {
+	s := l.shared
+	n := &s.inside[digest[12]%insideStripes].n
+	n.Add(1)
+	if !s.closed.Load() {
+		return true
+	}
+	n.Add(-1)
+	// It may only be that closeIfEmpty is looking: ask where that is known.
+	pool.Lock()
+	defer pool.Unlock()
+	if s.closed.Load() {
+		return false
+	}
+	n.Add(1)
+	return true
+}
+
+// Exit ends what Enter began.
+func (l *Lease) Exit(digest Digest) {
+	s := l.shared
+	s.inside[digest[12]%insideStripes].n.Add(-1)
+	if s.draining.Load() {
+		pool.Lock()
+		defer pool.Unlock()
+		// The error has nobody left to be told to but the log of the store.
+		_ = s.closeIfEmpty()
+	}
+}
+
+// closeIfEmpty closes a draining directory that no request is inside of. It is
+// called with the pool locked.
+//
+// It says closed first and counts then; a request counts itself first and
+// looks at closed then. So one of the two sees the other.
+func (s *shared) closeIfEmpty() error {
+	if !s.draining.Load() || s.closed.Swap(true) {
+		return nil
+	}
+	for i := range s.inside {
+		if s.inside[i].n.Load() != 0 {
+			s.closed.Store(false) // the last of them comes by here again
+			return nil
+		}
+	}
+	delete(pool.open, s.key)
+	if err := s.Directory.Close(); err != nil {
+		return fmt.Errorf("closing the key store: %w", err)
+	}
+	return nil
+}
