@@ -28,6 +28,9 @@ func NewGrant(scopes, endpoints []string) Grant {
 // Everything grants all scopes and all endpoints, as a session does.
 func Everything() Grant { return Grant{all: true} }
 
+// Size is about how many bytes the grant's sets take.
+func (g *Grant) Size() int { return 8 * (len(g.scopes) + len(g.endpoints)) }
+
 // Permits says whether the grant has all that the rule needs. A grant that is
 // limited to endpoints has no rule without an endpoint.
 func (g *Grant) Permits(r *Rule) bool {

@@ -230,16 +230,6 @@ func checkVariableName(name string) error {
 	return nil
 }
 
-// shape is the pattern without the names of its variables: two patterns of
-// one shape match the same paths.
-func (p *Pattern) shape() string {
-	s := "/" + strings.Join(p.Segments, "/")
-	if p.Verb != "" {
-		s += ":" + p.Verb
-	}
-	return strings.ReplaceAll(s, "\x00", "")
-}
-
 // variableNamed finds a variable by name.
 func (p *Pattern) variableNamed(name string) (Variable, bool) {
 	for _, v := range p.Variables {

@@ -41,6 +41,9 @@ func CheckScopeName(name string) error {
 	return nil
 }
 
+// allScopes is what a catalogue says of [ScopeAll] where no line declares it.
+var allScopes = Scope{Name: ScopeAll, Description: "Everything, scopes of later versions too"}
+
 // Catalogue is the set of scopes that can be granted.
 type Catalogue struct {
 	scopes map[string]Scope
@@ -50,9 +53,7 @@ type Catalogue struct {
 // it. Every scope that another needs has to be declared. A scope declared
 // again in the same words is one scope.
 func NewCatalogue(declared []Scope) (*Catalogue, error) {
-	c := &Catalogue{scopes: map[string]Scope{
-		ScopeAll: {Name: ScopeAll, Description: "Everything, scopes of later versions too"},
-	}}
+	c := &Catalogue{scopes: map[string]Scope{ScopeAll: allScopes}}
 	errs := []error{c.merge(declared)}
 	for _, s := range c.List() {
 		for _, need := range s.Needs {
@@ -70,7 +71,7 @@ func NewCatalogue(declared []Scope) (*Catalogue, error) {
 // Union is the catalogue of several sites. Two that disagree on what a scope
 // needs are an error.
 func Union(catalogues ...*Catalogue) (*Catalogue, error) {
-	u := &Catalogue{scopes: map[string]Scope{}}
+	u := &Catalogue{scopes: map[string]Scope{ScopeAll: allScopes}}
 	var errs []error
 	for _, c := range catalogues {
 		errs = append(errs, c.union(u))

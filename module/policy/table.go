@@ -208,7 +208,7 @@ func (w *walk) descend(n *node, from int) *Rule {
 // last matches the segment behind the last slash, in which a colon begins a
 // verb.
 func (w *walk) last(n *node, seg string) *Rule {
-	if i := strings.LastIndexByte(seg, ':'); i >= 0 {
+	if i := strings.LastIndexByte(seg, ':'); i >= 0 && i+1 < len(seg) {
 		if r := w.end(n, seg[:i], seg[i+1:]); r != nil {
 			return r
 		}

@@ -1,0 +1,62 @@
+// Package tables knows the text form of scopes and routes: the lines that a
+// Caddyfile holds, that it imports from .routes files, and that the program
+// ships for APIs it knows.
+//
+//	scope NAME ["description"] [{
+//		needs SCOPE…
+//		hidden
+//	}]
+//	route METHOD PATTERN [SCOPE…] [{
+//		endpoint NAME…
+//		accept WORD…
+//		allow colon
+//		allow encoded_slash
+//	}]
+//
+// The grammar works on tokens, so that Caddy's own lexer and the small one of
+// [Read] lead to the same scopes and routes. It checks the form of lines; what
+// the words in them mean is checked where a [policy.Table] or a
+// [policy.Catalogue] is built, whose errors name the same places.
+package tables
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// Table is what a text declares, in the order in which it stands there.
+type Table struct {
+	Scopes []policy.Scope
+	Routes []policy.Route
+}
+
+const extension = ".routes"
+
+//go:embed *.routes
+var shipped embed.FS
+
+// Shipped reads a table that the program brings along.
+func Shipped(name string) (*Table, error) {
+	text, err := shipped.ReadFile(name + extension)
+	if err != nil {
+		return nil, fmt.Errorf("no table %q is shipped: use %s, or import a file of your own",
+			name, strings.Join(ShippedNames(), ", "))
+	}
+	return Read(name+extension, text)
+}
+
+// ShippedNames lists the tables that the program brings along, sorted.
+func ShippedNames() []string {
+	// The pattern is a constant, and a wrong one is the only error of Glob.
+	names, _ := fs.Glob(shipped, "*"+extension)
+	for i, name := range names {
+		names[i] = strings.TrimSuffix(name, extension)
+	}
+	slices.Sort(names)
+	return names
+}
