@@ -1,0 +1,260 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// refusal is an answer of the gate's own. Those that say the same every time
+// are made once.
+type refusal struct {
+	status, code, grpc int
+	// description is the code in words; details what to do.
+	description, details string
+	// challenge is the error of WWW-Authenticate (RFC 6750, section 3); "-"
+	// for a challenge without one, empty for no challenge.
+	challenge string
+	scope     string // all that the route needs
+	lack      policy.Lack
+	allow     []string
+	// cause is for the log alone.
+	cause error
+}
+
+// The codes, as Clarifai has them.
+const (
+	codeInsufficient = 11007
+	codeInvalid      = 11008
+	codeUnknown      = 11009
+	codeNoRoute      = 11101
+	codeBadRequest   = 11102
+	codeNoMethod     = 11103
+	codeUnavailable  = 40031
+)
+
+// The gRPC status codes that are used.
+const (
+	grpcInvalidArgument  = 3
+	grpcPermissionDenied = 7
+	grpcUnimplemented    = 12
+	grpcUnavailable      = 14
+	grpcUnauthenticated  = 16
+)
+
+var (
+	refuseNoCredential = &refusal{
+		status: http.StatusUnauthorized, code: codeBadRequest, grpc: grpcUnauthenticated,
+		description: "Credential missing", details: "Send the header Authorization: Key YOUR_KEY.",
+		challenge: "-",
+	}
+	refuseSeveral = &refusal{
+		status: http.StatusBadRequest, code: codeBadRequest, grpc: grpcInvalidArgument,
+		description: "Invalid request", details: "More than one credential was sent. Send exactly one.",
+	}
+	refuseMalformed = &refusal{
+		status: http.StatusBadRequest, code: codeBadRequest, grpc: grpcInvalidArgument,
+		description: "Invalid request", details: "The credential is malformed. Send the scheme Key or Bearer, one space and the credential.",
+	}
+	refuseUnknown = &refusal{
+		status: http.StatusUnauthorized, code: codeUnknown, grpc: grpcUnauthenticated,
+		description: "API key not found", details: "There is no such credential, or it was revoked.",
+		challenge: "invalid_token",
+	}
+	refuseExpired   = refuseStanding("The credential has expired. Make a new one.")
+	refuseDisabled  = refuseStanding("The credential is disabled. Enable it, or use another.")
+	refuseSuspended = refuseStanding("The credential's user is suspended.")
+	refuseKind      = &refusal{
+		status: http.StatusForbidden, code: codeInsufficient, grpc: grpcPermissionDenied,
+		description: "API key has insufficient scopes", details: "This route doesn't accept this kind of credential.",
+	}
+	refuseOwner = &refusal{
+		status: http.StatusForbidden, code: codeInvalid, grpc: grpcPermissionDenied,
+		description: "API key not valid for this resource", details: "The credential has no right to what the request addresses.",
+	}
+	refuseNoRoute = &refusal{
+		status: http.StatusNotFound, code: codeNoRoute, grpc: grpcUnimplemented,
+		description: "Resource does not exist", details: "No route of this API has this path.",
+	}
+)
+
+func refuseStanding(details string) *refusal {
+	return &refusal{
+		status: http.StatusUnauthorized, code: codeInvalid, grpc: grpcUnauthenticated,
+		description: "API key not valid", details: details, challenge: "invalid_token",
+	}
+}
+
+func refuseTarget(why string) *refusal {
+	return &refusal{
+		status: http.StatusBadRequest, code: codeBadRequest, grpc: grpcInvalidArgument,
+		description: "Invalid request", details: "The request was refused: " + why + ".",
+	}
+}
+
+func refuseMethod(allow []string) *refusal {
+	return &refusal{
+		status: http.StatusMethodNotAllowed, code: codeNoMethod, grpc: grpcUnimplemented,
+		description: "Method not allowed", details: "This path answers " + strings.Join(allow, ", ") + ".",
+		allow: allow,
+	}
+}
+
+func refuseScopes(r *policy.Rule, lack policy.Lack) *refusal {
+	var parts []string
+	if len(lack.Scopes) > 0 {
+		parts = append(parts, "missing scopes "+strings.Join(lack.Scopes, ", "))
+	}
+	if len(lack.Endpoints) > 0 {
+		parts = append(parts, "missing endpoints "+strings.Join(lack.Endpoints, ", "))
+	}
+	if lack.NoEndpoint {
+		parts = append(parts, "the credential is limited to endpoints, and this route has none")
+	}
+	return &refusal{
+		status: http.StatusForbidden, code: codeInsufficient, grpc: grpcPermissionDenied,
+		description: "API key has insufficient scopes", details: "The request was refused: " + strings.Join(parts, "; ") + ".",
+		challenge: "insufficient_scope", scope: strings.Join(r.Scopes, " "), lack: lack,
+	}
+}
+
+func refuseUnavailable(cause error) *refusal {
+	return &refusal{
+		status: http.StatusServiceUnavailable, code: codeUnavailable, grpc: grpcUnavailable,
+		description: "Service unavailable", details: "The key store can't answer now. Try again.",
+		cause: cause,
+	}
+}
+
+// refuse answers in the form that the site has chosen, or as gRPC does where
+// the client speaks it.
+func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, ref *refusal) error {
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	reqID, _ := repl.GetString("http.request.uuid")
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Add(zap.Int("code", ref.code))
+		extra.Add(zap.String("req_id", reqID))
+	}
+	if ref.cause != nil {
+		g.logger.Error("the key store can't answer", zap.String("req_id", reqID), zap.Error(ref.cause))
+	}
+	g.metrics.refused(ref)
+
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	switch {
+	case ref.challenge == "-":
+		h.Set("WWW-Authenticate", `Bearer realm="api"`)
+	case ref.scope != "":
+		h.Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="api", error=%q, scope=%q`, ref.challenge, ref.scope))
+	case ref.challenge != "":
+		h.Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="api", error=%q`, ref.challenge))
+	}
+	if ref.allow != nil {
+		h.Set("Allow", strings.Join(ref.allow, ", "))
+	}
+	if ref.status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "1")
+	}
+	if ref.status == http.StatusBadRequest && r.ProtoMajor == 1 {
+		// What else is on this connection may not be what it seems.
+		h.Set("Connection", "close")
+	}
+	if isGRPC(r) {
+		answerGRPC(w, r, ref)
+		return nil
+	}
+	switch g.Errors {
+	case "caddy":
+		return caddyhttp.Error(ref.status, errors.New(ref.details))
+	case "problem":
+		return answerJSON(w, ref.status, "application/problem+json", problem{
+			Type: "about:blank", Title: http.StatusText(ref.status), Status: ref.status,
+			Detail: ref.details, Code: ref.code, ReqID: reqID,
+			MissingScopes: ref.lack.Scopes, MissingEndpoints: ref.lack.Endpoints,
+		})
+	default:
+		return answerJSON(w, ref.status, "application/json", map[string]status{"status": {
+			Code: ref.code, Description: ref.description, Details: ref.details, ReqID: reqID,
+			MissingScopes: ref.lack.Scopes, MissingEndpoints: ref.lack.Endpoints,
+		}})
+	}
+}
+
+// status is Clarifai's form.
+type status struct {
+	Code             int      `json:"code"`
+	Description      string   `json:"description"`
+	Details          string   `json:"details,omitempty"`
+	ReqID            string   `json:"req_id"`
+	MissingScopes    []string `json:"missing_scopes,omitempty"`
+	MissingEndpoints []string `json:"missing_endpoints,omitempty"`
+}
+
+// problem is that of RFC 9457, with our own members beside.
+type problem struct {
+	Type             string   `json:"type"`
+	Title            string   `json:"title"`
+	Status           int      `json:"status"`
+	Detail           string   `json:"detail"`
+	Code             int      `json:"code"`
+	ReqID            string   `json:"req_id"`
+	MissingScopes    []string `json:"missing_scopes,omitempty"`
+	MissingEndpoints []string `json:"missing_endpoints,omitempty"`
+}
+
+func answerJSON(w http.ResponseWriter, code int, contentType string, body any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("writing an answer: %w", err)
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(code)
+	// Whoever has gone away needs no answer.
+	_, _ = w.Write(text)
+	return nil
+}
+
+// answerGRPC is a response of trailers only (gRPC over HTTP/2, "Responses"):
+// they stand where headers do, and there is no body.
+func answerGRPC(w http.ResponseWriter, r *http.Request, ref *refusal) {
+	h := w.Header()
+	h.Set("Content-Type", grpcContentType(r.Header.Get("Content-Type")))
+	h.Set("Grpc-Status", strconv.Itoa(ref.grpc))
+	h.Set("Grpc-Message", grpcMessage(ref.description+": "+ref.details))
+	h.Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
+}
+
+// grpcContentType is plain gRPC's, or for a gRPC-Web client its own.
+func grpcContentType(sent string) string {
+	for _, web := range []string{"application/grpc-web-text", "application/grpc-web"} {
+		if len(sent) >= len(web) && strings.EqualFold(sent[:len(web)], web) {
+			return web
+		}
+	}
+	return "application/grpc"
+}
+
+// grpcMessage percent-encodes (gRPC over HTTP/2, "Percent-Encoded").
+func grpcMessage(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c >= 0x20 && c <= 0x7e && c != '%' {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,199 @@
+// Package gateway is the gate itself: the app that holds the key store, the
+// handler that decides on every request, and the mounts of the management API.
+// It adapts Caddy to the packages keys (who is it) and policy (may they), in
+// which the thinking is done.
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/dustin/go-humanize"
+	"go.uber.org/zap"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App holds what the sites share: the key store and the cache in front of it.
+type App struct {
+	// Store is where users, apps and credentials are kept: a module of the
+	// namespace api_keys.stores.
+	// Default: bbolt, at {data dir}/api_keys/keys.db.
+	Store json.RawMessage `json:"store,omitempty" caddy:"namespace=api_keys.stores inline_key=module"`
+
+	// Cache is how much memory the cache of credentials may take, as 64MiB;
+	// off does without one, which asks the store about every request.
+	// Default: 64MiB.
+	Cache string `json:"cache,omitempty"`
+
+	// KeyPrefix is the brand in front of every credential that is minted: 1 to
+	// 10 of a-z and 0-9. Credentials minted with another stay valid.
+	// Default: ca.
+	KeyPrefix string `json:"key_prefix,omitempty"`
+
+	opener     keys.Opener
+	cacheBytes int64
+	logger     *zap.Logger
+
+	// lease is the store once it is open, for the gate to look at without a
+	// lock.
+	lease    atomic.Pointer[keys.Lease]
+	opening  sync.Mutex
+	openErr  error
+	released bool
+
+	sitesMu    sync.Mutex
+	catalogues []*policy.Catalogue
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "api_keys",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision prepares the app; it opens nothing, for a configuration that is
+// only validated must not touch the store.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.logger = ctx.Logger()
+	if a.KeyPrefix == "" {
+		a.KeyPrefix = keys.DefaultBrand
+	}
+	if err := keys.CheckBrand(a.KeyPrefix); err != nil {
+		return fmt.Errorf("key_prefix: %w", err)
+	}
+	var err error
+	if a.cacheBytes, err = ParseCache(a.Cache); err != nil {
+		return err
+	}
+	return a.loadStore(ctx)
+}
+
+func (a *App) loadStore(ctx caddy.Context) error {
+	var mod any
+	var err error
+	if a.Store == nil {
+		mod, err = ctx.LoadModuleByID("api_keys.stores.bbolt", nil)
+	} else {
+		mod, err = ctx.LoadModule(a, "Store")
+	}
+	if err != nil {
+		return fmt.Errorf("loading the key store's module: %w", err)
+	}
+	opener, ok := mod.(keys.Opener)
+	if !ok {
+		return fmt.Errorf("the module %T is no key store", mod)
+	}
+	a.opener = opener
+	return nil
+}
+
+// ParseCache reads the size of the cache in bytes: 0 for off, the default for
+// an empty text.
+func ParseCache(text string) (int64, error) {
+	switch text {
+	case "":
+		return keys.DefaultCacheBytes, nil
+	case "off":
+		return 0, nil
+	}
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n < 64<<10 || n > 1<<40 {
+		return 0, fmt.Errorf("cache %q: give a size from 64KiB to 1TiB, as 64MiB, or off", text)
+	}
+	return int64(n), nil
+}
+
+// Start opens the store, unless a request was faster.
+func (a *App) Start() error {
+	_, err := a.Directory()
+	return err
+}
+
+// Stop does nothing: requests of this configuration may still be running.
+func (*App) Stop() error { return nil }
+
+// Cleanup gives the store back. It is called after a failed Provision too.
+func (a *App) Cleanup() error {
+	a.opening.Lock()
+	defer a.opening.Unlock()
+	a.released = true
+	if lease := a.lease.Load(); lease != nil {
+		return lease.Close()
+	}
+	return nil
+}
+
+// Directory is the open store. Apps start in no particular order, so a request
+// may come before Start: whoever is first opens the store, and whoever comes
+// meanwhile waits.
+func (a *App) Directory() (*keys.Lease, error) {
+	if lease := a.lease.Load(); lease != nil {
+		return lease, nil
+	}
+	a.opening.Lock()
+	defer a.opening.Unlock()
+	if lease := a.lease.Load(); lease != nil || a.openErr != nil {
+		return lease, a.openErr
+	}
+	if a.released {
+		return nil, keys.ErrClosed
+	}
+	lease, err := keys.Lend(a.opener, a.cacheBytes)
+	if err != nil {
+		a.openErr = fmt.Errorf("opening the key store: %w", err)
+		return nil, a.openErr
+	}
+	a.lease.Store(lease)
+	return lease, nil
+}
+
+// Brand stands in front of every credential that is minted.
+func (a *App) Brand() string { return a.KeyPrefix }
+
+// addSite takes a site's catalogue of scopes into the configuration's.
+func (a *App) addSite(c *policy.Catalogue) error {
+	a.sitesMu.Lock()
+	defer a.sitesMu.Unlock()
+	a.catalogues = append(a.catalogues, c)
+	_, err := policy.Union(a.catalogues...)
+	return err
+}
+
+// Catalogue is what can be granted: the union over the sites.
+func (a *App) Catalogue() (*policy.Catalogue, error) {
+	a.sitesMu.Lock()
+	defer a.sitesMu.Unlock()
+	if len(a.catalogues) == 0 {
+		return policy.NewCatalogue(nil)
+	}
+	return policy.Union(a.catalogues...)
+}
+
+// errNotReady tells the operator, in the log, why requests get a 503.
+var errNotReady = errors.New("the key store is not open")
+
+// tokenSafe refuses what can't be the name of a header field (RFC 9110,
+// section 5.6.2).
+func tokenSafe(name string) bool {
+	return name != "" && strings.Trim(name, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

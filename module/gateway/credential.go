@@ -1,0 +1,183 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+)
+
+// maxCredential is the longest credential that is read, in bytes.
+const maxCredential = 512
+
+// Source is a further place where a credential may stand.
+type Source struct {
+	// In is header or query.
+	In string `json:"in"`
+	// Name is the header's name, or the query field's.
+	Name string `json:"name"`
+}
+
+func (s *Source) provision() error {
+	switch s.In {
+	case "header":
+		if !tokenSafe(s.Name) {
+			return fmt.Errorf("credential header %q: that is no name of a header", s.Name)
+		}
+		s.Name = textproto.CanonicalMIMEHeaderKey(s.Name)
+	case "query":
+		if s.Name == "" || strings.ContainsAny(s.Name, "&=;#") {
+			return fmt.Errorf("credential query %q: that is no name of a query field", s.Name)
+		}
+	default:
+		return fmt.Errorf("credential %s: use header NAME or query NAME", s.In)
+	}
+	return nil
+}
+
+// presented is the one credential that a request carries.
+type presented struct {
+	text string
+	// session says that it stood in the session header, where only sessions
+	// may.
+	session bool
+}
+
+// credential finds the credential. It is refused where there is none, where
+// there is more than one, whichever of them is good, and where one is
+// malformed.
+func (g *Gate) credential(r *http.Request) (p presented, refused *refusal) {
+	found := 0
+	take := func(text string, session bool) {
+		found++
+		p = presented{text: text, session: session}
+	}
+	switch lines := r.Header["Authorization"]; {
+	case len(lines) > 1:
+		return p, refuseSeveral
+	case len(lines) == 1:
+		text, known, ok := cutScheme(lines[0])
+		if known && !ok {
+			return p, refuseMalformed
+		}
+		if known {
+			take(text, false)
+		}
+	}
+	if g.sessionHeader != "" {
+		for _, text := range r.Header[g.sessionHeader] {
+			take(text, true)
+		}
+	}
+	for i := range g.Credential {
+		switch s := &g.Credential[i]; s.In {
+		case "header":
+			for _, text := range r.Header[s.Name] {
+				take(text, false)
+			}
+		case "query":
+			for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+				if name, value, _ := strings.Cut(pair, "="); queryIs(name, s.Name) {
+					text, err := url.QueryUnescape(value)
+					if err != nil {
+						return p, refuseMalformed
+					}
+					take(text, false)
+				}
+			}
+		}
+	}
+	switch {
+	case found == 0:
+		return p, refuseNoCredential
+	case found > 1:
+		return p, refuseSeveral
+	case !wellFormed(p.text):
+		return p, refuseMalformed
+	}
+	return p, nil
+}
+
+// cutScheme takes the scheme off an Authorization (RFC 9110, section 11.4).
+// known says that the scheme, in any case, is Key or Bearer; ok that one space
+// and a token follow.
+func cutScheme(line string) (text string, known, ok bool) {
+	end := 0
+	for end < len(line) && line[end] != ' ' && line[end] != '\t' && line[end] != ',' {
+		end++
+	}
+	if !strings.EqualFold(line[:end], "Key") && !strings.EqualFold(line[:end], "Bearer") {
+		return "", false, false
+	}
+	if end == len(line) || line[end] != ' ' {
+		return "", true, false
+	}
+	return line[end+1:], true, true
+}
+
+// wellFormed says whether a text may be a credential. A comma would make it a
+// list to whoever joins header lines.
+func wellFormed(text string) bool {
+	if text == "" || len(text) > maxCredential {
+		return false
+	}
+	for i := range len(text) {
+		if c := text[i]; c <= ' ' || c == 0x7f || c == ',' {
+			return false
+		}
+	}
+	return true
+}
+
+func queryIs(raw, name string) bool {
+	if raw == name {
+		return true
+	}
+	if strings.IndexByte(raw, '%') < 0 && strings.IndexByte(raw, '+') < 0 {
+		return false
+	}
+	decoded, err := url.QueryUnescape(raw)
+	return err == nil && decoded == name
+}
+
+// stripCredential takes away what may be a credential of ours, so that no
+// upstream learns one: well-formed or not, and on public routes too, where
+// none was looked at.
+func (g *Gate) stripCredential(r *http.Request) {
+	for _, line := range r.Header["Authorization"] {
+		if _, known, _ := cutScheme(line); known {
+			delete(r.Header, "Authorization")
+			break
+		}
+	}
+	if g.sessionHeader != "" {
+		delete(r.Header, g.sessionHeader)
+	}
+	for i := range g.Credential {
+		switch s := &g.Credential[i]; s.In {
+		case "header":
+			delete(r.Header, s.Name)
+		case "query":
+			r.URL.RawQuery = withoutField(r.URL.RawQuery, s.Name)
+		}
+	}
+}
+
+// withoutField takes every pair of that name out of a query, and leaves the
+// other bytes as they are.
+func withoutField(query, name string) string {
+	var kept []string
+	dropped := false
+	for pair := range strings.SplitSeq(query, "&") {
+		if raw, _, _ := strings.Cut(pair, "="); queryIs(raw, name) {
+			dropped = true
+			continue
+		}
+		kept = append(kept, pair)
+	}
+	if !dropped {
+		return query
+	}
+	return strings.Join(kept, "&")
+}

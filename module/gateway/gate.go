@@ -1,0 +1,265 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/textproto"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/policy/tables"
+)
+
+func init() {
+	caddy.RegisterModule(new(Gate))
+}
+
+// Gate decides on every request of a site: it finds the credential and its
+// holder, checks that the holder's key has the scopes that the route needs and
+// the right to what is addressed, and hands the request on or refuses it. What
+// no route matches is refused.
+type Gate struct {
+	// Scope declares the operation scopes that keys can be granted. Where any
+	// is declared, every scope that a route needs has to be.
+	Scope []policy.Scope `json:"scope,omitempty"`
+
+	// Route declares what requests are let through, and what they need.
+	Route []policy.Route `json:"route,omitempty"`
+
+	// Include takes in tables of scopes and routes that the program ships, by
+	// name: clarifai.
+	Include []string `json:"include,omitempty"`
+
+	// Owner are the names of the path variables that name the owner and the
+	// app of what is addressed.
+	// Default: user_id app_id.
+	Owner []string `json:"owner,omitempty"`
+
+	// IdentityHeaders is the prefix of the headers by which the upstream is
+	// told who calls: User-Id, Key-Id, Key-Type, and where there is an app
+	// Owner-Id and App-Id. A client's own headers of that prefix are dropped.
+	// off tells nothing, and drops nothing.
+	// Default: X-Caller-.
+	IdentityHeaders string `json:"identity_headers,omitempty"`
+
+	// SessionHeader is a header in which a session may be sent instead of in
+	// Authorization; off is none.
+	// Default: X-Clarifai-Session-Token.
+	SessionHeader string `json:"session_header,omitempty"`
+
+	// Credential are further places where a credential may stand, besides
+	// Authorization and the session header.
+	Credential []Source `json:"credential,omitempty"`
+
+	// ForwardCredential lets the upstream see the credential. By default it
+	// is taken out of the request.
+	ForwardCredential bool `json:"forward_credential,omitempty"`
+
+	// KeepOverrideHeaders forwards headers such as X-HTTP-Method-Override and
+	// X-Original-URL, which make some upstreams see another method or path
+	// than the one that was decided about. By default they are dropped.
+	KeepOverrideHeaders bool `json:"keep_override_headers,omitempty"`
+
+	// Upgrade is the protocol to which a connection may be upgraded:
+	// websocket. By default requests with an Upgrade header are refused.
+	Upgrade string `json:"upgrade,omitempty"`
+
+	// CORS lets scripts of other origins call. Off by default.
+	CORS *CORS `json:"cors,omitempty"`
+
+	// Errors is the form of refusals: clarifai, problem (RFC 9457), or caddy,
+	// which leaves them to handle_errors. gRPC clients are answered in gRPC's
+	// own form.
+	// Default: clarifai.
+	Errors string `json:"errors,omitempty"`
+
+	// Mode enforce refuses what is not permitted; it is the only one.
+	// Default: enforce.
+	Mode string `json:"mode,omitempty"`
+
+	app           *App
+	table         *policy.Table
+	identity      identityNames
+	sessionHeader string // empty where there is none
+	logger        *zap.Logger
+	metrics       *metrics
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Gate) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.api_keys",
+		New: func() caddy.Module { return new(Gate) },
+	}
+}
+
+// Provision builds the route table and finds the app.
+func (g *Gate) Provision(ctx caddy.Context) error {
+	g.logger = ctx.Logger()
+	catalogue, err := g.Build()
+	if err != nil {
+		return err
+	}
+	app, err := ctx.App("api_keys")
+	if err != nil {
+		return fmt.Errorf("loading the api_keys app: %w", err)
+	}
+	g.app = app.(*App)
+	if err := g.app.addSite(catalogue); err != nil {
+		return err
+	}
+	if g.metrics, err = newMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	g.warnOfLogs()
+	return nil
+}
+
+// Build checks the configuration and makes the gate ready to decide, all but
+// finding the app. It is what adapting a Caddyfile does to report mistakes
+// with their places. The catalogue is that of the site's scopes.
+func (g *Gate) Build() (*policy.Catalogue, error) {
+	if err := g.settings(); err != nil {
+		return nil, err
+	}
+	scopes, routes := slices.Clone(g.Scope), slices.Clone(g.Route)
+	for i := range routes {
+		if routes[i].Place == "" {
+			routes[i].Place = fmt.Sprintf("route[%d]", i)
+		}
+	}
+	for _, name := range g.Include {
+		t, err := tables.Shipped(name)
+		if err != nil {
+			return nil, fmt.Errorf("include: %w", err)
+		}
+		scopes, routes = append(scopes, t.Scopes...), append(routes, t.Routes...)
+	}
+	var err error
+	if g.table, err = policy.NewTable(routes, g.Owner[0], g.Owner[1]); err != nil {
+		return nil, err
+	}
+	return catalogueOf(scopes, g.table.Rules())
+}
+
+// catalogueOf is what can be granted on a site: the scopes that it declares,
+// or where it declares none those that its routes need.
+func catalogueOf(declared []policy.Scope, rules []*policy.Rule) (*policy.Catalogue, error) {
+	if len(declared) == 0 {
+		seen := map[string]bool{}
+		for _, r := range rules {
+			for _, s := range r.Scopes {
+				if !seen[s] {
+					seen[s] = true
+					declared = append(declared, policy.Scope{Name: s})
+				}
+			}
+		}
+		return policy.NewCatalogue(declared)
+	}
+	c, err := policy.NewCatalogue(declared)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, r := range rules {
+		if unknown := c.Unknown(r.Scopes); len(unknown) > 0 {
+			errs = append(errs, fmt.Errorf("%s: route %s needs %s, which is not declared: add a line \"scope %s\"",
+				r.Place, r, strings.Join(unknown, " "), unknown[0]))
+		}
+	}
+	return c, errors.Join(errs...)
+}
+
+// settings fills in defaults and checks what is not scopes and routes.
+func (g *Gate) settings() error {
+	switch len(g.Owner) {
+	case 0:
+		g.Owner = []string{"user_id", "app_id"}
+	case 2:
+		if g.Owner[0] == g.Owner[1] {
+			return fmt.Errorf("owner: the owner and the app can't both be {%s}", g.Owner[0])
+		}
+	default:
+		return errors.New("owner: give two names, that of the path variable for the owner and that for the app")
+	}
+	switch g.IdentityHeaders {
+	case "off":
+	case "":
+		g.IdentityHeaders = "X-Caller-"
+		fallthrough
+	default:
+		if !tokenSafe(g.IdentityHeaders) || !strings.HasSuffix(g.IdentityHeaders, "-") || len(g.IdentityHeaders) < 3 {
+			return fmt.Errorf("identity_headers %q: give a prefix that ends in -, as X-Caller-, or off", g.IdentityHeaders)
+		}
+		g.identity = newIdentityNames(strings.ToLower(g.IdentityHeaders))
+	}
+	switch g.SessionHeader {
+	case "off":
+	case "":
+		g.SessionHeader = "X-Clarifai-Session-Token"
+		fallthrough
+	default:
+		if !tokenSafe(g.SessionHeader) {
+			return fmt.Errorf("session_header %q: that is no name of a header", g.SessionHeader)
+		}
+		g.sessionHeader = textproto.CanonicalMIMEHeaderKey(g.SessionHeader)
+	}
+	taken := []string{"Authorization", g.sessionHeader}
+	for i := range g.Credential {
+		s := &g.Credential[i]
+		if err := s.provision(); err != nil {
+			return err
+		}
+		if s.In == "header" && slices.Contains(taken, s.Name) || slices.Contains(g.Credential[:i], *s) {
+			return fmt.Errorf("credential %s %s: it is read already", s.In, s.Name)
+		}
+	}
+	if g.Upgrade != "" && g.Upgrade != "websocket" {
+		return fmt.Errorf("upgrade %q: only websocket can be allowed", g.Upgrade)
+	}
+	if g.CORS != nil {
+		if err := g.CORS.provision(g.sessionHeader); err != nil {
+			return err
+		}
+	}
+	if !slices.Contains([]string{"", "clarifai", "problem", "caddy"}, g.Errors) {
+		return fmt.Errorf("errors %q: use clarifai, problem or caddy", g.Errors)
+	}
+	if g.Mode != "" && g.Mode != "enforce" {
+		return fmt.Errorf("mode %q: use enforce", g.Mode)
+	}
+	return nil
+}
+
+// warnOfLogs names the places of credentials that Caddy's access log shows,
+// for it redacts Authorization and cookies only.
+func (g *Gate) warnOfLogs() {
+	var fields []string
+	if g.sessionHeader != "" {
+		fields = append(fields, "request>headers>"+g.sessionHeader+" delete")
+	}
+	for _, s := range g.Credential {
+		if s.In == "header" {
+			fields = append(fields, "request>headers>"+s.Name+" delete")
+		} else {
+			fields = append(fields, "request>uri query {\n\t\t\tdelete "+s.Name+"\n\t\t}")
+		}
+	}
+	if len(fields) == 0 {
+		return
+	}
+	g.logger.Warn("logs would show credentials that are sent elsewhere than in Authorization: put this filter into every log block, that of the global options and those of sites",
+		zap.String("filter", "format filter {\n\tfields {\n\t\t"+strings.Join(fields, "\n\t\t")+"\n\t}\n}"))
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Gate)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Gate)(nil)
+)

@@ -1,0 +1,218 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"golang.org/x/net/http/httpguts"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// checkTarget refuses a request that the gate and an upstream could read
+// differently, however the upstream reads it: what it says of the target, its
+// framing, and attempts to leave HTTP. The answer is the reason, empty if
+// there is none. path is the escaped one, the bytes that are forwarded.
+func (g *Gate) checkTarget(r *http.Request, path string, rule *policy.Rule) string {
+	if !policy.KnownMethod(r.Method) {
+		return "the method is none of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS (they are case-sensitive)"
+	}
+	if !originForm(r) {
+		return "the request target has to be a path: it begins with a slash and names no scheme or host"
+	}
+	if why := checkEscapes(path, rule != nil && rule.AllowsEncodedSlash()); why != "" {
+		return why
+	}
+	if why := checkPath(r.URL.Path); why != "" {
+		return why
+	}
+	if why := checkQuery(r.URL.RawQuery); why != "" {
+		return why
+	}
+	if why := checkFraming(r); why != "" {
+		return why
+	}
+	return g.checkUpgrade(r)
+}
+
+// originForm says whether the target was sent in origin-form (RFC 9112,
+// section 3.2.1). Handlers before this one may have rewritten it, so what was
+// sent first counts too.
+func originForm(r *http.Request) bool {
+	if !strings.HasPrefix(r.RequestURI, "/") || r.URL.Scheme != "" || r.URL.Host != "" || r.URL.User != nil || r.URL.Opaque != "" {
+		return false
+	}
+	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		return strings.HasPrefix(sent.RequestURI, "/")
+	}
+	return true
+}
+
+// checkEscapes refuses escapes that another parser may resolve before or after
+// it splits the path, and those of characters that need none (RFC 3986,
+// section 6.2.2.2): /%73tatus is a variable to one and a literal to another.
+func checkEscapes(path string, slash bool) string {
+	for i := strings.IndexByte(path, '%'); i >= 0; {
+		if i+2 >= len(path) {
+			return "the path ends within an escape"
+		}
+		hi, lo := unhex(path[i+1]), unhex(path[i+2])
+		if hi < 0 || lo < 0 {
+			return "the path has an invalid escape"
+		}
+		switch c := byte(hi<<4 | lo); {
+		case c == '/':
+			if !slash {
+				return "the path has an escaped slash"
+			}
+		case c < 0x20, c == 0x7f:
+			return "the path has an escaped control character"
+		case strings.IndexByte(`\%:?;#`, c) >= 0:
+			return `the path has an escaped \ % : ? ; or #`
+		case isUnreserved(c):
+			return "the path escapes a character that needs no escaping"
+		}
+		next := strings.IndexByte(path[i+3:], '%')
+		if next < 0 {
+			break
+		}
+		i += 3 + next
+	}
+	return ""
+}
+
+// checkPath looks at the decoded path, segment by segment.
+func checkPath(path string) string {
+	plain := true
+	for i := range len(path) {
+		switch c := path[i]; {
+		case c < 0x20, c == 0x7f:
+			return "the path has a control character"
+		case c == '\\' || c == ';':
+			return `the path has a \ or a ;`
+		case c == '/' && i > 0 && path[i-1] == '/':
+			return "the path has an empty segment (//)"
+		case c == ' ' || c >= utf8.RuneSelf:
+			plain = false
+		}
+	}
+	if !plain && !utf8.ValidString(path) {
+		return "the path is not valid UTF-8"
+	}
+	for rest := path; rest != ""; {
+		var seg string
+		seg, rest, _ = strings.Cut(rest, "/")
+		if !plain {
+			if strings.ContainsFunc(seg, unicode.IsControl) {
+				return "the path has a control character"
+			}
+			if seg = folded(seg); strings.ContainsAny(seg, `/\`) {
+				return `the path has a character that some read as / or \`
+			}
+		}
+		if seg == "." || seg == ".." {
+			return "the path has a segment that is . or .., or that some read so"
+		}
+	}
+	return ""
+}
+
+// folded is what a lenient file system or framework may make of a segment:
+// compatibility forms replaced (NFKC), spaces and invisible characters gone.
+func folded(seg string) string {
+	drop := func(s string) string {
+		return strings.Map(func(c rune) rune {
+			if unicode.IsSpace(c) || unicode.Is(unicode.Cf, c) {
+				return -1
+			}
+			return c
+		}, s)
+	}
+	return drop(norm.NFKC.String(drop(seg)))
+}
+
+// checkQuery refuses a raw ; (a separator to some), and what can't stand in a
+// query (RFC 3986, section 3.4) and would end it for some.
+func checkQuery(query string) string {
+	for i := range len(query) {
+		switch c := query[i]; {
+		case c == ';':
+			return "the query has a ; (write it as %3B)"
+		case c == '#', c <= 0x20, c == 0x7f:
+			return "the query has a #, a space or a control character (escape it)"
+		}
+	}
+	return ""
+}
+
+// checkFraming refuses what is left of ambiguous framing once net/http has
+// settled the rest, and connection headers in versions of HTTP that have none
+// (RFC 9113, section 8.2.2).
+func checkFraming(r *http.Request) string {
+	h := r.Header
+	if len(h["Transfer-Encoding"]) > 0 || len(r.TransferEncoding) > 1 ||
+		len(r.TransferEncoding) == 1 && r.TransferEncoding[0] != "chunked" {
+		return "the transfer encoding is not one that is understood"
+	}
+	if lengths := h["Content-Length"]; len(lengths) > 1 || len(lengths) == 1 && len(r.TransferEncoding) > 0 {
+		return "the length of the body is given in more than one way"
+	}
+	if len(h["Content-Type"]) > 1 {
+		return "there is more than one Content-Type"
+	}
+	if r.ProtoMajor >= 2 && (len(h["Connection"]) > 0 || len(h["Proxy-Connection"]) > 0 || len(h["Keep-Alive"]) > 0 || len(h["Upgrade"]) > 0) {
+		return "a connection header in a version of HTTP that has none"
+	}
+	return ""
+}
+
+// checkUpgrade refuses to leave HTTP: behind an upgrade there is a tunnel that
+// nobody decides about.
+func (g *Gate) checkUpgrade(r *http.Request) string {
+	upgrade := r.Header["Upgrade"]
+	if len(upgrade) == 0 {
+		return ""
+	}
+	if g.Upgrade != "websocket" || len(upgrade) > 1 || !strings.EqualFold(upgrade[0], "websocket") {
+		return "Upgrade is not allowed here"
+	}
+	if r.Method != http.MethodGet || !httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") || r.ContentLength != 0 {
+		return "an upgrade to websocket is a GET without a body, with Connection: Upgrade"
+	}
+	return ""
+}
+
+func isUnreserved(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+		c == '-' || c == '.' || c == '_' || c == '~'
+}
+
+func unhex(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c >= 'a' && c <= 'f':
+		return int(c-'a') + 10
+	case c >= 'A' && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}
+
+// isGRPC tells gRPC requests by their content type (gRPC over HTTP/2,
+// "Content-Type"; gRPC-Web has more of them): application/grpc, and then
+// nothing, a +, a ; or -web.
+func isGRPC(r *http.Request) bool {
+	ct := r.Header["Content-Type"]
+	const base = "application/grpc"
+	if len(ct) != 1 || len(ct[0]) < len(base) || !strings.EqualFold(ct[0][:len(base)], base) {
+		return false
+	}
+	rest := ct[0][len(base):]
+	return rest == "" || rest[0] == '+' || rest[0] == ';' || rest[0] == ' ' ||
+		len(rest) >= 4 && strings.EqualFold(rest[:4], "-web")
+}
