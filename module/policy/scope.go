@@ -71,10 +71,13 @@ func NewCatalogue(declared []Scope) (*Catalogue, error) {
 // Union is the catalogue of several sites. Two that disagree on what a scope
 // needs are an error.
 func Union(catalogues ...*Catalogue) (*Catalogue, error) {
-	u := &Catalogue{scopes: map[string]Scope{ScopeAll: allScopes}}
+	u := &Catalogue{scopes: map[string]Scope{}}
 	var errs []error
 	for _, c := range catalogues {
 		errs = append(errs, c.union(u))
+	}
+	if len(catalogues) == 0 {
+		u.scopes[ScopeAll] = allScopes
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

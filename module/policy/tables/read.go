@@ -94,12 +94,14 @@ func lex(file, text string) ([]Token, error) {
 
 // next reads a token; false says that there is none any more.
 func (l *lexer) next() (Token, bool, error) {
-	l.skip()
+	err := l.skip()
 	t := Token{File: l.file, Line: l.line}
-	if l.rest == "" {
+	switch {
+	case err != nil:
+		return t, false, t.errorf("%w", err)
+	case l.rest == "":
 		return t, false, nil
 	}
-	var err error
 	if t.Quoted = l.rest[0] == '"' || l.rest[0] == '`'; t.Quoted {
 		t.Text, err = l.quoted()
 	} else {
@@ -115,13 +117,12 @@ func (l *lexer) next() (Token, bool, error) {
 }
 
 // skip passes over white space, comments and the ends of lines.
-func (l *lexer) skip() {
+func (l *lexer) skip() error {
 	for l.rest != "" {
 		r, size := utf8.DecodeRuneInString(l.rest)
 		switch {
 		case r == '\n':
-			l.line += 1 + l.continued
-			l.continued = 0
+			l.linesEnd(1)
 		case strings.HasPrefix(l.rest, "\\\n"):
 			l.continued++
 			size = len("\\\n")
@@ -130,10 +131,23 @@ func (l *lexer) skip() {
 			if size < 0 {
 				size = len(l.rest)
 			}
+			// Caddy's lexer joins the next line to such a comment's.
+			if strings.Contains(l.rest[:size], `\`) {
+				return errors.New("a backslash in a comment: take it away")
+			}
 		case !unicode.IsSpace(r):
-			return
+			return nil
 		}
 		l.rest = l.rest[size:]
+	}
+	return nil
+}
+
+// linesEnd counts n ends of lines, and with the first the lines it continued.
+func (l *lexer) linesEnd(n int) {
+	if n > 0 {
+		l.line += n + l.continued
+		l.continued = 0
 	}
 }
 
@@ -149,7 +163,7 @@ func (l *lexer) quoted() (string, error) {
 			if r, _ := utf8.DecodeRuneInString(l.rest); l.rest != "" && !unicode.IsSpace(r) {
 				return "", errors.New("a word follows the closing quote: put a space between them")
 			}
-			l.line += strings.Count(text.String(), "\n")
+			l.linesEnd(strings.Count(text.String(), "\n"))
 			return text.String(), nil
 		}
 		if c == '\\' && quote == '"' && i+1 < len(l.rest) {
