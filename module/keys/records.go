@@ -21,7 +21,10 @@ type User struct {
 	Name      string
 	Email     string
 	Suspended bool // its credentials are refused until this is taken back
-	CreatedAt time.Time
+	// PasswordHash is argon2id's, in PHC's form, as [HashPassword] makes it;
+	// empty where the user has no password.
+	PasswordHash string
+	CreatedAt    time.Time
 	// ModifiedAt is when the record was last changed.
 	ModifiedAt time.Time
 	// Seq orders records by creation; the store gives it.
