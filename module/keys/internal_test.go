@@ -1,0 +1,130 @@
+package keys
+
+import (
+	"context"
+	"iter"
+	"testing"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// mapStore is a store of credentials alone, for what can only be tested from
+// inside.
+type mapStore struct {
+	Reader
+	credentials map[Digest]Credential
+	lastWrite   time.Time
+	feed        func(Change)
+}
+
+func (s *mapStore) View(_ context.Context, fn func(Reader) error) error { return fn(s) }
+func (s *mapStore) Update(context.Context, func(Writer) error) error    { return ErrUnavailable }
+func (s *mapStore) Feed(feed func(Change))                              { s.feed = feed }
+func (s *mapStore) Close() error                                        { return nil }
+func (s *mapStore) LastWrite() (time.Time, error)                       { return s.lastWrite, nil }
+func (s *mapStore) User(id string) (User, error)                        { return User{ID: id}, nil }
+func (s *mapStore) Tombstone(Digest) (Tombstone, error)                 { return Tombstone{}, ErrNotFound }
+func (s *mapStore) Users(uint64) iter.Seq2[User, error]                 { return nil }
+func (s *mapStore) Credential(d Digest) (Credential, error) {
+	if c, ok := s.credentials[d]; ok {
+		return c, nil
+	}
+	return Credential{}, ErrNotFound
+}
+
+// The cache tells entries apart by a hash of eight bytes. Should two digests
+// share one, neither is ever answered with the other's record.
+func TestConstantHash(t *testing.T) {
+	s := &mapStore{credentials: map[Digest]Credential{}}
+	var digests []Digest
+	for range 50 {
+		text, id := Mint("ca", policy.PAT)
+		c := Credential{Digest: DigestOf(text), ID: id, Kind: policy.PAT, UserID: "alice"}
+		s.credentials[c.Digest] = c
+		digests = append(digests, c.Digest)
+	}
+	d, err := newDirectory(s, DefaultCacheBytes, time.Now, func(uint64) (uint64, uint64) { return 7, 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for range 20 {
+		for _, digest := range digests {
+			e, err := d.Find(t.Context(), digest)
+			if err != nil || e.caller.KeyID != s.credentials[digest].ID {
+				t.Fatalf("answered with %v (%v), want %v", e.caller.KeyID, err, s.credentials[digest].ID)
+			}
+			d.cache.Wait()
+		}
+	}
+}
+
+// What has expired stays expired when the clock is set back behind the newest
+// write.
+func TestClockSetBack(t *testing.T) {
+	now := time.Now()
+	text, id := Mint("ca", policy.PAT)
+	c := Credential{Digest: DigestOf(text), ID: id, Kind: policy.PAT, UserID: "alice", ExpiresAt: now.Add(-time.Minute)}
+	s := &mapStore{credentials: map[Digest]Credential{c.Digest: c}, lastWrite: now}
+	clock := now.Add(-24 * time.Hour)
+	d, err := newDirectory(s, DefaultCacheBytes, func() time.Time { return clock }, func(k uint64) (uint64, uint64) { return k, 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	e, err := d.Find(t.Context(), c.Digest)
+	if err != nil || d.Standing(e) != Expired {
+		t.Errorf("standing %v (%v), want expired", d.Standing(e), err)
+	}
+	// A later write moves the floor on; an earlier one does not move it back.
+	s.feed(Change{At: now.Add(time.Hour)})
+	s.feed(Change{At: now.Add(-time.Hour)})
+	if got := d.Now(); !got.Equal(now.Add(time.Hour).Truncate(0)) {
+		t.Errorf("now is %v, want %v", got, now.Add(time.Hour))
+	}
+}
+
+func TestFindAllocatesNothing(t *testing.T) {
+	text, id := Mint("ca", policy.PAT)
+	c := Credential{Digest: DigestOf(text), ID: id, Kind: policy.PAT, UserID: "alice"}
+	d, err := NewDirectory(&mapStore{credentials: map[Digest]Credential{c.Digest: c}}, DefaultCacheBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if _, err := d.Find(t.Context(), c.Digest); err != nil {
+		t.Fatal(err)
+	}
+	d.cache.Wait()
+	// ristretto hands on what was read in batches of 64: one allocation each.
+	if n := testing.AllocsPerRun(1000, func() { _, _ = d.Find(context.Background(), c.Digest) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkFind(b *testing.B) {
+	s := &mapStore{credentials: map[Digest]Credential{}}
+	var digests []Digest
+	for range 10_000 {
+		text, id := Mint("ca", policy.PAT)
+		c := Credential{Digest: DigestOf(text), ID: id, Kind: policy.PAT, UserID: "alice"}
+		s.credentials[c.Digest] = c
+		digests = append(digests, c.Digest)
+	}
+	d, err := NewDirectory(s, DefaultCacheBytes)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer d.Close()
+	for _, digest := range digests {
+		_, _ = d.Find(b.Context(), digest)
+		d.cache.Wait()
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if e, err := d.Find(b.Context(), digests[i%len(digests)]); err != nil || !e.Exists() {
+			b.Fatal("not found")
+		}
+	}
+}

@@ -1,0 +1,490 @@
+package keystest
+
+import (
+	"bytes"
+	"math"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+func testNotFound(t *testing.T, s keys.Store) {
+	view(t, s, func(r keys.Reader) error {
+		u, err := r.User("u")
+		wantNotFound(t, "User", u, err)
+		a, err := r.App(keys.AppRef{OwnerID: "u", AppID: "a"})
+		wantNotFound(t, "App", a, err)
+		c, err := r.Credential(keys.DigestOf("c"))
+		wantNotFound(t, "Credential", c, err)
+		c, err = r.CredentialByID("c")
+		wantNotFound(t, "CredentialByID", c, err)
+		l, err := r.Collaborator(collaborator("u", "a", "v").CollaboratorRef)
+		wantNotFound(t, "Collaborator", l, err)
+		d, err := r.Tombstone(keys.DigestOf("c"))
+		wantNotFound(t, "Tombstone", d, err)
+		wantIDs(t, "Users", r.Users(0))
+		wantIDs(t, "Apps", r.Apps("u", 0))
+		wantIDs(t, "Credentials", r.Credentials("u", 0))
+		wantIDs(t, "AppCredentials", r.AppCredentials(keys.AppRef{OwnerID: "u", AppID: "a"}, 0))
+		wantIDs(t, "Collaborators", r.Collaborators(keys.AppRef{OwnerID: "u", AppID: "a"}, 0))
+		wantIDs(t, "Collaborations", r.Collaborations("u", 0))
+		return nil
+	})
+	update(t, s, func(w keys.Writer) error {
+		for what, err := range map[string]error{
+			"user":         w.DeleteUser("u"),
+			"app":          w.DeleteApp(keys.AppRef{OwnerID: "u", AppID: "a"}),
+			"credential":   w.DeleteCredential(keys.DigestOf("c")),
+			"collaborator": w.DeleteCollaborator(collaborator("u", "a", "v").CollaboratorRef),
+		} {
+			if err != nil {
+				t.Errorf("deleting a %s that is not there: %v", what, err)
+			}
+		}
+		return nil
+	})
+}
+
+func testRoundTrip(t *testing.T, s keys.Store) {
+	u := keys.User{ID: "u", Name: "Ünal", Email: "u@example.com", Suspended: true, CreatedAt: at(1), ModifiedAt: at(2)}
+	a := keys.App{AppRef: keys.AppRef{OwnerID: "u", AppID: "a"}, Name: "An app", CreatedAt: at(1), ModifiedAt: at(2)}
+	k := keys.Credential{
+		Digest: keys.DigestOf("k"), ID: "cak_1", Kind: policy.AppKey, UserID: "u", AppID: "a",
+		Description: "a key", Scopes: []string{"B", "A"}, Endpoints: []string{"/p.S/N", "/p.S/M"}, Disabled: true,
+		CreatedAt: at(1), ModifiedAt: at(2), CreatedBy: "cap_1", ExpiresAt: at(3),
+	}
+	p := keys.Credential{Digest: keys.DigestOf("p"), ID: "cap_1", Kind: policy.PAT, UserID: "u"}
+	n := keys.Credential{Digest: keys.DigestOf("n"), ID: "cas_1", Kind: policy.Session, UserID: "u"}
+	l := keys.Collaborator{
+		CollaboratorRef: keys.CollaboratorRef{AppRef: a.AppRef, UserID: keys.Everyone},
+		Scopes:          []string{"B", "A"}, Endpoints: []string{"/p.S/N", "/p.S/M"}, CreatedAt: at(1), ModifiedAt: at(2),
+	}
+	d := keys.Tombstone{Digest: keys.DigestOf("d"), ID: "cak_0", At: at(1), Reason: "leaked"}
+	put(t, s, u, a, k, p, n, l, d)
+
+	view(t, s, func(r keys.Reader) error {
+		gotUser, err := r.User("u")
+		found(t, gotUser, err, u)
+		gotApp, err := r.App(a.AppRef)
+		found(t, gotApp, err, a)
+		for _, c := range []keys.Credential{k, p, n} {
+			got, err := r.Credential(c.Digest)
+			found(t, got, err, c)
+			got, err = r.CredentialByID(c.ID)
+			found(t, got, err, c)
+		}
+		gotCollaborator, err := r.Collaborator(l.CollaboratorRef)
+		found(t, gotCollaborator, err, l)
+		gotTombstone, err := r.Tombstone(d.Digest)
+		found(t, gotTombstone, err, d)
+
+		// The lists give the same records, whole.
+		for got, err := range r.Users(0) {
+			found(t, got, err, u)
+		}
+		for got, err := range r.Apps("u", 0) {
+			found(t, got, err, a)
+		}
+		for got, err := range r.AppCredentials(a.AppRef, 0) {
+			found(t, got, err, k)
+		}
+		for got, err := range r.Collaborators(a.AppRef, 0) {
+			found(t, got, err, l)
+		}
+		return nil
+	})
+}
+
+// found is [equal] for what a look-up returned.
+func found[R any](t *testing.T, got R, err error, want R) {
+	t.Helper()
+	if err != nil {
+		t.Errorf("%T: %v", want, err)
+		return
+	}
+	equal(t, got, want)
+}
+
+// An expiry that is lost or bent is a credential that works for too long.
+func testTimes(t *testing.T, s keys.Store) {
+	for name, want := range map[string]time.Time{
+		"never":      {},
+		"epoch":      time.Unix(0, 0).UTC(),
+		"before it":  time.Unix(-1, 999999999).UTC(),
+		"nanosecond": time.Unix(1, 1).UTC(),
+		"far":        time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC),
+	} {
+		c := token("cap_times", "u")
+		c.ExpiresAt = want
+		put(t, s, c)
+		view(t, s, func(r keys.Reader) error {
+			got, err := r.Credential(c.Digest)
+			if err != nil || !got.ExpiresAt.Equal(want) || got.ExpiresAt.IsZero() != want.IsZero() {
+				t.Errorf("%s: got %v, %v; want %v", name, got.ExpiresAt, err, want)
+			}
+			return nil
+		})
+	}
+
+	c := token("cap_zone", "u")
+	c.ExpiresAt = at(1).In(time.FixedZone("elsewhere", 3600))
+	put(t, s, c)
+	view(t, s, func(r keys.Reader) error {
+		got, err := r.Credential(c.Digest)
+		if err != nil || got.ExpiresAt != at(1) {
+			t.Errorf("with a zone: got %v, %v; want %v, in UTC", got.ExpiresAt, err, at(1))
+		}
+		return nil
+	})
+}
+
+// No list is all endpoints, and an empty one none.
+func testEndpoints(t *testing.T, s keys.Store) {
+	for name, want := range map[string][]string{"nil": nil, "empty": {}, "one": {"/p.S/M"}} {
+		c, l := token("cap_1", "u"), collaborator("u", "a", "v")
+		c.Endpoints, l.Endpoints = want, want
+		put(t, s, c, l)
+		view(t, s, func(r keys.Reader) error {
+			gotC, err := r.Credential(c.Digest)
+			if err != nil {
+				return err
+			}
+			gotL, err := r.Collaborator(l.CollaboratorRef)
+			if err != nil {
+				return err
+			}
+			for _, got := range [][]string{gotC.Endpoints, gotL.Endpoints} {
+				if (got == nil) != (want == nil) || !slices.Equal(got, want) {
+					t.Errorf("%s: got %#v, want %#v", name, got, want)
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// Made in an order that is no other's: not of the ids, nor of their length.
+func testOrder(t *testing.T, s keys.Store) {
+	var names []string
+	for i := range 300 { // past one byte of a seq, and past a page of most stores
+		names = append(names, strconv.Itoa((i*7919)%1000))
+	}
+	update(t, s, func(w keys.Writer) error {
+		for _, n := range names {
+			k, p := appKey("cak_"+n, "u", "a"), token("cap_"+n, "v")
+			if err := putAll(w, user(n), app("u", n), k, p, collaborator("u", "a", n), collaborator(n, "b", "w")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	view(t, s, func(r keys.Reader) error {
+		a := keys.AppRef{OwnerID: "u", AppID: "a"}
+		wantOrder(t, "Users", r.Users, names, func(n string) string { return n })
+		wantOrder(t, "Apps", of(r.Apps, "u"), names, func(n string) string { return "u/" + n })
+		wantOrder(t, "Credentials", of(r.Credentials, "v"), names, func(n string) string { return "cap_" + n })
+		wantOrder(t, "AppCredentials", of(r.AppCredentials, a), names, func(n string) string { return "cak_" + n })
+		wantOrder(t, "Collaborators", of(r.Collaborators, a), names, func(n string) string { return "u/a+" + n })
+		wantOrder(t, "Collaborations", of(r.Collaborations, "w"), names, func(n string) string { return n + "/b+w" })
+		return nil
+	})
+}
+
+// Ids that are the beginning of one another, and joined are the same.
+func testPrefixes(t *testing.T, s keys.Store) {
+	owners := []string{"a", "ab", "a-b", "a_b", "A", "a-"}
+	names := []string{"c", "b-c", "bc", "b", "-b", "b_c"}
+	update(t, s, func(w keys.Writer) error {
+		for _, o := range owners {
+			for _, n := range names {
+				k, p := appKey("cak_"+o+"."+n, o, n), token("cap_"+o+"."+n, o)
+				if err := putAll(w, app(o, n), k, p, collaborator(o, n, "x"), collaborator(o, n, o)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	view(t, s, func(r keys.Reader) error {
+		for _, o := range owners {
+			var all, held, invited []string
+			for _, n := range names {
+				ref := keys.AppRef{OwnerID: o, AppID: n}
+				all = append(all, o+"/"+n)
+				held = append(held, "cak_"+o+"."+n, "cap_"+o+"."+n)
+				invited = append(invited, o+"/"+n+"+"+o)
+				wantIDs(t, "keys of "+o+"/"+n, r.AppCredentials(ref, 0), "cak_"+o+"."+n)
+				wantIDs(t, "collaborators of "+o+"/"+n, r.Collaborators(ref, 0), o+"/"+n+"+x", o+"/"+n+"+"+o)
+			}
+			wantIDs(t, "apps of "+o, r.Apps(o, 0), all...)
+			wantIDs(t, "credentials of "+o, r.Credentials(o, 0), held...)
+			wantIDs(t, "collaborations of "+o, r.Collaborations(o, 0), invited...)
+		}
+		wantIDs(t, "apps of nobody", r.Apps("", 0))
+		wantIDs(t, "keys of no app", r.AppCredentials(keys.AppRef{OwnerID: "a"}, 0))
+		return nil
+	})
+}
+
+// A replaced record keeps its place if its seq is put back, and goes to the
+// end if not.
+func testReplace(t *testing.T, s keys.Store) {
+	put(t, s, user("1"), user("2"), user("3"), token("cap_1", "u"), token("cap_2", "u"), token("cap_3", "u"))
+	update(t, s, func(w keys.Writer) error {
+		u, err := w.User("1")
+		if err != nil {
+			return err
+		}
+		u.Name = "Another"
+		c, err := w.Credential(keys.DigestOf("cap_2"))
+		if err != nil {
+			return err
+		}
+		c.Disabled = true
+		return putAll(w, u, user("2"), c)
+	})
+	view(t, s, func(r keys.Reader) error {
+		wantIDs(t, "Users", r.Users(0), "1", "3", "2")
+		wantIDs(t, "Credentials", r.Credentials("u", 0), "cap_1", "cap_2", "cap_3")
+		u, err := r.User("1")
+		if err != nil || u.Name != "Another" {
+			t.Errorf("got %+v, %v", u, err)
+		}
+		c, err := r.CredentialByID("cap_2")
+		if err != nil || !c.Disabled {
+			t.Errorf("got %+v, %v", c, err)
+		}
+		return nil
+	})
+}
+
+// What a record was listed under before it was replaced, it no longer is.
+func testReplaceMoves(t *testing.T, s keys.Store) {
+	put(t, s, appKey("cak_1", "u", "a"))
+	moved := token("cap_1", "v")
+	moved.Digest = keys.DigestOf("cak_1")
+	put(t, s, moved)
+	view(t, s, func(r keys.Reader) error {
+		c, err := r.CredentialByID("cak_1")
+		wantNotFound(t, "the old id", c, err)
+		c, err = r.CredentialByID("cap_1")
+		found(t, c, err, moved)
+		wantIDs(t, "of the old user", r.Credentials("u", 0))
+		wantIDs(t, "of the old app", r.AppCredentials(keys.AppRef{OwnerID: "u", AppID: "a"}, 0))
+		wantIDs(t, "of the new user", r.Credentials("v", 0), "cap_1")
+		return nil
+	})
+}
+
+func testDelete(t *testing.T, s keys.Store) {
+	put(t, s, user("u"), user("v"), app("u", "a"), app("u", "b"),
+		appKey("cak_1", "u", "a"), appKey("cak_2", "u", "a"), collaborator("u", "a", "v"), collaborator("u", "a", "w"))
+	update(t, s, func(w keys.Writer) error {
+		for _, err := range []error{
+			w.DeleteUser("u"), w.DeleteApp(keys.AppRef{OwnerID: "u", AppID: "a"}),
+			w.DeleteCredential(keys.DigestOf("cak_1")), w.DeleteCollaborator(collaborator("u", "a", "v").CollaboratorRef),
+		} {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	a := keys.AppRef{OwnerID: "u", AppID: "a"}
+	view(t, s, func(r keys.Reader) error {
+		u, err := r.User("u")
+		wantNotFound(t, "User", u, err)
+		c, err := r.Credential(keys.DigestOf("cak_1"))
+		wantNotFound(t, "Credential", c, err)
+		c, err = r.CredentialByID("cak_1")
+		wantNotFound(t, "CredentialByID", c, err)
+		ap, err := r.App(a)
+		wantNotFound(t, "App", ap, err)
+		l, err := r.Collaborator(collaborator("u", "a", "v").CollaboratorRef)
+		wantNotFound(t, "Collaborator", l, err)
+		// A delete takes one record along, and none of those that name it.
+		wantIDs(t, "Users", r.Users(0), "v")
+		wantIDs(t, "Apps", r.Apps("u", 0), "u/b")
+		wantIDs(t, "Credentials", r.Credentials("u", 0), "cak_2")
+		wantIDs(t, "AppCredentials", r.AppCredentials(a, 0), "cak_2")
+		wantIDs(t, "Collaborators", r.Collaborators(a, 0), "u/a+w")
+		wantIDs(t, "Collaborations", r.Collaborations("v", 0))
+		return nil
+	})
+
+	// What comes back comes last, and the place of what was deleted is no
+	// other's.
+	put(t, s, user("u"), appKey("cak_1", "u", "a"))
+	view(t, s, func(r keys.Reader) error {
+		wantIDs(t, "Users", r.Users(0), "v", "u")
+		wantIDs(t, "Credentials", r.Credentials("u", 0), "cak_2", "cak_1")
+		return nil
+	})
+}
+
+// As when an app is deleted, and its keys with it.
+func testDeleteWhileWalking(t *testing.T, s keys.Store) {
+	const many = 200
+	update(t, s, func(w keys.Writer) error {
+		for i := range many {
+			if err := w.PutCredential(appKey("cak_"+strconv.Itoa(i), "u", "a")); err != nil {
+				return err
+			}
+		}
+		return w.PutCredential(appKey("cak_other", "u", "b"))
+	})
+	update(t, s, func(w keys.Writer) error {
+		n := 0
+		for c, err := range w.AppCredentials(keys.AppRef{OwnerID: "u", AppID: "a"}, 0) {
+			if err != nil {
+				return err
+			}
+			if err := w.DeleteCredential(c.Digest); err != nil {
+				return err
+			}
+			n++
+		}
+		if n != many {
+			t.Errorf("walked over %d, want %d", n, many)
+		}
+		return nil
+	})
+	view(t, s, func(r keys.Reader) error {
+		wantIDs(t, "Credentials", r.Credentials("u", 0), "cak_other")
+		return nil
+	})
+}
+
+func testIterators(t *testing.T, s keys.Store) {
+	put(t, s, user("1"), user("2"), user("3"), token("cap_1", "1"), token("cap_2", "2"), token("cap_3", "2"))
+	view(t, s, func(r keys.Reader) error {
+		n := 0
+		for range r.Users(0) {
+			n++
+			break
+		}
+		if n != 1 {
+			t.Errorf("stopped after %d", n)
+		}
+
+		var got []string
+		for u, err := range r.Users(0) {
+			if err != nil {
+				return err
+			}
+			got = append(got, u.ID)
+			got = append(got, ids(t, r.Credentials(u.ID, 0))...)
+		}
+		if want := []string{"1", "cap_1", "2", "cap_2", "cap_3", "3"}; !slices.Equal(got, want) {
+			t.Errorf("nested: got %q, want %q", got, want)
+		}
+
+		list := r.Users(0)
+		wantIDs(t, "the first walk", list, "1", "2", "3")
+		wantIDs(t, "the second", list, "1", "2", "3")
+		wantIDs(t, "after the end", r.Users(math.MaxUint64))
+		return nil
+	})
+}
+
+// A record shares memory neither with the store nor with who put it.
+func testCopies(t *testing.T, s keys.Store) {
+	c := token("cap_1", "u")
+	c.Scopes, c.Endpoints = []string{"First"}, []string{"/p.S/First"}
+	update(t, s, func(w keys.Writer) error {
+		if err := w.PutCredential(c); err != nil {
+			return err
+		}
+		c.Scopes[0], c.Endpoints[0] = "Other", "/p.S/Other"
+		return nil
+	})
+
+	var kept keys.Credential
+	view(t, s, func(r keys.Reader) (err error) {
+		if kept, err = r.Credential(c.Digest); err != nil {
+			return err
+		}
+		again, err := r.Credential(c.Digest)
+		if err != nil {
+			return err
+		}
+		again.Scopes[0] = "Scribble"
+		return nil
+	})
+	// Write over where it was, many times.
+	for i := range 50 {
+		update(t, s, func(w keys.Writer) error {
+			over := token("cap_1", "u")
+			over.Description = string(bytes.Repeat([]byte{byte('a' + i%26)}, 500))
+			over.Scopes = []string{"Later"}
+			return w.PutCredential(over)
+		})
+	}
+	want := token("cap_1", "u")
+	want.Scopes, want.Endpoints = []string{"First"}, []string{"/p.S/First"}
+	equal(t, kept, want)
+}
+
+func testRetired(t *testing.T, s keys.Store) {
+	retired := func(id string) (is bool) {
+		view(t, s, func(r keys.Reader) (err error) {
+			is, err = r.UserRetired(id)
+			return err
+		})
+		return is
+	}
+	put(t, s, user("u"))
+	if retired("u") {
+		t.Error("retired before it was deleted")
+	}
+	for range 2 { // the second time changes nothing
+		update(t, s, func(w keys.Writer) error {
+			if err := w.DeleteUser("u"); err != nil {
+				return err
+			}
+			return w.RetireUser("u")
+		})
+	}
+	if !retired("u") || retired("") || retired("u2") || retired("U") {
+		t.Error("not exactly the one user is retired")
+	}
+}
+
+func testLastWrite(t *testing.T, s keys.Store) {
+	last := func() (last time.Time) {
+		view(t, s, func(r keys.Reader) (err error) {
+			last, err = r.LastWrite()
+			return err
+		})
+		return last
+	}
+	if got := last(); !got.IsZero() {
+		t.Errorf("before any write: %v", got)
+	}
+	for _, step := range []struct {
+		touch []time.Time
+		want  time.Time
+	}{
+		{[]time.Time{at(2)}, at(2)},
+		{[]time.Time{at(1)}, at(2)}, // a clock that was set back
+		{nil, at(2)},
+		{[]time.Time{at(5), at(4)}, at(5)},
+	} {
+		update(t, s, func(w keys.Writer) error {
+			for _, at := range step.touch {
+				w.Touch(at)
+			}
+			if got, err := w.LastWrite(); err != nil || !got.Equal(step.want) {
+				t.Errorf("after %v, within: got %v, %v; want %v", step.touch, got, err, step.want)
+			}
+			return nil
+		})
+		if got := last(); !got.Equal(step.want) {
+			t.Errorf("after %v: got %v, want %v", step.touch, got, step.want)
+		}
+	}
+}

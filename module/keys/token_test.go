@@ -1,0 +1,132 @@
+package keys_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+func TestMint(t *testing.T) {
+	for _, tt := range []struct {
+		brand string
+		kind  policy.Kind
+		front string
+		long  int
+	}{
+		{"ca", policy.AppKey, "cak_", 55},
+		{"ca", policy.PAT, "cap_", 55},
+		{"ca", policy.Session, "cas_", 55},
+		{"acme", policy.AppKey, "acmek_", 57},
+		{"k", policy.PAT, "kp_", 54},
+		{"abcdefghij", policy.Session, "abcdefghijs_", 63},
+	} {
+		t.Run(tt.front, func(t *testing.T) {
+			credential, id := keys.Mint(tt.brand, tt.kind)
+			if len(credential) != tt.long || !strings.HasPrefix(credential, tt.front) {
+				t.Errorf("minted %d bytes that begin %q, want %d and %q", len(credential), credential[:6], tt.long, tt.front)
+			}
+			if len(id) != len(tt.front)+12 || !strings.HasPrefix(credential, id+"_") {
+				t.Errorf("public id %q is not the credential's front", id)
+			}
+			if f := keys.FormOf(credential); f != keys.Genuine {
+				t.Errorf("form of a minted credential is %v", f)
+			}
+			if other, _ := keys.Mint(tt.brand, tt.kind); other == credential {
+				t.Error("minted the same twice")
+			}
+		})
+	}
+}
+
+// The vector was worked out with another implementation of CRC-32 (zlib's) and
+// of base 62.
+const (
+	genuine        = "cak_0123456789AB_0123456789ABCDEFGHIJKLMNOPQRSTUV"
+	vectorChecksum = "34f1B6"
+)
+
+func TestFormOf(t *testing.T) {
+	good, _ := keys.Mint("ca", policy.AppKey)
+	flip := func(i int) string {
+		c := byte('A')
+		if good[i] == c {
+			c = 'B'
+		}
+		return good[:i] + string(c) + good[i+1:]
+	}
+	for _, tt := range []struct {
+		name, text string
+		want       keys.Form
+	}{
+		{"minted", good, keys.Genuine},
+		{"wrong checksum", flip(len(good) - 1), keys.Forged},
+		{"wrong secret", flip(20), keys.Forged},
+		{"wrong id", flip(6), keys.Forged},
+		{"another brand, checksum of the first", "x" + good, keys.Forged},
+		{"too long", good + "A", keys.Foreign},
+		{"too short", good[:len(good)-1], keys.Foreign},
+		{"unknown kind", "cax" + good[3:], keys.Foreign},
+		{"upper case brand", "CA" + good[2:], keys.Foreign},
+		{"no brand", good[2:], keys.Foreign},
+		{"not base 62", good[:30] + "-" + good[31:], keys.Foreign},
+		{"brand of eleven", "abcdefghijk" + good[2:], keys.Foreign},
+		{"32 hexadecimal digits", "0123456789abcdef0123456789abcdef", keys.Foreign},
+		{"empty", "", keys.Foreign},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := keys.FormOf(tt.text); got != tt.want {
+				t.Errorf("form %v, want %v", got, tt.want)
+			}
+		})
+	}
+	if n := testing.AllocsPerRun(100, func() { keys.FormOf(good) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { keys.DigestOf(good) }); n != 0 {
+		t.Errorf("DigestOf: %v allocations", n)
+	}
+}
+
+func TestChecksumVector(t *testing.T) {
+	if f := keys.FormOf(genuine + vectorChecksum); f != keys.Genuine {
+		t.Errorf("form %v: the checksum is not CRC-32 (IEEE) in base 62, high digit first", f)
+	}
+}
+
+func TestRedact(t *testing.T) {
+	good, _ := keys.Mint("ca", policy.AppKey)
+	for _, text := range []string{good, good[:len(good)-1] + "!", "0123456789abcdef0123456789abcdef", ""} {
+		shown := keys.Redact(text)
+		if len(shown) > len("cak_4fQ…") {
+			t.Errorf("%q shows too much", shown)
+		}
+	}
+	if shown := keys.Redact(good); shown != good[:7]+"…" {
+		t.Errorf("shows %q", shown)
+	}
+}
+
+func FuzzFormOf(f *testing.F) {
+	good, _ := keys.Mint("ca", policy.AppKey)
+	f.Add(good)
+	f.Add(genuine + vectorChecksum)
+	f.Add("")
+	f.Add("cak__")
+	f.Fuzz(func(t *testing.T, text string) {
+		if keys.FormOf(text) != keys.Genuine {
+			return
+		}
+		// What is genuine is of that form, and no other byte of it would be.
+		if len(text) < 54 || len(text) > 63 || strings.Count(text, "_") != 2 {
+			t.Fatalf("%q is no credential", text)
+		}
+		for i := range len(text) {
+			other := text[:i] + string(text[i]^1) + text[i+1:]
+			if keys.FormOf(other) == keys.Genuine {
+				t.Fatalf("%q and %q are both genuine", text, other)
+			}
+		}
+	})
+}
