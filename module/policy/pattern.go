@@ -147,12 +147,12 @@ func (p *Pattern) literal(lit string, more bool) error {
 		return errors.New("an empty segment (//)")
 	case strings.ContainsAny(lit, "{}"):
 		return errors.New("a variable takes a whole segment: write /{name}/")
-	case lit == "*" || lit == "**":
+	case lit == anySegment || lit == anyRest:
 		return fmt.Errorf("name the wildcard: write {name} or {name=%s}", lit)
 	case lit == "." || lit == "..":
 		return errors.New("a . or .. segment is refused in every request, so nothing would match")
 	case strings.ContainsAny(lit, `\;%?#*`):
-		return fmt.Errorf(`the literal %q has one of \ ; %% ? # *: write it as it reads when decoded; these are refused in requests`, lit)
+		return fmt.Errorf(`the literal %q has one of \ ; %% ? # *, which no literal may have: write characters as they read when decoded, and a wildcard as {name}`, lit)
 	}
 	for _, c := range []byte(lit) {
 		if c < 0x20 || c == 0x7f {
@@ -182,8 +182,8 @@ func (p *Pattern) variable(inside string) error {
 		if p.hasRest() {
 			return errors.New("** takes the rest of the path, so nothing may follow it but a :verb")
 		}
-		if part == "*" || part == "**" {
-			p.Segments = append(p.Segments, wildcard(part))
+		if part == anySegment || part == anyRest {
+			p.Segments = append(p.Segments, part)
 			continue
 		}
 		if part == "" || strings.Contains(part, ":") {
@@ -201,14 +201,12 @@ func (p *Pattern) variable(inside string) error {
 	return nil
 }
 
-// A wildcard is kept apart from a literal of the same text by a NUL in front,
-// which no literal can have.
+// The wildcards in [Pattern.Segments]. No literal is like them, because none
+// may hold a *.
 const (
-	anySegment = "\x00*"
-	anyRest    = "\x00**"
+	anySegment = "*"
+	anyRest    = "**"
 )
-
-func wildcard(text string) string { return "\x00" + text }
 
 func (p *Pattern) hasRest() bool {
 	return len(p.Segments) > 0 && p.Segments[len(p.Segments)-1] == anyRest

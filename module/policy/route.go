@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ const methodGET, methodHEAD = 0, 1
 
 // Methods lists the methods that a route may answer. They are case-sensitive
 // (RFC 9110, section 9.1); a request with any other is refused.
-func Methods() []string { return methods[:] }
+func Methods() []string { return slices.Clone(methods[:]) }
 
 // methodIndex is a method's place in methods, or -1. It is asked for every
 // request, so it is a switch.
@@ -143,7 +144,7 @@ func newRule(rt Route, owner, app string) (*Rule, error) {
 	r.Scopes = sortedSet(rt.Scopes)
 	r.Endpoint = sortedSet(r.Endpoint)
 	if r.accept.Public() && len(r.Scopes) > 0 {
-		return nil, fmt.Errorf("public together with scopes: whoever needs no credential has no scopes; take one of them away")
+		return nil, errors.New("public together with scopes: whoever needs no credential has no scopes; take one of them away")
 	}
 	for _, s := range r.Scopes {
 		if err := CheckScopeName(s); err != nil {
@@ -201,7 +202,7 @@ func CheckEndpoint(name string) error {
 	service, method, ok := strings.Cut(strings.TrimPrefix(name, "/"), "/")
 	if !strings.HasPrefix(name, "/") || !ok || service == "" || method == "" ||
 		strings.ContainsFunc(service+method, func(c rune) bool {
-			return c > 0x7e || c != '.' && !isUnreserved(byte(c))
+			return c > 0x7e || !isUnreserved(byte(c))
 		}) {
 		return fmt.Errorf("endpoint %q: it has the form /package.Service/Method", name)
 	}
