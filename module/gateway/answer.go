@@ -141,11 +141,11 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, ref *refusal) erro
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	reqID, _ := repl.GetString("http.request.uuid")
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		// The answer's req_id is there too: Caddy logs it as uuid.
 		extra.Add(zap.Int("code", ref.code))
-		extra.Add(zap.String("req_id", reqID))
 	}
 	if ref.cause != nil {
-		g.logger.Error("the key store can't answer", zap.String("req_id", reqID), zap.Error(ref.cause))
+		g.logger.Error("the key store can't answer", zap.String("uuid", reqID), zap.Error(ref.cause))
 	}
 	g.metrics.refused(ref)
 

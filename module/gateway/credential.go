@@ -159,7 +159,10 @@ func (g *Gate) stripCredential(r *http.Request) {
 		case "header":
 			delete(r.Header, s.Name)
 		case "query":
-			r.URL.RawQuery = withoutField(r.URL.RawQuery, s.Name)
+			if without := withoutField(r.URL.RawQuery, s.Name); without != r.URL.RawQuery {
+				r.URL.RawQuery = without
+				r.RequestURI = r.URL.RequestURI() // what other handlers log
+			}
 		}
 	}
 }

@@ -120,9 +120,26 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 	return nil
 }
 
+// Check says what [Gate.Build] would, and leaves the configuration as it is
+// written. It is what adapting a Caddyfile does to report mistakes with their
+// places.
+func (g *Gate) Check() (*policy.Catalogue, error) { return g.copied().Build() }
+
+// CheckSettings is [Gate.Check] without the scopes and routes.
+func (g *Gate) CheckSettings() error { return g.copied().settings() }
+
+func (g *Gate) copied() *Gate {
+	c := *g
+	c.Credential = slices.Clone(g.Credential)
+	if g.CORS != nil {
+		cors := *g.CORS
+		c.CORS = &cors
+	}
+	return &c
+}
+
 // Build checks the configuration and makes the gate ready to decide, all but
-// finding the app. It is what adapting a Caddyfile does to report mistakes
-// with their places. The catalogue is that of the site's scopes.
+// finding the app. The catalogue is that of the site's scopes.
 func (g *Gate) Build() (*policy.Catalogue, error) {
 	if err := g.settings(); err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 
 // identityNames are the headers by which the upstream is told who calls.
 type identityNames struct {
-	prefix                                string
+	prefix                                 string
 	userID, keyID, keyType, ownerID, appID string
 }
 
@@ -126,14 +126,17 @@ func identify(e *keys.Entry, owner, app string) identity {
 	return id
 }
 
-// tell sets the headers. Their values share one array, which is this
-// request's own: a handler further on may change a header in place.
-func (g *Gate) tell(h http.Header, id *identity) {
+// told are the values of the identity headers. It is this request's own
+// memory: a handler further on may change a header in place.
+type told [5]string
+
+// tell sets the headers.
+func (g *Gate) tell(h http.Header, id *identity, values *told) {
 	n := &g.identity
 	if n.prefix == "" {
 		return
 	}
-	values := []string{id.userID, id.keyID, id.keyType, id.ownerID, id.appID}
+	*values = told{id.userID, id.keyID, id.keyType, id.ownerID, id.appID}
 	h[n.userID] = values[0:1:1]
 	h[n.keyID] = values[1:2:2]
 	h[n.keyType] = values[2:3:3]

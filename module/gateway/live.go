@@ -21,6 +21,7 @@ type forwarded struct {
 	live     keys.Live
 	question question
 	identity identity
+	told     told
 	w        http.ResponseWriter
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -53,7 +54,7 @@ func (f *forwarded) serve(w http.ResponseWriter, r *http.Request, next caddyhttp
 	if !g.ForwardCredential {
 		g.stripCredential(r)
 	}
-	g.tell(r.Header, &f.identity)
+	g.tell(r.Header, &f.identity, &f.told)
 	if repl, ok := f.ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(f.identity.placeholder)
 	}
