@@ -1,0 +1,89 @@
+package manage
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Answer is the body of every answer: the status, and what was asked for.
+type Answer struct {
+	Status Status `json:"status"`
+
+	User   *User   `json:"user,omitempty"`
+	Users  []User  `json:"users,omitzero"`
+	App    *App    `json:"app,omitempty"`
+	Apps   []App   `json:"apps,omitzero"`
+	Key    *Key    `json:"key,omitempty"`
+	Keys   []Key   `json:"keys,omitzero"`
+	Scopes []Scope `json:"scopes,omitzero"`
+
+	// Standing is what a credential that was to be verified is good for.
+	Standing string `json:"standing,omitempty"`
+	// Revocation is there where that is revoked.
+	Revocation *Revocation `json:"revocation,omitempty"`
+	// Next is given as after to go on with a list; empty at its end.
+	Next string `json:"next,omitempty"`
+}
+
+// Status says how a request went.
+type Status struct {
+	Code        Code   `json:"code"`
+	Description string `json:"description"`
+	Details     string `json:"details,omitempty"`
+	// Field is where in the body the fault is, as keys[2].scopes.
+	Field         string   `json:"field,omitempty"`
+	MissingScopes []string `json:"missing_scopes,omitempty"`
+	// ReqID finds the request in the log.
+	ReqID string `json:"req_id"`
+}
+
+// succeed answers a request that was done.
+func succeed(w http.ResponseWriter, reqID string, a *Answer) {
+	a.Status.Code, a.Status.Description, a.Status.ReqID = CodeOK, CodeOK.Description(), reqID
+	write(w, a)
+}
+
+// fail answers a request that was refused.
+func fail(w http.ResponseWriter, reqID string, e *Error) {
+	if e.allow != nil {
+		w.Header().Set("Allow", strings.Join(e.allow, ", "))
+	}
+	if e.Code == CodeUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	write(w, &Answer{Status: Status{
+		Code:          e.Code,
+		Description:   e.Code.Description(),
+		Details:       withoutCredentials(e.Error()),
+		Field:         withoutCredentials(e.Field),
+		MissingScopes: e.MissingScopes,
+		ReqID:         reqID,
+	}})
+}
+
+func write(w http.ResponseWriter, a *Answer) {
+	text, err := json.Marshal(a)
+	if err != nil {
+		panic(err) // only of a mistake in the types above
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	// An answer may hold a new credential, and every other may be outdated by
+	// the next change.
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(a.Status.Code.HTTP())
+	// Whoever has gone away needs no answer.
+	_, _ = w.Write(text)
+}
+
+// newRequestID makes up what a request is called in the log.
+func newRequestID() string {
+	var id [16]byte
+	rand.Read(id[:]) //nolint:errcheck // it never fails (crypto/rand, since Go 1.24)
+	return hex.EncodeToString(id[:])
+}

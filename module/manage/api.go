@@ -1,0 +1,184 @@
+// Package manage is the management API: users, apps and keys, in the shape of
+// Clarifai's. It is handed a caller and knows nothing of how that one was
+// found, so that the same code stands on the admin endpoint, on a site, and
+// behind commands that open the store themselves.
+package manage
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// DefaultMaxBody is the largest body that is read unless [API.MaxBody] says
+// otherwise.
+const DefaultMaxBody = 1 << 20
+
+// API answers the calls of the management API, which stand under /v2/. It is
+// cheap to make: one for each request will do.
+type API struct {
+	// Directory is read and changed.
+	Directory *keys.Directory
+	// Catalogue is what can be granted. Without one, as where no
+	// configuration is at hand, scopes are only checked for their form.
+	Catalogue *policy.Catalogue
+	// Brand stands in front of the credentials that are minted.
+	Brand string
+	// MaxBody is the largest body that is read, in bytes; 0 is
+	// [DefaultMaxBody].
+	MaxBody int64
+	// RequestID is what a request is called in the log; nil makes one up.
+	RequestID func(*http.Request) string
+	// Failed is told of failures of our own, which the client learns nothing
+	// about but that there was one. It may be nil.
+	Failed func(reqID string, cause error)
+}
+
+// Caller is who calls. The zero Caller may do nothing.
+type Caller struct {
+	// Operator acts on whatever there is, and is no user. It is whoever can
+	// reach Caddy's admin endpoint, or the file of the store.
+	Operator bool
+}
+
+// actor is how the caller is recorded with what it makes.
+func (Caller) actor() keys.Actor { return keys.Actor{ID: keys.Operator} }
+
+// request is one call under way.
+type request struct {
+	*http.Request
+	w      http.ResponseWriter
+	api    *API
+	caller Caller
+	// vars are the variables of the path, decoded.
+	vars map[string]string
+}
+
+// Serve answers a request of a caller. The path begins with /v2/.
+func (a *API) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
+	var reqID string
+	if a.RequestID != nil {
+		reqID = a.RequestID(r)
+	} else {
+		reqID = newRequestID()
+	}
+	answer, err := a.answer(w, r, caller)
+	if err == nil {
+		succeed(w, reqID, answer)
+		return
+	}
+	e := refusal(err)
+	if e.cause != nil && a.Failed != nil {
+		a.Failed(reqID, e.cause)
+	}
+	fail(w, reqID, e)
+}
+
+func (a *API) answer(w http.ResponseWriter, r *http.Request, caller Caller) (answer *Answer, err error) {
+	defer func() {
+		// A store that panics is a failure like another.
+		if p := recover(); p != nil {
+			answer, err = nil, &Error{
+				Code:    CodeInternal,
+				Details: "the call failed, and the server's log says how",
+				cause:   fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
+			}
+		}
+	}()
+	if !caller.Operator {
+		return nil, refuse(CodeInsufficientScopes, "", "only the operator may call this")
+	}
+	path := r.URL.EscapedPath()
+	rule := operatorTable.Find(r.Method, false, path)
+	if rule == nil {
+		if allow := operatorTable.Allowed(path); len(allow) > 0 {
+			return nil, &Error{Code: CodeMethod, Details: "this path answers " + strings.Join(allow, ", "), allow: allow}
+		}
+		return nil, refuse(CodeNotFound, "", "no call of this API has this path")
+	}
+	req := &request{Request: r, w: w, api: a, caller: caller}
+	if req.vars, err = variables(rule, path); err != nil {
+		return nil, err
+	}
+	if err := req.checkVars(); err != nil {
+		return nil, err
+	}
+	return serving[rule.Route.String()](req)
+}
+
+// variables decodes what a path gives to the variables of its rule, each of
+// which is one segment.
+func variables(rule *policy.Rule, path string) (map[string]string, error) {
+	segments := strings.Split(path[1:], "/")
+	vars := map[string]string{}
+	for _, v := range rule.Parsed().Variables {
+		value, err := url.PathUnescape(segments[v.First])
+		if err != nil {
+			return nil, refuse(CodeInvalid, v.Name, "it can't be decoded")
+		}
+		vars[v.Name] = value
+	}
+	return vars, nil
+}
+
+// checkVars refuses what can't be addressed in a path.
+func (r *request) checkVars() error {
+	for name, value := range r.vars {
+		// Paths end up in logs, a proxy's too.
+		if keys.FormOf(value) != keys.Foreign {
+			return credentialInPath(name)
+		}
+		// What can't be an id isn't there; the store need not be asked with it.
+		if name != "key_id" && keys.CheckID(name, value) != nil {
+			return refuse(CodeNotFound, name, "there is none such; ids are letters, digits, - and _")
+		}
+	}
+	if r.vars["user_id"] == policy.Me {
+		return refuse(CodeInvalid, "user_id", "%s is whoever calls, and the operator is no user: write the user's id", policy.Me)
+	}
+	return nil
+}
+
+func credentialInPath(name string) error {
+	return refuse(CodeInvalid, name, `this is a whole credential, and paths end up in logs: revoke it, by a DELETE of /v2/users/USER/keys with the body {"ids":["…"]}, which takes whole credentials; in a path use the public id`)
+}
+
+// user is the user whom the path names, empty where it names none: then the
+// call is about whosever things.
+func (r *request) user() string { return r.vars["user_id"] }
+
+// app is the app that the path names.
+func (r *request) app() keys.AppRef {
+	return keys.AppRef{OwnerID: r.user(), AppID: r.vars["app_id"]}
+}
+
+// view reads the store, in one short transaction.
+func (r *request) view(fn func(keys.Reader) error) error {
+	return r.api.Directory.View(r.Context(), fn)
+}
+
+// update makes a change: all of it or nothing, and in effect when it returns.
+func (r *request) update(fn func(*keys.Tx) error) error {
+	return r.api.Directory.Update(r.Context(), r.caller.actor(), fn)
+}
+
+func (a *API) maxBody() int64 {
+	if a.MaxBody > 0 {
+		return a.MaxBody
+	}
+	return DefaultMaxBody
+}
+
+// Ready says whether the store answers.
+func (a *API) Ready(ctx context.Context) error {
+	return a.Directory.View(ctx, func(r keys.Reader) error {
+		_, err := r.LastWrite()
+		return err
+	})
+}

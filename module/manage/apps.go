@@ -1,0 +1,198 @@
+package manage
+
+import (
+	"errors"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// App is an app as the API shows one.
+type App struct {
+	ID         string    `json:"id"`
+	UserID     string    `json:"user_id"`
+	Name       string    `json:"name"`
+	CreatedAt  time.Time `json:"created_at"`
+	ModifiedAt time.Time `json:"modified_at"`
+}
+
+func showApp(a keys.App) App {
+	return App{
+		ID: a.AppID, UserID: a.OwnerID, Name: a.Name,
+		CreatedAt: a.CreatedAt.UTC(), ModifiedAt: a.ModifiedAt.UTC(),
+	}
+}
+
+// findApp reads the app that the path names.
+func (r *request) findApp(from keys.Reader) (keys.App, error) {
+	if _, err := r.findUser(from); err != nil {
+		return keys.App{}, err
+	}
+	a, err := from.App(r.app())
+	if errors.Is(err, keys.ErrNotFound) {
+		return a, refuse(CodeNotFound, "app_id", "this user has no such app")
+	}
+	return a, err
+}
+
+func (r *request) getApp() (*Answer, error) {
+	if err := r.noBody(); err != nil {
+		return nil, err
+	}
+	var a keys.App
+	err := r.view(func(from keys.Reader) (err error) {
+		a, err = r.findApp(from)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	shown := showApp(a)
+	return &Answer{App: &shown}, nil
+}
+
+func (r *request) listApps() (*Answer, error) {
+	p, err := r.listing()
+	if err != nil {
+		return nil, err
+	}
+	var found []keys.App
+	var next string
+	err = r.view(func(from keys.Reader) (err error) {
+		if _, err := r.findUser(from); err != nil {
+			return err
+		}
+		found, next, err = take(from.Apps(r.user(), p.after), p, func(a keys.App) uint64 { return a.Seq }, everyOne)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{Apps: show(found, showApp), Next: next}, nil
+}
+
+// appFields is what a request says of an app. What is nil stays.
+type appFields struct {
+	path, id string
+	userID   *string
+	name     *string
+}
+
+func readApp(o *object) (appFields, error) {
+	f := appFields{path: o.path}
+	o.text("id", &f.id)
+	f.userID = given(o.text, "user_id")
+	f.name = given(o.text, "name")
+	return f, o.err
+}
+
+// ownedBy refuses an owner who isn't the user of the path. element is where
+// the app stands.
+func ownedBy(user string, owner *string, element string) error {
+	if owner != nil && *owner != user {
+		return refuse(CodeInvalid, join(element, "user_id"), "it is not the user of the path, who has to own the app")
+	}
+	return nil
+}
+
+// createApps makes apps, and for each its first key, which grants everything
+// there.
+func (r *request) createApps() (*Answer, error) {
+	o, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	list, err := elements(o, "apps", readApp)
+	if err == nil {
+		err = o.end()
+	}
+	if err != nil {
+		return nil, err
+	}
+	answer := &Answer{}
+	err = r.update(func(tx *keys.Tx) error {
+		answer.Apps, answer.Keys = nil, nil
+		if _, err := r.findUser(tx); err != nil {
+			return err
+		}
+		for _, f := range list {
+			if err := ownedBy(r.user(), f.userID, f.path); err != nil {
+				return err
+			}
+			a := keys.App{AppRef: keys.AppRef{OwnerID: r.user(), AppID: f.id}}
+			if a.AppID == "" {
+				a.AppID = newID()
+			}
+			set(&a.Name, f.name)
+			a, err := tx.CreateApp(a)
+			if err != nil {
+				return locate(f.path, err)
+			}
+			key, err := r.mint(tx, keys.Credential{
+				Kind: policy.AppKey, UserID: a.OwnerID, AppID: a.AppID,
+				Description: "Created with the app",
+				Scopes:      []string{policy.ScopeAll},
+			})
+			if err != nil {
+				return locate(f.path, err)
+			}
+			answer.Apps = append(answer.Apps, showApp(a))
+			answer.Keys = append(answer.Keys, key)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+func (r *request) changeApp() (*Answer, error) {
+	o, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	f, err := readOne(o, "app", readApp)
+	if err != nil {
+		return nil, err
+	}
+	if err := ownedBy(r.user(), f.userID, f.path); err != nil {
+		return nil, err
+	}
+	if f.id != "" && f.id != r.app().AppID {
+		return nil, refuse(CodeInvalid, join(f.path, "id"), "it is not that of the path, and an id never changes")
+	}
+	var a keys.App
+	err = r.update(func(tx *keys.Tx) (err error) {
+		if _, err := r.findApp(tx); err != nil {
+			return err
+		}
+		a, err = tx.ChangeApp(r.app(), func(a *keys.App) error {
+			set(&a.Name, f.name)
+			return nil
+		})
+		return locate(f.path, err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	shown := showApp(a)
+	return &Answer{App: &shown}, nil
+}
+
+func (r *request) deleteApp() (*Answer, error) {
+	if err := r.noBody(); err != nil {
+		return nil, err
+	}
+	err := r.update(func(tx *keys.Tx) error {
+		if _, err := r.findApp(tx); err != nil {
+			return err
+		}
+		return tx.DeleteApp(r.app())
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{}, nil
+}

@@ -1,0 +1,286 @@
+package manage
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// maxElements bounds a list in a request, and so how long one change keeps
+// others waiting.
+const maxElements = 1000
+
+// object is a JSON object of a request, read field by field. It is as strict
+// as a credential's scopes deserve: a field that is unknown, or there twice,
+// is refused, for two readers of one body could take it for two things. Names
+// are exact, and values are never repeated in an error.
+//
+// The first error stays, and end returns it.
+type object struct {
+	path   string
+	fields map[string]json.RawMessage
+	known  []string
+	err    error
+}
+
+// body reads the body of a request as one JSON object, whatever its
+// Content-Type says: existing scripts send none.
+func (r *request) body() (*object, error) {
+	data, err := r.read()
+	if err != nil {
+		return nil, err
+	}
+	if len(data) == 0 {
+		return nil, refuse(CodeBadFormat, "", "the body is empty; it has to be a JSON object")
+	}
+	return parseObject("", data)
+}
+
+// optionalBody is a body that may be empty.
+func (r *request) optionalBody() (*object, error) {
+	data, err := r.read()
+	if err != nil || len(data) == 0 {
+		return &object{}, err
+	}
+	return parseObject("", data)
+}
+
+// noBody refuses a body that says something where nothing is asked: it was
+// meant for another call.
+func (r *request) noBody() error {
+	o, err := r.optionalBody()
+	if err != nil {
+		return err
+	}
+	return o.end()
+}
+
+func (r *request) read() ([]byte, error) {
+	data, err := io.ReadAll(http.MaxBytesReader(r.w, r.Body, r.api.maxBody()))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, refuse(CodeTooLarge, "", "the body is larger than %d bytes; send it in parts", tooLarge.Limit)
+	case err != nil:
+		return nil, refuse(CodeBadFormat, "", "the body could not be read to its end")
+	case !utf8.Valid(data):
+		return nil, refuse(CodeBadFormat, "", "the body is not UTF-8")
+	}
+	return bytes.TrimSpace(data), nil
+}
+
+func parseObject(path string, data []byte) (*object, error) {
+	o := &object{path: path, fields: map[string]json.RawMessage{}}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if first, err := d.Token(); err != nil {
+		return nil, o.malformed(err)
+	} else if first != json.Delim('{') {
+		return nil, refuse(CodeBadFormat, path, "it has to be a JSON object, in braces")
+	}
+	for d.More() {
+		token, err := d.Token()
+		if err != nil {
+			return nil, o.malformed(err)
+		}
+		name, _ := token.(string) // the decoder takes nothing else here
+		if _, twice := o.fields[name]; twice {
+			return nil, refuse(CodeBadFormat, join(path, name), "it is there twice")
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, o.malformed(err)
+		}
+		o.fields[name] = value
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, o.malformed(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, refuse(CodeBadFormat, path, "something follows the JSON object")
+	}
+	return o, nil
+}
+
+func (o *object) malformed(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return refuse(CodeBadFormat, o.path, "the JSON ends too early")
+	}
+	return refuse(CodeBadFormat, o.path, "it is not JSON: %v", err)
+}
+
+// field is where a field of the object stands in the body.
+func (o *object) field(name string) string { return join(o.path, name) }
+
+// fail keeps the first error.
+func (o *object) fail(err error) {
+	if o.err == nil {
+		o.err = err
+	}
+}
+
+// take hands out a field's value.
+func (o *object) take(name string) (json.RawMessage, bool) {
+	o.known = append(o.known, name)
+	value, ok := o.fields[name]
+	delete(o.fields, name)
+	return value, ok
+}
+
+// end returns the first error. A field that nobody took is one.
+func (o *object) end() error {
+	if o.err != nil || len(o.fields) == 0 {
+		return o.err
+	}
+	names := slices.Sorted(maps.Keys(o.fields))
+	hint := "this call takes none"
+	if len(o.known) > 0 {
+		hint = "known are " + strings.Join(o.known, ", ")
+	}
+	return refuse(CodeInvalid, o.field(names[0]), "there is no such field; %s", hint)
+}
+
+func isNull(value json.RawMessage) bool { return string(value) == "null" }
+
+// decode reads a field into a value; wanted says in words what it has to be.
+// It returns whether the field is there.
+func decode[T any](o *object, name, wanted string, into *T) bool {
+	value, ok := o.take(name)
+	if !ok || isNull(value) {
+		return ok
+	}
+	if err := json.Unmarshal(value, into); err != nil {
+		o.fail(refuse(CodeInvalid, o.field(name), "it has to be %s", wanted))
+	}
+	return true
+}
+
+// text reads a text; null is the empty one.
+func (o *object) text(name string, into *string) bool {
+	return decode(o, name, "a text", into)
+}
+
+// flag reads true or false.
+func (o *object) flag(name string, into *bool) bool {
+	if isNull(o.fields[name]) {
+		o.fail(refuse(CodeInvalid, o.field(name), "it has to be true or false"))
+	}
+	return decode(o, name, "true or false", into)
+}
+
+// texts reads a list of texts, in which each counts once; null is the empty
+// one.
+func (o *object) texts(name string, into *[]string) bool {
+	var list []string
+	ok := decode(o, name, "a list of texts", &list)
+	if len(list) > maxElements {
+		o.fail(refuse(CodeInvalid, o.field(name), "%d are more than %d", len(list), maxElements))
+	}
+	*into = union(nil, list)
+	return ok
+}
+
+// The years that an expiry may lie in. Times are counted in nanoseconds, which
+// end in 2262; and what is long past is a mistake for "never".
+const firstYear, lastYear = 2000, 2200
+
+// time reads a time; null is the zero one.
+func (o *object) time(name string, into *time.Time) bool {
+	null := isNull(o.fields[name])
+	var text string
+	ok := o.text(name, &text)
+	*into = time.Time{}
+	if !ok || null {
+		return ok
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	switch at = at.UTC(); {
+	case err != nil:
+		o.fail(refuse(CodeInvalid, o.field(name), "it has to be a time of RFC 3339, as 2030-12-31T23:59:59Z"))
+	case at.Year() < firstYear || at.Year() > lastYear:
+		o.fail(refuse(CodeInvalid, o.field(name), "its year has to be one from %d to %d; null is never", firstYear, lastYear))
+	}
+	*into = at
+	return ok
+}
+
+// inner reads an object within the object, nil where it is absent or null.
+func (o *object) inner(name string) *object {
+	value, ok := o.take(name)
+	if !ok || isNull(value) {
+		return nil
+	}
+	in, err := parseObject(o.field(name), value)
+	if err != nil {
+		o.fail(err)
+		return nil
+	}
+	return in
+}
+
+// objects reads a list of objects.
+func (o *object) objects(name string) []*object {
+	var values []json.RawMessage
+	decode(o, name, "a list of objects", &values)
+	if len(values) > maxElements {
+		o.fail(refuse(CodeInvalid, o.field(name), "%d elements are more than %d; send the rest in another request", len(values), maxElements))
+		return nil
+	}
+	list := make([]*object, 0, len(values))
+	for i, value := range values {
+		in, err := parseObject(fmt.Sprintf("%s[%d]", o.field(name), i), value)
+		if err != nil {
+			o.fail(err)
+			return nil
+		}
+		list = append(list, in)
+	}
+	return list
+}
+
+// elements reads the list that a request is about, each element by read.
+func elements[T any](o *object, name string, read func(*object) (T, error)) ([]T, error) {
+	list := o.objects(name)
+	if o.err == nil && len(list) == 0 {
+		o.fail(refuse(CodeInvalid, o.field(name), "name at least one"))
+	}
+	if o.err != nil {
+		return nil, o.err
+	}
+	values := make([]T, 0, len(list))
+	for _, in := range list {
+		v, err := read(in)
+		if err == nil {
+			err = in.end()
+		}
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, v)
+	}
+	return values, nil
+}
+
+// ids reads the ids that a request is about.
+func (r *request) ids() ([]string, error) {
+	o, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	decode(o, "ids", "a list of texts", &list)
+	switch {
+	case len(list) == 0:
+		o.fail(refuse(CodeInvalid, "ids", "name at least one"))
+	case len(list) > maxElements:
+		o.fail(refuse(CodeInvalid, "ids", "%d are more than %d; send the rest in another request", len(list), maxElements))
+	}
+	return list, o.end()
+}

@@ -1,0 +1,95 @@
+package manage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// Error is a refusal: what is wrong with a request, and what to do about it.
+type Error struct {
+	Code Code
+	// Field is where in the body it is wrong, as keys[2].scopes; empty where
+	// it is wrong as a whole.
+	Field string
+	// Details says what is wrong and what to do.
+	Details string
+	// MissingScopes are those that have to be granted beside the ones named.
+	MissingScopes []string
+
+	allow []string
+	// cause is for the log alone.
+	cause error
+}
+
+// Error is the field and the details.
+func (e *Error) Error() string {
+	if e.Field == "" {
+		return e.Details
+	}
+	return e.Field + ": " + e.Details
+}
+
+func refuse(code Code, field, format string, args ...any) *Error {
+	return &Error{Code: code, Field: field, Details: fmt.Sprintf(format, args...)}
+}
+
+// locate says where in the body the fault lies that the domain found: in the
+// field of an element that the error names.
+func locate(element string, err error) error {
+	var e *Error
+	var invalid *keys.InvalidError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &e):
+		return e
+	case errors.As(err, &invalid):
+		return refuse(CodeInvalid, join(element, invalid.Field), "%s", invalid.Reason)
+	case errors.Is(err, keys.ErrRevoked):
+		return refuse(CodeExists, element, "%s", keys.ErrRevoked)
+	case errors.Is(err, keys.ErrExists):
+		return refuse(CodeExists, join(element, "id"), "it exists already, or did; choose another, or leave it out and one is made up")
+	}
+	return err
+}
+
+func join(element, field string) string {
+	if element == "" {
+		return field
+	}
+	return element + "." + field
+}
+
+// refusal turns whatever went wrong into an answer. The causes of failures of
+// our own stay out of it: they are for the log.
+func refusal(err error) *Error {
+	err = locate("", err)
+	var e *Error
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, keys.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &Error{Code: CodeUnavailable, Details: "the key store can't answer now; try again", cause: err}
+	default:
+		return &Error{Code: CodeStore, Details: "the key store failed, and the server's log says how; nothing was changed", cause: err}
+	}
+}
+
+// ours finds what looks like a credential of our form in a text.
+var ours = regexp.MustCompile(`[a-z0-9]{1,10}[kps]_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}`)
+
+// withoutCredentials shortens every credential of our form in a text to what
+// may be shown. No text is made of credentials; but a client that put one in
+// the place of an id, a scope or a field's name would find it repeated in the
+// error, and so in its own logs.
+func withoutCredentials(text string) string {
+	if !strings.Contains(text, "_") {
+		return text
+	}
+	return ours.ReplaceAllStringFunc(text, keys.Redact)
+}

@@ -1,0 +1,253 @@
+package manage
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// newKey is what a request says of a key to be made.
+type newKey struct {
+	path       string
+	kind       policy.Kind
+	credential keys.Credential
+	apps       []appRef
+}
+
+// appRef names an app in a body. Without an owner it is the user's of the
+// path.
+type appRef struct {
+	path, id string
+	userID   *string
+}
+
+func readAppRef(o *object) (appRef, error) {
+	a := appRef{path: o.path}
+	o.text("id", &a.id)
+	a.userID = given(o.text, "user_id")
+	return a, o.end()
+}
+
+func readNewKey(o *object) (newKey, error) {
+	k := newKey{path: o.path, kind: policy.AppKey}
+	c := &k.credential
+	var kind string
+	o.text("description", &c.Description)
+	o.text("type", &kind)
+	null := isNull(o.fields["scopes"])
+	if !o.texts("scopes", &c.Scopes) || null {
+		o.fail(refuse(CodeInvalid, o.field("scopes"), "it is missing; name those that the key is to have, or [] for a key that only opens routes without scopes"))
+	}
+	o.texts("endpoints", &c.Endpoints)
+	for _, in := range o.objects("apps") {
+		a, err := readAppRef(in)
+		if err != nil {
+			o.fail(err)
+		}
+		k.apps = append(k.apps, a)
+	}
+	o.time("expires_at", &c.ExpiresAt)
+	switch kind {
+	case "", TypeAppKey:
+		if len(k.apps) != 1 || k.apps[0].id == "" {
+			o.fail(refuse(CodeInvalid, o.field("apps"), `name the one app that the key is for, as [{"id":"…"}], or make it a %s`, TypePAT))
+		}
+	case TypePAT:
+		k.kind = policy.PAT
+		if len(k.apps) != 0 {
+			o.fail(refuse(CodeInvalid, o.field("apps"), "a %s is tied to no app; leave them out, or make it an %s", TypePAT, TypeAppKey))
+		}
+	default:
+		o.fail(refuse(CodeInvalid, o.field("type"), "it has to be %s or %s", TypeAppKey, TypePAT))
+	}
+	return k, o.err
+}
+
+func (r *request) createKeys() (*Answer, error) {
+	o, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	list, err := elements(o, "keys", readNewKey)
+	if err == nil {
+		err = o.end()
+	}
+	if err != nil {
+		return nil, err
+	}
+	var made []Key
+	err = r.update(func(tx *keys.Tx) error {
+		made = nil
+		if _, err := r.findUser(tx); err != nil {
+			return err
+		}
+		for _, k := range list {
+			c, err := r.fillIn(tx, k)
+			if err != nil {
+				return err
+			}
+			key, err := r.mint(tx, c)
+			if err != nil {
+				return locate(k.path, err)
+			}
+			made = append(made, key)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{Keys: made}, nil
+}
+
+// fillIn makes the credential of a key to be made, and checks what depends on
+// others: its app and its scopes.
+func (r *request) fillIn(tx *keys.Tx, k newKey) (keys.Credential, error) {
+	c := k.credential
+	c.Kind, c.UserID = k.kind, r.user()
+	if k.kind == policy.AppKey {
+		app := k.apps[0]
+		if err := ownedBy(r.user(), app.userID, app.path); err != nil {
+			return c, err
+		}
+		_, err := tx.App(keys.AppRef{OwnerID: r.user(), AppID: app.id})
+		if errors.Is(err, keys.ErrNotFound) {
+			return c, refuse(CodeNotFound, join(app.path, "id"), "this user has no such app")
+		}
+		if err != nil {
+			return c, err
+		}
+		c.AppID = app.id
+	}
+	field := join(k.path, "scopes")
+	if err := r.api.checkGrantable(field, c.Scopes, nil); err != nil {
+		return c, err
+	}
+	return c, r.api.checkComplete(field, c.Scopes)
+}
+
+// keyChange is what a PATCH says of a key. What is nil stays, and a list that
+// isn't given.
+type keyChange struct {
+	path, id                    string
+	description                 *string
+	disabled                    *bool
+	expiresAt                   *time.Time
+	scopes, endpoints           []string
+	givesScopes, givesEndpoints bool
+}
+
+func readKeyChange(o *object) (keyChange, error) {
+	k := keyChange{path: o.path}
+	o.text("id", &k.id)
+	k.description = given(o.text, "description")
+	k.disabled = given(o.flag, "disabled")
+	k.expiresAt = given(o.time, "expires_at")
+	k.givesScopes = o.listed("scopes", &k.scopes)
+	k.givesEndpoints = o.listed("endpoints", &k.endpoints)
+	if k.id == "" {
+		o.fail(refuse(CodeInvalid, o.field("id"), "it is missing; name the key that is to change"))
+	}
+	return k, o.err
+}
+
+// listed reads a list that is to change another. Null could mean that the list
+// stays, as where it is absent, or that it becomes empty, so it is refused.
+func (o *object) listed(name string, into *[]string) bool {
+	if isNull(o.fields[name]) {
+		o.fail(refuse(CodeInvalid, o.field(name), "it has to be a list of texts; leave it out and it stays as it is"))
+	}
+	return o.texts(name, into)
+}
+
+func (r *request) changeKeys() (*Answer, error) {
+	o, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	list, err := elements(o, "keys", readKeyChange)
+	if err != nil {
+		return nil, err
+	}
+	act, err := o.action()
+	if err != nil {
+		return nil, err
+	}
+	var changed []keys.Credential
+	err = r.update(func(tx *keys.Tx) error {
+		changed = nil
+		var once onceEach
+		for _, k := range list {
+			field := join(k.path, "id")
+			c, err := r.findKeyInBody(tx, k.id, field)
+			if err == nil {
+				err = once.add(field, c.ID)
+			}
+			if err != nil {
+				return err
+			}
+			c, err = tx.ChangeCredential(c.ID, func(c *keys.Credential) error { return r.api.change(c, k, act) })
+			if err != nil {
+				return locate(k.path, err)
+			}
+			changed = append(changed, c)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{Keys: show(changed, showKey)}, nil
+}
+
+// change applies a change to a key.
+func (a *API) change(c *keys.Credential, k keyChange, act action) error {
+	if act == "" && (k.givesScopes || k.givesEndpoints) {
+		return refuse(CodeInvalid, "action", "say what becomes of the lists: merge, overwrite or remove")
+	}
+	set(&c.Description, k.description)
+	set(&c.Disabled, k.disabled)
+	set(&c.ExpiresAt, k.expiresAt)
+	if k.givesScopes {
+		if err := a.changeScopes(c, k, act); err != nil {
+			return err
+		}
+	}
+	if k.givesEndpoints {
+		return changeEndpoints(c, k, act)
+	}
+	return nil
+}
+
+// changeScopes refuses a removal that would take nothing away: who asked for it
+// would believe that it did.
+func (a *API) changeScopes(c *keys.Credential, k keyChange, act action) error {
+	field := join(k.path, "scopes")
+	if err := a.checkGrantable(field, k.scopes, c.Scopes); err != nil {
+		return err
+	}
+	c.Scopes = act.apply(c.Scopes, k.scopes)
+	if act == remove && len(k.scopes) > 0 && slices.Contains(c.Scopes, policy.ScopeAll) {
+		return refuse(CodeInvalid, field, "the key would keep %s, which grants them all the same; overwrite with those it may keep", policy.ScopeAll)
+	}
+	return a.checkComplete(field, c.Scopes)
+}
+
+// changeEndpoints refuses two changes that would say less and grant more: a
+// list that becomes empty would be no list, which is all endpoints; and from
+// no list nothing can be removed.
+func changeEndpoints(c *keys.Credential, k keyChange, act action) error {
+	field := join(k.path, "endpoints")
+	limited := c.Endpoints != nil
+	if !limited && act == remove && len(k.endpoints) > 0 {
+		return refuse(CodeInvalid, field, "the key has no list, which is all endpoints, so there is nothing to remove; overwrite with those it may keep")
+	}
+	c.Endpoints = act.apply(c.Endpoints, k.endpoints)
+	if limited && len(c.Endpoints) == 0 {
+		return refuse(CodeInvalid, field, "none would be left, and no list is all endpoints; to take the key out of use, disable or revoke it")
+	}
+	return nil
+}

@@ -1,0 +1,281 @@
+package manage
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// The types of key, in Clarifai's words. Sessions are only shown where a
+// credential is verified.
+const (
+	TypeAppKey  = "app_specific_key"
+	TypePAT     = "personal_access_token"
+	TypeSession = "session_token"
+)
+
+var types = map[policy.Kind]string{policy.AppKey: TypeAppKey, policy.PAT: TypePAT, policy.Session: TypeSession}
+
+// Key is a credential as the API shows one.
+type Key struct {
+	// ID is the public id; in the answer to a create or a rotate, and there
+	// alone, it is the whole credential.
+	ID          string   `json:"id"`
+	KeyID       string   `json:"key_id"` // the public id
+	Type        string   `json:"type"`
+	UserID      string   `json:"user_id"`
+	Description string   `json:"description"`
+	Scopes      []string `json:"scopes"`
+	// Endpoints empty is no list: all endpoints.
+	Endpoints  []string   `json:"endpoints"`
+	Apps       []KeyApp   `json:"apps"`
+	Disabled   bool       `json:"disabled"`
+	CreatedAt  time.Time  `json:"created_at"`
+	ModifiedAt time.Time  `json:"modified_at"`
+	CreatedBy  string     `json:"created_by"`
+	ExpiresAt  *time.Time `json:"expires_at"`
+}
+
+// KeyApp names the app that a key is tied to.
+type KeyApp struct {
+	ID     string `json:"id"`
+	UserID string `json:"user_id"`
+}
+
+func showKey(c keys.Credential) Key {
+	k := Key{
+		ID: c.ID, KeyID: c.ID, Type: types[c.Kind], UserID: c.UserID, Description: c.Description,
+		Scopes: append([]string{}, c.Scopes...), Endpoints: append([]string{}, c.Endpoints...),
+		Apps: []KeyApp{}, Disabled: c.Disabled, CreatedBy: c.CreatedBy,
+		CreatedAt: c.CreatedAt.UTC(), ModifiedAt: c.ModifiedAt.UTC(),
+	}
+	if c.AppID != "" {
+		k.Apps = append(k.Apps, KeyApp{ID: c.AppID, UserID: c.UserID})
+	}
+	if !c.ExpiresAt.IsZero() {
+		at := c.ExpiresAt.UTC()
+		k.ExpiresAt = &at
+	}
+	return k
+}
+
+// isKey says whether a credential is a key: sessions have calls of their own.
+func isKey(c keys.Credential) bool { return c.Kind != policy.Session }
+
+// mint makes a key. What it returns shows the whole credential, this once.
+func (r *request) mint(tx *keys.Tx, c keys.Credential) (Key, error) {
+	credential, id := keys.Mint(r.api.Brand, c.Kind)
+	c.ID, c.Digest = id, keys.DigestOf(credential)
+	c, err := tx.CreateCredential(c)
+	if err != nil {
+		return Key{}, err
+	}
+	k := showKey(c)
+	k.ID = credential
+	return k, nil
+}
+
+// findKey reads the key of a public id, if it is the user's whom the path
+// names, or anyone's where it names none. field is where the id stands.
+func (r *request) findKey(from keys.Reader, id, field string) (keys.Credential, error) {
+	return r.ownKey(field)(from.CredentialByID(id))
+}
+
+// findKeyInBody is findKey for an id that stands in a body, where a whole
+// credential is taken as well.
+func (r *request) findKeyInBody(from keys.Reader, id, field string) (keys.Credential, error) {
+	c, err := r.findKey(from, id, field)
+	if !isNotFound(err) {
+		return c, err
+	}
+	return r.ownKey(field)(from.Credential(keys.DigestOf(id)))
+}
+
+// findKeyInPath is findKey for the id in the path. A whole credential that was
+// minted elsewhere can't be told by its form, so the store is asked.
+func (r *request) findKeyInPath(from keys.Reader) (keys.Credential, error) {
+	id := r.vars["key_id"]
+	c, err := r.findKey(from, id, "key_id")
+	if isNotFound(err) {
+		if _, whole := from.Credential(keys.DigestOf(id)); whole == nil {
+			return c, credentialInPath("key_id")
+		}
+	}
+	return c, err
+}
+
+// ownKey turns what a look-up found into a key of the user's. Whose key it is
+// otherwise, or that it is a session, is nobody's business.
+func (r *request) ownKey(field string) func(keys.Credential, error) (keys.Credential, error) {
+	return func(c keys.Credential, err error) (keys.Credential, error) {
+		switch {
+		case errors.Is(err, keys.ErrNotFound),
+			err == nil && (!isKey(c) || r.user() != "" && c.UserID != r.user()):
+			return keys.Credential{}, refuse(CodeNotFound, field, "there is no such key, or it was revoked")
+		}
+		return c, err
+	}
+}
+
+func isNotFound(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == CodeNotFound
+}
+
+func (r *request) getKey() (*Answer, error) {
+	if err := r.noBody(); err != nil {
+		return nil, err
+	}
+	var c keys.Credential
+	err := r.view(func(from keys.Reader) (err error) {
+		c, err = r.findKeyInPath(from)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	shown := showKey(c)
+	return &Answer{Key: &shown}, nil
+}
+
+func (r *request) listKeys() (*Answer, error) {
+	return r.listKeysOf(func(from keys.Reader, p page) ([]keys.Credential, string, error) {
+		if _, err := r.findUser(from); err != nil {
+			return nil, "", err
+		}
+		return take(from.Credentials(r.user(), p.after), p, seqOfKey, isKey)
+	})
+}
+
+func (r *request) listAppKeys() (*Answer, error) {
+	return r.listKeysOf(func(from keys.Reader, p page) ([]keys.Credential, string, error) {
+		if _, err := r.findApp(from); err != nil {
+			return nil, "", err
+		}
+		return take(from.AppCredentials(r.app(), p.after), p, seqOfKey, isKey)
+	})
+}
+
+func seqOfKey(c keys.Credential) uint64 { return c.Seq }
+
+func (r *request) listKeysOf(list func(keys.Reader, page) ([]keys.Credential, string, error)) (*Answer, error) {
+	p, err := r.listing()
+	if err != nil {
+		return nil, err
+	}
+	var found []keys.Credential
+	var next string
+	err = r.view(func(from keys.Reader) (err error) {
+		found, next, err = list(from, p)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{Keys: show(found, showKey), Next: next}, nil
+}
+
+func (r *request) revokeKey() (*Answer, error) {
+	if err := r.noBody(); err != nil {
+		return nil, err
+	}
+	err := r.update(func(tx *keys.Tx) error {
+		c, err := r.findKeyInPath(tx)
+		if err != nil {
+			return err
+		}
+		return tx.Revoke(c.ID, "revoked")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{}, nil
+}
+
+// revokeKeys revokes keys by public id or whole credential, all in one
+// transaction.
+func (r *request) revokeKeys() (*Answer, error) {
+	ids, err := r.ids()
+	if err != nil {
+		return nil, err
+	}
+	err = r.update(func(tx *keys.Tx) error {
+		var once onceEach
+		var revoke []string
+		for i, id := range ids {
+			field := fmt.Sprintf("ids[%d]", i)
+			c, err := r.findKeyInBody(tx, id, field)
+			if err == nil {
+				err = once.add(field, c.ID)
+			}
+			if err != nil {
+				return err
+			}
+			revoke = append(revoke, c.ID)
+		}
+		// Only now, or the second of two names of one key would not be found.
+		for _, id := range revoke {
+			if err := tx.Revoke(id, "revoked"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{}, nil
+}
+
+// rotateKey puts a new key in the place of one.
+func (r *request) rotateKey() (*Answer, error) {
+	o, err := r.optionalBody()
+	if err != nil {
+		return nil, err
+	}
+	grace, err := readGrace(o)
+	if err != nil {
+		return nil, err
+	}
+	var key Key
+	err = r.update(func(tx *keys.Tx) error {
+		old, err := r.findKeyInPath(tx)
+		if err != nil {
+			return err
+		}
+		if !old.ExpiresAt.IsZero() && !old.ExpiresAt.After(tx.Now()) {
+			return refuse(CodeInvalid, "expires_at", "the key has expired, and its successor would have too: set another expires_at first, or create a new key")
+		}
+		credential, id := keys.Mint(r.api.Brand, old.Kind)
+		c, err := tx.Rotate(old.ID, keys.DigestOf(credential), id, grace)
+		if err != nil {
+			return err
+		}
+		key = showKey(c)
+		key.ID = credential
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{Key: &key}, nil
+}
+
+// maxGrace is longer than anyone takes to change a key.
+const maxGrace = 365 * 24 * time.Hour
+
+// readGrace reads how long the old key goes on after a rotation.
+func readGrace(o *object) (time.Duration, error) {
+	var text string
+	if !o.text("grace", &text) || text == "" {
+		return 0, o.end()
+	}
+	grace, err := time.ParseDuration(text)
+	if err != nil || grace < 0 || grace > maxGrace {
+		o.fail(refuse(CodeInvalid, "grace", "it has to be a time from 0s to %s, as 24h", maxGrace))
+	}
+	return grace, o.end()
+}

@@ -1,0 +1,98 @@
+package manage
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"iter"
+	"net/url"
+	"strconv"
+)
+
+// The sizes of a page.
+const (
+	defaultPage = 20
+	maxPage     = 1000
+	lastPage    = 1_000_000_000
+)
+
+// page is the part of a list that is asked for.
+type page struct {
+	skip, size int
+	after      uint64
+}
+
+// listing is what a call begins with that answers a list: it takes a page and
+// no body.
+func (r *request) listing() (page, error) {
+	if err := r.noBody(); err != nil {
+		return page{}, err
+	}
+	return r.page()
+}
+
+// page reads page and per_page, or after, from the query.
+func (r *request) page() (page, error) {
+	p := page{size: defaultPage}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return p, refuse(CodeInvalid, "", "the query can't be read; page, per_page and after are known")
+	}
+	number := 1
+	for _, want := range []struct {
+		name string
+		into *int
+		most int
+	}{{"page", &number, lastPage}, {"per_page", &p.size, maxPage}} {
+		if !query.Has(want.name) {
+			continue
+		}
+		n, err := strconv.Atoi(query.Get(want.name))
+		if err != nil || n < 1 || n > want.most || len(query[want.name]) > 1 {
+			return p, refuse(CodeInvalid, want.name, "it has to be one number from 1 to %d", want.most)
+		}
+		*want.into = n
+	}
+	if query.Has("after") {
+		var ok bool
+		if p.after, ok = fromCursor(query.Get("after")); !ok || len(query["after"]) > 1 || query.Has("page") {
+			return p, refuse(CodeInvalid, "after", "it has to be the next of an earlier answer, and stands without page")
+		}
+	}
+	p.skip = (number - 1) * p.size
+	return p, nil
+}
+
+// take reads one page of a list, leaving out what keep refuses. No more than a
+// page is held in memory; next is where the following one begins.
+func take[T any](list iter.Seq2[T, error], p page, seq func(T) uint64, keep func(T) bool) (found []T, next string, err error) {
+	for v, err := range list {
+		switch {
+		case err != nil:
+			return nil, "", err
+		case !keep(v):
+		case p.skip > 0:
+			p.skip--
+		case len(found) == p.size:
+			return found, cursor(seq(found[p.size-1])), nil
+		default:
+			found = append(found, v)
+		}
+	}
+	return found, "", nil
+}
+
+func everyOne[T any](T) bool { return true }
+
+// cursor makes the place of a record in its list into a text. Nobody is to
+// read anything into it, so it looks like nothing.
+func cursor(seq uint64) string {
+	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, seq))
+}
+
+func fromCursor(text string) (seq uint64, ok bool) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(b) != 8 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(b), true
+}

@@ -1,0 +1,83 @@
+package manage
+
+import (
+	"errors"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// What a credential is good for, as [Answer.Standing] says.
+const (
+	StandingActive    = "active"
+	StandingDisabled  = "disabled"
+	StandingExpired   = "expired"
+	StandingSuspended = "suspended" // its user is
+	StandingRevoked   = "revoked"
+	StandingMistyped  = "mistyped" // of our form, but its checksum is wrong
+	StandingUnknown   = "unknown"
+)
+
+// Revocation is what is kept of a revoked credential.
+type Revocation struct {
+	KeyID     string    `json:"key_id"`
+	RevokedAt time.Time `json:"revoked_at"`
+	Reason    string    `json:"reason"`
+}
+
+var standings = map[keys.Standing]string{
+	keys.Unknown:   StandingUnknown,
+	keys.Active:    StandingActive,
+	keys.Disabled:  StandingDisabled,
+	keys.Suspended: StandingSuspended,
+	keys.Expired:   StandingExpired,
+}
+
+// verifyKey says what the gate would make of a credential. That it is no good
+// is an answer, and no failure of the call.
+func (r *request) verifyKey() (*Answer, error) {
+	o, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	var credential string
+	o.text("credential", &credential)
+	if credential == "" {
+		o.fail(refuse(CodeInvalid, "credential", "it is missing; give the whole text of the credential"))
+	}
+	if err := o.end(); err != nil {
+		return nil, err
+	}
+	if keys.FormOf(credential) == keys.Forged {
+		return &Answer{Standing: StandingMistyped}, nil
+	}
+	digest := keys.DigestOf(credential)
+	answer := &Answer{Standing: StandingUnknown}
+	err = r.view(func(from keys.Reader) error {
+		switch stone, err := from.Tombstone(digest); {
+		case err == nil:
+			answer.Standing = StandingRevoked
+			answer.Revocation = &Revocation{KeyID: stone.ID, RevokedAt: stone.At.UTC(), Reason: stone.Reason}
+			return nil
+		case !errors.Is(err, keys.ErrNotFound):
+			return err
+		}
+		c, err := from.Credential(digest)
+		if errors.Is(err, keys.ErrNotFound) {
+			return nil
+		}
+		shown := showKey(c)
+		answer.Key = &shown
+		return err
+	})
+	if err != nil || answer.Key == nil {
+		return answer, err
+	}
+	// As the gate asks, so that this says what the gate would.
+	entry, err := r.api.Directory.Find(r.Context(), digest)
+	if err != nil {
+		return nil, err
+	}
+	answer.Standing = standings[r.api.Directory.Standing(entry)]
+	return answer, nil
+}
