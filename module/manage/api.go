@@ -5,7 +5,6 @@
 package manage
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -60,24 +59,32 @@ type request struct {
 	vars map[string]string
 }
 
-// Serve answers a request of a caller. The path begins with /v2/.
+// Serve answers a request of a caller. The path begins with /v2/, but for the
+// operator's /health.
 func (a *API) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
-	var reqID string
-	if a.RequestID != nil {
-		reqID = a.RequestID(r)
-	} else {
-		reqID = newRequestID()
-	}
 	answer, err := a.answer(w, r, caller)
-	if err == nil {
-		succeed(w, reqID, answer)
+	if err != nil {
+		a.Refuse(w, r, err)
 		return
 	}
-	e := refusal(err)
-	if e.cause != nil && a.Failed != nil {
-		a.Failed(reqID, e.cause)
+	succeed(w, a.requestID(r), answer)
+}
+
+// Refuse answers a request that failed, as with an [Error]. It needs no
+// Directory.
+func (a *API) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	e, reqID := refusal(err), a.requestID(r)
+	if e.Cause != nil && a.Failed != nil {
+		a.Failed(reqID, e.Cause)
 	}
 	fail(w, reqID, e)
+}
+
+func (a *API) requestID(r *http.Request) string {
+	if a.RequestID != nil {
+		return a.RequestID(r)
+	}
+	return newRequestID()
 }
 
 func (a *API) answer(w http.ResponseWriter, r *http.Request, caller Caller) (answer *Answer, err error) {
@@ -87,7 +94,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, caller Caller) (ans
 			answer, err = nil, &Error{
 				Code:    CodeInternal,
 				Details: "the call failed, and the server's log says how",
-				cause:   fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
+				Cause:   fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
 			}
 		}
 	}()
@@ -168,17 +175,17 @@ func (r *request) update(fn func(*keys.Tx) error) error {
 	return r.api.Directory.Update(r.Context(), r.caller.actor(), fn)
 }
 
+// getHealth says whether the store answers.
+func (r *request) getHealth() (*Answer, error) {
+	return &Answer{}, r.view(func(from keys.Reader) error {
+		_, err := from.LastWrite()
+		return err
+	})
+}
+
 func (a *API) maxBody() int64 {
 	if a.MaxBody > 0 {
 		return a.MaxBody
 	}
 	return DefaultMaxBody
-}
-
-// Ready says whether the store answers.
-func (a *API) Ready(ctx context.Context) error {
-	return a.Directory.View(ctx, func(r keys.Reader) error {
-		_, err := r.LastWrite()
-		return err
-	})
 }

@@ -97,6 +97,10 @@ func TestListsHaveAnEnd(t *testing.T) {
 	})
 }
 
+func TestHealth(t *testing.T) {
+	newService(t).must("GET", "/health", "")
+}
+
 func TestContentTypeIsNotAsked(t *testing.T) {
 	s := newService(t)
 	for _, contentType := range []string{"", "application/x-www-form-urlencoded", "text/plain", "application/json; charset=utf-8"} {
@@ -284,7 +288,7 @@ func TestStoreFailures(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := serviceOver(t, &failingStore{err: c.err})
 			calls := []refusal{
-				{method: "GET", path: "/v2/users"}, {method: "GET", path: "/v2/users/a"},
+				{method: "GET", path: "/health"}, {method: "GET", path: "/v2/users"}, {method: "GET", path: "/v2/users/a"},
 				{method: "GET", path: "/v2/users/a/apps"}, {method: "GET", path: "/v2/users/a/keys"},
 				{method: "GET", path: "/v2/users/a/scopes"}, {method: "GET", path: "/v2/keys/k"},
 				{method: "POST", path: "/v2/users", body: `{"users":[{}]}`},
@@ -307,16 +311,6 @@ func TestStoreFailures(t *testing.T) {
 				t.Errorf("the log was told of %d failures, there were %d", len(s.failures), len(calls))
 			}
 		})
-	}
-}
-
-func TestReady(t *testing.T) {
-	if err := newService(t).api.Ready(t.Context()); err != nil {
-		t.Error(err)
-	}
-	s := serviceOver(t, &failingStore{err: keys.ErrUnavailable})
-	if err := s.api.Ready(t.Context()); !errors.Is(err, keys.ErrUnavailable) {
-		t.Errorf("got %v", err)
 	}
 }
 

@@ -37,6 +37,8 @@ var calls = []call{
 // operatorCalls are those that only the operator has: about all users, and
 // about keys whosever they are.
 var operatorCalls = []call{
+	{"GET", "/health", (*request).getHealth},
+
 	{"GET", "/v2/users", (*request).listUsers},
 	{"POST", "/v2/users", (*request).createUsers},
 	{"PATCH", "/v2/users", (*request).changeUsers},

@@ -21,9 +21,10 @@ type Error struct {
 	// MissingScopes are those that have to be granted beside the ones named.
 	MissingScopes []string
 
+	// Cause is for the log alone.
+	Cause error
+
 	allow []string
-	// cause is for the log alone.
-	cause error
 }
 
 // Error is the field and the details.
@@ -74,9 +75,9 @@ func refusal(err error) *Error {
 	case errors.As(err, &e):
 		return e
 	case errors.Is(err, keys.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return &Error{Code: CodeUnavailable, Details: "the key store can't answer now; try again", cause: err}
+		return &Error{Code: CodeUnavailable, Details: "the key store can't answer now; try again", Cause: err}
 	default:
-		return &Error{Code: CodeStore, Details: "the key store failed, and the server's log says how; nothing was changed", cause: err}
+		return &Error{Code: CodeStore, Details: "the key store failed, and the server's log says how; nothing was changed", Cause: err}
 	}
 }
 

@@ -1,0 +1,90 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+func init() {
+	caddy.RegisterModule(adminAPI{})
+}
+
+// adminPath is where the management API stands on Caddy's admin endpoint.
+const adminPath = "/api_keys"
+
+// adminAPI is the operator's mount of the management API, on Caddy's admin
+// endpoint: whoever can reach that one can change everything anyway.
+//
+// It holds nothing, for Caddy makes it before the apps, never cleans it up,
+// and lets that of a failed configuration go on serving.
+type adminAPI struct{}
+
+// CaddyModule returns the Caddy module information.
+func (adminAPI) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "admin.api.api_keys",
+		New: func() caddy.Module { return new(adminAPI) },
+	}
+}
+
+// Routes returns the routes of the management API.
+func (a adminAPI) Routes() []caddy.AdminRoute {
+	h := http.StripPrefix(adminPath, http.HandlerFunc(a.serve))
+	return []caddy.AdminRoute{{
+		Pattern: adminPath + "/",
+		Handler: caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			h.ServeHTTP(w, r)
+			return nil
+		}),
+	}}
+}
+
+func (adminAPI) serve(w http.ResponseWriter, r *http.Request) {
+	api := &manage.API{Failed: func(reqID string, cause error) {
+		caddy.Log().Named("admin.api.api_keys").Error("a call of the management API failed", zap.String("req_id", reqID), zap.Error(cause))
+	}}
+	lease, err := prepare(api)
+	if err != nil {
+		api.Refuse(w, r, err)
+		return
+	}
+	// A reload may let go of the store meanwhile: it stays open until this is
+	// answered.
+	if !lease.Enter(keys.Digest{}) {
+		api.Refuse(w, r, keys.ErrClosed)
+		return
+	}
+	defer lease.Exit(keys.Digest{})
+	api.Serve(w, r, manage.Caller{Operator: true})
+}
+
+// prepare fills in the API from the configuration that is running now.
+func prepare(api *manage.API) (*keys.Lease, error) {
+	running, err := caddy.ActiveContext().AppIfConfigured("api_keys")
+	if err != nil {
+		return nil, &manage.Error{
+			Code:    manage.CodeUnavailable,
+			Details: "the running configuration has no api_keys; add the option to it, or the directive to a site, and reload",
+		}
+	}
+	app := running.(*App)
+	lease, err := app.Directory()
+	if err != nil {
+		return nil, &manage.Error{
+			Code:    manage.CodeUnavailable,
+			Details: "the key store could not be opened, and the server's log says why",
+			Cause:   err,
+		}
+	}
+	api.Directory, api.Brand = lease.Directory, app.Brand()
+	api.Catalogue, err = app.Catalogue()
+	return lease, err
+}
+
+// Interface guards
+var _ caddy.AdminRouter = (*adminAPI)(nil)
