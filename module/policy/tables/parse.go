@@ -15,6 +15,9 @@ type Token struct {
 	Text, File string
 	Line       int
 	Quoted     bool
+	// NewLine says that the token begins a line where File and Line don't show
+	// it: Caddy's import brings lines from further up in the same file.
+	NewLine bool
 }
 
 func (t Token) opens() bool  { return t.Text == "{" && !t.Quoted }
@@ -23,7 +26,7 @@ func (t Token) closes() bool { return t.Text == "}" && !t.Quoted }
 // continues says whether t stands on the line on which prev ends: prev may be a
 // quoted text of several lines.
 func (t Token) continues(prev Token) bool {
-	return t.File == prev.File && t.Line <= prev.Line+strings.Count(prev.Text, "\n")
+	return !t.NewLine && t.File == prev.File && t.Line <= prev.Line+strings.Count(prev.Text, "\n")
 }
 
 // place is where the token stands, as errors and routes name it.

@@ -1,0 +1,68 @@
+// Package caddyfile teaches the Caddyfile the api_keys directive and the
+// global option of that name. The lines that declare scopes and routes are
+// those of package tables.
+package caddyfile
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("api_keys", parseApp)
+	httpcaddyfile.RegisterHandlerDirective("api_keys", parseGate)
+	httpcaddyfile.RegisterDirectiveOrder("api_keys", httpcaddyfile.Before, "basic_auth")
+}
+
+// options remembers which options of a block have been given, and where.
+type options map[string]string
+
+// once takes the option that d is at, which may be given only once.
+func (o options) once(d *caddyfile.Dispenser) error {
+	name := d.Val()
+	if first, ok := o[name]; ok {
+		return d.Errf("%s is given twice, first at %s: take one of the two away", name, first)
+	}
+	o[name] = fmt.Sprintf("%s:%d", d.File(), d.Line())
+	return nil
+}
+
+// words takes an option that is given once and has n words, as syntax shows.
+func (o options) words(d *caddyfile.Dispenser, n int, syntax string) ([]string, error) {
+	if err := o.once(d); err != nil {
+		return nil, err
+	}
+	return words(d, n, syntax)
+}
+
+// word is words for an option that has one.
+func (o options) word(d *caddyfile.Dispenser, into *string, syntax string) error {
+	list, err := o.words(d, 1, syntax)
+	if err == nil {
+		*into = list[0]
+	}
+	return err
+}
+
+// flag is words for an option that has none.
+func (o options) flag(d *caddyfile.Dispenser, into *bool) error {
+	*into = true
+	_, err := o.words(d, 0, d.Val()+" alone")
+	return err
+}
+
+// words are the n words behind the option that d is at, none of them empty. It
+// has no block.
+func words(d *caddyfile.Dispenser, n int, syntax string) ([]string, error) {
+	name, list := d.Val(), d.RemainingArgs()
+	if len(list) != n || slices.Contains(list, "") {
+		return nil, d.Errf("%s: write %s", name, syntax)
+	}
+	if d.NextBlock(0) {
+		return nil, d.Errf("%s has no block: take it away", name)
+	}
+	return list, nil
+}

@@ -1,0 +1,187 @@
+package caddyfile
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/policy/tables"
+)
+
+// parseGate sets up the gate from Caddyfile tokens. Syntax:
+//
+//	api_keys [<matcher>] {
+//	    scope <name> ["<description>"] {
+//	        needs <scopes...>
+//	        hidden
+//	    }
+//	    route <method>|* <pattern> [<scopes...>] {
+//	        endpoint <names...>
+//	        accept   <kinds...>|public|none
+//	        allow    colon
+//	        allow    encoded_slash
+//	    }
+//	    route grpc /<package.Service>/<Method> [<scopes...>] {
+//	        ...
+//	    }
+//	    include               <table>
+//	    owner                 <owner_variable> <app_variable>
+//	    identity_headers      <prefix>|off
+//	    session_header        <name>|off
+//	    credential            header|query <name>
+//	    forward_credential
+//	    keep_override_headers
+//	    upgrade               websocket
+//	    cors <origins...> {
+//	        headers <names...>
+//	    }
+//	    errors                clarifai|problem|caddy
+//	    mode                  enforce
+//	}
+//
+// The options scope, route, include, credential and cors may be given several
+// times, and their lines may stand in another file that is imported. What no
+// route matches is refused, so there has to be a route or an include. A
+// request that a matcher keeps from the gate is not decided at all.
+func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	h.Next() // the directive's name
+	if h.NextArg() {
+		return nil, h.Errf("unexpected %q: api_keys takes a matcher, and a block with its routes", h.Val())
+	}
+	p := gateParser{given: options{}}
+	for h.NextBlock(0) {
+		if err := p.option(h.NextSegment()); err != nil {
+			return nil, err
+		}
+	}
+	if len(p.gate.Route) == 0 && len(p.gate.Include) == 0 {
+		h.Reset()
+		h.Next()
+		return nil, h.Err("a gate without routes refuses every request: add a line such as route GET /v2/inputs Inputs:Get, or include clarifai")
+	}
+	catalogue, err := p.gate.Check()
+	if err != nil {
+		return nil, err
+	}
+	return &p.gate, addSite(h.State, catalogue)
+}
+
+// addSite compares what the sites of a Caddyfile say about scopes. It is
+// checked again when the configuration is loaded, but places are known here
+// only.
+func addSite(state map[string]any, catalogue *policy.Catalogue) error {
+	const key = "api_keys.catalogues"
+	sites, _ := state[key].([]*policy.Catalogue)
+	sites = append(sites, catalogue)
+	state[key] = sites
+	_, err := policy.Union(sites...)
+	return err
+}
+
+type gateParser struct {
+	gate  gateway.Gate
+	given options
+}
+
+// option takes one option: the tokens of its line, and of its block where it
+// has one.
+func (p *gateParser) option(segment caddyfile.Segment) error {
+	d := caddyfile.NewDispenser(segment)
+	d.Next() // the option's name
+	g := &p.gate
+	var err error
+	switch d.Val() {
+	case "scope":
+		scope, err := tables.ParseScope(tokens(segment))
+		g.Scope = append(g.Scope, scope)
+		return err
+	case "route":
+		route, err := tables.ParseRoute(tokens(segment))
+		g.Route = append(g.Route, route)
+		return err
+	case "include":
+		return p.include(d)
+	case "credential":
+		err = p.credential(d)
+	case "cors":
+		err = p.cors(d)
+	case "owner":
+		g.Owner, err = p.given.words(d, 2, "owner OWNER_VARIABLE APP_VARIABLE")
+	case "identity_headers":
+		err = p.given.word(d, &g.IdentityHeaders, "identity_headers PREFIX, or identity_headers off")
+	case "session_header":
+		err = p.given.word(d, &g.SessionHeader, "session_header NAME, or session_header off")
+	case "forward_credential":
+		err = p.given.flag(d, &g.ForwardCredential)
+	case "keep_override_headers":
+		err = p.given.flag(d, &g.KeepOverrideHeaders)
+	case "upgrade":
+		err = p.given.word(d, &g.Upgrade, "upgrade websocket")
+	case "errors":
+		err = p.given.word(d, &g.Errors, "errors clarifai, errors problem or errors caddy")
+	case "mode":
+		err = p.given.word(d, &g.Mode, "mode enforce")
+	default:
+		return d.Errf("unknown option %q: use scope, route, include, owner, identity_headers, session_header, credential, forward_credential, keep_override_headers, upgrade, cors, errors or mode", d.Val())
+	}
+	if err != nil {
+		return err
+	}
+	if err := g.CheckSettings(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+// include looks the table up at once, for its name has no place later.
+func (p *gateParser) include(d *caddyfile.Dispenser) error {
+	list, err := words(d, 1, "include TABLE, as include clarifai")
+	if err != nil {
+		return err
+	}
+	if _, err := tables.Shipped(list[0]); err != nil {
+		return d.WrapErr(err)
+	}
+	p.gate.Include = append(p.gate.Include, list[0])
+	return nil
+}
+
+func (p *gateParser) credential(d *caddyfile.Dispenser) error {
+	list, err := words(d, 2, "credential header NAME, or credential query NAME")
+	if err == nil {
+		p.gate.Credential = append(p.gate.Credential, gateway.Source{In: list[0], Name: list[1]})
+	}
+	return err
+}
+
+// cors takes one of the lines; all of them together make one setting.
+func (p *gateParser) cors(d *caddyfile.Dispenser) error {
+	origins := d.RemainingArgs()
+	if len(origins) == 0 {
+		return d.Err("cors: write cors ORIGIN…, as cors https://app.example.com")
+	}
+	if p.gate.CORS == nil {
+		p.gate.CORS = new(gateway.CORS)
+	}
+	c := p.gate.CORS
+	c.Origins = append(c.Origins, origins...)
+	given := options{}
+	for d.NextBlock(0) {
+		switch d.Val() {
+		case "headers":
+			if err := given.once(d); err != nil {
+				return err
+			}
+			names := d.RemainingArgs()
+			if len(names) == 0 {
+				return d.Err("cors headers: write headers NAME…, as headers X-Request-Id")
+			}
+			c.Headers = append(c.Headers, names...)
+		default:
+			return d.Errf("unknown option %q of cors: use headers", d.Val())
+		}
+	}
+	return nil
+}
