@@ -6,6 +6,7 @@ package module
 
 import (
 	_ "github.com/caddy-api-keys/gateway/caddyfile"
+	_ "github.com/caddy-api-keys/gateway/cmd"
 	_ "github.com/caddy-api-keys/gateway/module/boltstore"
 	_ "github.com/caddy-api-keys/gateway/module/gateway"
 )
