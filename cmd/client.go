@@ -1,0 +1,140 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+// client speaks to the management API, wherever it is.
+type client struct {
+	http http.Client
+	// base is scheme and host.
+	base string
+	// origin is that again, where the API is asked by TCP: the admin endpoint
+	// may insist on it there, and refuses it elsewhere.
+	origin string
+	// where names the API in errors.
+	where string
+	// offline says that there is no server, but the store itself.
+	offline bool
+	close   func() error
+}
+
+// newClient chooses between a running Caddy and the store itself.
+func newClient(c *call) (*client, error) {
+	if path := c.flag("db"); path != "" {
+		if c.flag("address") != "" {
+			return nil, usagef("--db opens the store itself, and --address asks a running Caddy: give one of them")
+		}
+		return openStore(c, path)
+	}
+	address, err := caddycmd.DetermineAdminAPIAddress(c.flag("address"), nil, c.flag("config"), c.flag("adapter"))
+	if err != nil {
+		return nil, fmt.Errorf("finding out the address of the admin endpoint: %w", err)
+	}
+	return dialAdmin(address)
+}
+
+// dialAdmin speaks to the admin endpoint of a Caddy, which is not always TCP.
+func dialAdmin(address string) (*client, error) {
+	parsed, err := caddy.ParseNetworkAddress(address)
+	if err != nil || parsed.PortRangeSize() > 1 {
+		return nil, usagef("%q is not the address of an admin endpoint; it looks like localhost:2019 or unix//run/caddy.sock", address)
+	}
+	api := &client{base: "http://127.0.0.1", where: address}
+	if parsed.IsUnixNetwork() {
+		// The permissions of the socket may stand behind its path.
+		parsed.Host, _, _ = strings.Cut(parsed.Host, "|")
+	} else {
+		api.base = "http://" + parsed.JoinHostPort(0)
+		api.origin = api.base
+	}
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, parsed.Network, parsed.JoinHostPort(0))
+		},
+	}
+	api.http.Transport = transport
+	api.close = func() error {
+		transport.CloseIdleConnections()
+		return nil
+	}
+	return api, nil
+}
+
+// ask makes a call of the API, and answers its body, as it is and read. The
+// parts of path are escaped; body nil sends none.
+func (c *client) ask(ctx context.Context, method string, path []string, query url.Values, body any) ([]byte, *manage.Answer, error) {
+	target := c.base + "/api_keys/v2"
+	for _, part := range path {
+		target += "/" + url.PathEscape(part)
+	}
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	var sent io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, nil, fmt.Errorf("writing the request: %w", err)
+		}
+		sent = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, target, sent)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making the request: %w", err)
+	}
+	if c.origin != "" {
+		r.Header.Set("Origin", c.origin)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return nil, nil, c.unreachable(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the answer of %s: %w", c.where, err)
+	}
+	answer := new(manage.Answer)
+	if err := json.Unmarshal(text, answer); err != nil || answer.Status.Code == 0 {
+		return nil, nil, fmt.Errorf("what answers at %s (%s) has no API keys to manage: "+
+			"is it the admin endpoint of a Caddy with this plug-in?", c.where, resp.Status)
+	}
+	if answer.Status.Code != manage.CodeOK {
+		return nil, nil, refused(answer.Status)
+	}
+	return text, answer, nil
+}
+
+// unreachable says what to do where nobody answers.
+func (c *client) unreachable(err error) error {
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return fmt.Errorf("no Caddy answers at %s (%w): start it, name another with --address, or open the key store itself with --db FILE", c.where, dial.Err)
+	}
+	return fmt.Errorf("asking %s: %w", c.where, err)
+}
+
+// refused is an answer of the API that it won't.
+func refused(s manage.Status) error {
+	if s.Details == "" {
+		return errors.New(s.Description)
+	}
+	return errors.New(s.Details)
+}

@@ -1,0 +1,77 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// maxSecret bounds what is read in search of a secret, in bytes.
+const maxSecret = 1 << 20
+
+// secret reads what must not be an argument: from a file, or where that is
+// empty or -, from standard input. what says to people what to type.
+func (c *call) secret(file, what string) (string, error) {
+	text, err := c.read(file, what)
+	if err != nil {
+		return "", fmt.Errorf("reading %s: %w", what, err)
+	}
+	if text = strings.TrimRight(text, "\r\n"); text == "" {
+		return "", fmt.Errorf("reading %s: there is nothing to read", what)
+	}
+	return text, nil
+}
+
+func (c *call) read(file, what string) (string, error) {
+	if file != "" && file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		return readSome(f)
+	}
+	if f, ok := c.InOrStdin().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		c.PrintErrf("Type or paste %s, then Enter (it isn't shown): ", what)
+		text, err := term.ReadPassword(int(f.Fd()))
+		c.PrintErrln()
+		return string(text), err
+	}
+	return readSome(c.InOrStdin())
+}
+
+func readSome(r io.Reader) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxSecret+1))
+	if err == nil && len(text) > maxSecret {
+		err = fmt.Errorf("more than %d bytes", maxSecret)
+	}
+	return string(text), err
+}
+
+// publicID is the form of every key's public id.
+var publicID = regexp.MustCompile(`^[a-z0-9]{1,10}[kps]_[0-9A-Za-z]{12}$`)
+
+// keyIDs are the arguments, each a key's public id. What is none may be a
+// credential that was minted elsewhere, so it is neither sent nor repeated.
+func (c *call) keyIDs() ([]string, error) {
+	for i, id := range c.args {
+		if !publicID.MatchString(id) {
+			return nil, usagef("argument %d is no public id of a key, which looks like cak_0123456789AB; \"key list\" shows them", i+1)
+		}
+	}
+	return c.args, nil
+}
+
+// quoted is what may be repeated of an argument.
+func quoted(arg string) string {
+	if keys.FormOf(arg) != keys.Foreign {
+		return "of that name"
+	}
+	return fmt.Sprintf("%q", arg)
+}

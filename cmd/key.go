@@ -1,0 +1,171 @@
+package cmd
+
+import (
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+func keyCommand() *cobra.Command {
+	cmd := group(&cobra.Command{Use: "key <command>", Short: "Creates, shows, changes, revokes and verifies keys"})
+	cmd.AddCommand(
+		command("create --user USER (--app APP | --pat) --scopes SCOPE,...", "Creates an app key or a personal access token, and shows it, this once",
+			0, 0, createKey, ofUser, func(f *pflag.FlagSet) {
+				f.String("app", "", "The app that the key is for")
+				f.Bool("pat", false, "Make a personal access token, which acts as the user on every app")
+				f.StringSlice("scopes", nil, "Scopes that the key has, or All (required)")
+				f.StringSlice("endpoints", nil, "Endpoints that the key is limited to, as /package.Service/Method (default all)")
+				f.String("description", "", "What the key is for")
+				f.Duration("expires-in", 0, "Time after which the key expires, as 720h (default never)")
+			}),
+		command("list --user USER [--app APP]", "Lists the keys of a user or an app", 0, 0, listKeys, ofUser, func(f *pflag.FlagSet) {
+			f.String("app", "", "List the keys of this app alone")
+		}),
+		command("show ID", "Shows what is known of a key", 1, 1, showKey),
+		command("disable ID...", "Disables keys, until they are enabled", 1, many, func(c *call) error { return setDisabled(c, true) }),
+		command("enable ID...", "Enables keys that were disabled", 1, many, func(c *call) error { return setDisabled(c, false) }),
+		command("rotate ID", "Puts a new key in the place of one, and shows it, this once", 1, 1, rotateKey, func(f *pflag.FlagSet) {
+			f.Duration("grace", 0, "Time for which the old key goes on, as 24h (default it ends now)")
+		}),
+		command("revoke (ID... | - | --file FILE)", "Revokes keys for good: by public id, or by whole credentials, one a line, from standard input or a file",
+			0, many, revokeKeys, func(f *pflag.FlagSet) {
+				f.String("file", "", "File that whole credentials are read from")
+			}),
+		command("verify [--file FILE]", "Says whose a credential is and what it is good for; it is read from standard input or a file",
+			0, 0, verifyKey, func(f *pflag.FlagSet) {
+				f.String("file", "", "File that the credential is read from")
+			}),
+	)
+	return cmd
+}
+
+// shownOnce prints a new credential where it can be copied.
+func shownOnce(k manage.Key) string {
+	return "Keep it now, for it is shown this once:\n\n    " + k.ID + "\n"
+}
+
+func createKey(c *call) error {
+	user, err := c.required("user")
+	if err != nil {
+		return err
+	}
+	key := map[string]any{"scopes": c.list("scopes"), "description": c.flag("description")}
+	app, pat := c.flag("app"), c.flag("pat") == "true"
+	switch {
+	case pat == (app != ""):
+		return usagef("give either --app, for a key of an app, or --pat, for a personal access token")
+	case len(c.list("scopes")) == 0:
+		return usagef("--scopes is missing; give those that the key is to have, or All")
+	case pat:
+		key["type"] = manage.TypePAT
+	default:
+		key["apps"] = []any{map[string]string{"id": app}}
+	}
+	if list := c.list("endpoints"); len(list) > 0 {
+		key["endpoints"] = list
+	}
+	if c.Flags().Changed("expires-in") {
+		in, _ := c.Flags().GetDuration("expires-in") // declared as such
+		if in <= 0 {
+			return usagef("--expires-in takes a time from now on, as 720h")
+		}
+		key["expires_at"] = time.Now().Add(in).UTC().Format(time.RFC3339Nano)
+	}
+	text, answer, err := c.ask("POST", []string{"users", user, "keys"}, nil, map[string]any{"keys": []any{key}})
+	if err != nil {
+		return err
+	}
+	if c.api.offline && c.flag("config") == "" {
+		c.PrintErrln("Without --config the scopes were not checked against those of a configuration.")
+	}
+	return c.say(text, "Created %s %s.\n%s", kindOf(answer.Keys[0]), answer.Keys[0].KeyID, shownOnce(answer.Keys[0]))
+}
+
+func kindOf(k manage.Key) string {
+	switch k.Type {
+	case manage.TypeAppKey:
+		return "app key"
+	case manage.TypePAT:
+		return "personal access token"
+	default:
+		return "session"
+	}
+}
+
+// state is what a key is good for, as far as the key itself says.
+func state(k manage.Key) string {
+	switch {
+	case k.Disabled:
+		return manage.StandingDisabled
+	case k.ExpiresAt != nil && !k.ExpiresAt.After(time.Now()):
+		return manage.StandingExpired
+	default:
+		return manage.StandingActive
+	}
+}
+
+func appOf(k manage.Key) string {
+	if len(k.Apps) == 0 {
+		return ""
+	}
+	return k.Apps[0].ID
+}
+
+func listKeys(c *call) error {
+	user, err := c.required("user")
+	if err != nil {
+		return err
+	}
+	path := []string{"users", user, "keys"}
+	if app := c.flag("app"); app != "" {
+		path = []string{"users", user, "apps", app, "keys"}
+	}
+	header := row("ID", "KIND", "APP", "STATE", "EXPIRES", "SCOPES", "DESCRIPTION")
+	return c.table(path, "keys", header, func(a *manage.Answer) (rows []string) {
+		for _, k := range a.Keys {
+			rows = append(rows, row(k.ID, kindOf(k), appOf(k), state(k), whenever(k.ExpiresAt), strings.Join(k.Scopes, ","), k.Description))
+		}
+		return rows
+	})
+}
+
+func showKey(c *call) error {
+	ids, err := c.keyIDs()
+	if err != nil {
+		return err
+	}
+	text, answer, err := c.ask("GET", []string{"keys", ids[0]}, nil, nil)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(text)
+	}
+	return c.details(describe(*answer.Key, state(*answer.Key))...)
+}
+
+// describe says what is known of a key.
+func describe(k manage.Key, standing string) [][2]string {
+	lines := [][2]string{{"Id", k.KeyID}, {"Kind", kindOf(k)}, {"State", standing}, {"User", k.UserID}}
+	if app := appOf(k); app != "" {
+		lines = append(lines, [2]string{"App", app})
+	}
+	scopes, endpoints := strings.Join(k.Scopes, ", "), strings.Join(k.Endpoints, ", ")
+	if k.Type == manage.TypeSession {
+		scopes = "All"
+	}
+	if scopes == "" {
+		scopes = "none"
+	}
+	if endpoints == "" {
+		endpoints = "all"
+	}
+	return append(lines,
+		[2]string{"Scopes", scopes}, [2]string{"Endpoints", endpoints}, [2]string{"Description", k.Description},
+		[2]string{"Expires", whenever(k.ExpiresAt)}, [2]string{"Created", when(k.CreatedAt)},
+		[2]string{"Created by", k.CreatedBy}, [2]string{"Modified", when(k.ModifiedAt)})
+}

@@ -1,0 +1,125 @@
+package cmd
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+func setDisabled(c *call, disabled bool) error {
+	ids, err := c.keyIDs()
+	if err != nil {
+		return err
+	}
+	changes := make([]any, len(ids))
+	for i, id := range ids {
+		changes[i] = map[string]any{"id": id, "disabled": disabled}
+	}
+	text, _, err := c.ask("PATCH", []string{"keys"}, nil, map[string]any{"keys": changes})
+	if err != nil {
+		return err
+	}
+	if disabled {
+		return c.say(text, "Disabled %s: refused from now on, until enabled.", strings.Join(ids, ", "))
+	}
+	return c.say(text, "Enabled %s.", strings.Join(ids, ", "))
+}
+
+func rotateKey(c *call) error {
+	ids, err := c.keyIDs()
+	if err != nil {
+		return err
+	}
+	grace, _ := c.Flags().GetDuration("grace") // declared as such
+	if grace < 0 {
+		return usagef("--grace takes a time from now on, as 24h")
+	}
+	text, answer, err := c.ask("POST", []string{"keys", ids[0], "rotate"}, nil, map[string]string{"grace": grace.String()})
+	if err != nil {
+		return err
+	}
+	end := "is revoked"
+	if grace > 0 {
+		end = "goes on until " + when(time.Now().Add(grace)) + " at the latest"
+	}
+	return c.say(text, "Created %s in the place of %s, which %s.\n%s", answer.Key.KeyID, ids[0], end, shownOnce(*answer.Key))
+}
+
+func revokeKeys(c *call) error {
+	file := c.flag("file")
+	fromInput := len(c.args) == 1 && c.args[0] == "-"
+	var ids, names []string
+	switch {
+	case file != "" && len(c.args) > 0, file == "" && len(c.args) == 0:
+		return usagef("name keys by public id, or give - or --file to read whole credentials, and only one of these")
+	case file != "" || fromInput:
+		text, err := c.secret(file, "the credentials")
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(text) {
+			if line = strings.TrimSpace(line); line != "" {
+				ids = append(ids, line)
+				names = append(names, shown(line))
+			}
+		}
+	default:
+		var err error
+		if ids, err = c.keyIDs(); err != nil {
+			return err
+		}
+		names = ids
+	}
+	text, _, err := c.ask("DELETE", []string{"keys"}, nil, map[string]any{"ids": ids})
+	if err != nil {
+		return err
+	}
+	return c.say(text, "Revoked %s, for good.", strings.Join(names, ", "))
+}
+
+// shown is what may be shown of a line that is a credential or a public id.
+func shown(line string) string {
+	if publicID.MatchString(line) {
+		return line
+	}
+	return keys.Redact(line)
+}
+
+// why says in words what a credential that is no good is.
+var why = map[string]string{
+	manage.StandingDisabled:  "it is disabled; \"key enable\" undoes that",
+	manage.StandingExpired:   "it has expired",
+	manage.StandingSuspended: "its user is suspended",
+	manage.StandingRevoked:   "it was revoked",
+	manage.StandingMistyped:  "its checksum is wrong: it was mistyped or cut off",
+	manage.StandingUnknown:   "nothing is known of it",
+}
+
+// verifyKey says what the gate would make of a credential. It fails where that
+// is a refusal, so that scripts can ask.
+func verifyKey(c *call) error {
+	credential, err := c.secret(c.flag("file"), "the credential")
+	if err != nil {
+		return err
+	}
+	text, answer, err := c.ask("POST", []string{"keys", "verify"}, nil, map[string]string{"credential": credential})
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.json:
+		err = c.printJSON(text)
+	case answer.Key != nil:
+		err = c.details(describe(*answer.Key, answer.Standing)...)
+	case answer.Revocation != nil:
+		err = c.details([2]string{"Id", answer.Revocation.KeyID}, [2]string{"State", answer.Standing},
+			[2]string{"Revoked", when(answer.Revocation.RevokedAt)}, [2]string{"Reason", answer.Revocation.Reason})
+	}
+	if err != nil || answer.Standing == manage.StandingActive {
+		return err
+	}
+	return fmt.Errorf("the gate refuses this credential: %s", why[answer.Standing])
+}

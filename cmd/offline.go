@@ -1,0 +1,155 @@
+package cmd
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// makesStore marks the commands that begin a store where there is none. For
+// all others a path that leads nowhere is a mistake.
+const makesStore = "makes-store"
+
+// openStore is a client of the store itself.
+func openStore(c *call, path string) (*client, error) {
+	api := &manage.API{
+		Brand:  keys.DefaultBrand,
+		Failed: func(_ string, cause error) { c.PrintErrln("The key store failed:", cause) },
+	}
+	if file := c.flag("config"); file != "" {
+		if err := configured(api, file, c.flag("adapter")); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && c.Annotations[makesStore] == "" {
+		return nil, fmt.Errorf("there is no key store at %s; \"user create\" makes one", path)
+	}
+	store, err := boltstore.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w; where a Caddy is running, leave --db out and it is asked", err)
+	}
+	api.Directory, err = keys.NewDirectory(store, 0)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return &client{
+		http:    http.Client{Transport: inProcess{api}},
+		base:    "http://127.0.0.1",
+		where:   path,
+		offline: true,
+		close:   api.Directory.Close,
+	}, nil
+}
+
+// inProcess hands requests to the API without a network between.
+type inProcess struct{ api *manage.API }
+
+// RoundTrip implements [http.RoundTripper].
+func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		r = r.Clone(r.Context())
+		r.Body = http.NoBody
+	}
+	w := &recorder{header: http.Header{}, status: http.StatusOK}
+	http.StripPrefix("/api_keys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.api.Serve(w, r, manage.Caller{Operator: true})
+	})).ServeHTTP(w, r)
+	return &http.Response{
+		Status:     http.StatusText(w.status),
+		StatusCode: w.status,
+		Header:     w.header,
+		Body:       io.NopCloser(&w.body),
+		Request:    r,
+	}, nil
+}
+
+// recorder keeps an answer.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *recorder) Header() http.Header            { return w.header }
+func (w *recorder) WriteHeader(status int)         { w.status = status }
+func (w *recorder) Write(text []byte) (int, error) { return w.body.Write(text) }
+
+// configured takes from a configuration what a running Caddy would check by:
+// the scopes that can be granted, and the prefix of new credentials.
+func configured(api *manage.API, file, adapter string) error {
+	config, _, _, err := caddycmd.LoadConfig(file, adapter)
+	if err != nil {
+		return fmt.Errorf("reading the configuration: %w", err)
+	}
+	var parsed struct {
+		Apps struct {
+			APIKeys gateway.App     `json:"api_keys"`
+			HTTP    json.RawMessage `json:"http"`
+		} `json:"apps"`
+	}
+	if err := json.Unmarshal(config, &parsed); err != nil {
+		return fmt.Errorf("reading the configuration %s: %w", file, err)
+	}
+	if prefix := parsed.Apps.APIKeys.KeyPrefix; prefix != "" {
+		api.Brand = prefix
+	}
+	catalogues, err := catalogues(parsed.Apps.HTTP)
+	if err == nil && len(catalogues) > 0 {
+		api.Catalogue, err = policy.Union(catalogues...)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the configuration %s: %w", file, err)
+	}
+	return nil
+}
+
+// catalogues finds the scopes of every gate in a configuration, however deep
+// it stands in routes and subroutes.
+func catalogues(config json.RawMessage) ([]*policy.Catalogue, error) {
+	var list []json.RawMessage
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(config, &fields) == nil {
+		if string(fields["handler"]) == `"api_keys"` {
+			return gateCatalogue(config)
+		}
+		for _, value := range fields {
+			list = append(list, value)
+		}
+	} else if json.Unmarshal(config, &list) != nil {
+		return nil, nil // a text or a number
+	}
+	var found []*policy.Catalogue
+	for _, value := range list {
+		more, err := catalogues(value)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
+	}
+	return found, nil
+}
+
+func gateCatalogue(config json.RawMessage) ([]*policy.Catalogue, error) {
+	var gate gateway.Gate
+	if err := json.Unmarshal(config, &gate); err != nil {
+		return nil, err
+	}
+	catalogue, err := gate.Build()
+	if err != nil {
+		return nil, err
+	}
+	return []*policy.Catalogue{catalogue}, nil
+}

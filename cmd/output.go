@@ -1,0 +1,134 @@
+package cmd
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+// say prints what was done: the API's own answer where that is wanted, or else
+// a sentence.
+func (c *call) say(answer []byte, format string, args ...any) error {
+	if c.json {
+		return c.printJSON(answer)
+	}
+	_, err := fmt.Fprintf(c.OutOrStdout(), format+"\n", args...)
+	return err
+}
+
+func (c *call) printJSON(answer []byte) error {
+	var b bytes.Buffer
+	if err := json.Indent(&b, answer, "", "  "); err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	b.WriteByte('\n')
+	_, err := b.WriteTo(c.OutOrStdout())
+	return err
+}
+
+// pageSize is how many elements of a list are asked for at a time. All that is
+// held in memory is one page.
+const pageSize = "1000"
+
+// table prints a whole list, page by page: rows under a header, or one JSON
+// object with the elements as the API gave them. name is the list's in the
+// answer.
+func (c *call) table(path []string, name, header string, rows func(*manage.Answer) []string) error {
+	out := c.OutOrStdout()
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if !c.json {
+		fmt.Fprintln(w, header)
+	}
+	before := fmt.Sprintf("{\n  %q: [", name)
+	query := url.Values{"per_page": {pageSize}}
+	for {
+		text, answer, err := c.ask("GET", path, query, nil)
+		if err != nil {
+			return err
+		}
+		if c.json {
+			if before, err = c.elements(text, name, before); err != nil {
+				return err
+			}
+		}
+		for _, row := range rows(answer) {
+			if !c.json {
+				fmt.Fprintln(w, row)
+			}
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+		if answer.Next == "" {
+			break
+		}
+		query.Set("after", answer.Next)
+	}
+	if c.json {
+		if strings.HasSuffix(before, "[") {
+			fmt.Fprint(out, before)
+		}
+		fmt.Fprintln(out, "\n  ]\n}")
+	}
+	return nil
+}
+
+// elements prints those of one page, with what has to stand before the next.
+func (c *call) elements(page []byte, name, before string) (string, error) {
+	var fields map[string]json.RawMessage
+	var list []json.RawMessage
+	err := json.Unmarshal(page, &fields)
+	if err == nil {
+		err = json.Unmarshal(fields[name], &list)
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the answer: %w", err)
+	}
+	for _, element := range list {
+		var b bytes.Buffer
+		b.WriteString(before + "\n    ")
+		if err := json.Indent(&b, element, "    ", "  "); err != nil {
+			return "", fmt.Errorf("reading the answer: %w", err)
+		}
+		if _, err := b.WriteTo(c.OutOrStdout()); err != nil {
+			return "", err
+		}
+		before = ","
+	}
+	return before, nil
+}
+
+// row is one line of a table.
+func row(cells ...string) string {
+	for i, cell := range cells {
+		if cell == "" {
+			cells[i] = "-"
+		}
+	}
+	return strings.Join(cells, "\t")
+}
+
+// details prints what is known of one thing, a line each.
+func (c *call) details(lines ...[2]string) error {
+	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+	for _, line := range lines {
+		fmt.Fprintf(w, "%s\t%s\n", line[0], line[1])
+	}
+	return w.Flush()
+}
+
+func when(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
+// whenever is a time that may be never.
+func whenever(t *time.Time) string {
+	if t == nil {
+		return "never"
+	}
+	return when(*t)
+}

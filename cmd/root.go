@@ -1,0 +1,199 @@
+// Package cmd is the group of commands caddy api-keys. They speak to the
+// management API: that of a running Caddy by its admin endpoint, or their own
+// over a store that they open themselves, which is the same code.
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "api-keys",
+		Usage: "<command>",
+		Short: "Manages users, apps and API keys",
+		Long: `
+Manages the users, apps and API keys of a running Caddy, by its admin endpoint:
+the default one, the one that --address names, or that of the configuration
+file given by --config.
+
+Where no Caddy is running, --db opens the key store itself. Scopes are then
+checked against the configuration file given by --config, if one is.
+
+With -o json the answers of the API are printed as they are. The exit status is
+0 when all was done, 1 when something failed, and 2 when the command was not
+understood. Passwords and credentials are never arguments, which other users of
+the machine can see and shells write down: they are read from standard input or
+a file.`,
+		CobraFunc: configure,
+	})
+}
+
+// groups make the commands below caddy api-keys, each a file of its own.
+var groups = []func() *cobra.Command{
+	userCommand,
+	appCommand,
+	keyCommand,
+}
+
+// configure builds the command group.
+func configure(root *cobra.Command) {
+	flags := root.PersistentFlags()
+	flags.String("address", "", "Address of the administration API listener (if --config is not used)")
+	flags.StringP("config", "c", "", "Configuration file (if --address is not used; with --db, what scopes are checked against)")
+	flags.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
+	flags.String("db", "", "Key store file to open, where no Caddy is running")
+	flags.StringP("output", "o", "text", "Form of the output: text or json")
+	group(root)
+	for _, build := range groups {
+		root.AddCommand(build())
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, usageError{err}) })
+}
+
+// group makes a command do nothing but hold others.
+func group(cmd *cobra.Command) *cobra.Command {
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		return finish(cmd, usagef("there is no command %s", quoted(args[0])))
+	}
+	return cmd
+}
+
+// usageError is a command that was not understood.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// exitUsage is the exit status of a command that was not understood.
+const exitUsage = 2
+
+// finish prints what went wrong, and turns it into the exit status: only an
+// error that Caddy's own wrapper makes carries one other than 1.
+func finish(cmd *cobra.Command, err error) error {
+	var usage usageError
+	if !errors.As(err, &usage) {
+		return err
+	}
+	cmd.PrintErrf("Error: %v\nSee: %s --help\n", err, cmd.CommandPath())
+	cmd.SilenceErrors = true
+	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return exitUsage, nil })(cmd, nil)
+}
+
+// call is one command under way.
+type call struct {
+	*cobra.Command
+	args []string
+	json bool
+	// api is there from the first call of ask.
+	api *client
+}
+
+// many is any number of arguments.
+const many = 1 << 30
+
+// command makes a command. use, as create ID, says what arguments it takes;
+// their number is one from least to most.
+func command(use, short string, least, most int, run func(*call) error, flags ...func(*pflag.FlagSet)) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   use,
+		Short: short,
+		// Checked in start, for this is a mistake of usage, and cobra would
+		// repeat the arguments, of which one may be a credential.
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return finish(cmd, start(&call{Command: cmd, args: args}, least, most, run))
+		},
+	}
+	for _, f := range flags {
+		f(cmd.Flags())
+	}
+	return cmd
+}
+
+func start(c *call, least, most int, run func(*call) error) (err error) {
+	if err := c.refuseCredentials(); err != nil {
+		return err
+	}
+	if n := len(c.args); n < least || n > most {
+		return usagef("it has %d arguments, and this is how it is used: %s", n, c.UseLine())
+	}
+	switch c.flag("output") {
+	case "text":
+	case "json":
+		c.json = true
+	default:
+		return usagef("-o takes text or json")
+	}
+	defer func() {
+		if c.api != nil {
+			err = errors.Join(err, c.api.close())
+		}
+	}()
+	return run(c)
+}
+
+// ask makes a call of the API, as [client.ask].
+func (c *call) ask(method string, path []string, query url.Values, body any) (text []byte, answer *manage.Answer, err error) {
+	if c.api == nil {
+		if c.api, err = newClient(c); err != nil {
+			return nil, nil, err
+		}
+	}
+	return c.api.ask(c.Context(), method, path, query, body)
+}
+
+// refuseCredentials refuses a credential on the command line, and doesn't
+// repeat it.
+func (c *call) refuseCredentials() error {
+	const advice = "a whole credential was given %s, where other users of this machine can see it and shells write it down: " +
+		"revoke it, by \"key revoke -\", which reads it from standard input, as \"key verify\" does"
+	for _, arg := range c.args {
+		if keys.FormOf(arg) != keys.Foreign {
+			return usagef(advice, "as an argument")
+		}
+	}
+	var found error
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if keys.FormOf(f.Value.String()) != keys.Foreign {
+			found = usagef(advice, "with --"+f.Name)
+		}
+	})
+	return found
+}
+
+// flag is the value of a flag that holds a text.
+func (c *call) flag(name string) string {
+	f := c.Flags().Lookup(name)
+	if f == nil {
+		return ""
+	}
+	return f.Value.String()
+}
+
+// list is the value of a flag that holds several texts.
+func (c *call) list(name string) []string {
+	list, _ := c.Flags().GetStringSlice(name) // declared as such
+	return list
+}
+
+// required is a flag without which the command makes no sense.
+func (c *call) required(name string) (string, error) {
+	value := c.flag(name)
+	if value == "" {
+		return "", usagef("--%s is missing", name)
+	}
+	return value, nil
+}

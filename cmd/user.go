@@ -1,0 +1,71 @@
+package cmd
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+func userCommand() *cobra.Command {
+	cmd := group(&cobra.Command{Use: "user <command>", Short: "Creates, lists and deletes users"})
+	create := command("create [ID]", "Creates a user; without an ID, one is made up", 0, 1, createUser, func(f *pflag.FlagSet) {
+		f.String("name", "", "Name, for people to read")
+		f.String("email", "", "E-mail address")
+		f.String("password-file", "", "File that the password is read from; - is standard input")
+	})
+	create.Annotations = map[string]string{makesStore: "yes"}
+	cmd.AddCommand(
+		create,
+		command("list", "Lists the users", 0, 0, listUsers),
+		command("delete ID...", "Deletes users with their apps, and revokes their keys", 1, many, deleteUsers),
+	)
+	return cmd
+}
+
+func createUser(c *call) error {
+	user := map[string]string{}
+	if len(c.args) == 1 {
+		user["id"] = c.args[0]
+	}
+	for _, name := range []string{"name", "email"} {
+		if value := c.flag(name); value != "" {
+			user[name] = value
+		}
+	}
+	if file := c.flag("password-file"); file != "" {
+		password, err := c.secret(file, "the password")
+		if err != nil {
+			return err
+		}
+		user["password"] = password
+	}
+	text, answer, err := c.ask("POST", []string{"users"}, nil, map[string]any{"users": []any{user}})
+	if err != nil {
+		return err
+	}
+	return c.say(text, "Created user %s.", answer.Users[0].ID)
+}
+
+func listUsers(c *call) error {
+	return c.table([]string{"users"}, "users", row("ID", "NAME", "EMAIL", "STATE", "CREATED"), func(a *manage.Answer) (rows []string) {
+		for _, u := range a.Users {
+			state := "active"
+			if u.Suspended {
+				state = "suspended"
+			}
+			rows = append(rows, row(u.ID, u.Name, u.Email, state, when(u.CreatedAt)))
+		}
+		return rows
+	})
+}
+
+func deleteUsers(c *call) error {
+	text, _, err := c.ask("DELETE", []string{"users"}, nil, map[string]any{"ids": c.args})
+	if err != nil {
+		return err
+	}
+	return c.say(text, "Deleted %s, with all apps and collaborations. Their keys are revoked.", strings.Join(c.args, ", "))
+}
