@@ -1,0 +1,284 @@
+package boltstore
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// codec is a table without its types.
+type codec struct {
+	name       string
+	key, value []byte // of a record
+	decode     func(key, value []byte) (any, error)
+	encode     func(record any) ([]byte, error)
+}
+
+func codecs(t testing.TB) []codec {
+	t.Helper()
+	return []codec{
+		codecOf(t, &users, someUser), codecOf(t, &apps, someApp), codecOf(t, &credentials, someKey),
+		codecOf(t, &collaborators, someCollaborator), codecOf(t, &tombstones, someTombstone),
+	}
+}
+
+func codecOf[R, S any](t testing.TB, of *table[R, S], record R) codec {
+	t.Helper()
+	value, err := of.encode(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return codec{
+		name: of.name, key: of.key(record), value: value,
+		decode: func(key, value []byte) (any, error) { return of.decode(key, value) },
+		encode: func(record any) ([]byte, error) { return of.encode(record.(R)) },
+	}
+}
+
+// A flipped bit, a cut end or a byte too many is an error and never another
+// record.
+func TestDamagedRecord(t *testing.T) {
+	for _, c := range codecs(t) {
+		t.Run(c.name, func(t *testing.T) {
+			refused := func(what string, key, value []byte) {
+				t.Helper()
+				if got, err := c.decode(key, value); !errors.Is(err, keys.ErrCorrupt) {
+					t.Errorf("%s: got %+v, %v", what, got, err)
+				} else if !reflect.ValueOf(got).IsZero() {
+					t.Errorf("%s: a record beside the error: %+v", what, got)
+				}
+			}
+			for i := range c.value {
+				for bit := range 8 {
+					flipped := bytes.Clone(c.value)
+					flipped[i] ^= 1 << bit
+					refused("flipped", c.key, flipped)
+				}
+				refused("cut", c.key, c.value[:i])
+			}
+			refused("longer", c.key, append(bytes.Clone(c.value), 0))
+			refused("another's key", append(bytes.Clone(c.key[1:]), 'x'), c.value)
+			refused("no key", nil, c.value)
+			if _, err := c.decode(c.key, c.value); err != nil {
+				t.Errorf("the record itself: %v", err)
+			}
+		})
+	}
+}
+
+// What has a good checksum is still not taken for more than it says.
+func TestStrictRecord(t *testing.T) {
+	fields := func(change func(map[int]any)) map[int]any {
+		m := map[int]any{1: someKey.Digest[:], 2: "cak_1", 3: "app_key", 4: "u", 15: 1}
+		change(m)
+		return m
+	}
+	for name, stored := range map[string]any{
+		"unknown field":          fields(func(m map[int]any) { m[99] = 1 }),
+		"unknown kind":           fields(func(m map[int]any) { m[3] = "root" }),
+		"no kind":                fields(func(m map[int]any) { delete(m, 3) }),
+		"short digest":           fields(func(m map[int]any) { m[1] = someKey.Digest[:31] }),
+		"long digest":            fields(func(m map[int]any) { m[1] = append(someKey.Digest[:], 0) }),
+		"text for a number":      fields(func(m map[int]any) { m[15] = "1" }),
+		"all endpoints, and one": fields(func(m map[int]any) { m[8], m[9] = true, []string{"/p.S/M"} }),
+		"nanoseconds":            fields(func(m map[int]any) { m[14] = []int64{0, 1e9} }),
+		"half a time":            fields(func(m map[int]any) { m[14] = []int64{0} }),
+		"the zero time":          fields(func(m map[int]any) { m[14] = []int64{time.Time{}.Unix(), 0} }),
+		"a list":                 []int{1, 2, 3},
+		"nothing":                nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			value, err := seal(stored)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := credentials.decode(someKey.Digest[:], value); !errors.Is(err, keys.ErrCorrupt) {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	}
+
+	// A list that is missing grants nothing.
+	value, err := seal(fields(func(map[int]any) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := credentials.decode(someKey.Digest[:], value)
+	if err != nil || got.Endpoints == nil || len(got.Endpoints) != 0 {
+		t.Errorf("got %#v, %v; want an empty list", got.Endpoints, err)
+	}
+}
+
+// What could not be read again is not written, nor is anything with it.
+func TestUnreadableNotWritten(t *testing.T) {
+	s := newStore(t, newPath(t), realFaults())
+	for name, put := range map[string]func(keys.Writer) error{
+		"no UTF-8": func(w keys.Writer) error { return w.PutUser(keys.User{ID: "v", Name: "\xff"}) },
+		"no kind":  func(w keys.Writer) error { return w.PutCredential(keys.Credential{ID: "c", UserID: "u"}) },
+		"no id":    func(w keys.Writer) error { return w.PutUser(keys.User{}) },
+		"taken id": func(w keys.Writer) error {
+			return errors.Join(w.PutCredential(credential("a", "same")), w.PutCredential(credential("b", "same")))
+		},
+	} {
+		var failed error
+		err := s.Update(t.Context(), func(w keys.Writer) error {
+			if err := w.PutUser(keys.User{ID: "u"}); err != nil {
+				return err
+			}
+			failed = put(w)
+			return nil // passed over: half a record must not be committed for that
+		})
+		if failed == nil || err == nil || errors.Is(err, keys.ErrCorrupt) || errors.Is(err, keys.ErrUnavailable) {
+			t.Errorf("%s: the write: %v; Update: %v", name, failed, err)
+		}
+	}
+	err := s.View(t.Context(), func(r keys.Reader) error {
+		for u := range r.Users(0) {
+			t.Errorf("there is %+v", u)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func credential(text, id string) keys.Credential {
+	return keys.Credential{Digest: keys.DigestOf(text), ID: id, Kind: policy.PAT, UserID: "u"}
+}
+
+// In the file: each of these would be somebody else's record, or none where
+// there is one.
+func TestDamagedFile(t *testing.T) {
+	a, b := credential("a", "cap_a"), credential("b", "cap_b")
+	byID := func(r keys.Reader) error { _, err := r.CredentialByID("cap_a"); return err }
+	list := func(r keys.Reader) error {
+		for _, err := range r.Credentials("u", 0) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	byDigest := func(r keys.Reader) error { _, err := r.Credential(a.Digest); return err }
+	for name, c := range map[string]struct {
+		damage func(tx *bolt.Tx) error
+		read   func(keys.Reader) error
+	}{
+		"exchanged": {func(tx *bolt.Tx) error {
+			bucket := tx.Bucket(credentials.bucket)
+			return bucket.Put(a.Digest[:], bytes.Clone(bucket.Get(b.Digest[:])))
+		}, byDigest},
+		"index of ids to another": {func(tx *bolt.Tx) error { return tx.Bucket(credentialIDs.bucket).Put([]byte("cap_a"), b.Digest[:]) }, byID},
+		"index of ids to nowhere": {func(tx *bolt.Tx) error { return tx.Bucket(credentialIDs.bucket).Put([]byte("cap_a"), []byte("x")) }, byID},
+		"record gone, by id":      {func(tx *bolt.Tx) error { return tx.Bucket(credentials.bucket).Delete(a.Digest[:]) }, byID},
+		"record gone, in a list":  {func(tx *bolt.Tx) error { return tx.Bucket(credentials.bucket).Delete(b.Digest[:]) }, list},
+		"order exchanged": {func(tx *bolt.Tx) error {
+			return tx.Bucket(credentialsOfUser.bucket).Put(place(join("u"), 1), b.Digest[:])
+		}, list},
+		"order leads to another's": {func(tx *bolt.Tx) error {
+			return tx.Bucket(credentialsOfUser.bucket).Put(place(join("u"), 9), a.Digest[:])
+		}, list},
+		"last write": {func(tx *bolt.Tx) error { return tx.Bucket(metaBucket).Put(lastWriteKey, []byte("yesterday")) },
+			func(r keys.Reader) error { _, err := r.LastWrite(); return err }},
+		"last write, no time": {func(tx *bolt.Tx) error {
+			value, err := seal(stamp{Nanos: -1})
+			return errors.Join(err, tx.Bucket(metaBucket).Put(lastWriteKey, value))
+		}, func(r keys.Reader) error { _, err := r.LastWrite(); return err }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t, newPath(t), realFaults())
+			err := s.Update(t.Context(), func(w keys.Writer) error {
+				return errors.Join(w.PutCredential(a), w.PutCredential(b))
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.state.Load().db.Update(c.damage); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.View(t.Context(), c.read); !errors.Is(err, keys.ErrCorrupt) || errors.Is(err, keys.ErrNotFound) {
+				t.Errorf("got %v, want ErrCorrupt", err)
+			}
+		})
+	}
+}
+
+// Text in the file itself, as by a disk that forgets.
+func TestFlippedOnDisk(t *testing.T) {
+	path := newPath(t)
+	edit(func(*bolt.Tx) error { return nil })(t, path)
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(file, []byte("Models:Get")); n == 0 {
+		t.Fatal("the scope is not in the file")
+	}
+	write(strings.ReplaceAll(string(file), "Models:Get", "Models:Set"))(t, path)
+	s := newStore(t, path, realFaults())
+	err = s.View(t.Context(), func(r keys.Reader) error {
+		c, err := r.Credential(someKey.Digest)
+		if err == nil {
+			t.Errorf("got %+v", c)
+		}
+		return err
+	})
+	if !errors.Is(err, keys.ErrCorrupt) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// FuzzRecord gives the decoders what a good checksum lets through: they must
+// neither panic nor read a record that would be written differently.
+func FuzzRecord(f *testing.F) {
+	all := codecs(f)
+	for i, c := range all {
+		f.Add(uint8(i), c.value[:len(c.value)-checksumLength])
+	}
+	for i := range all {
+		for _, garbage := range []any{nil, map[int]int{}, []int{1}, map[int]any{1: "u", 4: map[int]int{}}} {
+			body, err := cbor.Marshal(garbage)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(uint8(i), body)
+		}
+		f.Add(uint8(i), []byte{})
+	}
+	f.Fuzz(func(t *testing.T, which uint8, body []byte) {
+		c := all[int(which)%len(all)]
+		if _, err := c.decode(c.key, body); err != nil && !errors.Is(err, keys.ErrCorrupt) {
+			t.Errorf("without a checksum: %v", err)
+		}
+		value := withChecksum(body)
+		record, err := c.decode(c.key, value)
+		if err != nil {
+			if !errors.Is(err, keys.ErrCorrupt) {
+				t.Errorf("got %v, want ErrCorrupt", err)
+			}
+			return
+		}
+		again, err := c.encode(record)
+		if err != nil {
+			t.Fatalf("%+v can be read, but not written: %v", record, err)
+		}
+		back, err := c.decode(c.key, again)
+		if err != nil {
+			t.Fatalf("%+v was written and can't be read: %v", record, err)
+		}
+		if twice, err := c.encode(back); err != nil || !bytes.Equal(twice, again) {
+			t.Errorf("%+v came back as %+v, %v", record, back, err)
+		}
+	})
+}

@@ -1,0 +1,230 @@
+package boltstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/bits"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// What the meta bucket says of the file, and the version that is written here.
+const (
+	formatName    = "caddy-api-keys "
+	formatVersion = 1
+)
+
+// lockTimeout is how long to wait for a file that is held: in a reload it may
+// be opened just before the one that held it lets go.
+const lockTimeout = 2 * time.Second
+
+// What can be wrong with a file, and what to do about it.
+var (
+	errForeign = errors.New("it is not a key store: give another path, or move the file away to begin with an empty store")
+	errDamaged = errors.New("the file is damaged: restore a backup")
+	errNewer   = errors.New("it was written by a newer version of this program: use that version")
+	// errEmpty is for a file that was a store; where one may be made, it is.
+	errEmpty  = errors.New("the file is empty: restore a backup")
+	errLocked = fmt.Errorf("it is still in use by another process after %s: stop that process, or give one of the two a path of its own", lockTimeout)
+)
+
+// create opens the file, and makes it where there is none.
+func (s *Store) create() (*bolt.DB, error) {
+	folder := filepath.Dir(s.path)
+	if err := makeFolder(folder); err != nil {
+		return nil, err
+	}
+	if err := s.inspect(); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errEmpty) {
+		return nil, err
+	}
+	db, err := s.openDB(os.O_CREATE)
+	if err != nil {
+		return nil, err
+	}
+	if err = initialize(db); err == nil {
+		// A file is on disk only once its folder is. Not for a new file only:
+		// the run that made it may have died before it came here.
+		err = syncFolder(folder)
+	}
+	if err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// existing opens the file, which must be there: one made in its place would
+// have forgotten every revocation.
+func (s *Store) existing() (*bolt.DB, error) {
+	if err := s.inspect(); err != nil {
+		return nil, err
+	}
+	return s.openDB(0)
+}
+
+// inspect reads the whole file, without writing to it, and refuses one that is
+// not ours, newer, damaged, or empty. It comes first because bbolt, opening a
+// damaged file to write, panics and keeps the lock.
+func (s *Store) inspect() error {
+	file, err := s.openFile(s.path, os.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	if err == nil && info.Size() == 0 {
+		err = errEmpty
+	}
+	if err != nil {
+		_ = file.Close()
+		return err
+	}
+	db, err := bolt.Open(s.path, 0, &bolt.Options{
+		Timeout:  lockTimeout,
+		ReadOnly: true,
+		OpenFile: func(string, int, fs.FileMode) (*os.File, error) { return file, nil },
+	})
+	if err != nil {
+		return explain(err)
+	}
+	err = db.View(func(tx *bolt.Tx) error {
+		// Behind its end a file is not zeros but a fault that ends the process.
+		if info.Size() < tx.Size() {
+			return fmt.Errorf("%w (it has %d bytes, of %d)", errDamaged, info.Size(), tx.Size())
+		}
+		if err := checkPages(tx); err != nil {
+			return err
+		}
+		return checkFormat(tx)
+	})
+	return errors.Join(err, db.Close())
+}
+
+func checkPages(tx *bolt.Tx) error {
+	var first error
+	for err := range tx.Check() { // to its end, or its sender would wait forever
+		if first == nil {
+			first = fmt.Errorf("%w (%w)", errDamaged, err)
+		}
+	}
+	return first
+}
+
+// checkFormat refuses a file that is not ours, newer, or not whole.
+func checkFormat(tx *bolt.Tx) error {
+	if first, _ := tx.Cursor().First(); first == nil {
+		return errEmpty
+	}
+	meta := tx.Bucket(metaBucket)
+	if meta == nil {
+		return errForeign
+	}
+	number, ours := strings.CutPrefix(string(meta.Get(formatKey)), formatName)
+	version, err := strconv.Atoi(number)
+	switch {
+	case !ours:
+		return errForeign
+	case err != nil || version < 1:
+		return fmt.Errorf("%w (its format is %q)", errDamaged, number)
+	case version > formatVersion:
+		return fmt.Errorf("%w (its format is %d, this version reads %d)", errNewer, version, formatVersion)
+	}
+	for _, name := range buckets {
+		if tx.Bucket(name) == nil {
+			return fmt.Errorf("%w (it has no bucket %s)", errDamaged, name)
+		}
+	}
+	return nil
+}
+
+// openDB opens the file to read and write. The only flag is os.O_CREATE.
+func (s *Store) openDB(flag int) (*bolt.DB, error) {
+	db, err := bolt.Open(s.path, 0o600, &bolt.Options{
+		Timeout:         lockTimeout,
+		FreelistType:    bolt.FreelistMapType,
+		NoStatistics:    true,
+		InitialMmapSize: mmapSize(),
+		OpenFile: func(name string, flags int, mode fs.FileMode) (*os.File, error) {
+			return s.openFile(name, flags&^os.O_CREATE|flag, mode)
+		},
+	})
+	return db, explain(err)
+}
+
+// mmapSize is how much of the address space the file gets; it costs nothing
+// else. A file that outgrows it is mapped anew, for which bbolt waits for the
+// slowest reader while every other one waits for bbolt.
+func mmapSize() int {
+	if bits.UintSize < 64 || runtime.GOOS == "windows" { // which would make the file that large
+		return 0
+	}
+	size := 1 << 30
+	return size << 4 // 16 GiB, in two steps for 32 bits to compile
+}
+
+// explain turns what bbolt says of a file into what to do about it.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return errLocked
+	case errors.Is(err, bolterrors.ErrInvalid):
+		return errForeign
+	case errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
+		return fmt.Errorf("%w (%w)", errDamaged, err)
+	}
+	return err
+}
+
+// initialize gives a file without any bucket those of a key store.
+func initialize(db *bolt.DB) error {
+	err := db.View(checkFormat)
+	if !errors.Is(err, errEmpty) {
+		return err
+	}
+	return db.Update(func(tx *bolt.Tx) error {
+		for _, name := range buckets {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(metaBucket).Put(formatKey, fmt.Append(nil, formatName, formatVersion))
+	})
+}
+
+// makeFolder makes a folder and those above it, for this user alone, each
+// durably.
+func makeFolder(folder string) error {
+	err := os.Mkdir(folder, 0o700)
+	switch {
+	case err == nil:
+		return syncFolder(filepath.Dir(folder))
+	case errors.Is(err, fs.ErrExist):
+		return nil // if it is not a folder, opening the file says so
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if err := makeFolder(filepath.Dir(folder)); err != nil {
+		return err
+	}
+	return makeFolder(folder)
+}
+
+// syncFolder makes durable which files a folder has.
+func syncFolder(folder string) error {
+	if runtime.GOOS == "windows" { // which has no such thing
+		return nil
+	}
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	return f.Sync()
+}

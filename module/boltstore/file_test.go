@@ -1,0 +1,149 @@
+package boltstore
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+func TestOpenRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		make func(t *testing.T, path string)
+		want string
+	}{
+		"text":          {write("This is not a key store.\n"), "not a key store"},
+		"much text":     {write(strings.Repeat("This is not a key store.\n", 1000)), "not a key store"},
+		"zeros":         {write(strings.Repeat("\x00", 1<<16)), "not a key store"},
+		"other's":       {edit(func(tx *bolt.Tx) error { return forget(tx, "someone") }), "not a key store"},
+		"other's meta":  {edit(func(tx *bolt.Tx) error { return forget(tx, "meta") }), "not a key store"},
+		"other program": {format("another-program 1"), "not a key store"},
+		"newer":         {format("caddy-api-keys 2"), "newer version of this program: use that version (its format is 2, this version reads 1)"},
+		"no version":    {format("caddy-api-keys x"), "damaged: restore a backup"},
+		"version 0":     {format("caddy-api-keys 0"), "damaged: restore a backup"},
+		"no bucket":     {edit(func(tx *bolt.Tx) error { return tx.DeleteBucket(tombstones.bucket) }), "damaged: restore a backup (it has no bucket tombstones)"},
+		"cut short":     {truncate(8192), "damaged: restore a backup"},
+		"last page cut": {truncate(-1), "damaged: restore a backup"},
+		"a folder": {func(t *testing.T, path string) {
+			if err := os.Mkdir(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, "not a key store"},
+		"below a file": {func(t *testing.T, path string) {
+			if err := os.WriteFile(filepath.Dir(path)+"/sub", nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "not a directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newPath(t)
+			c.make(t, path)
+			before, _ := os.ReadFile(path)
+			if name == "below a file" {
+				path = filepath.Join(filepath.Dir(path), "sub", "keys.db")
+			}
+			s, err := Open(path)
+			if err == nil {
+				_ = s.Close()
+				t.Fatal("it was opened")
+			}
+			if !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "opening key store "+path+": ") {
+				t.Errorf("got %q, want %q in it", err, c.want)
+			}
+			if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
+				t.Error("the file was changed")
+			}
+		})
+	}
+}
+
+// A run that died between making the file and filling it.
+func TestOpenEmpty(t *testing.T) {
+	for name, fill := range map[string]func(t *testing.T, path string){
+		"no bytes":   write(""),
+		"no buckets": edit(func(tx *bolt.Tx) error { return forget(tx, "") }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newPath(t)
+			fill(t, path)
+			putSome(t, newStore(t, path, realFaults()))
+		})
+	}
+}
+
+func TestOpenTwice(t *testing.T) {
+	path := newPath(t)
+	newStore(t, path, realFaults())
+	s, err := Open(path)
+	if err == nil {
+		_ = s.Close()
+		t.Fatal("it was opened twice")
+	}
+	want := "opening key store " + path + ": it is still in use by another process after 2s: stop that process, or give one of the two a path of its own"
+	if err.Error() != want {
+		t.Errorf("\n got %q\nwant %q", err, want)
+	}
+}
+
+func write(content string) func(*testing.T, string) {
+	return func(t *testing.T, path string) {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// edit makes a store and changes it behind its back.
+func edit(fn func(*bolt.Tx) error) func(*testing.T, string) {
+	return func(t *testing.T, path string) {
+		s, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		putSome(t, s)
+		if err := s.state.Load().db.Update(fn); err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func format(format string) func(*testing.T, string) {
+	return edit(func(tx *bolt.Tx) error { return tx.Bucket(metaBucket).Put(formatKey, []byte(format)) })
+}
+
+// forget leaves one bucket, which is not ours, or none.
+func forget(tx *bolt.Tx, instead string) error {
+	for _, name := range buckets {
+		if err := tx.DeleteBucket(name); err != nil {
+			return err
+		}
+	}
+	if instead == "" {
+		return nil
+	}
+	_, err := tx.CreateBucket([]byte(instead))
+	return err
+}
+
+// truncate leaves so many bytes of a store, or all but the last page that is
+// in use.
+func truncate(size int64) func(*testing.T, string) {
+	return func(t *testing.T, path string) {
+		size := size
+		edit(func(tx *bolt.Tx) error {
+			if size < 0 {
+				size = tx.Size() - int64(os.Getpagesize())
+			}
+			return nil
+		})(t, path)
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

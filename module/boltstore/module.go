@@ -1,0 +1,155 @@
+package boltstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+func init() {
+	caddy.RegisterModule(BoltStore{})
+}
+
+// BoltStore keeps users, apps and credentials in one file on this machine. It
+// is what is used where no store is configured. The file belongs to one
+// running Caddy alone; several that are to share their credentials use another
+// store.
+type BoltStore struct {
+	// The file. It is made where it does not exist, and so are the folders
+	// above it, readable for the user that Caddy runs as and nobody else. It
+	// must be on a local disk: file systems that are shared over a network
+	// don't keep two processes from opening it. Placeholders such as
+	// `{env.HOME}` are replaced. Default: `api_keys/keys.db` in Caddy's data
+	// directory.
+	Path string `json:"path,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (BoltStore) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "api_keys.stores.bbolt",
+		New: func() caddy.Module { return new(BoltStore) },
+	}
+}
+
+// Provision works out the path. It touches no file, for `caddy validate` comes
+// here too.
+func (b *BoltStore) Provision(caddy.Context) error {
+	if b.Path == "" {
+		b.Path = filepath.Join(caddy.AppDataDir(), "api_keys", "keys.db")
+		return nil
+	}
+	// An unknown or empty placeholder is an error: what is left of the path
+	// would name another file, in which nothing is known, nor revoked.
+	path, err := caddy.NewReplacer().ReplaceOrErr(b.Path, true, true)
+	if err != nil {
+		return fmt.Errorf("path of the key store: %w", err)
+	}
+	b.Path = path
+	return nil
+}
+
+// Key names the store, the same for every path that leads to the same file.
+func (b *BoltStore) Key() (string, error) {
+	path, err := canonical(b.Path)
+	if err != nil {
+		return "", fmt.Errorf("path of the key store %s: %w", b.Path, err)
+	}
+	return "bbolt:" + path, nil
+}
+
+// Open opens the store, and makes it where there is none.
+func (b *BoltStore) Open() (keys.Store, error) {
+	path, err := canonical(b.Path)
+	if err != nil {
+		return nil, fmt.Errorf("path of the key store %s: %w", b.Path, err)
+	}
+	return Open(path)
+}
+
+// canonical is the absolute path without symbolic links, as far as it exists.
+func canonical(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	resolved, err := filepath.EvalSymlinks(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return resolved, err
+	}
+	folder := filepath.Dir(path)
+	if folder == path {
+		return path, nil
+	}
+	if folder, err = canonical(folder); err != nil {
+		return "", err
+	}
+	path = filepath.Join(folder, filepath.Base(path))
+	// A link to a file that is still to be made is one to that file already.
+	target, err := os.Readlink(path)
+	switch {
+	case err != nil:
+		return path, nil
+	case filepath.IsAbs(target):
+		return canonical(target)
+	}
+	return canonical(filepath.Join(folder, target))
+}
+
+// UnmarshalCaddyfile sets up the store from Caddyfile tokens. Syntax:
+//
+//	bbolt [<path>] {
+//	    path <path>
+//	}
+func (b *BoltStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the name of the store
+	if d.NextArg() {
+		if err := b.unmarshalPath(d); err != nil {
+			return err
+		}
+	}
+	for d.NextBlock(0) {
+		switch d.Val() {
+		case "path":
+			if b.Path != "" {
+				return d.Err("path already set")
+			}
+			if !d.NextArg() {
+				return d.ArgErr()
+			}
+			if err := b.unmarshalPath(d); err != nil {
+				return err
+			}
+		default:
+			return d.Errf("unrecognized parameter '%s'", d.Val())
+		}
+	}
+	return nil
+}
+
+// unmarshalPath takes the token that d is at, which must be the last of its
+// line.
+func (b *BoltStore) unmarshalPath(d *caddyfile.Dispenser) error {
+	b.Path = d.Val()
+	if b.Path == "" {
+		return d.Err("the path is empty; to use the default, leave it out")
+	}
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*BoltStore)(nil)
+	_ caddyfile.Unmarshaler = (*BoltStore)(nil)
+	_ keys.Opener           = (*BoltStore)(nil)
+)

@@ -1,0 +1,173 @@
+package boltstore
+
+import (
+	"errors"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// The numbers of the fields are the format of the file: one that is given up
+// is never used again.
+
+type userRecord struct {
+	ID        string `cbor:"1,keyasint"`
+	Name      string `cbor:"2,keyasint,omitempty"`
+	Email     string `cbor:"3,keyasint,omitempty"`
+	Suspended bool   `cbor:"4,keyasint,omitempty"`
+	Created   *stamp `cbor:"5,keyasint,omitempty"`
+	Modified  *stamp `cbor:"6,keyasint,omitempty"`
+	Seq       uint64 `cbor:"7,keyasint"`
+}
+
+func packUser(u keys.User) userRecord {
+	return userRecord{
+		ID: u.ID, Name: u.Name, Email: u.Email, Suspended: u.Suspended,
+		Created: packTime(u.CreatedAt), Modified: packTime(u.ModifiedAt), Seq: u.Seq,
+	}
+}
+
+func (r userRecord) unpack() (keys.User, error) {
+	created, err1 := r.Created.time()
+	modified, err2 := r.Modified.time()
+	return keys.User{
+		ID: r.ID, Name: r.Name, Email: r.Email, Suspended: r.Suspended,
+		CreatedAt: created, ModifiedAt: modified, Seq: r.Seq,
+	}, errors.Join(err1, err2)
+}
+
+type appRecord struct {
+	Owner    string `cbor:"1,keyasint"`
+	ID       string `cbor:"2,keyasint"`
+	Name     string `cbor:"3,keyasint,omitempty"`
+	Created  *stamp `cbor:"4,keyasint,omitempty"`
+	Modified *stamp `cbor:"5,keyasint,omitempty"`
+	Seq      uint64 `cbor:"6,keyasint"`
+}
+
+func packApp(a keys.App) appRecord {
+	return appRecord{
+		Owner: a.OwnerID, ID: a.AppID, Name: a.Name,
+		Created: packTime(a.CreatedAt), Modified: packTime(a.ModifiedAt), Seq: a.Seq,
+	}
+}
+
+func (r appRecord) unpack() (keys.App, error) {
+	created, err1 := r.Created.time()
+	modified, err2 := r.Modified.time()
+	return keys.App{
+		AppRef: keys.AppRef{OwnerID: r.Owner, AppID: r.ID}, Name: r.Name,
+		CreatedAt: created, ModifiedAt: modified, Seq: r.Seq,
+	}, errors.Join(err1, err2)
+}
+
+type credentialRecord struct {
+	Digest       []byte   `cbor:"1,keyasint"`
+	ID           string   `cbor:"2,keyasint"`
+	Kind         string   `cbor:"3,keyasint"` // its name, for its number may change
+	User         string   `cbor:"4,keyasint"`
+	App          string   `cbor:"5,keyasint,omitempty"`
+	Description  string   `cbor:"6,keyasint,omitempty"`
+	Scopes       []string `cbor:"7,keyasint,omitempty"`
+	AllEndpoints bool     `cbor:"8,keyasint,omitempty"`
+	Endpoints    []string `cbor:"9,keyasint,omitempty"`
+	Disabled     bool     `cbor:"10,keyasint,omitempty"`
+	Created      *stamp   `cbor:"11,keyasint,omitempty"`
+	Modified     *stamp   `cbor:"12,keyasint,omitempty"`
+	CreatedBy    string   `cbor:"13,keyasint,omitempty"`
+	Expires      *stamp   `cbor:"14,keyasint,omitempty"`
+	Seq          uint64   `cbor:"15,keyasint"`
+}
+
+func packCredential(c keys.Credential) credentialRecord {
+	return credentialRecord{
+		Digest: c.Digest[:], ID: c.ID, Kind: c.Kind.String(), User: c.UserID, App: c.AppID,
+		Description: c.Description, Scopes: c.Scopes, AllEndpoints: c.Endpoints == nil, Endpoints: c.Endpoints,
+		Disabled: c.Disabled, Created: packTime(c.CreatedAt), Modified: packTime(c.ModifiedAt),
+		CreatedBy: c.CreatedBy, Expires: packTime(c.ExpiresAt), Seq: c.Seq,
+	}
+}
+
+func (r credentialRecord) unpack() (keys.Credential, error) {
+	digest, err1 := unpackDigest(r.Digest)
+	kind, err2 := policy.ParseKind(r.Kind)
+	endpoints, err3 := unpackEndpoints(r.AllEndpoints, r.Endpoints)
+	created, err4 := r.Created.time()
+	modified, err5 := r.Modified.time()
+	expires, err6 := r.Expires.time()
+	return keys.Credential{
+		Digest: digest, ID: r.ID, Kind: kind, UserID: r.User, AppID: r.App,
+		Description: r.Description, Scopes: r.Scopes, Endpoints: endpoints,
+		Disabled: r.Disabled, CreatedAt: created, ModifiedAt: modified,
+		CreatedBy: r.CreatedBy, ExpiresAt: expires, Seq: r.Seq,
+	}, errors.Join(err1, err2, err3, err4, err5, err6)
+}
+
+type collaboratorRecord struct {
+	Owner        string   `cbor:"1,keyasint"`
+	App          string   `cbor:"2,keyasint"`
+	User         string   `cbor:"3,keyasint"`
+	Scopes       []string `cbor:"4,keyasint,omitempty"`
+	AllEndpoints bool     `cbor:"5,keyasint,omitempty"`
+	Endpoints    []string `cbor:"6,keyasint,omitempty"`
+	Created      *stamp   `cbor:"7,keyasint,omitempty"`
+	Modified     *stamp   `cbor:"8,keyasint,omitempty"`
+	Seq          uint64   `cbor:"9,keyasint"`
+}
+
+func packCollaborator(c keys.Collaborator) collaboratorRecord {
+	return collaboratorRecord{
+		Owner: c.OwnerID, App: c.AppID, User: c.UserID,
+		Scopes: c.Scopes, AllEndpoints: c.Endpoints == nil, Endpoints: c.Endpoints,
+		Created: packTime(c.CreatedAt), Modified: packTime(c.ModifiedAt), Seq: c.Seq,
+	}
+}
+
+func (r collaboratorRecord) unpack() (keys.Collaborator, error) {
+	endpoints, err1 := unpackEndpoints(r.AllEndpoints, r.Endpoints)
+	created, err2 := r.Created.time()
+	modified, err3 := r.Modified.time()
+	return keys.Collaborator{
+		CollaboratorRef: keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: r.Owner, AppID: r.App}, UserID: r.User},
+		Scopes:          r.Scopes, Endpoints: endpoints,
+		CreatedAt: created, ModifiedAt: modified, Seq: r.Seq,
+	}, errors.Join(err1, err2, err3)
+}
+
+type tombstoneRecord struct {
+	Digest []byte `cbor:"1,keyasint"`
+	ID     string `cbor:"2,keyasint,omitempty"`
+	At     *stamp `cbor:"3,keyasint,omitempty"`
+	Reason string `cbor:"4,keyasint,omitempty"`
+}
+
+func packTombstone(t keys.Tombstone) tombstoneRecord {
+	return tombstoneRecord{Digest: t.Digest[:], ID: t.ID, At: packTime(t.At), Reason: t.Reason}
+}
+
+func (r tombstoneRecord) unpack() (keys.Tombstone, error) {
+	digest, err1 := unpackDigest(r.Digest)
+	at, err2 := r.At.time()
+	return keys.Tombstone{Digest: digest, ID: r.ID, At: at, Reason: r.Reason}, errors.Join(err1, err2)
+}
+
+func unpackDigest(stored []byte) (d keys.Digest, err error) {
+	if copy(d[:], stored) != len(stored) || len(stored) != len(d) {
+		return d, errors.New("its digest has the wrong length")
+	}
+	return d, nil
+}
+
+// unpackEndpoints gives back nil, which is all endpoints, only where that was
+// said: a list that is not there grants none.
+func unpackEndpoints(all bool, stored []string) ([]string, error) {
+	switch {
+	case all && len(stored) > 0:
+		return nil, errors.New("it has a list of endpoints, and all of them")
+	case all:
+		return nil, nil
+	case stored == nil:
+		return []string{}, nil
+	}
+	return stored, nil
+}

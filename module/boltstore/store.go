@@ -1,0 +1,189 @@
+// Package boltstore keeps users, apps and credentials in one bbolt file.
+package boltstore
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// Store is a [keys.Store] in one bbolt file. Only one process at a time can
+// have the file open. [Open] makes one.
+//
+// A commit that fails leaves it unknown what of it is on disk, and bbolt may
+// show it all the same. From then on every call returns an error that wraps
+// [keys.ErrUnavailable], until the file has been closed, opened again and
+// checked, which happens in the background.
+type Store struct {
+	path string
+
+	// state is where View finds the file without a lock. It is replaced under
+	// writing only.
+	state atomic.Pointer[state]
+
+	// writing is held across a commit and what the feed is told of it, so
+	// that the feed hears of commits in their order, one at a time.
+	writing sync.Mutex
+	feed    func(keys.Change)
+
+	closing    chan struct{} // closed by Close, ends recovering
+	recovering sync.WaitGroup
+
+	faults
+}
+
+// faults are the places where a disk fails, for tests to fail there too.
+type faults struct {
+	openFile func(name string, flag int, mode os.FileMode) (*os.File, error)
+	commit   func(*bolt.DB, func(*bolt.Tx) error) error
+}
+
+// state is an open file, or why there is none.
+type state struct {
+	db  *bolt.DB
+	err error
+}
+
+var closed = &state{err: keys.ErrClosed}
+
+// Open opens the store in the file at path, and makes the file, and the
+// folders above it, where they don't exist. It fails where another process
+// holds the file for longer than two seconds, and where the file is not a key
+// store that this version can read; it then leaves the file as it is.
+func Open(path string) (*Store, error) {
+	return open(path, faults{openFile: os.OpenFile, commit: (*bolt.DB).Update})
+}
+
+func open(path string, f faults) (*Store, error) {
+	s := &Store{path: path, closing: make(chan struct{}), faults: f}
+	db, err := s.create()
+	if err != nil {
+		return nil, fmt.Errorf("opening key store %s: %w", path, err)
+	}
+	s.state.Store(&state{db: db})
+	return s, nil
+}
+
+// Feed implements [keys.Store].
+func (s *Store) Feed(feed func(keys.Change)) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.feed = feed
+}
+
+// View implements [keys.Store]. A ctx that is done before it begins is
+// returned as its error; afterwards ctx plays no part.
+func (s *Store) View(ctx context.Context, fn func(keys.Reader) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	tx, err := s.begin()
+	if err != nil {
+		return err
+	}
+	// Deferred, for a panic in fn must not leave the transaction open: it
+	// would keep the file from ever being closed.
+	defer func() { _ = tx.Rollback() }()
+	return fn(reader{tx})
+}
+
+func (s *Store) begin() (*bolt.Tx, error) {
+	for {
+		now := s.state.Load()
+		if now.err != nil {
+			return nil, now.err
+		}
+		tx, err := now.db.Begin(false)
+		if err == nil {
+			return tx, nil
+		}
+		// Where the file was closed between the two lines above, look again
+		// for what has taken its place.
+		if s.state.Load() == now {
+			return nil, fmt.Errorf("%w: reading %s: %w", keys.ErrUnavailable, s.path, err)
+		}
+	}
+}
+
+// Update implements [keys.Store]. A ctx that is done before it begins is
+// returned as its error; afterwards ctx plays no part, for a change is not to
+// be given up because the client has gone.
+func (s *Store) Update(ctx context.Context, fn func(keys.Writer) error) (err error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	now := s.state.Load()
+	if now.err != nil {
+		return now.err
+	}
+
+	// From where fn has returned the commit may have written something. The
+	// feed is told in a deferred call, so that it is told even if what follows
+	// panics: a change nobody hears of is a revoked credential that passes.
+	var change keys.Change
+	var begun, committed bool
+	defer func() {
+		if !begun {
+			return
+		}
+		if !committed {
+			err = s.fail(now.db, err)
+		}
+		s.tell(change)
+	}()
+	err = s.commit(now.db, func(tx *bolt.Tx) error {
+		w := &writer{reader: reader{tx}}
+		if err := fn(w); err != nil {
+			return err
+		}
+		var err error
+		if change, err = w.finish(); err != nil {
+			return err
+		}
+		begun = true
+		return nil
+	})
+	committed = err == nil
+	return err
+}
+
+// tell is called with writing held.
+func (s *Store) tell(change keys.Change) {
+	if s.feed != nil {
+		s.feed(change)
+	}
+}
+
+// Close implements [keys.Store].
+func (s *Store) Close() error {
+	s.writing.Lock()
+	last := s.state.Swap(closed)
+	if last != closed {
+		close(s.closing)
+	}
+	s.writing.Unlock()
+
+	if last == closed {
+		return keys.ErrClosed
+	}
+	s.recovering.Wait()
+	if last.db == nil {
+		return nil
+	}
+	// bbolt waits for the transactions that are still reading.
+	if err := last.db.Close(); err != nil {
+		return fmt.Errorf("closing key store %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// Interface guards
+var _ keys.Store = (*Store)(nil)

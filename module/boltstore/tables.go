@@ -1,0 +1,138 @@
+package boltstore
+
+import (
+	"encoding/binary"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// The buckets that are no table's and no index's.
+var (
+	metaBucket    = []byte("meta")
+	retiredBucket = []byte("retired_users") // by user id
+)
+
+// The keys of the meta bucket.
+var (
+	formatKey    = []byte("format")
+	lastWriteKey = []byte("last_write")
+)
+
+// buckets are all that a file has.
+var buckets = [][]byte{
+	metaBucket, retiredBucket,
+	users.bucket, userOrder.bucket,
+	apps.bucket, appOrder.bucket,
+	credentials.bucket, credentialIDs.bucket, credentialsOfUser.bucket, credentialsOfApp.bucket,
+	collaborators.bucket, collaboratorsOfApp.bucket, collaborationsOfUser.bucket,
+	tombstones.bucket,
+}
+
+var (
+	userOrder = index[keys.User]{
+		bucket: []byte("users_in_order"),
+		key:    func(u keys.User) []byte { return place(nil, u.Seq) },
+	}
+	users = table[keys.User, userRecord]{
+		name:    "user",
+		bucket:  []byte("users"),
+		key:     func(u keys.User) []byte { return []byte(u.ID) },
+		seq:     func(u *keys.User) *uint64 { return &u.Seq },
+		pack:    packUser,
+		unpack:  userRecord.unpack,
+		indexes: []index[keys.User]{userOrder},
+	}
+)
+
+var (
+	appOrder = index[keys.App]{
+		bucket: []byte("apps_by_owner"),
+		key:    func(a keys.App) []byte { return place(join(a.OwnerID), a.Seq) },
+	}
+	apps = table[keys.App, appRecord]{
+		name:    "app",
+		bucket:  []byte("apps"),
+		key:     func(a keys.App) []byte { return appKey(a.AppRef) },
+		seq:     func(a *keys.App) *uint64 { return &a.Seq },
+		pack:    packApp,
+		unpack:  appRecord.unpack,
+		indexes: []index[keys.App]{appOrder},
+	}
+)
+
+var (
+	credentialIDs = index[keys.Credential]{
+		bucket: []byte("credentials_by_id"),
+		key:    func(c keys.Credential) []byte { return []byte(c.ID) },
+	}
+	credentialsOfUser = index[keys.Credential]{
+		bucket: []byte("credentials_by_user"),
+		key:    func(c keys.Credential) []byte { return place(join(c.UserID), c.Seq) },
+	}
+	credentialsOfApp = index[keys.Credential]{
+		bucket: []byte("credentials_by_app"),
+		key: func(c keys.Credential) []byte {
+			if c.AppID == "" {
+				return nil
+			}
+			return place(join(c.UserID, c.AppID), c.Seq)
+		},
+	}
+	credentials = table[keys.Credential, credentialRecord]{
+		name:    "credential",
+		bucket:  []byte("credentials"),
+		key:     func(c keys.Credential) []byte { return c.Digest[:] },
+		seq:     func(c *keys.Credential) *uint64 { return &c.Seq },
+		pack:    packCredential,
+		unpack:  credentialRecord.unpack,
+		indexes: []index[keys.Credential]{credentialIDs, credentialsOfUser, credentialsOfApp},
+	}
+)
+
+var (
+	collaboratorsOfApp = index[keys.Collaborator]{
+		bucket: []byte("collaborators_by_app"),
+		key:    func(c keys.Collaborator) []byte { return place(appKey(c.AppRef), c.Seq) },
+	}
+	collaborationsOfUser = index[keys.Collaborator]{
+		bucket: []byte("collaborators_by_user"),
+		key:    func(c keys.Collaborator) []byte { return place(join(c.UserID), c.Seq) },
+	}
+	collaborators = table[keys.Collaborator, collaboratorRecord]{
+		name:    "collaborator",
+		bucket:  []byte("collaborators"),
+		key:     func(c keys.Collaborator) []byte { return collaboratorKey(c.CollaboratorRef) },
+		seq:     func(c *keys.Collaborator) *uint64 { return &c.Seq },
+		pack:    packCollaborator,
+		unpack:  collaboratorRecord.unpack,
+		indexes: []index[keys.Collaborator]{collaboratorsOfApp, collaborationsOfUser},
+	}
+)
+
+var tombstones = table[keys.Tombstone, tombstoneRecord]{
+	name:   "tombstone",
+	bucket: []byte("tombstones"),
+	key:    func(t keys.Tombstone) []byte { return t.Digest[:] },
+	pack:   packTombstone,
+	unpack: tombstoneRecord.unpack,
+}
+
+func appKey(app keys.AppRef) []byte { return join(app.OwnerID, app.AppID) }
+
+func collaboratorKey(c keys.CollaboratorRef) []byte { return join(c.OwnerID, c.AppID, c.UserID) }
+
+// join is a key of several ids. NUL, which no id has, ends each, so that none
+// is the beginning of another: the apps of "a" are not among those of "ab".
+func join(ids ...string) []byte {
+	var key []byte
+	for _, id := range ids {
+		key = append(key, id...)
+		key = append(key, 0)
+	}
+	return key
+}
+
+// place is a key of the seq-th record under prefix; they sort by seq.
+func place(prefix []byte, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(prefix, seq)
+}
