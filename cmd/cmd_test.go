@@ -336,7 +336,7 @@ func TestUsageMistakes(t *testing.T) {
 		{"revoke by an id and -", []string{"key", "revoke", id, "-"}, "no public id"},
 		{"credential as argument", []string{"key", "revoke", credential}, "standard input"},
 		{"credential to verify as argument", []string{"key", "verify", credential}, "standard input"},
-		{"foreign credential as argument", []string{"key", "verify", "0123456789abcdef0123456789abcdef"}, "1 arguments"},
+		{"foreign credential as argument", []string{"key", "verify", "0123456789abcdef0123456789abcdef"}, "number of arguments"},
 		{"credential in a flag", []string{"key", "list", "--user", credential}, "--user"},
 		{"two places", []string{"user", "list", "--address", "localhost:1"}, "one of them"},
 	} {

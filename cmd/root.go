@@ -128,7 +128,7 @@ func start(c *call, least, most int, run func(*call) error) (err error) {
 		return err
 	}
 	if n := len(c.args); n < least || n > most {
-		return usagef("it has %d arguments, and this is how it is used: %s", n, c.UseLine())
+		return usagef("%d is not the number of arguments that it takes: %s", n, c.UseLine())
 	}
 	switch c.flag("output") {
 	case "text":
