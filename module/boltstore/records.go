@@ -18,12 +18,14 @@ type userRecord struct {
 	Created   *stamp `cbor:"5,keyasint,omitempty"`
 	Modified  *stamp `cbor:"6,keyasint,omitempty"`
 	Seq       uint64 `cbor:"7,keyasint"`
+	Password  string `cbor:"8,keyasint,omitempty"` // hashed
 }
 
 func packUser(u keys.User) userRecord {
 	return userRecord{
 		ID: u.ID, Name: u.Name, Email: u.Email, Suspended: u.Suspended,
 		Created: packTime(u.CreatedAt), Modified: packTime(u.ModifiedAt), Seq: u.Seq,
+		Password: u.PasswordHash,
 	}
 }
 
@@ -32,7 +34,7 @@ func (r userRecord) unpack() (keys.User, error) {
 	modified, err2 := r.Modified.time()
 	return keys.User{
 		ID: r.ID, Name: r.Name, Email: r.Email, Suspended: r.Suspended,
-		CreatedAt: created, ModifiedAt: modified, Seq: r.Seq,
+		CreatedAt: created, ModifiedAt: modified, Seq: r.Seq, PasswordHash: r.Password,
 	}, errors.Join(err1, err2)
 }
 

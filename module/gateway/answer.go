@@ -12,15 +12,17 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // refusal is an answer of the gate's own. Those that say the same every time
 // are made once.
 type refusal struct {
-	status, code, grpc int
-	// description is the code in words; details what to do.
-	description, details string
+	status  int
+	code    manage.Code
+	grpc    int
+	details string // what to do
 	// challenge is the error of WWW-Authenticate (RFC 6750, section 3); "-"
 	// for a challenge without one, empty for no challenge.
 	challenge string
@@ -30,17 +32,6 @@ type refusal struct {
 	// cause is for the log alone.
 	cause error
 }
-
-// The codes, as Clarifai has them.
-const (
-	codeInsufficient = 11007
-	codeInvalid      = 11008
-	codeUnknown      = 11009
-	codeNoRoute      = 11101
-	codeBadRequest   = 11102
-	codeNoMethod     = 11103
-	codeUnavailable  = 40031
-)
 
 // The gRPC status codes that are used.
 const (
@@ -53,59 +44,59 @@ const (
 
 var (
 	refuseNoCredential = &refusal{
-		status: http.StatusUnauthorized, code: codeBadRequest, grpc: grpcUnauthenticated,
-		description: "Credential missing", details: "Send the header Authorization: Key YOUR_KEY.",
+		status: http.StatusUnauthorized, code: manage.CodeInvalid, grpc: grpcUnauthenticated,
+		details:   "Send the header Authorization: Key YOUR_KEY.",
 		challenge: "-",
 	}
 	refuseSeveral = &refusal{
-		status: http.StatusBadRequest, code: codeBadRequest, grpc: grpcInvalidArgument,
-		description: "Invalid request", details: "More than one credential was sent. Send exactly one.",
+		status: http.StatusBadRequest, code: manage.CodeInvalid, grpc: grpcInvalidArgument,
+		details: "More than one credential was sent. Send exactly one.",
 	}
 	refuseMalformed = &refusal{
-		status: http.StatusBadRequest, code: codeBadRequest, grpc: grpcInvalidArgument,
-		description: "Invalid request", details: "The credential is malformed. Send the scheme Key or Bearer, one space and the credential.",
+		status: http.StatusBadRequest, code: manage.CodeInvalid, grpc: grpcInvalidArgument,
+		details: "The credential is malformed. Send the scheme Key or Bearer, one space and the credential.",
 	}
 	refuseUnknown = &refusal{
-		status: http.StatusUnauthorized, code: codeUnknown, grpc: grpcUnauthenticated,
-		description: "API key not found", details: "There is no such credential, or it was revoked.",
+		status: http.StatusUnauthorized, code: manage.CodeKeyUnknown, grpc: grpcUnauthenticated,
+		details:   "There is no such credential, or it was revoked.",
 		challenge: "invalid_token",
 	}
 	refuseExpired   = refuseStanding("The credential has expired. Make a new one.")
 	refuseDisabled  = refuseStanding("The credential is disabled. Enable it, or use another.")
 	refuseSuspended = refuseStanding("The credential's user is suspended.")
 	refuseKind      = &refusal{
-		status: http.StatusForbidden, code: codeInsufficient, grpc: grpcPermissionDenied,
-		description: "API key has insufficient scopes", details: "This route doesn't accept this kind of credential.",
+		status: http.StatusForbidden, code: manage.CodeInsufficientScopes, grpc: grpcPermissionDenied,
+		details: "This route doesn't accept this kind of credential.",
 	}
 	refuseOwner = &refusal{
-		status: http.StatusForbidden, code: codeInvalid, grpc: grpcPermissionDenied,
-		description: "API key not valid for this resource", details: "The credential has no right to what the request addresses.",
+		status: http.StatusForbidden, code: manage.CodeKeyInvalid, grpc: grpcPermissionDenied,
+		details: "The credential has no right to what the request addresses.",
 	}
 	refuseNoRoute = &refusal{
-		status: http.StatusNotFound, code: codeNoRoute, grpc: grpcUnimplemented,
-		description: "Resource does not exist", details: "No route of this API has this path.",
+		status: http.StatusNotFound, code: manage.CodeNotFound, grpc: grpcUnimplemented,
+		details: "No route of this API has this path.",
 	}
 )
 
 func refuseStanding(details string) *refusal {
 	return &refusal{
-		status: http.StatusUnauthorized, code: codeInvalid, grpc: grpcUnauthenticated,
-		description: "API key not valid", details: details, challenge: "invalid_token",
+		status: http.StatusUnauthorized, code: manage.CodeKeyInvalid, grpc: grpcUnauthenticated,
+		details: details, challenge: "invalid_token",
 	}
 }
 
 func refuseTarget(why string) *refusal {
 	return &refusal{
-		status: http.StatusBadRequest, code: codeBadRequest, grpc: grpcInvalidArgument,
-		description: "Invalid request", details: "The request was refused: " + why + ".",
+		status: http.StatusBadRequest, code: manage.CodeInvalid, grpc: grpcInvalidArgument,
+		details: "The request was refused: " + why + ".",
 	}
 }
 
 func refuseMethod(allow []string) *refusal {
 	return &refusal{
-		status: http.StatusMethodNotAllowed, code: codeNoMethod, grpc: grpcUnimplemented,
-		description: "Method not allowed", details: "This path answers " + strings.Join(allow, ", ") + ".",
-		allow: allow,
+		status: http.StatusMethodNotAllowed, code: manage.CodeMethod, grpc: grpcUnimplemented,
+		details: "This path answers " + strings.Join(allow, ", ") + ".",
+		allow:   allow,
 	}
 }
 
@@ -121,17 +112,17 @@ func refuseScopes(r *policy.Rule, lack policy.Lack) *refusal {
 		parts = append(parts, "the credential is limited to endpoints, and this route has none")
 	}
 	return &refusal{
-		status: http.StatusForbidden, code: codeInsufficient, grpc: grpcPermissionDenied,
-		description: "API key has insufficient scopes", details: "The request was refused: " + strings.Join(parts, "; ") + ".",
+		status: http.StatusForbidden, code: manage.CodeInsufficientScopes, grpc: grpcPermissionDenied,
+		details:   "The request was refused: " + strings.Join(parts, "; ") + ".",
 		challenge: "insufficient_scope", scope: strings.Join(r.Scopes, " "), lack: lack,
 	}
 }
 
 func refuseUnavailable(cause error) *refusal {
 	return &refusal{
-		status: http.StatusServiceUnavailable, code: codeUnavailable, grpc: grpcUnavailable,
-		description: "Service unavailable", details: "The key store can't answer now. Try again.",
-		cause: cause,
+		status: http.StatusServiceUnavailable, code: manage.CodeUnavailable, grpc: grpcUnavailable,
+		details: "The key store can't answer now. Try again.",
+		cause:   cause,
 	}
 }
 
@@ -142,7 +133,7 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, ref *refusal) erro
 	reqID, _ := repl.GetString("http.request.uuid")
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		// The answer's req_id is there too: Caddy logs it as uuid.
-		extra.Add(zap.Int("code", ref.code))
+		extra.Add(zap.Int("code", int(ref.code)))
 	}
 	if ref.cause != nil {
 		g.logger.Error("the key store can't answer", zap.String("uuid", reqID), zap.Error(ref.cause))
@@ -183,33 +174,23 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, ref *refusal) erro
 			MissingScopes: ref.lack.Scopes, MissingEndpoints: ref.lack.Endpoints,
 		})
 	default:
-		return answerJSON(w, ref.status, "application/json", map[string]status{"status": {
-			Code: ref.code, Description: ref.description, Details: ref.details, ReqID: reqID,
+		return answerJSON(w, ref.status, "application/json", map[string]manage.Status{"status": {
+			Code: ref.code, Description: ref.code.Description(), Details: ref.details, ReqID: reqID,
 			MissingScopes: ref.lack.Scopes, MissingEndpoints: ref.lack.Endpoints,
 		}})
 	}
 }
 
-// status is Clarifai's form.
-type status struct {
-	Code             int      `json:"code"`
-	Description      string   `json:"description"`
-	Details          string   `json:"details,omitempty"`
-	ReqID            string   `json:"req_id"`
-	MissingScopes    []string `json:"missing_scopes,omitempty"`
-	MissingEndpoints []string `json:"missing_endpoints,omitempty"`
-}
-
 // problem is that of RFC 9457, with our own members beside.
 type problem struct {
-	Type             string   `json:"type"`
-	Title            string   `json:"title"`
-	Status           int      `json:"status"`
-	Detail           string   `json:"detail"`
-	Code             int      `json:"code"`
-	ReqID            string   `json:"req_id"`
-	MissingScopes    []string `json:"missing_scopes,omitempty"`
-	MissingEndpoints []string `json:"missing_endpoints,omitempty"`
+	Type             string      `json:"type"`
+	Title            string      `json:"title"`
+	Status           int         `json:"status"`
+	Detail           string      `json:"detail"`
+	Code             manage.Code `json:"code"`
+	ReqID            string      `json:"req_id"`
+	MissingScopes    []string    `json:"missing_scopes,omitempty"`
+	MissingEndpoints []string    `json:"missing_endpoints,omitempty"`
 }
 
 func answerJSON(w http.ResponseWriter, code int, contentType string, body any) error {
@@ -231,7 +212,7 @@ func answerGRPC(w http.ResponseWriter, r *http.Request, ref *refusal) {
 	h := w.Header()
 	h.Set("Content-Type", grpcContentType(r.Header.Get("Content-Type")))
 	h.Set("Grpc-Status", strconv.Itoa(ref.grpc))
-	h.Set("Grpc-Message", grpcMessage(ref.description+": "+ref.details))
+	h.Set("Grpc-Message", grpcMessage(ref.code.Description()+": "+ref.details))
 	h.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)
 }

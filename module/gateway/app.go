@@ -6,7 +6,6 @@ package gateway
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -181,9 +180,6 @@ func (a *App) Catalogue() (*policy.Catalogue, error) {
 	}
 	return policy.Union(a.catalogues...)
 }
-
-// errNotReady tells the operator, in the log, why requests get a 503.
-var errNotReady = errors.New("the key store is not open")
 
 // tokenSafe refuses what can't be the name of a header field (RFC 9110,
 // section 5.6.2).

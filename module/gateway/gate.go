@@ -161,36 +161,7 @@ func (g *Gate) Build() (*policy.Catalogue, error) {
 	if g.table, err = policy.NewTable(routes, g.Owner[0], g.Owner[1]); err != nil {
 		return nil, err
 	}
-	return catalogueOf(scopes, g.table.Rules())
-}
-
-// catalogueOf is what can be granted on a site: the scopes that it declares,
-// or where it declares none those that its routes need.
-func catalogueOf(declared []policy.Scope, rules []*policy.Rule) (*policy.Catalogue, error) {
-	if len(declared) == 0 {
-		seen := map[string]bool{}
-		for _, r := range rules {
-			for _, s := range r.Scopes {
-				if !seen[s] {
-					seen[s] = true
-					declared = append(declared, policy.Scope{Name: s})
-				}
-			}
-		}
-		return policy.NewCatalogue(declared)
-	}
-	c, err := policy.NewCatalogue(declared)
-	if err != nil {
-		return nil, err
-	}
-	var errs []error
-	for _, r := range rules {
-		if unknown := c.Unknown(r.Scopes); len(unknown) > 0 {
-			errs = append(errs, fmt.Errorf("%s: route %s needs %s, which is not declared: add a line \"scope %s\"",
-				r.Place, r, strings.Join(unknown, " "), unknown[0]))
-		}
-	}
-	return c, errors.Join(errs...)
+	return policy.CatalogueOf(scopes, g.table.Rules())
 }
 
 // settings fills in defaults and checks what is not scopes and routes.
@@ -226,6 +197,9 @@ func (g *Gate) settings() error {
 			return fmt.Errorf("session_header %q: that is no name of a header", g.SessionHeader)
 		}
 		g.sessionHeader = textproto.CanonicalMIMEHeaderKey(g.SessionHeader)
+		if g.sessionHeader == "Authorization" || g.ours(g.sessionHeader) {
+			return fmt.Errorf("session_header %s: that header has another meaning here; a session may always stand in Authorization", g.SessionHeader)
+		}
 	}
 	taken := []string{"Authorization", g.sessionHeader}
 	for i := range g.Credential {
@@ -235,6 +209,9 @@ func (g *Gate) settings() error {
 		}
 		if s.In == "header" && slices.Contains(taken, s.Name) || slices.Contains(g.Credential[:i], *s) {
 			return fmt.Errorf("credential %s %s: it is read already", s.In, s.Name)
+		}
+		if s.In == "header" && g.ours(s.Name) {
+			return fmt.Errorf("credential header %s: a client's headers of this name are dropped; choose another", s.Name)
 		}
 	}
 	if g.Upgrade != "" && g.Upgrade != "websocket" {

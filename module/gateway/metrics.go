@@ -47,7 +47,7 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 }
 
 func (m *metrics) refused(ref *refusal) {
-	m.refusals.WithLabelValues(strconv.Itoa(ref.status), strconv.Itoa(ref.code)).Inc()
+	m.refusals.WithLabelValues(strconv.Itoa(ref.status), strconv.Itoa(int(ref.code))).Inc()
 }
 
 func register[C prometheus.Collector](registry prometheus.Registerer, c C) (C, error) {

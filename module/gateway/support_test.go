@@ -41,6 +41,8 @@ type world struct {
 	store    string
 	upstream *upstream
 	logs     *logs
+	// storeModule is the store's.
+	storeModule string
 	// directives of the site, beside the gate's.
 	directives string
 }
@@ -49,8 +51,13 @@ type world struct {
 // beside it.
 func start(t *testing.T, options string, directives ...string) *world {
 	t.Helper()
+	return startOn(t, "bbolt", options, directives...)
+}
+
+func startOn(t *testing.T, storeModule, options string, directives ...string) *world {
+	t.Helper()
 	w := &world{
-		t: t, addr: freeAddress(t), store: filepath.Join(t.TempDir(), "keys.db"),
+		t: t, addr: freeAddress(t), storeModule: storeModule, store: filepath.Join(t.TempDir(), "keys.db"),
 		upstream: newUpstream(t), logs: captureLogs(t), directives: strings.Join(directives, "\n"),
 	}
 	w.reload(options)
@@ -86,7 +93,7 @@ func (w *world) caddyfile(options string) string {
 		protocols h1 h2c
 	}
 	api_keys {
-		store bbolt %s
+		store %s %s
 	}
 }
 http://:%s {
@@ -99,7 +106,7 @@ http://:%s {
 	}
 	%s
 }
-`, w.logs.addr, w.store, port, options, w.upstream.addr, w.directives)
+`, w.logs.addr, w.storeModule, w.store, port, options, w.upstream.addr, w.directives)
 }
 
 // reload gives Caddy another configuration of the same site.

@@ -99,29 +99,18 @@ func (tx *Tx) DeleteUser(id string) error {
 	if _, err := tx.User(id); err != nil {
 		return fmt.Errorf("user %s: %w", id, err)
 	}
-	apps, err := collect(tx.Apps(id, 0))
-	if err != nil {
-		return err
-	}
-	for _, a := range apps {
+	for a, err := range tx.Apps(id, 0) {
+		if err != nil {
+			return err
+		}
 		if err := tx.DeleteApp(a.AppRef); err != nil {
 			return err
 		}
 	}
-	credentials, err := collect(tx.Credentials(id, 0))
-	if err != nil {
+	if err := tx.revokeAll(tx.Credentials(id, 0), "user deleted"); err != nil {
 		return err
 	}
-	for _, c := range credentials {
-		if err := tx.revoke(c, "user deleted"); err != nil {
-			return err
-		}
-	}
-	invitations, err := collect(tx.Collaborations(id, 0))
-	if err != nil {
-		return err
-	}
-	if err := tx.uninvite(invitations); err != nil {
+	if err := tx.uninviteAll(tx.Collaborations(id, 0)); err != nil {
 		return err
 	}
 	if err := tx.w.DeleteUser(id); err != nil {
@@ -167,20 +156,10 @@ func (tx *Tx) DeleteApp(ref AppRef) error {
 	if _, err := tx.App(ref); err != nil {
 		return fmt.Errorf("app %s: %w", ref.AppID, err)
 	}
-	credentials, err := collect(tx.AppCredentials(ref, 0))
-	if err != nil {
+	if err := tx.revokeAll(tx.AppCredentials(ref, 0), "app deleted"); err != nil {
 		return err
 	}
-	for _, c := range credentials {
-		if err := tx.revoke(c, "app deleted"); err != nil {
-			return err
-		}
-	}
-	invitations, err := collect(tx.Collaborators(ref, 0))
-	if err != nil {
-		return err
-	}
-	if err := tx.uninvite(invitations); err != nil {
+	if err := tx.uninviteAll(tx.Collaborators(ref, 0)); err != nil {
 		return err
 	}
 	return tx.w.DeleteApp(ref)
@@ -285,6 +264,18 @@ func (tx *Tx) revoke(c Credential, reason string) error {
 	return tx.w.PutTombstone(Tombstone{Digest: c.Digest, ID: c.ID, At: tx.now, Reason: reason})
 }
 
+func (tx *Tx) revokeAll(list iter.Seq2[Credential, error], reason string) error {
+	for c, err := range list {
+		if err != nil {
+			return err
+		}
+		if err := tx.revoke(c, reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Invite makes a user a collaborator on an app, or changes what an invitation
 // grants.
 func (tx *Tx) Invite(c Collaborator) (Collaborator, error) {
@@ -319,13 +310,20 @@ func (tx *Tx) Uninvite(ref CollaboratorRef) error {
 	if err != nil {
 		return fmt.Errorf("collaborator %s: %w", ref.UserID, err)
 	}
-	return tx.uninvite([]Collaborator{c})
+	return tx.uninvite(c)
 }
 
-func (tx *Tx) uninvite(list []Collaborator) error {
-	for _, c := range list {
-		tx.touch(c.CollaboratorRef.Digest())
-		if err := tx.w.DeleteCollaborator(c.CollaboratorRef); err != nil {
+func (tx *Tx) uninvite(c Collaborator) error {
+	tx.touch(c.CollaboratorRef.Digest())
+	return tx.w.DeleteCollaborator(c.CollaboratorRef)
+}
+
+func (tx *Tx) uninviteAll(list iter.Seq2[Collaborator, error]) error {
+	for c, err := range list {
+		if err != nil {
+			return err
+		}
+		if err := tx.uninvite(c); err != nil {
 			return err
 		}
 	}
@@ -362,17 +360,4 @@ func absent[T any](_ T, err error) error {
 		return nil
 	}
 	return err
-}
-
-// collect reads a whole list, for a list may not be walked while what it
-// walks is changed.
-func collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
-	var list []T
-	for v, err := range seq {
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, v)
-	}
-	return list, nil
 }

@@ -9,7 +9,8 @@ import (
 // Store keeps records durably. Implementations pass the suite of keystest.
 //
 // A store may be asked from any number of goroutines. It decides nothing: it
-// checks neither ids nor who may do what.
+// checks neither ids nor who may do what. A context that is done before a call
+// begins is the call's error; afterwards it plays no part.
 type Store interface {
 	// View runs fn over one moment of the store: everything that fn reads is
 	// from the same commit. The Reader is not used after fn returns, and no
@@ -50,7 +51,8 @@ type Change struct {
 // one can't be decoded, [ErrCorrupt].
 //
 // A list is read as it is walked, in order of creation from after the given
-// Seq (0 is the beginning). An error ends it.
+// Seq (0 is the beginning). An error ends it. What a list has given may be
+// deleted while it is walked.
 type Reader interface {
 	User(id string) (User, error)
 	Users(after uint64) iter.Seq2[User, error]
@@ -77,14 +79,15 @@ type Reader interface {
 	Tombstone(Digest) (Tombstone, error)
 
 	// LastWrite is the newest time given to [Writer.Touch]; the clock never
-	// goes back behind it.
+	// goes back behind it. It is zero where nothing was ever written.
 	LastWrite() (time.Time, error)
 }
 
 // Writer writes records. A Put replaces the record of the same key, or adds
 // one; a record with Seq 0 is a new one and is given the next Seq, so a
 // replaced one keeps its place only if its Seq is put back. A delete of what
-// is not there does nothing.
+// is not there does nothing. A Put or Delete that failed fails the whole
+// Update, whatever becomes of its error.
 type Writer interface {
 	Reader
 

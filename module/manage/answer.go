@@ -35,8 +35,11 @@ type Status struct {
 	Description string `json:"description"`
 	Details     string `json:"details,omitempty"`
 	// Field is where in the body the fault is, as keys[2].scopes.
-	Field         string   `json:"field,omitempty"`
-	MissingScopes []string `json:"missing_scopes,omitempty"`
+	Field string `json:"field,omitempty"`
+	// MissingScopes and MissingEndpoints are what a credential lacks, or what
+	// scopes need.
+	MissingScopes    []string `json:"missing_scopes,omitempty"`
+	MissingEndpoints []string `json:"missing_endpoints,omitempty"`
 	// ReqID finds the request in the log.
 	ReqID string `json:"req_id"`
 }

@@ -47,6 +47,9 @@ var allScopes = Scope{Name: ScopeAll, Description: "Everything, scopes of later 
 // Catalogue is the set of scopes that can be granted.
 type Catalogue struct {
 	scopes map[string]Scope
+	// derived says that the scopes are those that routes need, none of them
+	// declared.
+	derived bool
 }
 
 // NewCatalogue makes a catalogue of declared scopes, with [ScopeAll] always in
@@ -68,16 +71,62 @@ func NewCatalogue(declared []Scope) (*Catalogue, error) {
 	return c, nil
 }
 
-// Union is the catalogue of several sites. Two that disagree on what a scope
-// needs are an error.
+// CatalogueOf is what can be granted on a site: the scopes that it declares,
+// or where it declares none those that its routes need. Where any is declared,
+// a route that needs another is an error.
+func CatalogueOf(declared []Scope, rules []*Rule) (*Catalogue, error) {
+	if len(declared) == 0 {
+		return needed(rules)
+	}
+	c, err := NewCatalogue(declared)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, r := range rules {
+		if unknown := c.Unknown(r.Scopes); len(unknown) > 0 {
+			errs = append(errs, at(r.Place, fmt.Errorf("route %s needs %s, which is not declared: add a line \"scope %s\"",
+				r, strings.Join(unknown, " "), unknown[0])))
+		}
+	}
+	return c, errors.Join(errs...)
+}
+
+func needed(rules []*Rule) (*Catalogue, error) {
+	var scopes []Scope
+	for _, r := range rules {
+		for _, name := range r.Scopes {
+			scopes = append(scopes, Scope{Name: name})
+		}
+	}
+	c, err := NewCatalogue(scopes)
+	if err != nil {
+		return nil, err
+	}
+	c.derived = true
+	return c, nil
+}
+
+// Union is the catalogue of several sites. Two that declare the same scope and
+// disagree on what it needs are an error; one that only needs a scope has no
+// say in that.
 func Union(catalogues ...*Catalogue) (*Catalogue, error) {
-	u := &Catalogue{scopes: map[string]Scope{}}
+	u, err := NewCatalogue(nil)
+	if err != nil {
+		return nil, err
+	}
 	var errs []error
 	for _, c := range catalogues {
-		errs = append(errs, c.union(u))
+		if !c.derived {
+			errs = append(errs, u.take(c))
+		}
 	}
-	if len(catalogues) == 0 {
-		u.scopes[ScopeAll] = allScopes
+	for _, c := range catalogues {
+		for name, s := range c.scopes {
+			if _, ok := u.scopes[name]; !ok {
+				u.scopes[name] = s
+			}
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -85,13 +134,14 @@ func Union(catalogues ...*Catalogue) (*Catalogue, error) {
 	return u, nil
 }
 
-func (c *Catalogue) union(into *Catalogue) error {
+// take takes in what another site declares.
+func (c *Catalogue) take(site *Catalogue) error {
 	var errs []error
-	for _, s := range c.List() {
-		other, ok := into.scopes[s.Name]
+	for _, s := range site.List() {
+		other, ok := c.scopes[s.Name]
 		switch {
 		case !ok:
-			into.scopes[s.Name] = s
+			c.scopes[s.Name] = s
 		case !slices.Equal(s.Needs, other.Needs):
 			errs = append(errs, at(s.Place, fmt.Errorf("scope %s needs %s here, but %s%s; sites of one configuration have to agree",
 				s.Name, orNothing(s.Needs), orNothing(other.Needs), inPlace(other.Place))))

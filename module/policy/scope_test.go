@@ -180,3 +180,31 @@ func TestLackingDependencies(t *testing.T) {
 		})
 	}
 }
+
+// A site that only needs a scope has no say in what the scope needs.
+func TestUnionOfDeclaredAndNeeded(t *testing.T) {
+	declared, err := NewCatalogue([]Scope{{Name: "Inputs:Get"}, {Name: "Inputs:Add", Needs: []string{"Inputs:Get"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := NewTable([]Route{{Method: "POST", Pattern: "/x", Scopes: []string{"Inputs:Add", "Other:Get"}}}, "user_id", "app_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	site, err := CatalogueOf(nil, table.Rules())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, order := range [][]*Catalogue{{declared, site}, {site, declared}} {
+		u, err := Union(order...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lacking := u.Lacking([]string{"Inputs:Add"}); len(lacking) != 1 || lacking[0] != "Inputs:Get" {
+			t.Errorf("Inputs:Add lacks %v", lacking)
+		}
+		if unknown := u.Unknown([]string{ScopeAll, "Other:Get"}); unknown != nil {
+			t.Errorf("unknown: %v", unknown)
+		}
+	}
+}

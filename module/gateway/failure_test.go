@@ -1,0 +1,190 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+func init() { caddy.RegisterModule(new(meddlerModule)) }
+
+// meddlerModule is a store that a test holds up or breaks: the bbolt store
+// with a hand in between.
+type meddlerModule struct {
+	Path string `json:"path"`
+}
+
+func (*meddlerModule) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "api_keys.stores.meddler", New: func() caddy.Module { return new(meddlerModule) }}
+}
+
+func (m *meddlerModule) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if !d.AllArgs(&m.Path) {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func (m *meddlerModule) Key() (string, error) { return "meddler:" + m.Path, nil }
+
+func (m *meddlerModule) Open() (keys.Store, error) {
+	s, err := boltstore.Open(m.Path)
+	return meddler{s}, err
+}
+
+// meddle is called before each read; its error, or panic, is the store's.
+var meddle atomic.Pointer[func() error]
+
+type meddler struct{ keys.Store }
+
+func (m meddler) View(ctx context.Context, fn func(keys.Reader) error) error {
+	if f := meddle.Load(); f != nil {
+		if err := (*f)(); err != nil {
+			return err
+		}
+	}
+	return m.Store.View(ctx, fn)
+}
+
+func startMeddled(t *testing.T, options string) *world {
+	t.Helper()
+	t.Cleanup(func() { meddle.Store(nil) })
+	return startOn(t, "meddler", options)
+}
+
+// A store that fails is a 503, in every form, and never a pass.
+func TestAFailingStore(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		fail func() error
+	}{
+		{"input or output error", func() error { return errors.New("input/output error") }},
+		{"corrupt record", func() error { return fmt.Errorf("%w: unexpected end", keys.ErrCorrupt) }},
+		{"panic", func() error { panic("page 7: invalid freelist") }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := startMeddled(t, "route GET /v2/inputs Inputs:Get\nroute grpc /pkg.Service/Method")
+			w.user("alice")
+			w.app("alice", "shop")
+			auth := "Authorization: Key " + w.key("alice", "shop", "Inputs:Get")
+			meddle.Store(&tt.fail)
+			for _, protocol := range protocols {
+				c := client(t, protocol)
+				a := w.ask(c, "GET", "/v2/inputs", auth)
+				if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" || a.status(t).Code != 40031 || a.seen != nil {
+					t.Errorf("answered %s %v %s", a.Status, a.Header, a.body)
+				}
+				if strings.Contains(a.body, "page 7") || strings.Contains(a.body, "input/output") {
+					t.Errorf("the client is told the cause: %s", a.body)
+				}
+				a = w.ask(c, "POST", "/pkg.Service/Method", auth, "Content-Type: application/grpc")
+				if a.Header.Get("Grpc-Status") != "14" || a.seen != nil {
+					t.Errorf("gRPC answered %s %v", a.Status, a.Header)
+				}
+			}
+			w.logs.wait(t, `"level":"error"`, "the key store can't answer", `"uuid"`)
+			meddle.Store(nil)
+			if a := w.ask(client(t, "HTTP/1.1"), "GET", "/v2/inputs", auth); a.StatusCode != 200 {
+				t.Errorf("answered %s after the store had come back", a.Status)
+			}
+		})
+	}
+}
+
+// Every change has taken effect when it is acknowledged: under many clients,
+// with a slow store, no request that starts later is decided by what was
+// before.
+func TestNoRequestIsDecidedByWhatWasBefore(t *testing.T) {
+	const clients, rounds = 64, 40
+	w := startMeddled(t, "route GET /v2/inputs Inputs:Get")
+	w.user("alice")
+	w.app("alice", "shop")
+	slow := func() error {
+		if rand.IntN(3) == 0 {
+			<-time.After(time.Duration(rand.IntN(2000)) * time.Microsecond)
+		}
+		return nil
+	}
+	meddle.Store(&slow)
+	text, record := newKeyOf(w, "Inputs:Get")
+
+	// permitted is what the last acknowledged change left: whether the key may.
+	// It is undefined while one is under way.
+	const yes, no, undefined = 1, 2, 0
+	var permitted atomic.Int64
+	var asked, wrong atomic.Int64
+	permitted.Store(yes)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range clients {
+		c := client(t, "HTTP/1.1")
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				before := permitted.Load()
+				r, _ := http.NewRequest("GET", "http://"+w.addr+"/v2/inputs", nil)
+				r.Header.Set("Authorization", "Key "+text)
+				resp, err := c.Do(r)
+				if err != nil {
+					// Ended by a change while it was served.
+					continue
+				}
+				resp.Body.Close()
+				asked.Add(1)
+				// The state's upper bits count changes: it has to have been
+				// the same all the while.
+				if before != undefined && permitted.Load() == before && (before&3 == yes) != (resp.StatusCode == 200) {
+					wrong.Add(1)
+				}
+			}
+		})
+	}
+	changes := []struct {
+		to int64
+		do func(*keys.Credential)
+	}{
+		{no, func(c *keys.Credential) { c.Disabled = true }},
+		{yes, func(c *keys.Credential) { c.Disabled = false }},
+		{no, func(c *keys.Credential) { c.Scopes = []string{"Other:Get"} }},
+		{yes, func(c *keys.Credential) { c.Scopes = []string{"Inputs:Get", "Other:Get"} }},
+		{no, func(c *keys.Credential) { c.ExpiresAt = time.Now().Add(-time.Second) }},
+		{yes, func(c *keys.Credential) { c.ExpiresAt = time.Time{} }},
+	}
+	for i := range rounds {
+		change := changes[i%len(changes)]
+		permitted.Store(undefined)
+		w.change(record.ID, change.do)
+		permitted.Store(change.to | int64(i+1)<<2)
+		mark := asked.Load()
+		until(t, "requests", func() bool { return asked.Load() > mark+100 })
+	}
+	permitted.Store(undefined)
+	w.update(func(tx *keys.Tx) error { return tx.Revoke(record.ID, "leaked") })
+	permitted.Store(no | int64(rounds+1)<<2)
+	mark := asked.Load()
+	until(t, "requests", func() bool { return asked.Load() > mark+1000 })
+	close(stop)
+	wg.Wait()
+	if n := wrong.Load(); n > 0 {
+		t.Errorf("%d of %d requests were decided by what was before", n, asked.Load())
+	}
+	t.Logf("%d requests, %d changes", asked.Load(), rounds+1)
+}

@@ -1,0 +1,314 @@
+package gateway_test
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// callers is what the upstream is told in headers of the default prefix, in
+// whatever spelling they arrive.
+func callers(h http.Header) map[string]string {
+	told := map[string]string{}
+	for name, values := range h {
+		folded := strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(name))
+		if after, ok := strings.CutPrefix(folded, "x-caller-"); ok {
+			told[after] = strings.Join(values, "|")
+		}
+	}
+	return told
+}
+
+func TestTheUpstreamIsTold(t *testing.T) {
+	w := start(t, `
+		route GET /v2/users/{user_id}/apps/{app_id}/inputs
+		route GET /v2/users/{user_id}/inputs
+		route GET /v2/inputs`)
+	w.user("alice", "bob")
+	w.app("alice", "shop")
+	key, keyRecord := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop"})
+	pat, patRecord := w.credential(keys.Credential{Kind: policy.PAT, UserID: "bob"})
+	w.update(func(tx *keys.Tx) error {
+		_, err := tx.Invite(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
+			AppRef: keys.AppRef{OwnerID: "alice", AppID: "shop"}, UserID: "bob"}})
+		return err
+	})
+	c := client(t, "HTTP/1.1")
+	for _, tt := range []struct {
+		name, target, credential string
+		want                     map[string]string
+	}{
+		{"an app key", "/v2/inputs", key, map[string]string{"user-id": "alice", "key-id": keyRecord.ID, "key-type": "app_key", "owner-id": "alice", "app-id": "shop"}},
+		{"an app key and me", "/v2/users/me/apps/shop/inputs", key, map[string]string{"user-id": "alice", "key-id": keyRecord.ID, "key-type": "app_key", "owner-id": "alice", "app-id": "shop"}},
+		{"a PAT on no app", "/v2/users/bob/inputs", pat, map[string]string{"user-id": "bob", "key-id": patRecord.ID, "key-type": "pat"}},
+		{"a collaborator", "/v2/users/alice/apps/shop/inputs", pat, map[string]string{"user-id": "bob", "key-id": patRecord.ID, "key-type": "pat", "owner-id": "alice", "app-id": "shop"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := w.ask(c, "GET", tt.target, "Authorization: Key "+tt.credential)
+			if a.seen == nil {
+				t.Fatalf("answered %s %s", a.Status, a.body)
+			}
+			if got := callers(a.seen.header); !maps.Equal(got, tt.want) {
+				t.Errorf("told %v, want %v", got, tt.want)
+			}
+			if a.seen.uri != tt.target {
+				t.Errorf("forwarded as %s", a.seen.uri)
+			}
+			if a.seen.header["Authorization"] != nil {
+				t.Error("the credential was forwarded")
+			}
+		})
+	}
+}
+
+// What a client says of itself never arrives, on any route and in any
+// spelling, and it can't have what the gate says removed.
+func TestForgedIdentity(t *testing.T) {
+	w := start(t, "route * /v2/inputs\nroute * /public {\naccept public\n}", `handle_errors {
+		respond "{http.request.header.X-Caller-User-Id}"
+	}`)
+	w.user("alice")
+	w.app("alice", "shop")
+	auth := "Authorization: Key " + w.key("alice", "shop")
+	forged := [][]string{
+		{"X-Caller-User-Id: evil"},
+		{"X-Caller-User-Id: evil", "X-Caller-User-Id: evil"},
+		{"x-cALLER-uSER-iD: evil"},
+		{"X_Caller_User_Id: evil"},
+		{"X.Caller.User.Id: evil"},
+		{"X-Caller_User.Id: evil"},
+		{"X-Caller-Anything: evil"},
+		{"Connection: close, X-Caller-User-Id"},
+		{"Connection: x-caller-user-id", "X-Caller-User-Id: evil"},
+		{"Connection: close, X_Caller_User_Id, X-Caller-App-Id"},
+		{"X-HTTP-Method-Override: DELETE"},
+		{"X-HTTP-Method: DELETE"},
+		{"X_Method_Override: DELETE"},
+		{"X-Original-URL: /admin"},
+		{"X-Original-URI: /admin"},
+		{"X-Original-Method: DELETE"},
+		{"x-rewrite-url: /admin"},
+	}
+	for _, target := range []string{"/v2/inputs", "/public"} {
+		for _, lines := range forged {
+			t.Run(target+" "+strings.Join(lines, " + "), func(t *testing.T) {
+				text := "GET " + target + " HTTP/1.1\r\nHost: a\r\n" + auth + "\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n"
+				if status := w.raw(text); status != 200 {
+					t.Fatalf("answered %d", status)
+				}
+				got := w.upstream.last().header
+				told := callers(got)
+				if target == "/public" && len(told) > 0 {
+					t.Errorf("told %v", told)
+				}
+				if target != "/public" && (told["user-id"] != "alice" || told["app-id"] != "shop" || told["anything"] != "") {
+					t.Errorf("told %v", told)
+				}
+				for name, values := range got {
+					if slices.Contains([]string{"evil", "DELETE", "/admin"}, values[0]) {
+						t.Errorf("%s: %s arrived", name, values)
+					}
+				}
+			})
+		}
+	}
+}
+
+// Trailers come after the decision, so none is forwarded, declared or not.
+func TestForgedTrailers(t *testing.T) {
+	w := start(t, "route * /v2/inputs")
+	w.user("alice")
+	w.app("alice", "shop")
+	auth := "Authorization: Key " + w.key("alice", "shop")
+	check := func(t *testing.T) {
+		t.Helper()
+		s := w.upstream.last()
+		if s.body != "hello" {
+			t.Fatalf("body %q", s.body)
+		}
+		if len(s.trailer) > 0 || s.header.Get("Trailer") != "" {
+			t.Errorf("trailers %v, declared %q", s.trailer, s.header.Get("Trailer"))
+		}
+		if told := callers(s.header); told["user-id"] != "alice" {
+			t.Errorf("told %v", told)
+		}
+	}
+	for _, declared := range []string{"", "Trailer: X-Caller-User-Id\r\n"} {
+		t.Run("HTTP/1.1 "+declared, func(t *testing.T) {
+			text := "POST /v2/inputs HTTP/1.1\r\nHost: a\r\n" + auth + "\r\n" + declared +
+				"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Caller-User-Id: evil\r\n\r\n"
+			if status := w.raw(text); status != 200 {
+				t.Fatalf("answered %d", status)
+			}
+			check(t)
+		})
+	}
+	for _, declared := range [][]string{nil, {"trailer: x-caller-user-id"}} {
+		t.Run(fmt.Sprint("HTTP/2 ", declared), func(t *testing.T) {
+			lines := append(slices.Concat([]string{"te: trailers"}, declared, []string{auth}), "", "x-caller-user-id: evil")
+			if got := w.sendHTTP2("POST", "/v2/inputs", []byte("hello"), lines...); got.status != 200 {
+				t.Fatalf("answered %+v", got)
+			}
+			check(t)
+			if te := w.upstream.last().header.Get("Te"); te != "trailers" && te != "" {
+				t.Errorf("TE is %q", te)
+			}
+		})
+	}
+}
+
+// On public routes no credential is looked at, and none is forwarded.
+func TestPublicRoutesForwardNoCredential(t *testing.T) {
+	w := start(t, "route GET /public {\naccept public\n}\ncredential query api_key\ncredential header X-Api-Key")
+	c := client(t, "HTTP/1.1")
+	for _, lines := range [][]string{
+		{"Authorization: Key secret"},
+		{"Authorization: Bearer  secret", "Authorization: key secret"},
+		{"X-Clarifai-Session-Token: secret"},
+		{"X-Api-Key: secret"},
+	} {
+		a := w.ask(c, "GET", "/public?a=1&api_key=secret&b=%2F&api%5fkey=secret", lines...)
+		if a.seen == nil || strings.Contains(fmt.Sprint(a.seen.header, a.seen.uri), "secret") || a.seen.uri != "/public?a=1&b=%2F" {
+			t.Errorf("with %v the upstream was shown %+v", lines, a.seen)
+		}
+	}
+	// What is none of ours is left alone.
+	if a := w.ask(c, "GET", "/public", "Authorization: Basic YTpi"); a.seen.header.Get("Authorization") != "Basic YTpi" {
+		t.Errorf("Basic was taken away")
+	}
+}
+
+func TestOptionsOfForwarding(t *testing.T) {
+	for _, tt := range []struct {
+		name, options string
+		lines         []string
+		check         func(http.Header) bool
+	}{
+		{"forward_credential", "forward_credential", nil, func(h http.Header) bool { return h.Get("Authorization") != "" }},
+		{"keep_override_headers", "keep_override_headers", []string{"X-Original-Url: /x"}, func(h http.Header) bool { return h.Get("X-Original-Url") == "/x" }},
+		{"another prefix", "identity_headers X-Who-", []string{"X-Who-User-Id: evil", "X-Caller-User-Id: theirs"}, func(h http.Header) bool {
+			return h.Get("X-Who-User-Id") == "alice" && h.Get("X-Caller-User-Id") == "theirs"
+		}},
+		{"identity off", "identity_headers off", nil, func(h http.Header) bool { return len(callers(h)) == 0 }},
+		{"another session header", "session_header X-Session", []string{"X-Clarifai-Session-Token: theirs"}, func(h http.Header) bool {
+			return h.Get("X-Clarifai-Session-Token") == "theirs"
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := start(t, "route GET /v2/inputs\n"+tt.options)
+			w.user("alice")
+			w.app("alice", "shop")
+			a := w.ask(client(t, "HTTP/1.1"), "GET", "/v2/inputs", append(tt.lines, "Authorization: Key "+w.key("alice", "shop"))...)
+			if a.seen == nil || !tt.check(a.seen.header) {
+				t.Errorf("answered %s %s, the upstream saw %+v", a.Status, a.body, a.seen)
+			}
+		})
+	}
+}
+
+// The identity is there for other handlers too, and in the access log; refused
+// requests are logged with their code, and with whose they were.
+func TestPlaceholdersAndLog(t *testing.T) {
+	w := start(t, "route GET /v2/inputs\nroute GET /v2/more More:Get", `header X-Seen "{http.auth.user.id} {http.auth.user.key_id} {http.auth.user.key_type} {http.auth.user.owner_id} {http.auth.user.app_id} {http.auth.user.nonsense}"`)
+	w.user("alice")
+	w.app("alice", "shop")
+	key, record := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop"})
+	c := client(t, "HTTP/1.1")
+	w.ask(c, "GET", "/v2/inputs", "Authorization: Key "+key)
+	w.logs.wait(t, `"http.log.access"`, `"status":200`, `"user_id":"alice"`, `"key_id":"`+record.ID+`"`, `"key_type":"app_key"`, `"owner_id":"alice"`, `"app_id":"shop"`)
+	a := w.ask(c, "GET", "/v2/more", "Authorization: Key "+key)
+	w.logs.wait(t, `"http.log.access"`, `"status":403`, `"code":11007`, `"key_id":"`+record.ID+`"`, `"uuid":"`+a.status(t).ReqID+`"`)
+	w.ask(c, "GET", "/v2/more", "Authorization: Key nonsense")
+	w.logs.wait(t, `"http.log.access"`, `"status":401`, `"code":11009`)
+}
+
+// Caddy's access log shows credentials that stand elsewhere than in
+// Authorization. The gate says so at start, with a filter that works as it is.
+func TestTheWarningsFilterWorks(t *testing.T) {
+	w := start(t, "route GET /v2/inputs\ncredential header X-Api-Key\ncredential query api_key")
+	line := w.logs.wait(t, "put this filter into every log block")
+	for _, part := range []string{"request>headers>X-Clarifai-Session-Token delete", "request>headers>X-Api-Key delete", "request>uri query {", "delete api_key"} {
+		if !strings.Contains(line, part) && !strings.Contains(strings.ReplaceAll(line, `\u003e`, ">"), part) {
+			t.Errorf("the warning lacks %q: %s", part, line)
+		}
+		// The configuration of all tests has the filter in it, and each of
+		// them looks for credentials in the log.
+		if !strings.Contains(w.caddyfile(""), part) {
+			t.Errorf("the tests' own filter lacks %q", part)
+		}
+	}
+	w.user("alice")
+	w.app("alice", "shop")
+	key := w.key("alice", "shop")
+	c := client(t, "HTTP/1.1")
+	w.ask(c, "GET", "/v2/inputs?api_key="+key)
+	w.ask(c, "GET", "/v2/inputs", "X-Api-Key: "+key)
+	w.ask(c, "GET", "/v2/inputs", "X-Clarifai-Session-Token: "+key)
+	w.logs.wait(t, `"http.log.access"`, `"status":401`)
+}
+
+func TestCORS(t *testing.T) {
+	w := start(t, `
+		route GET /v2/inputs Inputs:Get
+		route POST /v2/inputs Inputs:Add
+		cors https://app.example.com {
+			headers X-Extra
+		}
+		cors https://other.example.com`)
+	w.user("alice")
+	w.app("alice", "shop")
+	key := w.key("alice", "shop", "Inputs:Get")
+	w.upstream.answerWith(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Access-Control-Allow-Origin", "*")
+		rw.Header().Set("Access-Control-Allow-Credentials", "true")
+		rw.Header().Set("Vary", "Accept")
+	})
+	const origin, ours = "Origin: https://app.example.com", "https://app.example.com"
+	for _, tt := range []struct {
+		name, method, target string
+		lines                []string
+		status               int
+		origin               string
+	}{
+		{"preflight", "OPTIONS", "/v2/inputs", []string{origin, "Access-Control-Request-Method: POST"}, 204, ours},
+		{"preflight with a credential", "OPTIONS", "/v2/inputs", []string{origin, "Access-Control-Request-Method: GET", "Authorization: Key " + key}, 204, ours},
+		{"preflight of an unknown route", "OPTIONS", "/v2/nothing", []string{origin, "Access-Control-Request-Method: GET"}, 403, ""},
+		{"preflight of another origin", "OPTIONS", "/v2/inputs", []string{"Origin: https://evil.example.com", "Access-Control-Request-Method: GET"}, 403, ""},
+		{"preflight of an origin that begins alike", "OPTIONS", "/v2/inputs", []string{origin + ".evil.com", "Access-Control-Request-Method: GET"}, 403, ""},
+		{"allowed", "GET", "/v2/inputs", []string{origin, "Authorization: Key " + key}, 200, ours},
+		{"allowed from the other origin", "GET", "/v2/inputs", []string{"Origin: https://other.example.com", "Authorization: Key " + key}, 200, "https://other.example.com"},
+		{"allowed without an origin", "GET", "/v2/inputs", []string{"Authorization: Key " + key}, 200, ""},
+		{"allowed from another origin", "GET", "/v2/inputs", []string{"Origin: https://evil.example.com", "Authorization: Key " + key}, 200, ""},
+		{"a refusal can be read", "POST", "/v2/inputs", []string{origin, "Authorization: Key " + key}, 403, ours},
+		{"a refusal can't be read by others", "POST", "/v2/inputs", []string{"Origin: null", "Authorization: Key " + key}, 403, ""},
+		{"OPTIONS that is no preflight", "OPTIONS", "/v2/inputs", []string{origin, "Authorization: Key " + key}, 405, ours},
+	} {
+		for _, protocol := range protocols {
+			t.Run(tt.name+"/"+protocol, func(t *testing.T) {
+				a := w.ask(client(t, protocol), tt.method, tt.target, tt.lines...)
+				if a.StatusCode != tt.status || strings.Join(a.Header["Access-Control-Allow-Origin"], "|") != tt.origin {
+					t.Errorf("answered %s %v, want %d and origin %q", a.Status, a.Header, tt.status, tt.origin)
+				}
+				if a.Header["Access-Control-Allow-Credentials"] != nil {
+					t.Error("the upstream's CORS headers came through")
+				}
+				if !strings.Contains(strings.Join(a.Header["Vary"], ","), "Origin") {
+					t.Errorf("Vary is %q", a.Header["Vary"])
+				}
+				if tt.status == 204 && (a.Header.Get("Access-Control-Allow-Methods") != "GET, HEAD, POST" ||
+					!strings.Contains(a.Header.Get("Access-Control-Allow-Headers"), "X-Clarifai-Session-Token, X-Extra")) {
+					t.Errorf("the preflight allows %v", a.Header)
+				}
+				if (tt.status == 200) != (a.seen != nil) {
+					t.Errorf("the upstream saw %+v", a.seen)
+				}
+			})
+		}
+	}
+}
