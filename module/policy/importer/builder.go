@@ -1,0 +1,251 @@
+package importer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// demand is what an operation states that its caller needs.
+type demand struct {
+	// scopes are names as the description has them, a sorted set.
+	scopes []string
+	accept policy.Accept
+	// note says why this is not what the description states; empty where it
+	// is.
+	note string
+}
+
+// both demands all that a and b do.
+func both(a, b demand) demand {
+	return demand{
+		scopes: sortedSet(append(slices.Clone(a.scopes), b.scopes...)),
+		accept: bothAccept(a.accept, b.accept),
+	}
+}
+
+func bothAccept(a, b policy.Accept) policy.Accept {
+	switch {
+	case a.Public():
+		return b
+	case b.Public():
+		return a
+	}
+	return a & b
+}
+
+// binding is one way to call an operation.
+type binding struct {
+	method, pattern string
+	// closed says why the pattern can't be checked as the description means
+	// it, so that nobody may call it; empty where it can.
+	closed string
+	// endpoint is the operation's name as credentials list it, or empty.
+	endpoint string
+	// operation and place are what messages call it.
+	operation, place string
+}
+
+// route is a route to be: all bindings of one method and shape.
+type route struct {
+	demand
+	method, pattern string
+	endpoints       []string
+	operation       string
+	place           string
+	owner, app      int
+	notes           []string
+}
+
+// builder gathers scopes and routes from a description.
+type builder struct {
+	Shared
+	naming
+	unstated policy.Accept
+
+	scopes   map[string]*policy.Scope
+	routes   []*route
+	byShape  map[string]*route
+	warnings []Warning
+
+	operations, bindings, size int
+}
+
+// newBuilder also takes the fields that name owner and app where o doesn't.
+func newBuilder(o Shared, owner, app string) (*builder, error) {
+	b := &builder{Shared: o, naming: namesOf(o, owner, app), scopes: map[string]*policy.Scope{}, byShape: map[string]*route{}}
+	if len(o.Unstated) > 0 {
+		var err error
+		if b.unstated, err = policy.ParseAccept(o.Unstated); err != nil {
+			return nil, fmt.Errorf("routes that state no demand: %w", err)
+		}
+		if b.unstated.Public() {
+			return nil, fmt.Errorf("routes that state no demand can't be made public all at once: use none or kinds of credential, and state in the description which are public")
+		}
+	}
+	return b, nil
+}
+
+// warn reports something. Strings of the description among args are made
+// plain first.
+func (b *builder) warn(place, format string, args ...any) {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = plain(text)
+		}
+	}
+	b.warnings = append(b.warnings, Warning{Place: plain(place), Text: fmt.Sprintf(format, args...)})
+}
+
+// spend accounts for text that the table will hold.
+func (b *builder) spend(bytes int) error {
+	if b.size += bytes; b.size > MaxText {
+		return fmt.Errorf("the table would take more than %d MiB: import a part of the description", MaxText>>20)
+	}
+	return nil
+}
+
+// scope declares a scope, or adds to what is known of it.
+func (b *builder) scope(name, description string) *policy.Scope {
+	s := b.scopes[name]
+	if s == nil {
+		s = &policy.Scope{Name: name}
+		b.scopes[name] = s
+	}
+	if s.Description == "" && !b.NoDescriptions {
+		s.Description = describe(description)
+	}
+	return s
+}
+
+// undemanded is the demand of an operation that states none.
+func (b *builder) undemanded(operation, place string) demand {
+	b.warn(place, "%s states no demand: accept %s", operation, strings.Join(b.unstated.Words(), " "))
+	return demand{accept: b.unstated, note: operation + " states no demand."}
+}
+
+// operation counts one, within bounds.
+func (b *builder) operation() error {
+	if b.operations++; b.operations > MaxRoutes {
+		return fmt.Errorf("more than %d operations: import a part of the description", MaxRoutes)
+	}
+	return nil
+}
+
+// add makes a route of a binding, or joins it to one of the same shape. What
+// can't be a route is left out, with a warning.
+func (b *builder) add(bind binding, d demand) error {
+	if bind.method != policy.MethodGRPC {
+		if b.bindings++; b.bindings > MaxRoutes {
+			return fmt.Errorf("more than %d bindings: import a part of the description", MaxRoutes)
+		}
+	}
+	if bind.method != policy.MethodAny && bind.method != policy.MethodGRPC && !policy.KnownMethod(bind.method) {
+		b.warn(bind.place, "%s has the method %q, which is refused in every request: left out", bind.operation, bind.method)
+		return nil
+	}
+	p, err := checkPattern(bind.pattern)
+	if err != nil {
+		b.leftOut(bind, err)
+		return nil
+	}
+	if bind.closed != "" {
+		b.warn(bind.place, "%s: %s: accept none", bind.operation, bind.closed)
+		d = demand{note: bind.operation + ": " + bind.closed + "."}
+	}
+	size := len(bind.pattern) + len(bind.endpoint) + len(d.note)
+	for _, s := range d.scopes {
+		size += len(s)
+		b.scope(s, "")
+	}
+	if err := b.spend(size); err != nil {
+		return err
+	}
+	rt := &route{
+		demand: d, method: bind.method, pattern: bind.pattern, operation: bind.operation, place: bind.place,
+		owner: position(p, ownerVariable), app: position(p, appVariable),
+	}
+	if d.note != "" {
+		rt.notes = []string{clean(d.note)}
+	}
+	if bind.endpoint != "" {
+		rt.endpoints = []string{bind.endpoint}
+	}
+	shape := bind.method + " " + strings.Join(p.Segments, "/") + ":" + p.Verb
+	if other := b.byShape[shape]; other != nil {
+		b.join(other, rt)
+		return nil
+	}
+	b.byShape[shape] = rt
+	b.routes = append(b.routes, rt)
+	return nil
+}
+
+func (b *builder) leftOut(bind binding, why error) {
+	b.warn(bind.place, "%s is left out, so that requests for it find no route, or another one: %v", bind.operation, why)
+}
+
+// join makes into demand what rt does too: the request can't say which of the
+// two operations it means.
+func (b *builder) join(into, rt *route) {
+	same := into.accept == rt.accept && slices.Equal(into.scopes, rt.scopes)
+	if !same {
+		b.warn(rt.place, "%s has the method and shape of %s (%s), which demands something else: the route demands all that both do",
+			rt.operation, into.operation, into.place)
+	}
+	into.demand = both(into.demand, rt.demand)
+	switch {
+	case into.owner == rt.owner && into.app == rt.app:
+		// Which names the other variables have is of no importance, but must
+		// not depend on the order in the source.
+		into.pattern = min(into.pattern, rt.pattern)
+	case covers(rt.owner, into.owner) && covers(rt.app, into.app):
+		into.pattern, into.owner, into.app = rt.pattern, rt.owner, rt.app
+	case !covers(into.owner, rt.owner) || !covers(into.app, rt.app):
+		b.warn(rt.place, "%s has the method and shape of %s (%s), but owner or app elsewhere in the path: accept none",
+			rt.operation, into.operation, into.place)
+		into.demand = demand{}
+		into.notes = append(into.notes, clean(fmt.Sprintf("%s and %s have the owner or app in different places.", into.operation, rt.operation)))
+	}
+	into.endpoints = sortedSet(append(into.endpoints, rt.endpoints...))
+	into.notes = append(into.notes, rt.notes...)
+	if !same {
+		into.notes = append(into.notes, clean(fmt.Sprintf("Demands all that %s and %s do.", into.operation, rt.operation)))
+	}
+	slices.Sort(into.notes)
+	into.notes = slices.Compact(into.notes)
+}
+
+// covers says that a pattern with the variable at position a checks what one
+// with it at position b does.
+func covers(a, b int) bool { return a == b || b < 0 }
+
+// position is the segment that a variable covers, -1 where there is none.
+func position(p policy.Pattern, name string) int {
+	for _, v := range p.Variables {
+		if v.Name == name {
+			return v.First
+		}
+	}
+	return -1
+}
+
+var errTooLong = fmt.Errorf("its path is longer than %d bytes", MaxPattern)
+
+func checkPattern(text string) (policy.Pattern, error) {
+	if len(text) > MaxPattern {
+		return policy.Pattern{}, errTooLong
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r == unicode.ReplacementChar || r == ' ' || !unicode.IsPrint(r) }) {
+		return policy.Pattern{}, fmt.Errorf("its path %q has a space or a character that can't be seen", text)
+	}
+	return policy.ParsePattern(text)
+}
+
+func sortedSet(list []string) []string {
+	slices.Sort(list)
+	return slices.Compact(list)
+}

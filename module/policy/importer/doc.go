@@ -1,0 +1,57 @@
+// Package importer turns the published description of an API into a table of
+// scopes and routes: protobuf sources or descriptors with google.api.http
+// bindings ([Proto]), OpenAPI 3.1 and 3.0 and Swagger 2.0 ([OpenAPI]).
+//
+// A description says more than a table can, and sometimes less than a gate
+// needs. Whatever the difference, what comes out is closed rather than open:
+//
+//   - An operation that states no demand is written, and refused to everyone
+//     ([Shared.Unstated] says otherwise).
+//   - Of alternatives (this scope or that one) all are demanded.
+//   - Two operations of one method and shape become one route that demands
+//     what both do.
+//   - What can't be said at all is left out, and so not found.
+//
+// Each of these is reported as a [Warning] with its place. The text
+// ([Result.Text]) is sorted and has no lines or dates of the source in it, so
+// that importing again after a change shows exactly what changed.
+//
+// Descriptions come from others. They are read within the limits below, and
+// nothing of them reaches the text but names, paths and comments that were
+// cleaned of whatever could be taken for syntax.
+package importer
+
+// Limits on a description. The largest ones published by anyone stay well
+// below them; what goes over is refused before it can take time or memory.
+const (
+	// MaxSource bounds the bytes read: all sources together, or the one
+	// document.
+	MaxSource = 16 << 20
+	// MaxFiles bounds the files of a protobuf description, imports included.
+	MaxFiles = 2000
+	// MaxTokens bounds the words and signs of protobuf sources.
+	MaxTokens = 2_000_000
+	// MaxElements bounds the messages, fields, enums and methods of a protobuf
+	// description, and MaxName their full names.
+	MaxElements = 500_000
+	MaxName     = 512
+	// MaxDepth bounds how deep anything in it may be nested.
+	MaxDepth = 64
+	// MaxNodes bounds the values of an OpenAPI document.
+	MaxNodes = 2_000_000
+	// MaxRoutes bounds the routes that come out, and the operations behind
+	// them.
+	MaxRoutes = 50_000
+	// MaxText bounds what they need to be written: few scopes on many routes
+	// multiply.
+	MaxText = 32 << 20
+	// MaxPattern bounds the pattern of one route.
+	MaxPattern = 2000
+)
+
+// The variables that name the owner and the app in a table (the defaults of
+// the directive owner).
+const (
+	ownerVariable = "user_id"
+	appVariable   = "app_id"
+)

@@ -1,0 +1,123 @@
+package importer
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// ProtoOptions say what to import of a protobuf description, and how.
+type ProtoOptions struct {
+	Shared
+	// Sources are the folders in which files and their imports are looked
+	// for, in this order (protoc's --proto_path). What a description commonly
+	// imports of google/protobuf and google/api is known without.
+	Sources []fs.FS
+	// Files are the files whose services are imported, as import lines name
+	// them. With a DescriptorSet they may be left out: all of its files.
+	Files []string
+	// DescriptorSet is a compiled description (a FileDescriptorSet, as buf
+	// build and protoc --descriptor_set_out write it) in place of Sources.
+	DescriptorSet []byte
+
+	// ScopesOption is the full name of the option of methods or services that
+	// lists the scopes of an operation: an enum or a string, repeated or
+	// with commas between. Default: clarifai.auth.util.cl_depending_scopes
+	// and google.api.oauth_scopes.
+	ScopesOption string
+	// AuthOption is the full name of the option of methods or services that
+	// says what kind of credential an operation takes. Default:
+	// clarifai.auth.util.cl_auth_type.
+	AuthOption string
+	// Auth says for each value of AuthOption what a route accepts. Default:
+	// [ClarifaiAuth]. A value that is not among them is accepted of nobody.
+	Auth map[string][]string
+	// ScopeNeedsOption is the full name of the option of enum values that
+	// lists the scopes that this one needs. Default:
+	// clarifai.auth.scope.clarifai_depending_scopes.
+	ScopeNeedsOption string
+	// ScopeListedOption is the full name of the bool option of enum values
+	// without which a scope is hidden. Default:
+	// clarifai.auth.scope.clarfai_exposed (so spelled).
+	ScopeListedOption string
+	// ScopeSeparator stands in names of scopes for the _ of an enum value.
+	// Default: a colon.
+	ScopeSeparator string
+}
+
+// ClarifaiAuth is what the values of clarifai.auth.types.AuthType accept.
+func ClarifaiAuth() map[string][]string {
+	return map[string][]string{
+		"KeyAuth":          {"app_key", "pat", "session"},
+		"PATAuth":          {"pat", "session"},
+		"SessionTokenAuth": {"session"},
+		"NoAuth":           {"public"},
+	}
+}
+
+// Clarifai's fields, which no other API is likely to have.
+const (
+	clarifaiOwner = "user_app_id.user_id"
+	clarifaiApp   = "user_app_id.app_id"
+)
+
+// Proto imports a protobuf description. Each method becomes a gRPC route, and
+// a route for each of its google.api.http bindings.
+func Proto(ctx context.Context, o ProtoOptions) (*Result, error) {
+	b, err := newBuilder(o.Shared, clarifaiOwner, clarifaiApp)
+	if err != nil {
+		return nil, err
+	}
+	set, err := load(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	d, err := newDescription(o, b, set)
+	if err != nil {
+		return nil, err
+	}
+	files, err := d.selected(o.Files)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.catalogue(); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, file := range files {
+		names = append(names, file.Path())
+		if err := d.services(file.Services()); err != nil {
+			return nil, err
+		}
+	}
+	if b.operations == 0 {
+		return nil, fmt.Errorf("no service with a method in %s: name the files that declare the services", plain(strings.Join(names, ", ")))
+	}
+	if more := len(names) - 3; more > 0 {
+		names = append(names[:3], fmt.Sprintf("%d more files", more))
+	}
+	return b.result(strings.Join(names, ", ")), nil
+}
+
+// defaults fills in what is known without being told.
+func (o *ProtoOptions) defaults() (accept map[string]policy.Accept, err error) {
+	if o.ScopeSeparator == "" {
+		o.ScopeSeparator = ":"
+	}
+	if policy.CheckScopeName("a"+o.ScopeSeparator+"b") != nil {
+		return nil, fmt.Errorf("the separator %q can't stand in the name of a scope: use one of : . - _", o.ScopeSeparator)
+	}
+	if o.Auth == nil {
+		o.Auth = ClarifaiAuth()
+	}
+	accept = map[string]policy.Accept{}
+	for name, words := range o.Auth {
+		if accept[name], err = policy.ParseAccept(words); err != nil {
+			return nil, fmt.Errorf("what %s accepts: %w", name, err)
+		}
+	}
+	return accept, nil
+}

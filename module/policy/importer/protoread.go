@@ -1,0 +1,303 @@
+package importer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// description reads the services of a description.
+type description struct {
+	*builder
+	options
+	files *protoregistry.Files
+	order []string // of files
+
+	accept    map[string]policy.Accept
+	separator string
+	// alternatives are the services about whose scopes was warned.
+	alternatives map[protoreflect.FullName]bool
+}
+
+func newDescription(o ProtoOptions, b *builder, set *descriptorpb.FileDescriptorSet) (*description, error) {
+	accept, err := o.defaults()
+	if err != nil {
+		return nil, err
+	}
+	// What the set lacks is nobody's business unless it says what is needed;
+	// then nobody is accepted.
+	files, err := protodesc.FileOptions{AllowUnresolvable: true}.NewFiles(set)
+	if err != nil {
+		return nil, fmt.Errorf("reading the descriptors: %w", err)
+	}
+	d := &description{
+		builder: b, files: files, accept: accept, separator: o.ScopeSeparator,
+		alternatives: map[protoreflect.FullName]bool{},
+	}
+	if d.options, err = findOptions(o, files); err != nil {
+		return nil, err
+	}
+	for _, file := range set.File {
+		d.order = append(d.order, file.GetName())
+	}
+	return d, nil
+}
+
+// selected are the files to import.
+func (d *description) selected(paths []string) ([]protoreflect.FileDescriptor, error) {
+	all := len(paths) == 0
+	if all {
+		paths = d.order
+	}
+	var files []protoreflect.FileDescriptor
+	for _, path := range paths {
+		file, err := d.files.FindFileByPath(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s is not in the descriptor set: name files as its imports do", plain(path))
+		}
+		if !all || file.Services().Len() > 0 {
+			files = append(files, file)
+		}
+	}
+	return files, nil
+}
+
+// catalogue declares the scopes that are values of an enum, all but the one
+// that stands for none.
+func (d *description) catalogue() error {
+	for _, xt := range d.scopesIn {
+		enum := xt.TypeDescriptor().Enum()
+		if enum == nil {
+			continue
+		}
+		for i := range enum.Values().Len() {
+			v := enum.Values().Get(i)
+			if v.Number() == 0 || v != enum.Values().ByNumber(v.Number()) {
+				continue
+			}
+			s := d.scope(d.scopeName(v), v.ParentFile().SourceLocations().ByDescriptor(v).LeadingComments)
+			opts := d.parse(v.Options())
+			if d.listedIn != nil {
+				s.Hidden = !opts.Get(d.listedIn.TypeDescriptor()).Bool()
+			}
+			if d.needsIn != nil {
+				needs, unnamed := d.names(opts, d.needsIn)
+				if unnamed != "" {
+					d.warn(d.place(v), "%s needs %s, which is no scope: not taken over", s.Name, unnamed)
+				}
+				s.Needs = sortedSet(needs)
+			}
+			if s.Name == policy.ScopeAll && len(s.Needs) > 0 {
+				d.warn(d.place(v), "%s grants every scope, and so needs none: its needs are not taken over", s.Name)
+				s.Needs = nil
+			}
+			size := len(s.Name) + len(s.Description)
+			for _, need := range s.Needs {
+				size += len(need)
+				d.scope(need, "")
+			}
+			if err := d.spend(size); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (d *description) services(services protoreflect.ServiceDescriptors) error {
+	for i := range services.Len() {
+		service := services.Get(i)
+		for j := range service.Methods().Len() {
+			if err := d.method(service, service.Methods().Get(j)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// method adds the routes of a method.
+func (d *description) method(service protoreflect.ServiceDescriptor, m protoreflect.MethodDescriptor) error {
+	if err := d.operation(); err != nil {
+		return err
+	}
+	bind := binding{
+		endpoint:  "/" + string(service.FullName()) + "/" + string(m.Name()),
+		operation: plain(string(m.Name())),
+		place:     d.place(m),
+	}
+	dem := d.demand(service, m, bind)
+	grpc := bind
+	grpc.method, grpc.pattern, grpc.endpoint = policy.MethodGRPC, bind.endpoint, ""
+	if err := d.add(grpc, dem); err != nil {
+		return err
+	}
+	rule, _ := proto.GetExtension(m.Options(), annotations.E_Http).(*annotations.HttpRule)
+	if rule == nil {
+		return nil
+	}
+	for _, r := range append([]*annotations.HttpRule{rule}, rule.AdditionalBindings...) {
+		if r != rule && len(r.AdditionalBindings) > 0 {
+			d.warn(bind.place, "%s has additional_bindings inside of others, which google.api.http doesn't allow: left out", bind.operation)
+		}
+		if err := d.http(bind, r, dem); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// http adds the route of one HTTP binding.
+func (d *description) http(bind binding, rule *annotations.HttpRule, dem demand) error {
+	var template string
+	switch p := rule.Pattern.(type) {
+	case *annotations.HttpRule_Get:
+		bind.method, template = "GET", p.Get
+	case *annotations.HttpRule_Put:
+		bind.method, template = "PUT", p.Put
+	case *annotations.HttpRule_Post:
+		bind.method, template = "POST", p.Post
+	case *annotations.HttpRule_Delete:
+		bind.method, template = "DELETE", p.Delete
+	case *annotations.HttpRule_Patch:
+		bind.method, template = "PATCH", p.Patch
+	case *annotations.HttpRule_Custom:
+		bind.method, template = strings.ToUpper(p.Custom.GetKind()), p.Custom.GetPath()
+	default:
+		d.warn(bind.place, "%s has a binding without a path: left out", bind.operation)
+		return nil
+	}
+	var err error
+	if bind.pattern, bind.closed, err = httpTemplate(&d.naming, template); err != nil {
+		d.leftOut(bind, err)
+		return nil
+	}
+	return d.add(bind, dem)
+}
+
+// demand is what a method's options, or where it has none its service's, say
+// that a caller needs.
+func (d *description) demand(service protoreflect.ServiceDescriptor, m protoreflect.MethodDescriptor, bind binding) demand {
+	scopes, unnamed, bySome := d.statedScopes(service, m)
+	auth, byAuth := d.statedAuth(service, m)
+	if !bySome && !byAuth {
+		return d.undemanded(bind.operation, bind.place)
+	}
+	dem := demand{scopes: sortedSet(scopes), accept: policy.AcceptAny}
+	if byAuth {
+		accept, known := d.accept[auth]
+		if !known {
+			d.warn(bind.place, "%s asks for %s, of which is not known what it accepts: accept none", bind.operation, auth)
+			return demand{scopes: dem.scopes, note: bind.operation + " asks for " + auth + "."}
+		}
+		dem.accept = accept
+	}
+	switch {
+	case unnamed != "":
+		d.warn(bind.place, "%s demands the scope %s, which is none: accept none", bind.operation, unnamed)
+		return demand{scopes: dem.scopes, note: bind.operation + " demands " + unnamed + ", which is no scope."}
+	case dem.accept.Public() && len(dem.scopes) > 0:
+		d.warn(bind.place, "%s is public by %s, and demands scopes all the same: the scopes are demanded", bind.operation, auth)
+		dem.accept = policy.AcceptAny
+	}
+	return dem
+}
+
+// statedScopes are those of the method, or else of its service; unnamed is one
+// that can't be called by a name.
+func (d *description) statedScopes(service protoreflect.ServiceDescriptor, m protoreflect.MethodDescriptor) (scopes []string, unnamed string, stated bool) {
+	for _, of := range []protoreflect.Descriptor{m, service} {
+		opts := d.parse(of.Options())
+		for _, xt := range d.scopesIn {
+			if !opts.carries(xt) {
+				continue
+			}
+			stated = true
+			names, none := d.names(opts, xt)
+			scopes = append(scopes, names...)
+			unnamed = max(unnamed, none)
+			if xt.TypeDescriptor().FullName() == oauthScopes && len(names) > 1 && !d.alternatives[of.FullName()] {
+				d.alternatives[of.FullName()] = true
+				d.warn(d.place(of), "%s lists %d scopes, any of which may do for some of its methods: all of them are demanded of each",
+					string(of.Name()), len(names))
+			}
+		}
+		if stated {
+			break
+		}
+	}
+	return scopes, unnamed, stated
+}
+
+func (d *description) statedAuth(service protoreflect.ServiceDescriptor, m protoreflect.MethodDescriptor) (string, bool) {
+	if d.authIn == nil {
+		return "", false
+	}
+	for _, of := range []protoreflect.Descriptor{m, service} {
+		if opts := d.parse(of.Options()); opts.carries(d.authIn) {
+			return d.text(d.authIn, opts.Get(d.authIn.TypeDescriptor())), true
+		}
+	}
+	return "", false
+}
+
+// names reads the names of scopes in an option. unnamed is one that is none:
+// the value 0 of an enum, or one that the description doesn't name.
+func (d *description) names(opts parsed, xt protoreflect.ExtensionType) (names []string, unnamed string) {
+	field := xt.TypeDescriptor()
+	var values []protoreflect.Value
+	if v := opts.Get(field); field.IsList() {
+		for i := range v.List().Len() {
+			values = append(values, v.List().Get(i))
+		}
+	} else if opts.Has(field) {
+		values = append(values, v)
+	}
+	for _, v := range values {
+		if field.Enum() == nil {
+			names = append(names, strings.FieldsFunc(v.String(), func(r rune) bool { return r == ',' || r == ' ' })...)
+			continue
+		}
+		value := field.Enum().Values().ByNumber(v.Enum())
+		if v.Enum() == 0 || value == nil {
+			unnamed = d.text(xt, v)
+			continue
+		}
+		names = append(names, d.scopeName(value))
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return name == "" }), unnamed
+}
+
+func (d *description) scopeName(v protoreflect.EnumValueDescriptor) string {
+	return strings.ReplaceAll(string(v.Name()), "_", d.separator)
+}
+
+// text is the value of an option as messages and the map of kinds call it.
+func (d *description) text(xt protoreflect.ExtensionType, v protoreflect.Value) string {
+	if enum := xt.TypeDescriptor().Enum(); enum != nil {
+		if value := enum.Values().ByNumber(v.Enum()); value != nil {
+			return string(value.Name())
+		}
+		return fmt.Sprintf("%d (of %s)", v.Enum(), enum.FullName())
+	}
+	return v.String()
+}
+
+// place is file and line where the description has them.
+func (d *description) place(of protoreflect.Descriptor) string {
+	file := of.ParentFile()
+	loc := file.SourceLocations().ByDescriptor(of)
+	if loc.Path == nil {
+		return plain(string(of.FullName()))
+	}
+	return fmt.Sprintf("%s:%d", plain(file.Path()), loc.StartLine+1)
+}

@@ -1,0 +1,132 @@
+package importer
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/policy/tables"
+)
+
+// Shared are the options of every import.
+type Shared struct {
+	// Unstated is what routes accept whose operation states no demand: none
+	// (the default), or kinds of credential. They can't be made public here.
+	Unstated []string
+	// NoDescriptions leaves the descriptions of scopes out.
+	NoDescriptions bool
+	// OwnerField and AppField are the variables in paths that name the owner
+	// and the app; they become {user_id} and {app_id}, and any other variable
+	// that would be called so gets another name.
+	OwnerField, AppField string
+}
+
+// Result is what was imported.
+type Result struct {
+	// Table is sorted: scopes by name, routes by pattern and method.
+	Table *tables.Table
+	// Warnings are what a table can't say as the description does, in the
+	// order of the description.
+	Warnings []Warning
+	// Operations counts the operations read, Bindings the methods and paths
+	// under which they can be called by HTTP.
+	Operations, Bindings int
+
+	source string
+	notes  map[string][]string // by route
+}
+
+// Warning is something to look at before the table is used.
+type Warning struct {
+	// Place is where it stands in the description: file and line, or the way
+	// to it.
+	Place string
+	// Text says what was met, and what the table makes of it.
+	Text string
+}
+
+// String is the place and the text.
+func (w Warning) String() string {
+	if w.Place == "" {
+		return w.Text
+	}
+	return w.Place + ": " + w.Text
+}
+
+// Text is the table as the text of a .routes file, for a Caddyfile to import.
+// Routes that demand something else than their operation does, or whose
+// operation demands nothing, have a comment.
+func (r *Result) Text() ([]byte, error) {
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "# Imported from %s: %d operations, %d bindings, %d scopes.\n",
+		r.source, r.Operations, r.Bindings, len(r.Table.Scopes))
+	text.WriteString("# To change it, change the source and import it again.\n")
+	if len(r.Table.Scopes) > 0 {
+		text.WriteByte('\n')
+	}
+	scopes, err := (&tables.Table{Scopes: r.Table.Scopes}).Format()
+	if err != nil {
+		return nil, err
+	}
+	text.Write(scopes)
+	if len(r.Table.Routes) > 0 {
+		text.WriteByte('\n')
+	}
+	for _, route := range r.Table.Routes {
+		for _, note := range r.notes[route.String()] {
+			fmt.Fprintf(&text, "# %s\n", note)
+		}
+		line, err := (&tables.Table{Routes: []policy.Route{route}}).Format()
+		if err != nil {
+			return nil, err
+		}
+		text.Write(line)
+	}
+	return text.Bytes(), nil
+}
+
+// result turns what was gathered into a table.
+func (b *builder) result(source string) *Result {
+	names := tableNames(b.scopes)
+	rename := func(list []string) []string {
+		var renamed []string
+		for _, name := range list {
+			renamed = append(renamed, names[name])
+		}
+		slices.Sort(renamed)
+		return renamed
+	}
+	res := &Result{
+		Table:      new(tables.Table),
+		Warnings:   b.warnings,
+		Operations: b.operations,
+		Bindings:   b.bindings,
+		source:     clean(source),
+		notes:      map[string][]string{},
+	}
+	for name, s := range b.scopes {
+		scope := policy.Scope{Name: names[name], Description: s.Description, Needs: rename(s.Needs), Hidden: s.Hidden}
+		if scope.Description == "" && scope.Name != name && !b.NoDescriptions {
+			scope.Description = clean(name)
+		}
+		res.Table.Scopes = append(res.Table.Scopes, scope)
+	}
+	slices.SortFunc(res.Table.Scopes, func(a, b policy.Scope) int { return strings.Compare(a.Name, b.Name) })
+	for _, rt := range b.routes {
+		route := policy.Route{
+			Method: rt.method, Pattern: rt.pattern, Scopes: rename(rt.scopes), Endpoint: rt.endpoints, Place: rt.place,
+		}
+		if rt.accept != policy.AcceptAny {
+			route.Accept = rt.accept.Words()
+		}
+		res.Table.Routes = append(res.Table.Routes, route)
+		res.notes[route.String()] = rt.notes
+	}
+	slices.SortFunc(res.Table.Routes, func(a, b policy.Route) int {
+		return cmp.Or(strings.Compare(a.Pattern, b.Pattern), strings.Compare(a.Method, b.Method))
+	})
+	return res
+}

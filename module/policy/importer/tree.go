@@ -1,0 +1,248 @@
+package importer
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// value is a value of an OpenAPI document. Unlike a Go map it keeps the order
+// of the document, what stands in it twice, and where.
+type value struct {
+	kind valueKind
+	text string   // of a scalar
+	keys []string // of an object, one for each item
+	// items are those of an array or an object. A YAML alias is the same item
+	// again, not a copy.
+	items []*value
+	line  int
+}
+
+type valueKind uint8
+
+const (
+	null valueKind = iota
+	text
+	scalar // a number or a boolean
+	array
+	object
+)
+
+// errMerge refuses what YAML 1.2 has no more, and what would change the
+// meaning of an operation that doesn't show it.
+var errMerge = errors.New("the merge key << is not part of YAML 1.2, which OpenAPI uses: write out what it stands for")
+
+// parseTree reads a document, JSON or YAML.
+func parseTree(data []byte) (*value, error) {
+	if len(data) > MaxSource {
+		return nil, fmt.Errorf("the document is larger than %d MiB", MaxSource>>20)
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if trimmed := bytes.TrimLeft(data, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '{' {
+		// YAML's parsers read most JSON, but not its surrogate pairs.
+		if json.Valid(data) {
+			return parseJSON(data)
+		}
+	}
+	return parseYAML(data)
+}
+
+func parseJSON(data []byte) (*value, error) {
+	r := jsonReader{data: data, dec: json.NewDecoder(bytes.NewReader(data)), line: 1}
+	r.dec.UseNumber()
+	return r.value(0)
+}
+
+type jsonReader struct {
+	data        []byte
+	dec         *json.Decoder
+	line, nodes int
+	seen        int64 // bytes whose line ends are counted
+}
+
+// value reads the next value; nil is the end of an array or object.
+func (r *jsonReader) value(depth int) (*value, error) {
+	token, err := r.dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	at := r.dec.InputOffset()
+	r.line += bytes.Count(r.data[r.seen:at], []byte("\n"))
+	r.seen = at
+	v := &value{line: r.line}
+	if r.nodes++; r.nodes > MaxNodes || depth > MaxDepth {
+		return nil, tooLarge()
+	}
+	switch t := token.(type) {
+	case nil:
+	case string:
+		v.kind, v.text = text, t
+	case json.Delim:
+		if t == '}' || t == ']' {
+			return nil, nil
+		}
+		v.kind = array
+		if t == '{' {
+			v.kind = object
+		}
+		return v, r.items(v, depth+1)
+	default:
+		v.kind, v.text = scalar, fmt.Sprint(t)
+	}
+	return v, nil
+}
+
+func (r *jsonReader) items(v *value, depth int) error {
+	for {
+		item, err := r.value(depth)
+		if err != nil || item == nil {
+			return err
+		}
+		if v.kind == object {
+			v.keys = append(v.keys, item.text)
+			if item, err = r.value(depth); err != nil {
+				return err
+			}
+		}
+		v.items = append(v.items, item)
+	}
+}
+
+func tooLarge() error {
+	return fmt.Errorf("the document has more than %d values, or is nested deeper than %d", MaxNodes, MaxDepth)
+}
+
+func parseYAML(data []byte) (*value, error) {
+	// Every value has at least one of these in front of it, so that what is
+	// too large is known before it is read.
+	indicators := 0
+	for _, c := range data {
+		if strings.IndexByte(",[{:-?\n", c) >= 0 {
+			indicators++
+		}
+	}
+	if indicators > MaxNodes {
+		return nil, tooLarge()
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, second yaml.Node
+	if err := dec.Decode(&doc); err != nil {
+		return nil, fmt.Errorf("this is neither JSON nor YAML: %w", err)
+	}
+	if err := dec.Decode(&second); !errors.Is(err, io.EOF) {
+		return nil, errors.New("the file has several YAML documents, or something behind the first: leave one")
+	}
+	r := yamlReader{seen: map[*yaml.Node]*value{}}
+	return r.value(&doc, 0)
+}
+
+type yamlReader struct {
+	seen map[*yaml.Node]*value
+}
+
+// value converts a node. One that is met again, through an alias, is the same
+// value; that may even be inside of itself, which is why nobody walks a whole
+// document.
+func (r *yamlReader) value(n *yaml.Node, depth int) (*value, error) {
+	if depth > MaxDepth {
+		return nil, tooLarge()
+	}
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Kind == yaml.DocumentNode {
+		n = n.Content[0]
+	}
+	if v := r.seen[n]; v != nil {
+		return v, nil
+	}
+	v := &value{line: n.Line, text: n.Value}
+	r.seen[n] = v
+	switch n.Kind {
+	case yaml.ScalarNode:
+		switch n.ShortTag() {
+		case "!!null":
+			v.kind = null
+		case "!!str":
+			v.kind = text
+		default:
+			v.kind = scalar
+		}
+		return v, nil
+	case yaml.SequenceNode:
+		v.kind = array
+	case yaml.MappingNode:
+		v.kind = object
+	}
+	for i, c := range n.Content {
+		if v.kind == object && i%2 == 0 {
+			if c.Kind == yaml.AliasNode {
+				c = c.Alias
+			}
+			if c.ShortTag() == "!!merge" {
+				return nil, fmt.Errorf("line %d: %w", c.Line, errMerge)
+			}
+			v.keys = append(v.keys, c.Value)
+			continue
+		}
+		item, err := r.value(c, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		v.items = append(v.items, item)
+	}
+	return v, nil
+}
+
+// get is the item of an object under a key, nil where there is none.
+func (v *value) get(key string) *value {
+	if v == nil || v.kind != object {
+		return nil
+	}
+	if i := slices.Index(v.keys, key); i >= 0 {
+		return v.items[i]
+	}
+	return nil
+}
+
+// str is the text under a key, or empty.
+func (v *value) str(key string) string {
+	if item := v.get(key); item != nil && item.kind == text {
+		return item.text
+	}
+	return ""
+}
+
+// twice names a key that an object has twice: which of the two counts is
+// anybody's guess.
+func (v *value) twice() string {
+	seen := make(map[string]bool, len(v.keys))
+	for _, key := range v.keys {
+		if seen[key] {
+			return key
+		}
+		seen[key] = true
+	}
+	return ""
+}
+
+// strings are the texts of an array; false says that it is something else.
+func (v *value) strings() ([]string, bool) {
+	if v.kind != array {
+		return nil, false
+	}
+	var list []string
+	for _, item := range v.items {
+		if item.kind != text {
+			return nil, false
+		}
+		list = append(list, item.text)
+	}
+	return list, true
+}
