@@ -79,10 +79,11 @@ func dialAdmin(address string) (*client, error) {
 // ask makes a call of the API, and answers its body, as it is and read. The
 // parts of path are escaped; body nil sends none.
 func (c *client) ask(ctx context.Context, method string, path []string, query url.Values, body any) ([]byte, *manage.Answer, error) {
-	target := c.base + "/api_keys/v2"
+	parts := []string{c.base + "/api_keys/v2"}
 	for _, part := range path {
-		target += "/" + url.PathEscape(part)
+		parts = append(parts, url.PathEscape(part))
 	}
+	target := strings.Join(parts, "/")
 	if len(query) > 0 {
 		target += "?" + query.Encode()
 	}

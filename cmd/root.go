@@ -83,8 +83,7 @@ const exitUsage = 2
 // finish prints what went wrong, and turns it into the exit status: only an
 // error that Caddy's own wrapper makes carries one other than 1.
 func finish(cmd *cobra.Command, err error) error {
-	var usage usageError
-	if !errors.As(err, &usage) {
+	if _, usage := errors.AsType[usageError](err); !usage {
 		return err
 	}
 	cmd.PrintErrf("Error: %v\nSee: %s --help\n", err, cmd.CommandPath())

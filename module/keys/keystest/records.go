@@ -50,7 +50,7 @@ func testNotFound(t *testing.T, s keys.Store) {
 }
 
 func testRoundTrip(t *testing.T, s keys.Store) {
-	u := keys.User{ID: "u", Name: "Ünal", Email: "u@example.com", Suspended: true, CreatedAt: at(1), ModifiedAt: at(2)}
+	u := keys.User{ID: "u", Name: "Ünal", Email: "u@example.com", Suspended: true, PasswordHash: "$argon2id$", CreatedAt: at(1), ModifiedAt: at(2)}
 	a := keys.App{AppRef: keys.AppRef{OwnerID: "u", AppID: "a"}, Name: "An app", CreatedAt: at(1), ModifiedAt: at(2)}
 	k := keys.Credential{
 		Digest: keys.DigestOf("k"), ID: "cak_1", Kind: policy.AppKey, UserID: "u", AppID: "a",
@@ -363,7 +363,10 @@ func testIterators(t *testing.T, s keys.Store) {
 	put(t, s, user("1"), user("2"), user("3"), token("cap_1", "1"), token("cap_2", "2"), token("cap_3", "2"))
 	view(t, s, func(r keys.Reader) error {
 		n := 0
-		for range r.Users(0) {
+		for _, err := range r.Users(0) {
+			if err != nil {
+				return err
+			}
 			n++
 			break
 		}
