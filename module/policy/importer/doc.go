@@ -30,14 +30,18 @@ const (
 	// MaxFiles bounds the files of a protobuf description, imports included.
 	MaxFiles = 2000
 	// MaxTokens bounds the words and signs of protobuf sources.
-	MaxTokens = 2_000_000
+	MaxTokens = 1_000_000
+	// MaxLineLength bounds the lines of protobuf sources: the compiler counts
+	// columns from the beginning of the line, for everything in it.
+	MaxLineLength = 4 << 10
 	// MaxElements bounds the messages, fields, enums and methods of a protobuf
 	// description, and MaxName their full names.
-	MaxElements = 500_000
+	MaxElements = 200_000
 	MaxName     = 512
 	// MaxDepth bounds how deep anything in it may be nested.
 	MaxDepth = 64
-	// MaxNodes bounds the values of an OpenAPI document.
+	// MaxNodes bounds the values of an OpenAPI document, and how many are
+	// looked at: aliases and references lead to one again and again.
 	MaxNodes = 2_000_000
 	// MaxRoutes bounds the routes that come out, and the operations behind
 	// them.

@@ -31,10 +31,21 @@ type document struct {
 	// 3.1).
 	swagger, roles bool
 
+	// security and servers are those of the whole document.
+	security, servers *value
+
 	schemes  map[string]*scheme
 	demands  map[*value]demand   // of security lists
 	prefixes map[*value][]string // of servers lists
 	unknown  map[string]bool     // schemes and scopes that were warned about
+	visited  int
+}
+
+// visit counts the items of a value before they are gone through. False says
+// that it was too many, and that the import is about to fail.
+func (d *document) visit(v *value) bool {
+	d.visited += 1 + len(v.items)
+	return d.visited <= MaxNodes
 }
 
 // OpenAPI imports an OpenAPI 3.1 or 3.0 or a Swagger 2.0 document, in JSON or
@@ -56,11 +67,15 @@ func OpenAPI(data []byte, o OpenAPIOptions) (*Result, error) {
 	if err := d.version(); err != nil {
 		return nil, err
 	}
+	d.security, d.servers = root.get("security"), root.get("servers")
 	if err := d.readSchemes(); err != nil {
 		return nil, err
 	}
 	if err := d.paths(); err != nil {
 		return nil, err
+	}
+	if d.visited > MaxNodes {
+		return nil, tooLarge()
 	}
 	if b.operations == 0 {
 		return nil, errors.New("the document has no operation under paths")
@@ -128,6 +143,9 @@ func (d *document) pathItem(template string, item *value, from []*value) error {
 		d.warn(d.place(item), "%s is no object: left out", template)
 		return nil
 	}
+	if !d.visit(item) {
+		return tooLarge()
+	}
 	if key := item.twice(); key != "" {
 		return fmt.Errorf("%s: %s has %q twice: take one of them away", d.place(item), plain(template), plain(key))
 	}
@@ -155,8 +173,8 @@ func (d *document) pathItem(template string, item *value, from []*value) error {
 }
 
 func (d *document) pathOperation(template, key string, item, op *value) error {
-	if err := d.operation(); err != nil {
-		return err
+	if !d.visit(item) || !d.visit(op) {
+		return tooLarge()
 	}
 	bind := binding{
 		method:    strings.ToUpper(key),
@@ -166,6 +184,9 @@ func (d *document) pathOperation(template, key string, item, op *value) error {
 	if key != strings.ToLower(key) || op.kind != object || op.get("$ref") != nil {
 		d.warn(bind.place, "%s: %q is no operation of OpenAPI: left out", template, key)
 		return nil
+	}
+	if err := d.operation(); err != nil {
+		return err
 	}
 	if twice := op.twice(); twice != "" {
 		return fmt.Errorf("%s: %s has %q twice: take one of them away", bind.place, bind.operation, plain(twice))
@@ -200,6 +221,9 @@ func (d *document) lookUp(ref string) (*value, error) {
 	v := d.root
 	unescape := strings.NewReplacer("~1", "/", "~0", "~", "%7B", "{", "%7D", "}", "%7b", "{", "%7d", "}")
 	for part := range strings.SplitSeq(pointer, "/") {
+		if d.visited++; d.visited > MaxNodes {
+			return nil, tooLarge()
+		}
 		if v = v.get(unescape.Replace(part)); v == nil {
 			return nil, fmt.Errorf("%q is not in the document", plain(ref))
 		}
@@ -217,8 +241,7 @@ func (d *document) bases(item, op *value) []string {
 	if d.swagger {
 		return []string{basePath(d.root.str("basePath"))}
 	}
-	for _, of := range []*value{op, item, d.root} {
-		servers := of.get("servers")
+	for _, servers := range []*value{op.get("servers"), item.get("servers"), d.servers} {
 		if servers == nil || len(servers.items) == 0 {
 			continue
 		}
@@ -236,56 +259,66 @@ const maxBases = 32
 // serverPaths are the paths of servers' URLs, each once.
 func (d *document) serverPaths(servers *value) []string {
 	var paths []string
+	d.visit(servers)
 	for _, server := range servers.items {
-		url := server.str("url")
-		if _, rest, absolute := strings.Cut(url, "//"); absolute {
-			i := strings.IndexByte(rest, '/')
-			if i < 0 {
-				i = len(rest)
-			}
-			url = rest[i:]
-		} else if url != "" && !strings.HasPrefix(url, "/") && !strings.HasPrefix(url, "{") {
-			d.warn(d.place(server), "the server %q is relative to where the document stands, which isn't known: taken as /%s", url, url)
-		}
-		variants := []string{strings.TrimRight(url, "/")}
-		variables := server.get("variables")
-		if variables != nil && variables.kind == object {
-			for i, name := range variables.keys {
-				variants = d.substitute(variants, name, variables.items[i])
+		for _, p := range d.serverPath(server) {
+			if p = basePath(p); !slices.Contains(paths, p) {
+				paths = append(paths, p)
 			}
 		}
-		for _, variant := range variants {
-			paths = append(paths, basePath(variant))
+		if len(paths) > maxBases {
+			d.warn(d.place(servers), "the servers have too many base paths: the first %d are taken", maxBases)
+			return paths[:maxBases]
 		}
-	}
-	slices.Sort(paths)
-	if paths = slices.Compact(paths); len(paths) > maxBases {
-		d.warn(d.place(servers), "the servers have %d base paths, the first %d are taken", len(paths), maxBases)
-		paths = paths[:maxBases]
 	}
 	return paths
 }
 
-// substitute puts the values that a server's variable may have into each path.
-func (d *document) substitute(paths []string, name string, variable *value) []string {
-	if !slices.ContainsFunc(paths, func(p string) bool { return strings.Contains(p, "{"+name+"}") }) {
-		return paths
+// serverPath is the path of a server's URL, or several where a variable in it
+// has several values.
+func (d *document) serverPath(server *value) []string {
+	url := server.str("url")
+	if _, rest, absolute := strings.Cut(url, "//"); absolute {
+		_, rest, _ = strings.Cut(rest, "/")
+		url = "/" + rest
+	} else if url != "" && !strings.HasPrefix(url, "/") && !strings.HasPrefix(url, "{") {
+		d.warn(d.place(server), "the server %q is relative to where the document stands, which isn't known: taken as /%s", url, url)
 	}
-	values := []string{variable.str("default")}
-	if enum := variable.get("enum"); enum != nil {
-		if list, ok := enum.strings(); ok && len(list) > 0 {
-			values = list
+	variables := server.get("variables")
+	if variables == nil || !d.visit(variables) || len(url) > MaxPattern {
+		return []string{url}
+	}
+	paths := []string{url}
+	for piece := range strings.SplitSeq(url, "{") {
+		name, _, closed := strings.Cut(piece, "}")
+		if variable := variables.get(name); closed && variable != nil && d.visit(variables) {
+			paths = substitute(paths, "{"+name+"}", d.serverValues(name, variable))
 		}
-	} else {
-		d.warn(d.place(variable), "the server's variable %s may have any value: taken as its default %s", name, values[0])
 	}
+	return paths
+}
+
+// serverValues are the values that a server's variable may have.
+func (d *document) serverValues(name string, variable *value) []string {
+	if enum := variable.get("enum"); enum != nil && d.visit(enum) {
+		if list, ok := enum.strings(); ok && len(list) > 0 {
+			return list
+		}
+	}
+	value := variable.str("default")
+	d.warn(d.place(variable), "the server's variable %s may have any value: taken as its default %s", name, value)
+	return []string{value}
+}
+
+// substitute puts each of the values in place of a variable, one more than can
+// be taken at most.
+func substitute(paths []string, name string, values []string) []string {
 	var all []string
 	for _, p := range paths {
-		for _, v := range values[:min(len(values), maxBases)] {
-			if len(all) > maxBases*maxBases || len(p)+len(v) > MaxPattern {
-				continue
+		for _, v := range values {
+			if len(all) <= maxBases && len(p)+strings.Count(p, name)*len(v) <= MaxPattern {
+				all = append(all, strings.ReplaceAll(p, name, v))
 			}
-			all = append(all, strings.ReplaceAll(p, "{"+name+"}", v))
 		}
 	}
 	return all

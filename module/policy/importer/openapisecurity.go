@@ -26,6 +26,7 @@ func (d *document) readSchemes() error {
 	if all == nil || all.kind != object {
 		return nil
 	}
+	d.visit(all)
 	for i, name := range all.keys {
 		v := all.items[i]
 		for hops := 0; v.str("$ref") != "" && hops < maxHops; hops++ {
@@ -63,6 +64,9 @@ func (d *document) flow(s *scheme, scopes *value) error {
 	if scopes == nil || scopes.kind != object {
 		return nil
 	}
+	if !d.visit(scopes) {
+		return tooLarge()
+	}
 	for i, name := range scopes.keys {
 		if name == "" || d.swagger && strings.HasPrefix(name, "x-") {
 			continue
@@ -81,11 +85,11 @@ func (d *document) flow(s *scheme, scopes *value) error {
 func (d *document) demand(bind binding, item, op *value) demand {
 	security := op.get("security")
 	if security == nil {
-		security = d.root.get("security")
+		security = d.security
 	}
 	var dem demand
 	if security != nil {
-		dem = d.security(security)
+		dem = d.ofSecurity(security)
 	}
 	extra, stated, ok := d.extensions(bind, item, op)
 	switch {
@@ -113,6 +117,9 @@ func (d *document) extensions(bind binding, item, op *value) (scopes []string, s
 			continue
 		}
 		stated = true
+		if !d.visit(v) {
+			return nil, true, false
+		}
 		list, isList := v.strings()
 		if v.kind == text {
 			list, isList = strings.FieldsFunc(v.text, func(r rune) bool { return r == ',' || r == ' ' }), true
@@ -126,9 +133,9 @@ func (d *document) extensions(bind binding, item, op *value) (scopes []string, s
 	return sortedSet(scopes), stated, true
 }
 
-// security is what a list of requirements demands. Each of them is an
+// ofSecurity is what a list of requirements demands. Each of them is an
 // alternative, which a table can't say.
-func (d *document) security(list *value) demand {
+func (d *document) ofSecurity(list *value) demand {
 	if dem, known := d.demands[list]; known {
 		return dem
 	}
@@ -138,7 +145,7 @@ func (d *document) security(list *value) demand {
 }
 
 func (d *document) readSecurity(list *value) demand {
-	if list.kind != array {
+	if list.kind != array || !d.visit(list) {
 		d.warn(d.place(list), "security has to be a list: accept none")
 		return demand{note: "Its security can't be read."}
 	}
@@ -172,10 +179,13 @@ func (d *document) readSecurity(list *value) demand {
 
 // requirement is what one security requirement demands: all of its schemes.
 func (d *document) requirement(v *value) (scopes []string, ok bool) {
-	if v.kind != object {
+	if v.kind != object || !d.visit(v) {
 		return nil, false
 	}
 	for i, name := range v.keys {
+		if !d.visit(v.items[i]) {
+			return nil, false
+		}
 		list, isList := v.items[i].strings()
 		if !isList || slices.Contains(list, "") {
 			return nil, false

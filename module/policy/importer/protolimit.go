@@ -46,6 +46,13 @@ func scan(source []byte) (depth, tokens int) {
 	return depth, tokens
 }
 
+func longestLine(text []byte) (longest int) {
+	for line := range bytes.Lines(text) {
+		longest = max(longest, len(line))
+	}
+	return longest
+}
+
 func lengthTo(text []byte, end string) int {
 	if n := bytes.Index(text, []byte(end)); n >= 0 {
 		return n

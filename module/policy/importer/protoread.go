@@ -24,8 +24,6 @@ type description struct {
 
 	accept    map[string]policy.Accept
 	separator string
-	// alternatives are the services about whose scopes was warned.
-	alternatives map[protoreflect.FullName]bool
 }
 
 func newDescription(o ProtoOptions, b *builder, set *descriptorpb.FileDescriptorSet) (*description, error) {
@@ -39,10 +37,7 @@ func newDescription(o ProtoOptions, b *builder, set *descriptorpb.FileDescriptor
 	if err != nil {
 		return nil, fmt.Errorf("reading the descriptors: %w", err)
 	}
-	d := &description{
-		builder: b, files: files, accept: accept, separator: o.ScopeSeparator,
-		alternatives: map[protoreflect.FullName]bool{},
-	}
+	d := &description{builder: b, files: files, accept: accept, separator: o.ScopeSeparator}
 	if d.options, err = findOptions(o, files); err != nil {
 		return nil, err
 	}
@@ -116,8 +111,9 @@ func (d *description) catalogue() error {
 func (d *description) services(services protoreflect.ServiceDescriptors) error {
 	for i := range services.Len() {
 		service := services.Get(i)
+		ofService := d.stated(service)
 		for j := range service.Methods().Len() {
-			if err := d.method(service, service.Methods().Get(j)); err != nil {
+			if err := d.method(ofService, service.Methods().Get(j)); err != nil {
 				return err
 			}
 		}
@@ -125,17 +121,17 @@ func (d *description) services(services protoreflect.ServiceDescriptors) error {
 	return nil
 }
 
-// method adds the routes of a method.
-func (d *description) method(service protoreflect.ServiceDescriptor, m protoreflect.MethodDescriptor) error {
+// method adds the routes of a method, whose service says the rest.
+func (d *description) method(service stated, m protoreflect.MethodDescriptor) error {
 	if err := d.operation(); err != nil {
 		return err
 	}
 	bind := binding{
-		endpoint:  "/" + string(service.FullName()) + "/" + string(m.Name()),
+		endpoint:  "/" + string(m.Parent().FullName()) + "/" + string(m.Name()),
 		operation: plain(string(m.Name())),
 		place:     d.place(m),
 	}
-	dem := d.demand(service, m, bind)
+	dem := d.demand(d.stated(m).or(service), bind)
 	grpc := bind
 	grpc.method, grpc.pattern, grpc.endpoint = policy.MethodGRPC, bind.endpoint, ""
 	if err := d.add(grpc, dem); err != nil {
@@ -186,68 +182,71 @@ func (d *description) http(bind binding, rule *annotations.HttpRule, dem demand)
 
 // demand is what a method's options, or where it has none its service's, say
 // that a caller needs.
-func (d *description) demand(service protoreflect.ServiceDescriptor, m protoreflect.MethodDescriptor, bind binding) demand {
-	scopes, unnamed, bySome := d.statedScopes(service, m)
-	auth, byAuth := d.statedAuth(service, m)
-	if !bySome && !byAuth {
+func (d *description) demand(s stated, bind binding) demand {
+	if !s.byScopes && !s.byAuth {
 		return d.undemanded(bind.operation, bind.place)
 	}
-	dem := demand{scopes: sortedSet(scopes), accept: policy.AcceptAny}
-	if byAuth {
-		accept, known := d.accept[auth]
+	dem := demand{scopes: sortedSet(slices.Clone(s.scopes)), accept: policy.AcceptAny}
+	if s.byAuth {
+		accept, known := d.accept[s.auth]
 		if !known {
-			d.warn(bind.place, "%s asks for %s, of which is not known what it accepts: accept none", bind.operation, auth)
-			return demand{scopes: dem.scopes, note: bind.operation + " asks for " + auth + "."}
+			d.warn(bind.place, "%s asks for %s, of which is not known what it accepts: accept none", bind.operation, s.auth)
+			return demand{scopes: dem.scopes, note: bind.operation + " asks for " + s.auth + "."}
 		}
 		dem.accept = accept
 	}
 	switch {
-	case unnamed != "":
-		d.warn(bind.place, "%s demands the scope %s, which is none: accept none", bind.operation, unnamed)
-		return demand{scopes: dem.scopes, note: bind.operation + " demands " + unnamed + ", which is no scope."}
+	case s.unnamed != "":
+		d.warn(bind.place, "%s demands the scope %s, which is none: accept none", bind.operation, s.unnamed)
+		return demand{scopes: dem.scopes, note: bind.operation + " demands " + s.unnamed + ", which is no scope."}
 	case dem.accept.Public() && len(dem.scopes) > 0:
-		d.warn(bind.place, "%s is public by %s, and demands scopes all the same: the scopes are demanded", bind.operation, auth)
+		d.warn(bind.place, "%s is public by %s, and demands scopes all the same: the scopes are demanded", bind.operation, s.auth)
 		dem.accept = policy.AcceptAny
 	}
 	return dem
 }
 
-// statedScopes are those of the method, or else of its service; unnamed is one
-// that can't be called by a name.
-func (d *description) statedScopes(service protoreflect.ServiceDescriptor, m protoreflect.MethodDescriptor) (scopes []string, unnamed string, stated bool) {
-	for _, of := range []protoreflect.Descriptor{m, service} {
-		opts := d.parse(of.Options())
-		for _, xt := range d.scopesIn {
-			if !opts.carries(xt) {
-				continue
-			}
-			stated = true
-			names, none := d.names(opts, xt)
-			scopes = append(scopes, names...)
-			unnamed = max(unnamed, none)
-			if xt.TypeDescriptor().FullName() == oauthScopes && len(names) > 1 && !d.alternatives[of.FullName()] {
-				d.alternatives[of.FullName()] = true
-				d.warn(d.place(of), "%s lists %d scopes, any of which may do for some of its methods: all of them are demanded of each",
-					string(of.Name()), len(names))
-			}
-		}
-		if stated {
-			break
-		}
-	}
-	return scopes, unnamed, stated
+// stated is what the options of one method or service say.
+type stated struct {
+	scopes []string
+	// unnamed is a scope that can't be called by a name, or empty.
+	unnamed          string
+	auth             string
+	byScopes, byAuth bool
 }
 
-func (d *description) statedAuth(service protoreflect.ServiceDescriptor, m protoreflect.MethodDescriptor) (string, bool) {
-	if d.authIn == nil {
-		return "", false
-	}
-	for _, of := range []protoreflect.Descriptor{m, service} {
-		if opts := d.parse(of.Options()); opts.carries(d.authIn) {
-			return d.text(d.authIn, opts.Get(d.authIn.TypeDescriptor())), true
+func (d *description) stated(of protoreflect.Descriptor) stated {
+	var s stated
+	opts := d.parse(of.Options())
+	for _, xt := range d.scopesIn {
+		if !opts.carries(xt) {
+			continue
+		}
+		s.byScopes = true
+		names, unnamed := d.names(opts, xt)
+		s.scopes = append(s.scopes, names...)
+		s.unnamed = max(s.unnamed, unnamed)
+		if xt.TypeDescriptor().FullName() == oauthScopes && len(names) > 1 {
+			d.warn(d.place(of), "%s lists %d scopes, any of which may do for some of its methods: all of them are demanded of each",
+				string(of.Name()), len(names))
 		}
 	}
-	return "", false
+	if d.authIn != nil && opts.carries(d.authIn) {
+		s.byAuth = true
+		s.auth = d.text(d.authIn, opts.Get(d.authIn.TypeDescriptor()))
+	}
+	return s
+}
+
+// or fills in what the service says where the method is silent.
+func (s stated) or(service stated) stated {
+	if !s.byScopes {
+		s.scopes, s.unnamed, s.byScopes = service.scopes, service.unnamed, service.byScopes
+	}
+	if !s.byAuth {
+		s.auth, s.byAuth = service.auth, service.byAuth
+	}
+	return s
 }
 
 // names reads the names of scopes in an option. unnamed is one that is none:

@@ -162,6 +162,8 @@ func (s *sources) read(path string, file io.Reader) (*ast.FileNode, error) {
 		s.limit = fmt.Errorf("the sources are larger than %d MiB together", MaxSource>>20)
 	case s.tokens > MaxTokens:
 		s.limit = fmt.Errorf("the sources have more than %d words and signs together", MaxTokens)
+	case longestLine(source) > MaxLineLength:
+		s.limit = fmt.Errorf("%s has a line of more than %d bytes: break it", path, MaxLineLength)
 	case depth > MaxDepth:
 		s.limit = fmt.Errorf("%s is nested deeper than %d", path, MaxDepth)
 	}

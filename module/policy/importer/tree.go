@@ -21,6 +21,7 @@ type value struct {
 	// items are those of an array or an object. A YAML alias is the same item
 	// again, not a copy.
 	items []*value
+	index map[string]int // of keys, where they are many
 	line  int
 }
 
@@ -205,10 +206,30 @@ func (v *value) get(key string) *value {
 	if v == nil || v.kind != object {
 		return nil
 	}
-	if i := slices.Index(v.keys, key); i >= 0 {
-		return v.items[i]
+	i := slices.Index(v.keys[:min(len(v.keys), maxLinear)], key)
+	if i < 0 && len(v.keys) > maxLinear {
+		i = v.indexed(key)
 	}
-	return nil
+	if i < 0 {
+		return nil
+	}
+	return v.items[i]
+}
+
+// maxLinear is how many keys are looked through before an index is made.
+const maxLinear = 32
+
+func (v *value) indexed(key string) int {
+	if v.index == nil {
+		v.index = make(map[string]int, len(v.keys))
+		for i, key := range v.keys {
+			v.index[key] = i
+		}
+	}
+	if i, ok := v.index[key]; ok {
+		return i
+	}
+	return -1
 }
 
 // str is the text under a key, or empty.
