@@ -191,6 +191,7 @@ func (b *builder) leftOut(bind binding, why error) {
 // join makes into demand what rt does too: the request can't say which of the
 // two operations it means.
 func (b *builder) join(into, rt *route) {
+	first, second := min(into.operation, rt.operation), max(into.operation, rt.operation)
 	same := into.accept == rt.accept && slices.Equal(into.scopes, rt.scopes)
 	if !same {
 		b.warn(rt.place, "%s has the method and shape of %s (%s), which demands something else: the route demands all that both do",
@@ -208,12 +209,12 @@ func (b *builder) join(into, rt *route) {
 		b.warn(rt.place, "%s has the method and shape of %s (%s), but owner or app elsewhere in the path: accept none",
 			rt.operation, into.operation, into.place)
 		into.demand = demand{}
-		into.notes = append(into.notes, clean(fmt.Sprintf("%s and %s have the owner or app in different places.", into.operation, rt.operation)))
+		into.notes = append(into.notes, clean(fmt.Sprintf("%s and %s have the owner or app in different places.", first, second)))
 	}
 	into.endpoints = sortedSet(append(into.endpoints, rt.endpoints...))
 	into.notes = append(into.notes, rt.notes...)
 	if !same {
-		into.notes = append(into.notes, clean(fmt.Sprintf("Demands all that %s and %s do.", into.operation, rt.operation)))
+		into.notes = append(into.notes, clean(fmt.Sprintf("Demands all that %s and %s do.", first, second)))
 	}
 	slices.Sort(into.notes)
 	into.notes = slices.Compact(into.notes)

@@ -44,7 +44,7 @@ func FuzzDescriptorSet(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(wire)
-	f.Add(descriptorSet(f, 3, 3))
+	f.Add(descriptorSet(f, 3, 3, 3))
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		o.DescriptorSet = wire
 		for _, o := range []ProtoOptions{o, {DescriptorSet: wire}} {

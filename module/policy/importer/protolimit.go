@@ -92,7 +92,7 @@ func (b *budget) file(f *descriptorpb.FileDescriptorProto) error {
 			errs = append(errs, b.name(name+1+len(m.GetName())), b.name(len(m.GetInputType())), b.name(len(m.GetOutputType())))
 		}
 	}
-	if err := first(errs); err != nil {
+	if err := firstError(errs); err != nil {
 		return fmt.Errorf("%s: %w", plain(f.GetName()), err)
 	}
 	return nil
@@ -111,7 +111,7 @@ func (b *budget) messages(prefix int, messages []*descriptorpb.DescriptorProto, 
 		for _, o := range m.OneofDecl {
 			errs = append(errs, b.name(name+1+len(o.GetName())))
 		}
-		if err := first(errs); err != nil {
+		if err := firstError(errs); err != nil {
 			return err
 		}
 	}
@@ -120,7 +120,7 @@ func (b *budget) messages(prefix int, messages []*descriptorpb.DescriptorProto, 
 
 func (b *budget) fields(prefix int, fields []*descriptorpb.FieldDescriptorProto) error {
 	for _, f := range fields {
-		if err := first([]error{b.name(prefix + 1 + len(f.GetName())), b.name(len(f.GetTypeName())), b.name(len(f.GetExtendee()))}); err != nil {
+		if err := firstError([]error{b.name(prefix + 1 + len(f.GetName())), b.name(len(f.GetTypeName())), b.name(len(f.GetExtendee()))}); err != nil {
 			return err
 		}
 	}
@@ -134,7 +134,7 @@ func (b *budget) enums(prefix int, enums []*descriptorpb.EnumDescriptorProto) er
 		for _, v := range e.Value {
 			errs = append(errs, b.name(name+1+len(v.GetName())))
 		}
-		if err := first(errs); err != nil {
+		if err := firstError(errs); err != nil {
 			return err
 		}
 	}
@@ -151,7 +151,7 @@ func (b *budget) name(length int) error {
 	return nil
 }
 
-func first(errs []error) error {
+func firstError(errs []error) error {
 	for _, err := range errs {
 		if err != nil {
 			return err
