@@ -43,6 +43,7 @@ var groups = []func() *cobra.Command{
 	userCommand,
 	appCommand,
 	keyCommand,
+	demoCommand,
 }
 
 // configure builds the command group.

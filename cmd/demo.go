@@ -1,0 +1,180 @@
+package cmd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func demoCommand() *cobra.Command {
+	cmd := command("demo [--listen ADDR] [--data DIR]", "Runs everything on this machine, and says what to try", 0, 0, runDemo, func(f *pflag.FlagSet) {
+		f.String("listen", "127.0.0.1:8080", "Address that the gate listens on")
+		f.String("data", "", "Folder of the demo's data (default api_keys/demo in Caddy's data directory)")
+	})
+	cmd.Long = `
+Runs a gate with a key store, and an upstream that echoes what it is told, on
+this machine. It prints commands to paste, one for each kind of answer.
+
+What you make meanwhile, users, apps and keys, is there again when the demo is
+started again. The keys that it prints are new each time, for their text is not
+stored.`
+	return cmd
+}
+
+// demoPlaces is where the parts of the demo are.
+type demoPlaces struct {
+	// folder is that of the data.
+	folder string
+	// gate, admin and upstream are addresses; admin is that of the admin
+	// endpoint.
+	gate            *net.TCPAddr
+	admin, upstream string
+}
+
+func (p *demoPlaces) store() string { return filepath.Join(p.folder, "keys.db") }
+func (p *demoPlaces) log() string   { return filepath.Join(p.folder, "caddy.log") }
+
+// runDemo runs until it is interrupted.
+func runDemo(c *call) error {
+	for _, name := range []string{"address", "config", "adapter", "db", "output"} {
+		if c.Flags().Changed(name) {
+			return usagef("the demo has a Caddy, a configuration and a store of its own, and takes no --%s", name)
+		}
+	}
+	interrupted, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	// The store comes first: that it is in use says best that a demo is
+	// running already, and nothing is changed before all is known to work.
+	places := &demoPlaces{}
+	var err error
+	if places.folder, err = demoFolder(c.flag("data")); err != nil {
+		return err
+	}
+	if c.api, err = openDemoStore(c, places.store()); err != nil {
+		return err
+	}
+	free, err := places.find(c.flag("listen"))
+	if err != nil {
+		return err
+	}
+	made, err := prepareDemo(c)
+	if err != nil {
+		return fmt.Errorf("preparing the demo's data: %w; to begin anew, delete the folder %s, or name another with --data", err, places.folder)
+	}
+	if err := c.api.close(); err != nil {
+		return err
+	}
+	c.api = nil
+
+	upstream, err := startEcho()
+	if err != nil {
+		return err
+	}
+	defer upstream.Close()
+	places.upstream = upstream.Addr
+	config, err := places.config()
+	if err != nil {
+		return err
+	}
+	free()
+	if err := caddy.Load(config, true); err != nil {
+		return fmt.Errorf("starting the demo: %w", err)
+	}
+	if _, err = fmt.Fprint(c.OutOrStdout(), demoText(places, made)); err == nil {
+		<-interrupted.Done()
+	}
+	stop() // from here on, a second Ctrl-C ends it at once
+	if err = errors.Join(err, caddy.Stop()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "\nThe demo has ended. What you made is kept in %s.\n", places.folder)
+	return err
+}
+
+func demoFolder(folder string) (string, error) {
+	if folder == "" {
+		folder = filepath.Join(caddy.AppDataDir(), "api_keys", "demo")
+	}
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return "", fmt.Errorf("finding the folder of the demo's data: %w", err)
+	}
+	return folder, nil
+}
+
+// find finds addresses that are free, and holds them until free is called.
+// Caddy itself would not notice one that is taken: it shares its addresses
+// with any other Caddy of this user, which would get half of the requests.
+func (p *demoPlaces) find(listen string) (free func(), err error) {
+	if _, _, err := net.SplitHostPort(listen); err != nil {
+		return nil, usagef("--listen takes an address with a port, as 127.0.0.1:8080")
+	}
+	gate, err := net.Listen("tcp", listen)
+	if err != nil {
+		return nil, fmt.Errorf("the gate can't listen on %s (%w); choose another address, as --listen 127.0.0.1:8081", listen, reason(err))
+	}
+	admin, err := net.Listen("tcp", caddy.DefaultAdminListen)
+	if err != nil {
+		admin, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("finding an address for the admin endpoint: %w", err), gate.Close())
+	}
+	p.gate, p.admin = gate.Addr().(*net.TCPAddr), admin.Addr().String()
+	return func() {
+		_ = gate.Close()
+		_ = admin.Close()
+	}, nil
+}
+
+// reason is why nobody can listen, without the address.
+func reason(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Err
+	}
+	return err
+}
+
+// startEcho starts an upstream that answers with what it is told.
+func startEcho() (*http.Server, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("starting the demo's upstream: %w", err)
+	}
+	server := &http.Server{Addr: ln.Addr().String(), Handler: http.HandlerFunc(echo), ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(ln) }() // until it is closed
+	return server, nil
+}
+
+// echo answers with the request as an upstream sees it, as far as it is about
+// the decision.
+func echo(w http.ResponseWriter, r *http.Request) {
+	told := map[string]string{}
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Caller-") {
+			told[name] = r.Header.Get(name)
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	answer := json.NewEncoder(w)
+	answer.SetIndent("", "  ")
+	// Whoever has gone away needs no answer.
+	_ = answer.Encode(struct {
+		Method  string            `json:"method"`
+		Path    string            `json:"path"`
+		Headers map[string]string `json:"headers"`
+	}{r.Method, r.URL.EscapedPath(), told})
+}

@@ -1,0 +1,155 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+// What the demo has of its own.
+const (
+	demoUser = "demo"
+	// demoMark begins the description of every key of the demo's, by which
+	// those of the last run are found.
+	demoMark = "caddy api-keys demo: "
+)
+
+var demoApps = []string{"photos", "music"}
+
+// demoKeys are the keys that the demo prints.
+type demoKeys struct {
+	// predicts may read and predict in the app photos, reads only read; music
+	// may do everything in the other app, and pat in both.
+	predicts, reads, music, pat manage.Key
+}
+
+// openDemoStore opens the store, and makes it where there is none.
+func openDemoStore(c *call, path string) (*client, error) {
+	store, err := boltstore.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w; if a demo is running already, use that one, or give this one a folder of its own with --data", err)
+	}
+	directory, err := keys.NewDirectory(store, 0)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	api := &manage.API{
+		Directory: directory,
+		Brand:     keys.DefaultBrand,
+		Failed:    func(_ string, cause error) { c.PrintErrln("The key store failed:", cause) },
+	}
+	return &client{
+		http:    http.Client{Transport: inProcess{api}},
+		base:    "http://127.0.0.1",
+		where:   path,
+		offline: true,
+		close:   directory.Close,
+	}, nil
+}
+
+// prepareDemo makes what the demo needs and isn't there yet, and puts new keys
+// in the place of those of the last run. What others made stays as it is.
+func prepareDemo(c *call) (made demoKeys, err error) {
+	if err := prepareUser(c); err != nil {
+		return made, err
+	}
+	for _, app := range demoApps {
+		if err := prepareApp(c, app); err != nil {
+			return made, err
+		}
+	}
+	if err := revokeDemoKeys(c); err != nil {
+		return made, err
+	}
+	reading := []string{"Annotations:Get", "Apps:Get", "Concepts:Get", "Inputs:Get", "Models:Get"}
+	everything := []string{"All"}
+	_, answer, err := c.ask("POST", []string{"users", demoUser, "keys"}, nil, map[string]any{"keys": []any{
+		demoKey("may read and predict", append([]string{"Predict"}, reading...), "photos"),
+		demoKey("may only read", reading, "photos"),
+		demoKey("may do everything in music", everything, "music"),
+		demoKey("may do everything everywhere", everything, ""),
+	}})
+	if err != nil {
+		return made, err
+	}
+	k := answer.Keys
+	return demoKeys{predicts: k[0], reads: k[1], music: k[2], pat: k[3]}, nil
+}
+
+// demoKey describes a key to be made, for an app, or without one a personal
+// access token.
+func demoKey(purpose string, scopes []string, app string) map[string]any {
+	key := map[string]any{"description": demoMark + purpose, "scopes": scopes}
+	if app == "" {
+		key["type"] = manage.TypePAT
+	} else {
+		key["apps"] = []any{map[string]string{"id": app}}
+	}
+	return key
+}
+
+// prepareUser makes the user. One who was suspended to see what happens is let
+// in again, or no command would do what is printed.
+func prepareUser(c *call) error {
+	path := []string{"users", demoUser}
+	if _, _, err := c.ask("GET", path, nil, nil); err == nil {
+		_, _, err = c.ask("PATCH", path, nil, map[string]any{"user": map[string]any{"suspended": false}})
+		return err
+	}
+	_, _, err := c.ask("POST", path[:1], nil, map[string]any{"users": []any{map[string]string{"id": demoUser}}})
+	if err != nil {
+		return fmt.Errorf("making the user %s, whose id can't be used again once deleted: %w", demoUser, err)
+	}
+	return nil
+}
+
+// prepareApp makes an app. The key that comes with it is nobody's, so it is
+// revoked.
+func prepareApp(c *call, app string) error {
+	path := []string{"users", demoUser, "apps", app}
+	if _, _, err := c.ask("GET", path, nil, nil); err == nil {
+		return nil
+	}
+	_, answer, err := c.ask("POST", path[:3], nil, map[string]any{"apps": []any{map[string]string{"id": app}}})
+	if err != nil {
+		return err
+	}
+	return revokeAll(c, []string{answer.Keys[0].KeyID})
+}
+
+// revokeDemoKeys revokes the keys of the last run. They aren't rotated: their
+// successors would have what was changed about them meanwhile, and some may be
+// gone.
+func revokeDemoKeys(c *call) error {
+	query := url.Values{"per_page": {pageSize}}
+	var ids []string
+	for {
+		_, answer, err := c.ask("GET", []string{"users", demoUser, "keys"}, query, nil)
+		if err != nil {
+			return err
+		}
+		for _, k := range answer.Keys {
+			if strings.HasPrefix(k.Description, demoMark) {
+				ids = append(ids, k.KeyID)
+			}
+		}
+		if answer.Next == "" {
+			return revokeAll(c, ids)
+		}
+		query.Set("after", answer.Next)
+	}
+}
+
+func revokeAll(c *call, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, _, err := c.ask("DELETE", []string{"users", demoUser, "keys"}, nil, map[string]any{"ids": ids})
+	return err
+}

@@ -1,0 +1,160 @@
+package cmd
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// demoText is what the demo prints: where everything is, and commands to
+// paste, in the order in which somebody who is new to it would try them. It is
+// the only place where the demo's keys can be read.
+func demoText(p *demoPlaces, k demoKeys) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `Caddy API Keys is running on this machine, until Ctrl-C ends it:
+
+    gate      %s, which asks for a key
+    upstream  http://%s, which echoes what the gate tells it
+    admin     %s, where users, apps and keys are made and revoked
+    data      %s
+    log       %s, with every decision, and no key
+
+This is the gate's Caddyfile. The table that it includes says which scopes each call needs.
+
+%s
+There is a user, demo, who has two apps, photos and music. Open another terminal in this folder,
+and paste these commands one by one. Above each stands the HTTP status to expect.
+`, p.url(), p.upstream, p.admin, p.folder, p.log(), indented(p.site()))
+
+	inputs, outputs := "/v2/users/demo/apps/photos/inputs", "/v2/users/demo/apps/photos/models/general/outputs"
+	for i, step := range []struct{ says, command string }{
+		{
+			"200  This key may predict in the app photos. The upstream is told who calls, and not the key.",
+			p.curl(k.predicts.ID, outputs, "-X POST"),
+		},
+		{
+			"401  No key.",
+			p.curl("", outputs, "-X POST"),
+		},
+		{
+			"401  A key that nobody made.",
+			p.curl("0123456789abcdef0123456789abcdef", outputs, "-X POST"),
+		},
+		{
+			"400  A path that the upstream might read as another one than the gate does.",
+			p.curl(k.predicts.ID, inputs+"/../models", "--path-as-is"),
+		},
+		{
+			"200  This key may read, and nothing else ...",
+			p.curl(k.reads.ID, inputs),
+		},
+		{
+			"403  ... so it can't predict. The answer names the scope that it lacks.",
+			p.curl(k.reads.ID, outputs, "-X POST"),
+		},
+		{
+			"403  This key may do everything, but in the other app, music.",
+			p.curl(k.music.ID, inputs),
+		},
+		{
+			"200  A personal access token is good for all apps of its user.",
+			p.curl(k.pat.ID, inputs),
+		},
+		{
+			"404  What the table doesn't name is not let through, whatever the key may do ...",
+			p.curl(k.pat.ID, "/v2/anything/else"),
+		},
+		{
+			"405  ... and no more is another method. The header Allow says which there are.",
+			p.curl(k.pat.ID, inputs, "-X PUT"),
+		},
+		{
+			"ok   Revoke the first key ...",
+			p.manage("key revoke " + k.predicts.KeyID),
+		},
+		{
+			"401  ... and its very next request is refused.",
+			p.curl(k.predicts.ID, outputs, "-X POST"),
+		},
+		{
+			"ok   Make a key of your own. It works at once, and in the next run too.",
+			p.manage("key create --user demo --app photos --scopes All"),
+		},
+		{
+			"ok   See which keys there are.",
+			p.manage("key list --user demo"),
+		},
+	} {
+		fmt.Fprintf(&b, "\n%2d  %s\n%s", i+1, step.says, indented(step.command))
+	}
+	b.WriteString("\nCtrl-C ends the demo. What you make is there again in the next run, which prints new keys.\n")
+	return b.String()
+}
+
+func indented(text string) string {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	return "    " + strings.Join(lines, "\n    ") + "\n"
+}
+
+// url is where the gate is asked from this machine.
+func (p *demoPlaces) url() string {
+	host := p.gate.IP.String()
+	if p.gate.IP.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(p.gate.Port))
+}
+
+// continued goes on with a command on a new line.
+const continued = " \\\n    "
+
+// curl is the command for a request. It shows the status and the headers, and
+// ends its output with a line break, which the gate's answers don't.
+func (p *demoPlaces) curl(key, path string, options ...string) string {
+	command := "curl -i "
+	if key != "" {
+		command += "-H " + quote("Authorization: Key "+key) + continued
+	}
+	for _, name := range []string{"http_proxy", "all_proxy", "ALL_PROXY"} {
+		if os.Getenv(name) != "" {
+			options = append(options, "--noproxy '*'") // no proxy finds the way back to this machine
+			break
+		}
+	}
+	return command + strings.Join(append(options, quote(p.url()+path), `-w '\n'`), " ")
+}
+
+// manage is the command of this program that words say.
+func (p *demoPlaces) manage(words string) string {
+	return program() + " api-keys " + words + continued + "--address " + quote(p.admin)
+}
+
+// goRun is where go run has its programs: the first time in a temporary
+// folder, and from then on in the build cache, under the hash of one.
+var goRun = regexp.MustCompile(`/go-build\d+/b\d+/exe/[^/]+$|/[0-9a-f]{64}-d/[^/]+$`)
+
+// program is what a command begins with, as this one was started.
+func program() string {
+	executable, err := os.Executable()
+	if err == nil && goRun.MatchString(filepath.ToSlash(executable)) {
+		if _, err := os.Stat(filepath.Join("cmd", "caddy")); err == nil {
+			return "go run ./cmd/caddy"
+		}
+	}
+	return quote(os.Args[0])
+}
+
+// bare is what a shell leaves as it is.
+var bare = regexp.MustCompile(`^[0-9A-Za-z_./:=@%+,-]+$`)
+
+// quote quotes a word for a shell.
+func quote(word string) string {
+	if bare.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
