@@ -38,7 +38,7 @@ import (
 //	        headers <names...>
 //	    }
 //	    errors                clarifai|problem|caddy
-//	    mode                  enforce
+//	    mode                  enforce|shadow
 //	}
 //
 // The options scope, route, include, credential and cors may be given several
@@ -122,7 +122,7 @@ func (p *gateParser) option(segment caddyfile.Segment) error {
 	case "errors":
 		err = p.given.word(d, &g.Errors, "errors clarifai, errors problem or errors caddy")
 	case "mode":
-		err = p.given.word(d, &g.Mode, "mode enforce")
+		err = p.given.word(d, &g.Mode, "mode enforce or mode shadow")
 	default:
 		return d.Errf("unknown option %q: use scope, route, include, owner, identity_headers, session_header, credential, forward_credential, keep_override_headers, upgrade, cors, errors or mode", d.Val())
 	}

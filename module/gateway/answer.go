@@ -19,6 +19,7 @@ import (
 // refusal is an answer of the gate's own. Those that say the same every time
 // are made once.
 type refusal struct {
+	step    int // which one refuses, of those in ServeHTTP
 	status  int
 	code    manage.Code
 	grpc    int
@@ -44,20 +45,20 @@ const (
 
 var (
 	refuseNoCredential = &refusal{
-		status: http.StatusUnauthorized, code: manage.CodeInvalid, grpc: grpcUnauthenticated,
+		step: 3, status: http.StatusUnauthorized, code: manage.CodeInvalid, grpc: grpcUnauthenticated,
 		details:   "Send the header Authorization: Key YOUR_KEY.",
 		challenge: "-",
 	}
 	refuseSeveral = &refusal{
-		status: http.StatusBadRequest, code: manage.CodeInvalid, grpc: grpcInvalidArgument,
+		step: 3, status: http.StatusBadRequest, code: manage.CodeInvalid, grpc: grpcInvalidArgument,
 		details: "More than one credential was sent. Send exactly one.",
 	}
 	refuseMalformed = &refusal{
-		status: http.StatusBadRequest, code: manage.CodeInvalid, grpc: grpcInvalidArgument,
+		step: 3, status: http.StatusBadRequest, code: manage.CodeInvalid, grpc: grpcInvalidArgument,
 		details: "The credential is malformed. Send the scheme Key or Bearer, one space and the credential.",
 	}
 	refuseUnknown = &refusal{
-		status: http.StatusUnauthorized, code: manage.CodeKeyUnknown, grpc: grpcUnauthenticated,
+		step: 4, status: http.StatusUnauthorized, code: manage.CodeKeyUnknown, grpc: grpcUnauthenticated,
 		details:   "There is no such credential, or it was revoked.",
 		challenge: "invalid_token",
 	}
@@ -65,36 +66,36 @@ var (
 	refuseDisabled  = refuseStanding("The credential is disabled. Enable it, or use another.")
 	refuseSuspended = refuseStanding("The credential's user is suspended.")
 	refuseKind      = &refusal{
-		status: http.StatusForbidden, code: manage.CodeInsufficientScopes, grpc: grpcPermissionDenied,
+		step: 6, status: http.StatusForbidden, code: manage.CodeInsufficientScopes, grpc: grpcPermissionDenied,
 		details: "This route doesn't accept this kind of credential.",
 	}
 	refuseOwner = &refusal{
-		status: http.StatusForbidden, code: manage.CodeKeyInvalid, grpc: grpcPermissionDenied,
+		step: 7, status: http.StatusForbidden, code: manage.CodeKeyInvalid, grpc: grpcPermissionDenied,
 		details: "The credential has no right to what the request addresses.",
 	}
 	refuseNoRoute = &refusal{
-		status: http.StatusNotFound, code: manage.CodeNotFound, grpc: grpcUnimplemented,
+		step: 5, status: http.StatusNotFound, code: manage.CodeNotFound, grpc: grpcUnimplemented,
 		details: "No route of this API has this path.",
 	}
 )
 
 func refuseStanding(details string) *refusal {
 	return &refusal{
-		status: http.StatusUnauthorized, code: manage.CodeKeyInvalid, grpc: grpcUnauthenticated,
+		step: 4, status: http.StatusUnauthorized, code: manage.CodeKeyInvalid, grpc: grpcUnauthenticated,
 		details: details, challenge: "invalid_token",
 	}
 }
 
 func refuseTarget(why string) *refusal {
 	return &refusal{
-		status: http.StatusBadRequest, code: manage.CodeInvalid, grpc: grpcInvalidArgument,
+		step: 1, status: http.StatusBadRequest, code: manage.CodeInvalid, grpc: grpcInvalidArgument,
 		details: "The request was refused: " + why + ".",
 	}
 }
 
 func refuseMethod(allow []string) *refusal {
 	return &refusal{
-		status: http.StatusMethodNotAllowed, code: manage.CodeMethod, grpc: grpcUnimplemented,
+		step: 5, status: http.StatusMethodNotAllowed, code: manage.CodeMethod, grpc: grpcUnimplemented,
 		details: "This path answers " + strings.Join(allow, ", ") + ".",
 		allow:   allow,
 	}
@@ -112,7 +113,7 @@ func refuseScopes(r *policy.Rule, lack policy.Lack) *refusal {
 		parts = append(parts, "the credential is limited to endpoints, and this route has none")
 	}
 	return &refusal{
-		status: http.StatusForbidden, code: manage.CodeInsufficientScopes, grpc: grpcPermissionDenied,
+		step: 8, status: http.StatusForbidden, code: manage.CodeInsufficientScopes, grpc: grpcPermissionDenied,
 		details:   "The request was refused: " + strings.Join(parts, "; ") + ".",
 		challenge: "insufficient_scope", scope: strings.Join(r.Scopes, " "), lack: lack,
 	}
@@ -120,7 +121,7 @@ func refuseScopes(r *policy.Rule, lack policy.Lack) *refusal {
 
 func refuseUnavailable(cause error) *refusal {
 	return &refusal{
-		status: http.StatusServiceUnavailable, code: manage.CodeUnavailable, grpc: grpcUnavailable,
+		step: 4, status: http.StatusServiceUnavailable, code: manage.CodeUnavailable, grpc: grpcUnavailable,
 		details: "The key store can't answer now. Try again.",
 		cause:   cause,
 	}
@@ -135,9 +136,7 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, ref *refusal) erro
 		// The answer's req_id is there too: Caddy logs it as uuid.
 		extra.Add(zap.Int("code", int(ref.code)))
 	}
-	if ref.cause != nil {
-		g.logger.Error("the key store can't answer", zap.String("uuid", reqID), zap.Error(ref.cause))
-	}
+	g.logCause(reqID, ref)
 	g.metrics.refused(ref)
 
 	h := w.Header()
@@ -178,6 +177,13 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, ref *refusal) erro
 			Code: ref.code, Description: ref.code.Description(), Details: ref.details, ReqID: reqID,
 			MissingScopes: ref.lack.Scopes, MissingEndpoints: ref.lack.Endpoints,
 		}})
+	}
+}
+
+// logCause logs what the client is not told.
+func (g *Gate) logCause(reqID string, ref *refusal) {
+	if ref.cause != nil {
+		g.logger.Error("the key store can't answer", zap.String("uuid", reqID), zap.Error(ref.cause))
 	}
 }
 

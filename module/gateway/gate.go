@@ -78,13 +78,18 @@ type Gate struct {
 	// Default: clarifai.
 	Errors string `json:"errors,omitempty"`
 
-	// Mode enforce refuses what is not permitted; it is the only one.
+	// Mode says what becomes of a request that is not permitted: enforce
+	// refuses it; shadow logs and counts that it would have been, and hands it
+	// on as the client sent it, with its credential and without identity.
+	// Ambiguous targets and framing, upgrades that are not allowed and forged
+	// identity headers are kept out in shadow too.
 	// Default: enforce.
 	Mode string `json:"mode,omitempty"`
 
 	app           *App
 	table         *policy.Table
 	identity      identityNames
+	shadow        bool
 	sessionHeader string // empty where there is none
 	logger        *zap.Logger
 	metrics       *metrics
@@ -117,6 +122,9 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 		return err
 	}
 	g.warnOfLogs()
+	if g.shadow {
+		g.logger.Warn("mode shadow: what is not permitted is logged and counted, and forwarded all the same")
+	}
 	return nil
 }
 
@@ -225,8 +233,13 @@ func (g *Gate) settings() error {
 	if !slices.Contains([]string{"", "clarifai", "problem", "caddy"}, g.Errors) {
 		return fmt.Errorf("errors %q: use clarifai, problem or caddy", g.Errors)
 	}
-	if g.Mode != "" && g.Mode != "enforce" {
-		return fmt.Errorf("mode %q: use enforce", g.Mode)
+	switch g.Mode {
+	case "", "enforce":
+		g.shadow = false
+	case "shadow":
+		g.shadow = true
+	default:
+		return fmt.Errorf("mode %q: use enforce or shadow", g.Mode)
 	}
 	return nil
 }

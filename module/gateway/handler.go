@@ -18,13 +18,10 @@ const maxDecisions = 16
 // ServeHTTP decides on a request, in the order of the steps below, and hands
 // it on or refuses it.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	g.dropForged(r.Header)
-
-	// 1 Target. The route comes first, for it may allow an escaped slash.
-	path := r.URL.EscapedPath()
-	rule := g.table.Find(r.Method, isGRPC(r), path)
-	if why := g.checkTarget(r, path, rule); why != "" {
-		return g.refuse(w, r, refuseTarget(why))
+	// 1 Target.
+	path, rule, refused := g.address(r)
+	if refused != nil {
+		return g.refuse(w, r, refused)
 	}
 	if g.CORS != nil {
 		var done bool
@@ -34,63 +31,83 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 
 	// 2 Public.
-	if rule != nil && rule.Accepts().Public() {
+	q := g.ask(r, path, rule)
+	if q.public() {
+		q.note(r, &verdict{})
 		return g.forwardPublic(w, r, next)
 	}
 
 	// 3 One credential.
-	cred, refused := g.credential(r)
+	lease, refused := q.present(r)
 	if refused != nil {
-		return g.refuse(w, r, refused)
-	}
-
-	q := question{gate: g, digest: keys.DigestOf(cred.text), session: cred.session, rule: rule}
-	switch {
-	case rule != nil:
-		q.owner, q.app = rule.Owner(path), rule.App(path)
-	default:
-		q.method, q.path = r.Method, path
-	}
-	if keys.FormOf(cred.text) == keys.Forged {
-		return g.refuse(w, r, refuseUnknown)
-	}
-	lease, err := g.app.Directory()
-	if err != nil {
-		return g.refuse(w, r, refuseUnavailable(err))
-	}
-	if !lease.Enter(q.digest) {
-		return g.refuse(w, r, refuseUnavailable(keys.ErrClosed))
+		return q.deny(w, r, next, &verdict{refused: refused})
 	}
 	defer lease.Exit(q.digest)
-	q.directory = lease.Directory
 
 	for range maxDecisions {
 		// 4 to 8.
 		v := q.decide(r.Context())
 		if v.refused != nil {
-			g.log(r, v.credential, &q)
-			return g.refuse(w, r, v.refused)
+			return q.deny(w, r, next, &v)
 		}
 		// 9 Forward, unless what it was decided by has changed meanwhile.
 		if f, ok := q.admit(&v, w, r); ok {
+			q.note(r, &v)
 			return f.serve(w, r, next)
 		}
 	}
-	return g.refuse(w, r, refuseUnavailable(fmt.Errorf("what the request was decided by changed %d times meanwhile", maxDecisions)))
+	return q.deny(w, r, next, &verdict{refused: refuseUnavailable(
+		fmt.Errorf("what the request was decided by changed %d times meanwhile", maxDecisions))})
+}
+
+// address is step 1: which route a request addresses, nil for none, and
+// whether what it says is said without ambiguity. The route is looked for
+// first, because it may allow an escaped slash.
+func (g *Gate) address(r *http.Request) (path string, rule *policy.Rule, refused *refusal) {
+	g.dropForged(r.Header)
+	path = r.URL.EscapedPath()
+	rule = g.table.Find(r.Method, isGRPC(r), path)
+	if why := g.checkTarget(r, path, rule); why != "" {
+		refused = refuseTarget(why)
+	}
+	return path, rule, refused
+}
+
+// ask makes the question that a request is, but for its credential.
+func (g *Gate) ask(r *http.Request, path string, rule *policy.Rule) question {
+	q := question{gate: g, rule: rule, method: r.Method}
+	switch {
+	case rule != nil:
+		q.owner, q.app = rule.Owner(path), rule.App(path)
+	default:
+		q.path = path
+	}
+	return q
 }
 
 // question is all that steps 4 to 8 need to know of a request. It is asked
 // again, of the same request, when a change makes that necessary.
 type question struct {
-	gate      *Gate
+	gate *Gate
+	// registry is what is asked who the caller is: the directory, but where a
+	// decision is only explained.
+	registry  registry
 	directory *keys.Directory
 	digest    keys.Digest
 	session   bool // the credential stood in the session header
 	rule      *policy.Rule
 	// owner and app are what the request names, empty where it names none.
 	owner, app string
-	// method and path are set where there is no rule.
-	method, path string
+	method     string
+	// path is set where there is no rule.
+	path string
+}
+
+// registry is as much of a [keys.Directory] as a decision needs.
+type registry interface {
+	Find(context.Context, keys.Digest) (*keys.Entry, error)
+	Invitation(context.Context, keys.CollaboratorRef) (*keys.Entry, error)
+	Standing(*keys.Entry) keys.Standing
 }
 
 // verdict is the answer to a question: the entries that it rests on, and what
@@ -100,9 +117,35 @@ type verdict struct {
 	refused                          *refusal
 }
 
+// public is step 2.
+func (q *question) public() bool { return q.rule != nil && q.rule.Accepts().Public() }
+
+// present is step 3: it finds the one credential that there has to be, and
+// keeps the store open until the lease's Exit.
+func (q *question) present(r *http.Request) (*keys.Lease, *refusal) {
+	cred, refused := q.gate.credential(r)
+	if refused != nil {
+		return nil, refused
+	}
+	q.digest, q.session = keys.DigestOf(cred.text), cred.session
+	if keys.FormOf(cred.text) == keys.Forged {
+		return nil, refuseUnknown
+	}
+	lease, err := q.gate.app.Directory()
+	if err != nil {
+		return nil, refuseUnavailable(err)
+	}
+	if !lease.Enter(q.digest) {
+		return nil, refuseUnavailable(keys.ErrClosed)
+	}
+	q.directory, q.registry = lease.Directory, lease.Directory
+	return lease, nil
+}
+
+// decide is steps 4 to 8.
 func (q *question) decide(ctx context.Context) (v verdict) {
 	// 4 Credential known, and good.
-	e, err := q.directory.Find(ctx, q.digest)
+	e, err := q.registry.Find(ctx, q.digest)
 	if err != nil {
 		v.refused = refuseUnavailable(err)
 		return v
@@ -112,7 +155,7 @@ func (q *question) decide(ctx context.Context) (v verdict) {
 		return v
 	}
 	v.credential = e
-	switch q.directory.Standing(e) {
+	switch q.registry.Standing(e) {
 	case keys.Active:
 	case keys.Expired:
 		v.refused = refuseExpired
@@ -162,12 +205,12 @@ func (q *question) decideInvited(ctx context.Context, v *verdict) {
 	// Both are read, whichever will do: the request depends on both from here
 	// on, and ends when what remains of them permits it no longer.
 	var err error
-	if v.invitation, err = q.directory.Invitation(ctx, ref); err != nil {
+	if v.invitation, err = q.registry.Invitation(ctx, ref); err != nil {
 		v.refused = refuseUnavailable(err)
 		return
 	}
 	ref.UserID = keys.Everyone
-	if v.everyone, err = q.directory.Invitation(ctx, ref); err != nil {
+	if v.everyone, err = q.registry.Invitation(ctx, ref); err != nil {
 		v.refused = refuseUnavailable(err)
 		return
 	}
@@ -194,4 +237,14 @@ func (q *question) noRoute() *refusal {
 		return refuseMethod(allow)
 	}
 	return refuseNoRoute
+}
+
+// deny refuses a request. In shadow mode it says so, and hands it on.
+func (q *question) deny(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, v *verdict) error {
+	if q.gate.shadow {
+		q.note(r, v)
+		return q.gate.forwardAsSent(w, r, next)
+	}
+	q.gate.log(r, v.credential, q)
+	return q.gate.refuse(w, r, v.refused)
 }

@@ -84,7 +84,7 @@ func (f *forwarded) leave() {
 // refused now. Where nothing can be read, it is ended too.
 func (f *forwarded) Recheck() {
 	if v := f.question.decide(context.Background()); v.refused != nil {
-		f.end()
+		f.end(&v)
 	} else {
 		f.arm(v.credential)
 	}
@@ -109,14 +109,18 @@ func (f *forwarded) arm(credential *keys.Entry) {
 
 // end ends the request wherever it is: waiting for the upstream (cancel), in a
 // slow upload (the read deadline), in a response that nobody reads (the write
-// deadline).
-func (f *forwarded) end() {
+// deadline). In shadow mode it only says so, once.
+func (f *forwarded) end(v *verdict) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.over {
 		return
 	}
 	f.over = true
+	if f.question.gate.shadow {
+		f.question.noteEnd(f.ctx, v)
+		return
+	}
 	f.question.gate.metrics.ended.Inc()
 	f.cancel()
 	past := time.Unix(1, 0)

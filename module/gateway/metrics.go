@@ -11,7 +11,7 @@ import (
 // chooses.
 type metrics struct {
 	allowed, public, ended prometheus.Counter
-	refusals               *prometheus.CounterVec
+	refusals, shadow       *prometheus.CounterVec
 }
 
 // newMetrics registers the counters. Caddy's registry is a new one at every
@@ -31,6 +31,13 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 	if err != nil {
 		return nil, err
 	}
+	shadow, err := register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "caddy_api_keys_shadow_total",
+		Help: "Requests that were forwarded in shadow mode and would have been refused, by HTTP status and code of the answer.",
+	}, []string{"status", "code"}))
+	if err != nil {
+		return nil, err
+	}
 	ended, err := register(registry, prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "caddy_api_keys_ended_total",
 		Help: "Requests that were ended while they were served, because of a change to their credential.",
@@ -43,11 +50,17 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 		public:   requests.WithLabelValues("public"),
 		ended:    ended,
 		refusals: refusals,
+		shadow:   shadow,
 	}, nil
 }
 
-func (m *metrics) refused(ref *refusal) {
-	m.refusals.WithLabelValues(strconv.Itoa(ref.status), strconv.Itoa(int(ref.code))).Inc()
+func (m *metrics) refused(ref *refusal) { count(m.refusals, ref) }
+
+// shadowed counts a refusal that was none.
+func (m *metrics) shadowed(ref *refusal) { count(m.shadow, ref) }
+
+func count(c *prometheus.CounterVec, ref *refusal) {
+	c.WithLabelValues(strconv.Itoa(ref.status), strconv.Itoa(int(ref.code))).Inc()
 }
 
 func register[C prometheus.Collector](registry prometheus.Registerer, c C) (C, error) {

@@ -1,0 +1,146 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// Decision is what a line of shadow mode's log says: the logger is
+// http.handlers.api_keys, the level INFO, the message "decided in shadow
+// mode", and the fields are these, beside uuid, which finds the request in the
+// access log. None of them ever holds a credential.
+type Decision struct {
+	// Decision is one of the constants below.
+	Decision string `json:"decision"`
+	// KeyID is the public id of the credential; empty where none was known.
+	KeyID   string `json:"key_id,omitempty"`
+	KeyType string `json:"key_type,omitempty"`
+	UserID  string `json:"user_id,omitempty"`
+	// Method is the request's. Route is the method and pattern of the route
+	// that it addressed; empty where it addressed none.
+	Method string `json:"method"`
+	Route  string `json:"route,omitempty"`
+	// Scopes and Endpoints are what the route needs.
+	Scopes    []string `json:"scopes,omitempty"`
+	Endpoints []string `json:"endpoints,omitempty"`
+	// Step is the one that refuses, by its number in the order of decision.
+	// Status, Code and Reason are of the answer that would have been given.
+	Step   int    `json:"step,omitempty"`
+	Status int    `json:"status,omitempty"`
+	Code   int    `json:"code,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// MissingScopes and MissingEndpoints are what the credential lacks.
+	MissingScopes    []string `json:"missing_scopes,omitempty"`
+	MissingEndpoints []string `json:"missing_endpoints,omitempty"`
+	// NoEndpoint says that the credential is limited to endpoints, and the
+	// route has none.
+	NoEndpoint bool `json:"no_endpoint,omitempty"`
+}
+
+// What was decided in shadow mode.
+const (
+	DecisionAllow  = "allow"  // a caller's request, forwarded as ever
+	DecisionPublic = "public" // no credential was asked for
+	DecisionRefuse = "refuse" // forwarded; it would have been refused
+	DecisionEnd    = "end"    // goes on; it would have been ended by a change
+)
+
+const (
+	shadowLogger  = "http.handlers.api_keys"
+	shadowMessage = "decided in shadow mode"
+)
+
+// MarshalLogObject makes the fields of the log line.
+func (d *Decision) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	text := func(name, value string) {
+		if value != "" {
+			enc.AddString(name, value)
+		}
+	}
+	number := func(name string, value int) {
+		if value != 0 {
+			enc.AddInt(name, value)
+		}
+	}
+	list := func(name string, values []string) {
+		if len(values) > 0 {
+			zap.Strings(name, values).AddTo(enc)
+		}
+	}
+	text("decision", d.Decision)
+	text("key_id", d.KeyID)
+	text("key_type", d.KeyType)
+	text("user_id", d.UserID)
+	text("method", d.Method)
+	text("route", d.Route)
+	list("scopes", d.Scopes)
+	list("endpoints", d.Endpoints)
+	number("step", d.Step)
+	number("status", d.Status)
+	number("code", d.Code)
+	text("reason", d.Reason)
+	list("missing_scopes", d.MissingScopes)
+	list("missing_endpoints", d.MissingEndpoints)
+	if d.NoEndpoint {
+		enc.AddBool("no_endpoint", true)
+	}
+	return nil
+}
+
+// maxLogLine bounds a line of a log, in bytes; longer ones are passed over.
+const maxLogLine = 1 << 20
+
+// ReadDecisions reads a log of JSON lines, and hands out the decisions of
+// shadow mode that are in it. Lines that are none are counted.
+func ReadDecisions(log io.Reader, take func(*Decision)) (others int, err error) {
+	lines := bufio.NewReaderSize(log, maxLogLine)
+	for {
+		line, err := lines.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			others++
+			line, err = nil, passOver(lines)
+		}
+		if d := parseDecision(line); d != nil {
+			take(d)
+		} else if len(bytes.TrimSpace(line)) > 0 {
+			others++
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return others, nil
+		case err != nil:
+			return others, fmt.Errorf("reading the log: %w", err)
+		}
+	}
+}
+
+// passOver reads to the end of a line that is too long.
+func passOver(lines *bufio.Reader) error {
+	for {
+		if _, err := lines.ReadSlice('\n'); !errors.Is(err, bufio.ErrBufferFull) {
+			return err
+		}
+	}
+}
+
+// parseDecision reads a line; nil where it is no decision.
+func parseDecision(line []byte) *Decision {
+	var entry struct {
+		Logger  string `json:"logger"`
+		Message string `json:"msg"`
+		Decision
+	}
+	// Most lines are others'. They needn't be parsed.
+	if !bytes.Contains(line, []byte(shadowMessage)) || json.Unmarshal(line, &entry) != nil ||
+		entry.Logger != shadowLogger || entry.Message != shadowMessage {
+		return nil
+	}
+	return &entry.Decision
+}
