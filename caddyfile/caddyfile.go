@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 )
@@ -45,6 +46,20 @@ func (o options) word(d *caddyfile.Dispenser, into *string, syntax string) error
 		*into = list[0]
 	}
 	return err
+}
+
+// duration is word for an option that is a duration.
+func (o options) duration(d *caddyfile.Dispenser, into *caddy.Duration, syntax string) error {
+	var text string
+	if err := o.word(d, &text, syntax); err != nil {
+		return err
+	}
+	length, err := caddy.ParseDuration(text)
+	if err != nil || length <= 0 {
+		return d.Errf("%q is no duration: write %s", text, syntax)
+	}
+	*into = caddy.Duration(length)
+	return nil
 }
 
 // flag is words for an option that has none.

@@ -1,6 +1,8 @@
 package caddyfile
 
 import (
+	"strings"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -28,6 +30,11 @@ import (
 //	    }
 //	    include               <table>
 //	    owner                 <owner_variable> <app_variable>
+//	    owner_query           <owner_field> <app_field>
+//	    owner_body            <fields...>
+//	    owner_message         /<package.Service>/<Method> <field=numbers...>
+//	    owner_limit           <size>
+//	    owner_timeout         <duration>
 //	    identity_headers      <prefix>|off
 //	    session_header        <name>|off
 //	    credential            header|query <name>
@@ -41,8 +48,8 @@ import (
 //	    mode                  enforce|shadow
 //	}
 //
-// The options scope, route, include, credential and cors may be given several
-// times, and their lines may stand in another file that is imported. What no
+// The options scope, route, include, credential, cors, owner_query, owner_body
+// and owner_message may be given several times, and their lines may stand in another file that is imported. What no
 // route matches is refused, so there has to be a route or an include. A
 // request that a matcher keeps from the gate is not decided at all.
 func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
@@ -51,8 +58,19 @@ func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return nil, h.Errf("unexpected %q: api_keys takes a matcher, and a block with its routes", h.Val())
 	}
 	p := gateParser{given: options{}}
+	var owners []caddyfile.Segment
 	for h.NextBlock(0) {
-		if err := p.option(h.NextSegment()); err != nil {
+		segment := h.NextSegment()
+		if strings.HasPrefix(segment[0].Text, "owner_") {
+			// They speak of owner and app in the words of the option owner,
+			// which may come later.
+			owners = append(owners, segment)
+		} else if err := p.option(segment); err != nil {
+			return nil, err
+		}
+	}
+	for _, segment := range owners {
+		if err := p.option(segment); err != nil {
 			return nil, err
 		}
 	}
@@ -101,6 +119,19 @@ func (p *gateParser) option(segment caddyfile.Segment) error {
 		route, err := tables.ParseRoute(tokens(segment))
 		g.Route = append(g.Route, route)
 		return err
+	case "owner_query":
+		fields, err2 := tables.ParseOwnerQuery(tokens(segment))
+		g.OwnerQuery, err = append(g.OwnerQuery, fields), err2
+	case "owner_body":
+		fields, err2 := tables.ParseOwnerBody(tokens(segment))
+		g.OwnerBody, err = append(g.OwnerBody, fields...), err2
+	case "owner_message":
+		message, err2 := tables.ParseOwnerMessage(tokens(segment))
+		g.OwnerMessage, err = append(g.OwnerMessage, message), err2
+	case "owner_limit":
+		err = p.given.word(d, &g.OwnerLimit, "owner_limit SIZE, as owner_limit 1MiB")
+	case "owner_timeout":
+		err = p.given.duration(d, &g.OwnerTimeout, "owner_timeout DURATION, as owner_timeout 10s")
 	case "include":
 		return p.include(d)
 	case "credential":
@@ -124,7 +155,7 @@ func (p *gateParser) option(segment caddyfile.Segment) error {
 	case "mode":
 		err = p.given.word(d, &g.Mode, "mode enforce or mode shadow")
 	default:
-		return d.Errf("unknown option %q: use scope, route, include, owner, identity_headers, session_header, credential, forward_credential, keep_override_headers, upgrade, cors, errors or mode", d.Val())
+		return d.Errf("unknown option %q: use scope, route, include, owner, owner_query, owner_body, owner_message, owner_limit, owner_timeout, identity_headers, session_header, credential, forward_credential, keep_override_headers, upgrade, cors, errors or mode", d.Val())
 	}
 	if err != nil {
 		return err

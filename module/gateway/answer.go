@@ -36,11 +36,13 @@ type refusal struct {
 
 // The gRPC status codes that are used.
 const (
-	grpcInvalidArgument  = 3
-	grpcPermissionDenied = 7
-	grpcUnimplemented    = 12
-	grpcUnavailable      = 14
-	grpcUnauthenticated  = 16
+	grpcInvalidArgument   = 3
+	grpcDeadlineExceeded  = 4
+	grpcPermissionDenied  = 7
+	grpcResourceExhausted = 8
+	grpcUnimplemented     = 12
+	grpcUnavailable       = 14
+	grpcUnauthenticated   = 16
 )
 
 var (

@@ -40,6 +40,32 @@ type Gate struct {
 	// Default: user_id app_id.
 	Owner []string `json:"owner,omitempty"`
 
+	// OwnerQuery are query fields that name the owner and the app too. Every
+	// occurrence is checked like a path variable, in any spelling: userId for
+	// user_id, a[b] for a.b. All that a request names has to agree.
+	OwnerQuery []policy.OwnerFields `json:"owner_query,omitempty"`
+
+	// OwnerBody are fields of JSON bodies that name the owner or the app, as
+	// user_app_id.user_id; the last name says which, in the words of owner.
+	// On a site with this, every body of a route that isn't gRPC has to be
+	// JSON, whatever its Content-Type, not compressed, and no larger than
+	// OwnerLimit.
+	OwnerBody []string `json:"owner_body,omitempty"`
+
+	// OwnerMessage are fields of gRPC methods' messages that name the owner or
+	// the app. Every message of a stream is looked into; compressed ones and
+	// those larger than OwnerLimit are refused.
+	OwnerMessage []policy.OwnerMessage `json:"owner_message,omitempty"`
+
+	// OwnerLimit is how large a body or a message may be that is looked into.
+	// Default: 1MiB.
+	OwnerLimit string `json:"owner_limit,omitempty"`
+
+	// OwnerTimeout is how long a client may take to send a body, or the first
+	// message of a stream, that is looked into.
+	// Default: 10s.
+	OwnerTimeout caddy.Duration `json:"owner_timeout,omitempty"`
+
 	// IdentityHeaders is the prefix of the headers by which the upstream is
 	// told who calls: User-Id, Key-Id, Key-Type, and where there is an app
 	// Owner-Id and App-Id. A client's own headers of that prefix are dropped.
@@ -89,6 +115,7 @@ type Gate struct {
 	app           *App
 	table         *policy.Table
 	identity      identityNames
+	ownership     ownership
 	shadow        bool
 	sessionHeader string // empty where there is none
 	logger        *zap.Logger
@@ -164,6 +191,9 @@ func (g *Gate) Build() (*policy.Catalogue, error) {
 			return nil, fmt.Errorf("include: %w", err)
 		}
 		scopes, routes = append(scopes, t.Scopes...), append(routes, t.Routes...)
+		if err := g.nameOwners(t.OwnerQuery, t.OwnerBody, t.OwnerMessage); err != nil {
+			return nil, fmt.Errorf("include %s: %w", name, err)
+		}
 	}
 	var err error
 	if g.table, err = policy.NewTable(routes, g.Owner[0], g.Owner[1]); err != nil {
@@ -183,6 +213,9 @@ func (g *Gate) settings() error {
 		}
 	default:
 		return errors.New("owner: give two names, that of the path variable for the owner and that for the app")
+	}
+	if err := g.provisionOwnership(); err != nil {
+		return err
 	}
 	switch g.IdentityHeaders {
 	case "off":

@@ -50,6 +50,14 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		if v.refused != nil {
 			return q.deny(w, r, next, &v)
 		}
+		// What the body names is looked at once the rest permits it, so that
+		// nobody unknown has anything read; then all is decided again.
+		if !q.inspected && rule != nil && g.ownership.inspects(r, rule.Method == policy.MethodGRPC) {
+			if v.refused = q.inspect(w, r, &v); v.refused != nil {
+				return q.deny(w, r, next, &v)
+			}
+			continue
+		}
 		// 9 Forward, unless what it was decided by has changed meanwhile.
 		if f, ok := q.admit(&v, w, r); ok {
 			q.note(r, &v)
@@ -78,7 +86,9 @@ func (g *Gate) ask(r *http.Request, path string, rule *policy.Rule) question {
 	q := question{gate: g, rule: rule, method: r.Method}
 	switch {
 	case rule != nil:
-		q.owner, q.app = rule.Owner(path), rule.App(path)
+		q.names.add(ownerPart, rule.Owner(path))
+		q.names.add(appPart, rule.App(path))
+		g.ownership.ofQuery(&q.names, r.URL.RawQuery)
 	default:
 		q.path = path
 	}
@@ -96,9 +106,11 @@ type question struct {
 	digest    keys.Digest
 	session   bool // the credential stood in the session header
 	rule      *policy.Rule
-	// owner and app are what the request names, empty where it names none.
-	owner, app string
-	method     string
+	// names are the owner and the app that the request names, in its body too
+	// once that was inspected.
+	names     names
+	inspected bool
+	method    string
 	// path is set where there is no rule.
 	path string
 }
@@ -114,7 +126,9 @@ type registry interface {
 // is refused.
 type verdict struct {
 	credential, invitation, everyone *keys.Entry
-	refused                          *refusal
+	// owner and app are what was named, empty where nothing was.
+	owner, app string
+	refused    *refusal
 }
 
 // public is step 2.
@@ -184,7 +198,12 @@ func (q *question) decide(ctx context.Context) (v verdict) {
 	}
 
 	// 7 Ownership, and 8 scopes.
-	switch caller.Reaches(q.owner, q.app) {
+	var agree bool
+	if v.owner, v.app, agree = q.names.settle(caller); !agree {
+		v.refused = refuseOwner
+		return v
+	}
+	switch caller.Reaches(v.owner, v.app) {
 	case policy.Own:
 		if !caller.Grant.Permits(q.rule) {
 			v.refused = refuseScopes(q.rule, q.rule.Lacking(&caller.Grant))
@@ -201,7 +220,7 @@ func (q *question) decide(ctx context.Context) (v verdict) {
 // everyone's has to permit the request, as well as the credential.
 func (q *question) decideInvited(ctx context.Context, v *verdict) {
 	caller := v.credential.Caller()
-	ref := keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: q.owner, AppID: q.app}, UserID: caller.UserID}
+	ref := keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: v.owner, AppID: v.app}, UserID: caller.UserID}
 	// Both are read, whichever will do: the request depends on both from here
 	// on, and ends when what remains of them permits it no longer.
 	var err error
@@ -232,6 +251,30 @@ func (q *question) decideInvited(ctx context.Context, v *verdict) {
 	}
 }
 
+// inspect adds what the body names.
+func (q *question) inspect(w http.ResponseWriter, r *http.Request, v *verdict) *refusal {
+	q.inspected = true
+	if q.rule.Method != policy.MethodGRPC {
+		return q.gate.ownership.readBody(w, r, &q.names)
+	}
+	m, refused := q.gate.ownership.readMessage(w, r, &q.names)
+	if refused == nil {
+		caller, named := v.credential.Caller(), q.names
+		m.check = func(later names) bool { return agrees(caller, named, later) }
+	}
+	return refused
+}
+
+// agrees says whether a message of a stream may follow the first, by which the
+// stream was decided and the upstream was told: it names the same, or nothing,
+// or what is the caller's own.
+func agrees(caller *policy.Caller, first, later names) bool {
+	owner, app, _ := first.settle(caller)
+	first.merge(later)
+	laterOwner, laterApp, agree := first.settle(caller)
+	return agree && (laterOwner == owner && laterApp == app || caller.Reaches(laterOwner, laterApp) == policy.Own)
+}
+
 func (q *question) noRoute() *refusal {
 	if allow := q.gate.table.Allowed(q.path); len(allow) > 0 {
 		return refuseMethod(allow)
@@ -245,6 +288,6 @@ func (q *question) deny(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 		q.note(r, v)
 		return q.gate.forwardAsSent(w, r, next)
 	}
-	q.gate.log(r, v.credential, q)
+	q.gate.log(r, v)
 	return q.gate.refuse(w, r, v.refused)
 }

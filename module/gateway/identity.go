@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
-
-	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
 // identityNames are the headers by which the upstream is told who calls.
@@ -119,10 +117,10 @@ type identity struct {
 	ownerID, appID string
 }
 
-func identify(e *keys.Entry, owner, app string) identity {
-	c := e.Caller()
+func identify(v *verdict) identity {
+	c := v.credential.Caller()
 	id := identity{userID: c.UserID, keyID: c.KeyID, keyType: c.Kind.String()}
-	id.ownerID, id.appID = c.Target(owner, app)
+	id.ownerID, id.appID = c.Target(v.owner, v.app)
 	return id
 }
 

@@ -36,7 +36,7 @@ type forwarded struct {
 // admit puts a request that is to be forwarded on the list. It returns false
 // if what it was decided by holds no longer.
 func (q *question) admit(v *verdict, w http.ResponseWriter, r *http.Request) (*forwarded, bool) {
-	f := &forwarded{question: *q, identity: identify(v.credential, q.owner, q.app), w: w}
+	f := &forwarded{question: *q, identity: identify(v), w: w}
 	f.ctx, f.cancel = context.WithCancel(r.Context())
 	if !q.directory.Admit(&f.live, f, v.credential, v.invitation, v.everyone) {
 		f.cancel()
@@ -66,7 +66,14 @@ func (f *forwarded) serve(w http.ResponseWriter, r *http.Request, next caddyhttp
 	// the body has been read, and ours has none.
 	handed := r.WithContext(f.ctx)
 	handed.Trailer = nil
-	return next.ServeHTTP(w, handed)
+	err := next.ServeHTTP(w, handed)
+	if m, ok := r.Body.(*messages); ok && err != nil {
+		// The stream was broken off before the upstream answered.
+		if refused := m.refusal(); refused != nil {
+			return g.refuse(w, r, refused)
+		}
+	}
+	return err
 }
 
 func (f *forwarded) leave() {
@@ -144,12 +151,12 @@ func (g *Gate) forwardPublic(w http.ResponseWriter, r *http.Request, next caddyh
 }
 
 // log adds to the access log who was refused.
-func (g *Gate) log(r *http.Request, e *keys.Entry, q *question) {
-	if e == nil {
+func (g *Gate) log(r *http.Request, v *verdict) {
+	if v.credential == nil {
 		return
 	}
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		id := identify(e, q.owner, q.app)
+		id := identify(v)
 		extra.Add(zap.Inline(&id))
 	}
 }

@@ -33,6 +33,7 @@ func (t *Table) Format() ([]byte, error) {
 	if len(t.Scopes) > 0 && len(t.Routes) > 0 {
 		w.text.WriteByte('\n')
 	}
+	t.formatOwner(&w)
 	for _, r := range slices.SortedStableFunc(slices.Values(t.Routes), func(a, b policy.Route) int {
 		return cmp.Or(strings.Compare(a.Pattern, b.Pattern), strings.Compare(a.Method, b.Method))
 	}) {
@@ -47,6 +48,25 @@ func (t *Table) Format() ([]byte, error) {
 		return nil, err
 	}
 	return []byte(w.text.String()), nil
+}
+
+// formatOwner writes where requests name owner and app, between scopes and
+// routes.
+func (t *Table) formatOwner(w *writer) {
+	for _, f := range t.OwnerQuery {
+		w.directive([]string{"owner_query", f.Owner, f.App}, nil)
+	}
+	if len(t.OwnerBody) > 0 {
+		w.directive(append([]string{"owner_body"}, t.OwnerBody...), nil)
+	}
+	for _, m := range slices.SortedStableFunc(slices.Values(t.OwnerMessage), func(a, b policy.OwnerMessage) int {
+		return strings.Compare(a.Method, b.Method)
+	}) {
+		w.directive(append([]string{"owner_message", m.Method}, m.Fields...), nil)
+	}
+	if len(t.OwnerQuery)+len(t.OwnerBody)+len(t.OwnerMessage) > 0 && len(t.Routes) > 0 {
+		w.text.WriteByte('\n')
+	}
 }
 
 func options(block [][]string, option string, words []string) [][]string {

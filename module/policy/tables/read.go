@@ -41,8 +41,20 @@ func (t *Table) take(tokens []Token) error {
 		r, err := ParseRoute(tokens)
 		t.Routes = append(t.Routes, r)
 		return err
+	case "owner_query":
+		f, err := ParseOwnerQuery(tokens)
+		t.OwnerQuery = append(t.OwnerQuery, f)
+		return err
+	case "owner_body":
+		fields, err := ParseOwnerBody(tokens)
+		t.OwnerBody = append(t.OwnerBody, fields...)
+		return err
+	case "owner_message":
+		m, err := ParseOwnerMessage(tokens)
+		t.OwnerMessage = append(t.OwnerMessage, m)
+		return err
 	default:
-		return first.errorf("found %q: a table has lines that begin with scope or route", first.Text)
+		return first.errorf("found %q: a table has lines that begin with scope, route, owner_query, owner_body or owner_message", first.Text)
 	}
 }
 

@@ -12,6 +12,9 @@
 //		allow colon
 //		allow encoded_slash
 //	}]
+//	owner_query OWNER_FIELD APP_FIELD
+//	owner_body FIELD…
+//	owner_message METHOD FIELD=NUMBERS…
 //
 // The grammar works on tokens, so that Caddy's own lexer and the small one of
 // [Read] lead to the same scopes and routes. It checks the form of lines; what
@@ -33,6 +36,11 @@ import (
 type Table struct {
 	Scopes []policy.Scope
 	Routes []policy.Route
+	// OwnerQuery, OwnerBody and OwnerMessage say where requests name owner and
+	// app outside the path.
+	OwnerQuery   []policy.OwnerFields
+	OwnerBody    []string
+	OwnerMessage []policy.OwnerMessage
 }
 
 const extension = ".routes"

@@ -1,0 +1,307 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+func ownerGate(t testing.TB) *Gate {
+	t.Helper()
+	g := &Gate{
+		Route:      []policy.Route{{Method: "POST", Pattern: "/v2/inputs"}},
+		OwnerQuery: []policy.OwnerFields{{Owner: "user_app_id.user_id", App: "user_app_id.app_id"}},
+		OwnerBody:  []string{"user_app_id.user_id", "user_app_id.app_id", "uploads.user_app_id.user_id"},
+		OwnerMessage: []policy.OwnerMessage{{
+			Method: "/pkg.Service/Method",
+			Fields: []string{"user_app_id.user_id=1.1", "user_app_id.app_id=1.2", "upload.config.user_app_id.user_id=7.2.1.1"},
+		}},
+	}
+	if _, err := g.Build(); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func TestQueryNames(t *testing.T) {
+	o := &ownerGate(t).ownership
+	for _, tt := range []struct {
+		query string
+		want  names
+	}{
+		{"", names{}},
+		{"page=1", names{}},
+		{"user_id=bob", names{}},
+		{"user_app_id.user_id=bob", names{owner: "bob"}},
+		{"userAppId.userId=bob&userAppId.appId=farm", names{owner: "bob", app: "farm"}},
+		{"user_app_id.userId=bob", names{owner: "bob"}},
+		{"user%5Fapp%5Fid.user%5Fid=b%6Fb", names{owner: "bob"}},
+		{"user_app_id[user_id]=bob", names{owner: "bob"}},
+		{"USER_APP_ID.USER_ID=bob", names{owner: "bob"}},
+		{"user_app_id.user_id=", names{}},
+		{"user_app_id.user_id=me", names{me: true}},
+		{"user_app_id.user_id=bob&user_app_id.user_id=bob", names{owner: "bob"}},
+		{"user_app_id.user_id=alice&user_app_id.user_id=bob", names{owner: "bob", conflict: true}},
+		{"user_app_id.user_id=alice&userAppId.userId=bob", names{owner: "bob", conflict: true}},
+		{"user_app_id.app_id=a&user_app_id.app_id=b", names{app: "b", conflict: true}},
+		{"user_app_id.user_id=b+b", names{owner: "b b"}},
+		{"user_app_id.user_id=%zz", names{owner: "%zz"}},
+	} {
+		t.Run(tt.query, func(t *testing.T) {
+			var n names
+			o.ofQuery(&n, tt.query)
+			if n != tt.want {
+				t.Errorf("names %+v, want %+v", n, tt.want)
+			}
+		})
+	}
+}
+
+func TestBodyNames(t *testing.T) {
+	o := &ownerGate(t).ownership
+	deep := strings.Repeat("[", 200) + strings.Repeat("]", 200)
+	for _, tt := range []struct {
+		name, body string
+		want       names
+		wrong      bool
+	}{
+		{name: "nothing", body: ``},
+		{name: "spaces", body: " \n\t"},
+		{name: "no names", body: `{"inputs":[{"id":"x"}]}`},
+		{name: "names", body: `{"user_app_id":{"user_id":"bob","app_id":"farm"}}`, want: names{owner: "bob", app: "farm"}},
+		{name: "camel case", body: `{"userAppId":{"userId":"bob"}}`, want: names{owner: "bob"}},
+		{name: "escapes", body: `{"\u0075ser_app_id":{"user_\u0069d":"b\u006fb"}}`, want: names{owner: "bob"}},
+		{name: "a repeated object", body: `{"user_app_id":{"user_id":"alice"},"user_app_id":{"user_id":"bob"}}`, want: names{owner: "bob", conflict: true}},
+		{name: "a repeated name", body: `{"user_app_id":{"user_id":"alice","user_id":"bob"}}`, want: names{owner: "bob", conflict: true}},
+		{name: "both spellings", body: `{"user_app_id":{"user_id":"alice"},"userAppId":{"userId":"bob"}}`, want: names{owner: "bob", conflict: true}},
+		{name: "a second document", body: `{"user_app_id":{"user_id":"alice"}} {"user_app_id":{"user_id":"bob"}}`, want: names{owner: "bob", conflict: true}},
+		{name: "behind other things", body: `{"inputs":[[{"user_app_id":{"user_id":"x"}}]],"user_app_id":{"user_id":"bob"}}`, want: names{owner: "bob"}},
+		{name: "in a list", body: `{"uploads":[{"user_app_id":{"user_id":"alice"}},{"user_app_id":{"user_id":"bob"}}]}`, want: names{owner: "bob", conflict: true}},
+		{name: "at the top of a list", body: `[{"user_app_id":{"user_id":"bob"}}]`, want: names{owner: "bob"}},
+		{name: "a name with a dot", body: `{"user_app_id.user_id":"bob"}`, want: names{owner: "bob"}},
+		{name: "null", body: `{"user_app_id":{"user_id":null}}`},
+		{name: "a number", body: `{"user_app_id":{"user_id":7}}`, want: names{owner: "7"}},
+		{name: "a list of names", body: `{"user_app_id":{"user_id":["alice","bob"]}}`, want: names{owner: "bob", conflict: true}},
+		{name: "true", body: `{"user_app_id":{"user_id":true}}`, want: names{owner: "\x00"}},
+		{name: "cut off", body: `{"user_app_id":{"user_id":"bob"`, wrong: true},
+		{name: "no JSON", body: `user_app_id=1`, wrong: true},
+		{name: "a byte order mark", body: "\ufeff{}", wrong: true},
+		{name: "trailing text", body: `{} x`, wrong: true},
+		{name: "single quotes", body: `{'user_app_id':{}}`, wrong: true},
+		{name: "a comment", body: `{/* */}`, wrong: true},
+		{name: "too deep", body: deep, wrong: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var n names
+			err := o.scanJSON([]byte(tt.body), &n)
+			if (err != nil) != tt.wrong {
+				t.Fatalf("error %v", err)
+			}
+			if err == nil && n != tt.want {
+				t.Errorf("names %+v, want %+v", n, tt.want)
+			}
+		})
+	}
+}
+
+// frame puts a message in gRPC's frame.
+func frame(flag byte, message []byte) []byte {
+	head := []byte{flag, 0, 0, 0, 0}
+	binary.BigEndian.PutUint32(head[1:], uint32(len(message)))
+	return append(head, message...)
+}
+
+func bytesField(number protowire.Number, value []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), value)
+}
+
+func userApp(user, app string) []byte {
+	return bytesField(1, append(bytesField(1, []byte(user)), bytesField(2, []byte(app))...))
+}
+
+func TestMessageNames(t *testing.T) {
+	o := &ownerGate(t).ownership
+	number := protowire.AppendVarint(protowire.AppendTag(nil, 9, protowire.VarintType), 7)
+	for _, tt := range []struct {
+		name    string
+		message []byte
+		want    names
+		err     error
+	}{
+		{name: "empty"},
+		{name: "other fields", message: append(number, bytesField(5, []byte("x"))...)},
+		{name: "names", message: append(number, userApp("bob", "farm")...), want: names{owner: "bob", app: "farm"}},
+		{name: "in a nested message", message: bytesField(7, bytesField(2, userApp("bob", "farm"))), want: names{owner: "bob"}},
+		{name: "merged", message: append(userApp("alice", "shop"), userApp("bob", "shop")...), want: names{owner: "bob", app: "shop", conflict: true}},
+		{name: "repeated within", message: bytesField(1, append(bytesField(1, []byte("alice")), bytesField(1, []byte("bob"))...)), want: names{owner: "bob", conflict: true}},
+		{name: "of another wire type", message: protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), 7)},
+		{name: "cut off", message: userApp("bob", "farm")[:6], err: errNotProtobuf},
+		{name: "field zero", message: []byte{0x02, 0x00}, err: errNotProtobuf},
+		{name: "a group that doesn't end", message: []byte{0x0b}, err: errNotProtobuf},
+		{name: "garbage within", message: bytesField(1, []byte{0xff}), err: errNotProtobuf},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := messagesOf(o, frame(0, tt.message))
+			n, err := m.next()
+			if err != tt.err {
+				t.Fatalf("error %v, want %v", err, tt.err)
+			}
+			if err == nil && n != tt.want {
+				t.Errorf("names %+v, want %+v", n, tt.want)
+			}
+		})
+	}
+}
+
+func messagesOf(o *ownership, body []byte) *messages {
+	return &messages{
+		body: io.NopCloser(bytes.NewReader(body)), fields: o.messages["/pkg.Service/Method"],
+		limit: o.limit, check: func(names) bool { return true },
+	}
+}
+
+// What is handed on is what was sent, byte for byte, however it is read.
+func TestMessagesAreHandedOnUntouched(t *testing.T) {
+	o := &ownerGate(t).ownership
+	var sent []byte
+	for range 50 {
+		sent = append(sent, frame(0, append(userApp("alice", "shop"), bytesField(5, bytes.Repeat([]byte("x"), 3000))...))...)
+	}
+	for _, size := range []int{1, 7, 512, 1 << 20} {
+		m := messagesOf(o, sent)
+		var got bytes.Buffer
+		if _, err := io.CopyBuffer(struct{ io.Writer }{&got}, m, make([]byte, size)); err != nil || !bytes.Equal(got.Bytes(), sent) {
+			t.Errorf("by %d bytes: %v, %d of %d bytes", size, err, got.Len(), len(sent))
+		}
+	}
+}
+
+func TestMessagesBreakOff(t *testing.T) {
+	o := &ownerGate(t).ownership
+	o.limit = 64
+	good := frame(0, userApp("alice", "shop"))
+	for _, tt := range []struct {
+		name string
+		next []byte
+		want error
+	}{
+		{"names another", frame(0, userApp("bob", "shop")), errNotYours},
+		{"compressed", frame(1, userApp("alice", "shop")), errCompressed},
+		{"too large", frame(0, make([]byte, 65)), errTooLarge},
+		{"too large by its head alone", []byte{0, 0xff, 0xff, 0xff, 0xff}, errTooLarge},
+		{"cut off in its head", []byte{0, 0, 0}, io.ErrUnexpectedEOF},
+		{"cut off", frame(0, userApp("alice", "shop"))[:9], io.ErrUnexpectedEOF},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := messagesOf(o, append(bytes.Clone(good), tt.next...))
+			m.check = func(n names) bool { return n.owner == "alice" }
+			got, err := io.ReadAll(m)
+			if err != tt.want || !bytes.Equal(got, good) {
+				t.Errorf("read %q, error %v, want %v", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAgreement(t *testing.T) {
+	alice := &policy.Caller{Kind: policy.PAT, UserID: "alice"}
+	key := &policy.Caller{Kind: policy.AppKey, UserID: "alice", AppID: "shop"}
+	for _, tt := range []struct {
+		name         string
+		caller       *policy.Caller
+		first, later names
+		want         bool
+	}{
+		{"nothing, nothing", alice, names{}, names{}, true},
+		{"the same", alice, names{owner: "bob", app: "farm"}, names{owner: "bob", app: "farm"}, true},
+		{"nothing more", alice, names{owner: "bob", app: "farm"}, names{}, true},
+		{"another owner", alice, names{owner: "bob", app: "farm"}, names{owner: "carol", app: "farm"}, false},
+		{"another app", alice, names{owner: "bob", app: "farm"}, names{app: "barn"}, false},
+		{"her own app, later", alice, names{}, names{owner: "alice", app: "shop"}, true},
+		{"another's, later", alice, names{}, names{owner: "bob", app: "farm"}, false},
+		{"me is alice", alice, names{owner: "alice"}, names{me: true}, true},
+		{"me is not bob", alice, names{owner: "bob", app: "farm"}, names{me: true}, false},
+		{"the key's app, later", key, names{}, names{app: "shop"}, true},
+		{"another app, later", key, names{}, names{app: "barn"}, false},
+		{"two in one", alice, names{}, names{owner: "alice", conflict: true}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := agrees(tt.caller, tt.first, tt.later); got != tt.want {
+				t.Errorf("agrees: %v", got)
+			}
+		})
+	}
+}
+
+// A body that was read to be looked into is handed on as it was, whatever was
+// found.
+func TestBodiesAreHandedOnUntouched(t *testing.T) {
+	o := &ownerGate(t).ownership
+	o.limit = 100
+	for _, body := range []string{`{"a":1}`, `{"user_app_id":{"user_id":"bob"}}  `, "no JSON", strings.Repeat("x", 500)} {
+		r := httptest.NewRequest(http.MethodPost, "/v2/inputs", strings.NewReader(body))
+		r.ContentLength = -1
+		var n names
+		o.readBody(httptest.NewRecorder(), r, &n)
+		if got, err := io.ReadAll(r.Body); err != nil || string(got) != body {
+			t.Errorf("sent %q, handed on %q, %v", body, got, err)
+		}
+	}
+}
+
+// Whatever Go's own parser takes for the owner is among the names.
+func FuzzBodyNames(f *testing.F) {
+	o := &ownerGate(f).ownership
+	for _, seed := range []string{
+		`{"user_app_id":{"user_id":"bob","app_id":"farm"}}`, `{"User_App_Id":{"USER_ID":"bob"}}`,
+		`[1,{"a":[{}]},null]`, `{"user_app_id":{"user_id":"a"}}{"user_app_id":{"user_id":"b"}}`, `"x"`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var n names
+		if o.scanJSON(text, &n) != nil {
+			return
+		}
+		var seen struct {
+			UserAppID struct {
+				UserID string `json:"user_id"`
+			} `json:"user_app_id"`
+		}
+		if json.NewDecoder(bytes.NewReader(text)).Decode(&seen) != nil {
+			return
+		}
+		if id := seen.UserAppID.UserID; id != "" && id != n.owner && !n.conflict && (id != policy.Me || !n.me) {
+			t.Fatalf("the upstream sees %q, and the gate %+v", id, n)
+		}
+	})
+}
+
+// Whatever is read of a stream was sent in that order, and nothing of a
+// message that was not looked into.
+func FuzzMessages(f *testing.F) {
+	o := &ownerGate(f).ownership
+	f.Add(frame(0, userApp("bob", "farm")))
+	f.Add(append(frame(0, userApp("alice", "shop")), frame(1, nil)...))
+	f.Add([]byte{0, 0, 0, 0, 1, 0x0b})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		m := messagesOf(o, body)
+		m.check = func(n names) bool { return n == names{} || n == names{owner: "alice", app: "shop"} }
+		got, err := io.ReadAll(m)
+		if !bytes.HasPrefix(body, got) || err == nil && len(got) != len(body) {
+			t.Fatalf("of %q it handed on %q, %v", body, got, err)
+		}
+		if bytes.Contains(got, userApp("bob", "farm")) && bytes.Equal(body, frame(0, userApp("bob", "farm"))) {
+			t.Fatal("another's message was handed on")
+		}
+	})
+}

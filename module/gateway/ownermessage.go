@@ -1,0 +1,216 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// messageField is a field of protobuf messages, by the numbers that lead to
+// it.
+type messageField struct {
+	path []protowire.Number
+	part part
+}
+
+// messageField reads a field as user_app_id.user_id=1.1.
+func (g *Gate) messageField(text string) (f messageField, err error) {
+	path, numbers, ok := strings.Cut(text, "=")
+	if !ok {
+		return f, fmt.Errorf("the field %q: write its path by name and by number, as user_app_id.user_id=1.1", text)
+	}
+	if f.part, err = g.partOf(path); err != nil {
+		return f, err
+	}
+	for digits := range strings.SplitSeq(numbers, ".") {
+		n, err := strconv.ParseInt(digits, 10, 32)
+		if err != nil || !protowire.Number(n).IsValid() {
+			return f, fmt.Errorf("the field %q: %q is no number of a field", text, digits)
+		}
+		f.path = append(f.path, protowire.Number(n))
+	}
+	if strings.Count(path, ".") != len(f.path)-1 {
+		return f, fmt.Errorf("the field %q needs as many numbers as names", text)
+	}
+	return f, nil
+}
+
+// frameHeader is the flag and the length in front of a gRPC message (gRPC over
+// HTTP/2, "Length-Prefixed-Message").
+const frameHeader = 5
+
+var (
+	errCompressed  = errors.New("compressed")
+	errTooLarge    = errors.New("too large")
+	errNotProtobuf = errors.New("no protobuf message")
+	errNotYours    = errors.New("a message names an owner or an app that the caller has no right to")
+)
+
+// readMessage adds what the first message of a gRPC request names, and puts a
+// reader in the body's place that looks into those that follow.
+func (o *ownership) readMessage(w http.ResponseWriter, r *http.Request, n *names) (*messages, *refusal) {
+	if !isProtobuf(r) {
+		return nil, refuseBody(http.StatusUnsupportedMediaType, "This API looks for owner and app in messages, and can only look into protobuf. Send application/grpc+proto.")
+	}
+	m := &messages{body: r.Body, fields: o.messages[r.URL.Path], limit: o.limit}
+	r.Body = m
+	lift := o.deadline(w)
+	first, err := m.next()
+	lift()
+	if errors.Is(err, io.EOF) {
+		m.failed = io.EOF // no message at all, which names nobody
+		err = nil
+	}
+	n.merge(first)
+	return m, refuseMessage(err)
+}
+
+// refuseMessage is the answer to a message that can't be looked into, or that
+// names what the caller has no right to; nil where there is nothing of the
+// kind.
+func refuseMessage(err error) *refusal {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errNotYours):
+		return refuseOwner
+	case errors.Is(err, errCompressed):
+		return refuseBody(http.StatusUnsupportedMediaType, "A compressed message can't be looked into, and this API looks for owner and app in it. Send it uncompressed.")
+	case errors.Is(err, errTooLarge):
+		return refuseTooLarge
+	case isTimeout(err):
+		return refuseSlow
+	}
+	return refuseBody(http.StatusBadRequest, "The message is not a valid one.")
+}
+
+// isProtobuf tells the content types whose messages are protobuf: not those of
+// another codec, nor gRPC-Web's text form.
+func isProtobuf(r *http.Request) bool {
+	ct, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	switch strings.ToLower(strings.TrimSpace(ct)) {
+	case "application/grpc", "application/grpc+proto", "application/grpc-web", "application/grpc-web+proto":
+		return true
+	}
+	return false
+}
+
+// messages is a gRPC request's body. It hands on whole messages, each once it
+// has been looked into: protobuf merges what is repeated, and the last one
+// counts, so every occurrence in every message does here.
+type messages struct {
+	body   io.ReadCloser
+	fields []messageField
+	limit  int64
+	// check says whether a message may follow the first.
+	check func(names) bool
+
+	mu     sync.Mutex // the upstream's connection reads in a goroutine of its own
+	buffer []byte     // looked into, and not yet handed on
+	failed error
+}
+
+// Read hands on what has been looked into.
+func (m *messages) Read(p []byte) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.buffer) == 0 {
+		if m.failed != nil {
+			return 0, m.failed
+		}
+		n, err := m.next()
+		if err == nil && !m.check(n) {
+			err, m.buffer = errNotYours, nil
+		}
+		if err != nil {
+			m.failed = err
+			return 0, err
+		}
+	}
+	n := copy(p, m.buffer)
+	m.buffer = m.buffer[n:]
+	return n, nil
+}
+
+// refusal is why the stream was broken off; nil if it wasn't by us.
+func (m *messages) refusal() *refusal {
+	if !m.mu.TryLock() {
+		return nil // it is being read, so it was not broken off
+	}
+	defer m.mu.Unlock()
+	switch {
+	case errors.Is(m.failed, errNotYours), errors.Is(m.failed, errCompressed),
+		errors.Is(m.failed, errTooLarge), errors.Is(m.failed, errNotProtobuf):
+		return refuseMessage(m.failed)
+	}
+	return nil
+}
+
+// Close closes the client's body.
+func (m *messages) Close() error { return m.body.Close() }
+
+// next reads one message into the buffer, and what it names. io.EOF is the end
+// of the stream.
+func (m *messages) next() (n names, err error) {
+	var head [frameHeader]byte
+	if _, err := io.ReadFull(m.body, head[:]); err != nil {
+		return n, err
+	}
+	length := int64(binary.BigEndian.Uint32(head[1:]))
+	// What was read stays in the buffer whatever is found, for whoever has to
+	// hand on the body as it was.
+	m.buffer = head[:]
+	switch {
+	case head[0] != 0:
+		return n, errCompressed
+	case length > m.limit:
+		return n, errTooLarge
+	}
+	frame := make([]byte, frameHeader+length)
+	copy(frame, head[:])
+	read, err := io.ReadFull(m.body, frame[frameHeader:])
+	m.buffer = frame[:frameHeader+read]
+	if err != nil {
+		return n, unexpected(err)
+	}
+	for i := range m.fields {
+		if !scanMessage(frame[frameHeader:], m.fields[i].path, m.fields[i].part, &n) {
+			return n, errNotProtobuf
+		}
+	}
+	return n, nil
+}
+
+// scanMessage adds every occurrence of a field. It returns false where the
+// text is no protobuf message.
+func scanMessage(text []byte, path []protowire.Number, p part, n *names) bool {
+	for len(text) > 0 {
+		number, kind, size := protowire.ConsumeTag(text)
+		if size < 0 {
+			return false
+		}
+		text = text[size:]
+		size = protowire.ConsumeFieldValue(number, kind, text)
+		if size < 0 {
+			return false
+		}
+		// A field of another wire type is one that no parser knows.
+		if number == path[0] && kind == protowire.BytesType {
+			value, _ := protowire.ConsumeBytes(text)
+			if len(path) == 1 {
+				n.add(p, string(value))
+			} else if !scanMessage(value, path[1:], p, n) {
+				return false
+			}
+		}
+		text = text[size:]
+	}
+	return true
+}
