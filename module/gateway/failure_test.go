@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/boltstore"
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 func init() { caddy.RegisterModule(new(meddlerModule)) }
@@ -109,7 +110,7 @@ func TestAFailingStore(t *testing.T) {
 // with a slow store, no request that starts later is decided by what was
 // before.
 func TestNoRequestIsDecidedByWhatWasBefore(t *testing.T) {
-	const clients, rounds = 64, 40
+	const clients, rounds = 64, 8
 	w := startMeddled(t, "route GET /v2/inputs Inputs:Get")
 	w.user("alice")
 	w.app("alice", "shop")
@@ -120,14 +121,16 @@ func TestNoRequestIsDecidedByWhatWasBefore(t *testing.T) {
 		return nil
 	}
 	meddle.Store(&slow)
-	text, record := newKeyOf(w, "Inputs:Get")
 
-	// permitted is what the last acknowledged change left: whether the key may.
-	// It is undefined while one is under way.
-	const yes, no, undefined = 1, 2, 0
-	var permitted atomic.Int64
+	// state is which key the clients use, and what the last acknowledged
+	// change left of it: the status of an answer, or 0 while one is under way.
+	type state struct {
+		text   string
+		status int
+	}
+	var current atomic.Pointer[state]
+	current.Store(&state{text: "nothing"})
 	var asked, wrong atomic.Int64
-	permitted.Store(yes)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for range clients {
@@ -139,52 +142,64 @@ func TestNoRequestIsDecidedByWhatWasBefore(t *testing.T) {
 					return
 				default:
 				}
-				before := permitted.Load()
+				before := current.Load()
 				r, _ := http.NewRequest("GET", "http://"+w.addr+"/v2/inputs", nil)
-				r.Header.Set("Authorization", "Key "+text)
+				r.Header.Set("Authorization", "Key "+before.text)
 				resp, err := c.Do(r)
 				if err != nil {
-					// Ended by a change while it was served.
-					continue
+					continue // ended by a change while it was served
 				}
 				resp.Body.Close()
 				asked.Add(1)
-				// The state's upper bits count changes: it has to have been
-				// the same all the while.
-				if before != undefined && permitted.Load() == before && (before&3 == yes) != (resp.StatusCode == 200) {
+				if before.status != 0 && current.Load() == before && resp.StatusCode != before.status {
 					wrong.Add(1)
 				}
 			}
 		})
 	}
-	changes := []struct {
-		to int64
-		do func(*keys.Credential)
-	}{
-		{no, func(c *keys.Credential) { c.Disabled = true }},
-		{yes, func(c *keys.Credential) { c.Disabled = false }},
-		{no, func(c *keys.Credential) { c.Scopes = []string{"Other:Get"} }},
-		{yes, func(c *keys.Credential) { c.Scopes = []string{"Inputs:Get", "Other:Get"} }},
-		{no, func(c *keys.Credential) { c.ExpiresAt = time.Now().Add(-time.Second) }},
-		{yes, func(c *keys.Credential) { c.ExpiresAt = time.Time{} }},
-	}
-	for i := range rounds {
-		change := changes[i%len(changes)]
-		permitted.Store(undefined)
-		w.change(record.ID, change.do)
-		permitted.Store(change.to | int64(i+1)<<2)
+	// settle says what holds from here on, and lets the clients see it.
+	settle := func(text string, status int) {
+		current.Store(&state{text, status})
 		mark := asked.Load()
 		until(t, "requests", func() bool { return asked.Load() > mark+100 })
 	}
-	permitted.Store(undefined)
-	w.update(func(tx *keys.Tx) error { return tx.Revoke(record.ID, "leaked") })
-	permitted.Store(no | int64(rounds+1)<<2)
-	mark := asked.Load()
-	until(t, "requests", func() bool { return asked.Load() > mark+1000 })
+	changes := []struct {
+		status int
+		do     func(*keys.Credential)
+	}{
+		{401, func(c *keys.Credential) { c.Disabled = true }},
+		{200, func(c *keys.Credential) { c.Disabled = false }},
+		{403, func(c *keys.Credential) { c.Scopes = []string{"Other:Get"} }},
+		{200, func(c *keys.Credential) { c.Scopes = []string{"Inputs:Get", "Other:Get"} }},
+		{401, func(c *keys.Credential) { c.ExpiresAt = time.Now().Add(-time.Second) }},
+		{200, func(c *keys.Credential) { c.ExpiresAt = time.Time{} }},
+	}
+	for range rounds {
+		// Asked for before it is created, so that its absence is cached.
+		c := keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"Inputs:Get"}}
+		var text string
+		text, c.ID = keys.Mint("ca", c.Kind)
+		c.Digest = keys.DigestOf(text)
+		w.logs.secret(text)
+		settle(text, 401)
+		change := func(status int, do func(*keys.Tx) error) {
+			current.Store(&state{text: text})
+			w.update(do)
+			settle(text, status)
+		}
+		change(200, func(tx *keys.Tx) error { _, err := tx.CreateCredential(c); return err })
+		for _, ch := range changes {
+			change(ch.status, func(tx *keys.Tx) error {
+				_, err := tx.ChangeCredential(c.ID, func(c *keys.Credential) error { ch.do(c); return nil })
+				return err
+			})
+		}
+		change(401, func(tx *keys.Tx) error { return tx.Revoke(c.ID, "leaked") })
+	}
 	close(stop)
 	wg.Wait()
 	if n := wrong.Load(); n > 0 {
 		t.Errorf("%d of %d requests were decided by what was before", n, asked.Load())
 	}
-	t.Logf("%d requests, %d changes", asked.Load(), rounds+1)
+	t.Logf("%d requests, %d changes", asked.Load(), rounds*(len(changes)+2))
 }
