@@ -44,6 +44,7 @@ var groups = []func() *cobra.Command{
 	appCommand,
 	keyCommand,
 	demoCommand,
+	routesCommand,
 }
 
 // configure builds the command group.

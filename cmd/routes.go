@@ -1,0 +1,202 @@
+package cmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/policy/importer"
+)
+
+func routesCommand() *cobra.Command {
+	cmd := group(&cobra.Command{Use: "routes <command>", Short: "Imports route tables"})
+	imports := group(&cobra.Command{Use: "import <kind>", Short: "Makes scope and route lines of an API's published description"})
+	imports.AddCommand(importProtoCommand(), importOpenAPICommand())
+	cmd.AddCommand(imports)
+	return cmd
+}
+
+func importProtoCommand() *cobra.Command {
+	cmd := command("proto [--import-path DIR]... FILE...", "Imports protobuf sources or a descriptor set, with google.api.http bindings",
+		1, many, importProto, importFlags, func(f *pflag.FlagSet) {
+			f.StringSlice("import-path", nil, "Folder that imports are looked for in; may be repeated (default the current one)")
+			f.String("scopes-option", "", "Option of methods or services that lists scopes (default: Clarifai's and Google's)")
+			f.String("auth-option", "", "Option of methods or services that says what credential is asked for (default: Clarifai's)")
+			f.StringArray("auth", nil, "What a value of --auth-option accepts, as KeyAuth=app_key,pat,session; may be repeated (default: Clarifai's)")
+			f.String("scope-needs-option", "", "Option of enum values that lists the scopes that one needs (default: Clarifai's)")
+			f.String("scope-listed-option", "", "Option of enum values without which a scope is hidden (default: Clarifai's)")
+			f.String("scope-separator", ":", "What stands in scopes for the _ of enum values")
+		})
+	cmd.Long = `
+Each method of the services in FILE becomes a gRPC route, and a route for each
+of its google.api.http bindings. A FILE that doesn't end in .proto is a compiled
+descriptor set; with one, no other need be named.
+
+The table is printed, or written to --out. What it can't say as the description
+does is reported on standard error, with its place, and is closed rather than
+open. The options of clarifai.auth.util and google.api.oauth_scopes are known.`
+	return cmd
+}
+
+func importOpenAPICommand() *cobra.Command {
+	cmd := command("openapi (FILE | -)", "Imports an OpenAPI 3.1 or 3.0 or a Swagger 2.0 document, in JSON or YAML",
+		1, 1, importOpenAPI, importFlags, func(f *pflag.FlagSet) {
+			f.String("scopes-extension", "x-required-scopes", "Field of operations and paths that lists scopes where security can't")
+		})
+	cmd.Long = `
+Each operation becomes a route under each base path of its servers, demanding
+the scopes of its security requirements.
+
+The table is printed, or written to --out. What it can't say as the document
+does is reported on standard error, with its place, and is closed rather than
+open: of alternatives all are demanded.`
+	return cmd
+}
+
+// importFlags are those of every import.
+func importFlags(f *pflag.FlagSet) {
+	f.String("out", "", "File to write the table to (default standard output)")
+	f.StringSlice("unstated", []string{"none"}, "What routes accept whose operation states no demand: none, or kinds of credential")
+	f.Bool("no-descriptions", false, "Leave out the descriptions of scopes")
+	f.String("owner-field", "", "Variable in paths that names the owner; becomes {user_id} (default, protobuf: user_app_id.user_id)")
+	f.String("app-field", "", "Variable in paths that names the app; becomes {app_id} (default, protobuf: user_app_id.app_id)")
+}
+
+func (c *call) shared() importer.Shared {
+	return importer.Shared{
+		Unstated:       c.list("unstated"),
+		NoDescriptions: c.flag("no-descriptions") == "true",
+		OwnerField:     c.flag("owner-field"),
+		AppField:       c.flag("app-field"),
+	}
+}
+
+func importProto(c *call) error {
+	o := importer.ProtoOptions{
+		Shared:            c.shared(),
+		ScopesOption:      c.flag("scopes-option"),
+		AuthOption:        c.flag("auth-option"),
+		ScopeNeedsOption:  c.flag("scope-needs-option"),
+		ScopeListedOption: c.flag("scope-listed-option"),
+		ScopeSeparator:    c.flag("scope-separator"),
+	}
+	folders := c.list("import-path")
+	if len(folders) == 0 {
+		folders = []string{"."}
+	}
+	for _, folder := range folders {
+		if info, err := os.Stat(folder); err != nil {
+			return fmt.Errorf("the import path: %w", err)
+		} else if !info.IsDir() {
+			return usagef("--import-path %s is no folder: name the one that the import lines begin in", quoted(folder))
+		}
+		o.Sources = append(o.Sources, os.DirFS(folder))
+	}
+	for _, file := range c.args {
+		switch {
+		case strings.HasSuffix(file, ".proto"):
+			o.Files = append(o.Files, importName(folders, file))
+		case o.DescriptorSet != nil:
+			return usagef("%s is a second descriptor set: import one at a time", quoted(file))
+		default:
+			set, err := c.description(file)
+			if err != nil {
+				return err
+			}
+			o.DescriptorSet = set
+		}
+	}
+	auth, _ := c.Flags().GetStringArray("auth") // declared as such
+	for _, value := range auth {
+		name, kinds, ok := strings.Cut(value, "=")
+		if !ok || name == "" || kinds == "" {
+			return usagef("--auth %s: write it as KeyAuth=app_key,pat,session", quoted(value))
+		}
+		if o.Auth == nil {
+			o.Auth = map[string][]string{}
+		}
+		o.Auth[name] = strings.Split(kinds, ",")
+	}
+	res, err := importer.Proto(c.Context(), o)
+	return c.imported(res, err)
+}
+
+func importOpenAPI(c *call) error {
+	data, err := c.description(c.args[0])
+	if err != nil {
+		return err
+	}
+	res, err := importer.OpenAPI(data, importer.OpenAPIOptions{
+		Shared: c.shared(), Name: filepath.Base(c.args[0]), ScopesExtension: c.flag("scopes-extension"),
+	})
+	return c.imported(res, err)
+}
+
+// importName is a source's name as import lines have it: below the first of
+// the folders that it is in.
+func importName(folders []string, file string) string {
+	for _, folder := range folders {
+		name, err := filepath.Rel(folder, file)
+		if err != nil || !filepath.IsLocal(name) {
+			continue
+		}
+		if _, err := os.Stat(file); err == nil {
+			return filepath.ToSlash(name)
+		}
+	}
+	return filepath.ToSlash(file)
+}
+
+// description reads a file, or standard input for -, and no more of it than an
+// importer would take.
+func (c *call) description(file string) ([]byte, error) {
+	in := c.InOrStdin()
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	data, err := io.ReadAll(io.LimitReader(in, importer.MaxSource+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", file, err)
+	}
+	return data, nil
+}
+
+// imported prints what came of an import, or writes it to a file.
+func (c *call) imported(res *importer.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	for _, w := range res.Warnings {
+		c.PrintErrln("Warning:", w)
+	}
+	c.PrintErrf("%d operations, %d bindings: %d routes and %d scopes, %d warnings\n",
+		res.Operations, res.Bindings, len(res.Table.Routes), len(res.Table.Scopes), len(res.Warnings))
+	text, err := res.Text()
+	if c.json {
+		text, err = json.MarshalIndent(struct {
+			Scopes []policy.Scope `json:"scopes"`
+			Routes []policy.Route `json:"routes"`
+		}{res.Table.Scopes, res.Table.Routes}, "", "  ")
+		text = append(text, '\n')
+	}
+	if err != nil {
+		return err
+	}
+	if file := c.flag("out"); file != "" {
+		return os.WriteFile(file, text, 0o644)
+	}
+	_, err = c.OutOrStdout().Write(text)
+	return err
+}
