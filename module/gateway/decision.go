@@ -49,7 +49,7 @@ const (
 	DecisionAllow  = "allow"  // a caller's request, forwarded as ever
 	DecisionPublic = "public" // no credential was asked for
 	DecisionRefuse = "refuse" // forwarded; it would have been refused
-	DecisionEnd    = "end"    // goes on; it would have been ended by a change
+	DecisionEnd    = "end"    // goes on; it would have been ended, by a change or a later message
 )
 
 const (

@@ -271,6 +271,7 @@ func (g *Gate) settings() error {
 		g.shadow = false
 	case "shadow":
 		g.shadow = true
+		g.ownership.timeout = 0
 	default:
 		return fmt.Errorf("mode %q: use enforce or shadow", g.Mode)
 	}

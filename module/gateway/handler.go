@@ -261,6 +261,9 @@ func (q *question) inspect(w http.ResponseWriter, r *http.Request, v *verdict) *
 	if refused == nil {
 		caller, named := v.credential.Caller(), q.names
 		m.check = func(later names) bool { return agrees(caller, named, later) }
+		if q.gate.shadow {
+			m.note = q.noteLater(r, v)
+		}
 	}
 	return refused
 }

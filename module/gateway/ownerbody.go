@@ -52,17 +52,17 @@ func (o *ownership) readBody(w http.ResponseWriter, r *http.Request, n *names) *
 
 var (
 	refuseTooLarge = &refusal{
-		status: http.StatusRequestEntityTooLarge, code: manage.CodeTooLarge, grpc: grpcResourceExhausted,
+		step: 7, status: http.StatusRequestEntityTooLarge, code: manage.CodeTooLarge, grpc: grpcResourceExhausted,
 		details: "The body is larger than what this API looks into for owner and app. Send less at once.",
 	}
 	refuseSlow = &refusal{
-		status: http.StatusRequestTimeout, code: manage.CodeInvalid, grpc: grpcDeadlineExceeded,
+		step: 7, status: http.StatusRequestTimeout, code: manage.CodeInvalid, grpc: grpcDeadlineExceeded,
 		details: "The body did not come in time.",
 	}
 )
 
 func refuseBody(status int, details string) *refusal {
-	return &refusal{status: status, code: manage.CodeInvalid, grpc: grpcInvalidArgument, details: details}
+	return &refusal{step: 7, status: status, code: manage.CodeInvalid, grpc: grpcInvalidArgument, details: details}
 }
 
 // isTimeout tells the read deadline's end, as HTTP/1.1 and HTTP/2 report it.

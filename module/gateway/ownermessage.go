@@ -111,10 +111,14 @@ type messages struct {
 	limit  int64
 	// check says whether a message may follow the first.
 	check func(names) bool
+	// note is there in shadow mode: it is told why the stream would have been
+	// broken off, which then goes on without being looked into.
+	note func(*refusal)
 
 	mu     sync.Mutex // the upstream's connection reads in a goroutine of its own
 	buffer []byte     // looked into, and not yet handed on
 	failed error
+	open   bool // nothing is looked into any more
 }
 
 // Read hands on what has been looked into.
@@ -122,15 +126,23 @@ func (m *messages) Read(p []byte) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.buffer) == 0 {
-		if m.failed != nil {
+		switch {
+		case m.failed != nil:
 			return 0, m.failed
+		case m.open:
+			return m.body.Read(p)
 		}
 		n, err := m.next()
 		if err == nil && !m.check(n) {
-			err, m.buffer = errNotYours, nil
+			err = errNotYours
 		}
-		if err != nil {
-			m.failed = err
+		switch {
+		case err == nil:
+		case m.note != nil && breaks(err):
+			m.note(refuseMessage(err))
+			m.open = true
+		default:
+			m.failed, m.buffer = err, nil
 			return 0, err
 		}
 	}
@@ -145,13 +157,20 @@ func (m *messages) refusal() *refusal {
 		return nil // it is being read, so it was not broken off
 	}
 	defer m.mu.Unlock()
-	switch {
-	case errors.Is(m.failed, errNotYours), errors.Is(m.failed, errCompressed),
-		errors.Is(m.failed, errTooLarge), errors.Is(m.failed, errNotProtobuf):
+	if breaks(m.failed) {
 		return refuseMessage(m.failed)
 	}
 	return nil
 }
+
+// breaks says that a stream is broken off by us, and not by its client.
+func breaks(err error) bool {
+	return errors.Is(err, errNotYours) || errors.Is(err, errCompressed) ||
+		errors.Is(err, errTooLarge) || errors.Is(err, errNotProtobuf)
+}
+
+// asSent is the body as it was, once no more than the first message was read.
+func (m *messages) asSent() io.ReadCloser { return rewound(m.buffer, m.body) }
 
 // Close closes the client's body.
 func (m *messages) Close() error { return m.body.Close() }

@@ -25,6 +25,16 @@ func (q *question) noteEnd(ctx context.Context, v *verdict) {
 	q.gate.logDecision(ctx, &d, v)
 }
 
+// noteLater is noteEnd for a stream that would have been broken off.
+func (q *question) noteLater(r *http.Request, v *verdict) func(*refusal) {
+	asked, allowed, ctx := *q, *v, r.Context()
+	return func(ref *refusal) {
+		later := allowed
+		later.refused = ref
+		asked.noteEnd(ctx, &later)
+	}
+}
+
 func (g *Gate) logDecision(ctx context.Context, d *Decision, v *verdict) {
 	var reqID string
 	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
@@ -68,5 +78,8 @@ func (g *Gate) forwardAsSent(w http.ResponseWriter, r *http.Request, next caddyh
 	handed := new(http.Request)
 	*handed = *r
 	handed.Trailer = nil
+	if m, ok := r.Body.(*messages); ok {
+		handed.Body = m.asSent()
+	}
 	return next.ServeHTTP(w, handed)
 }
