@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
@@ -221,7 +222,7 @@ route grpc /acme.API/Do {
 rpc None (M) returns (M) { option (acme.auth.scopes) = NONE; option (acme.auth.scopes) = Things_Get; }
 rpc Both (M) returns (M) { option (acme.auth.kind) = OPEN; option (acme.auth.scopes) = Things_Get; }`,
 			routes: `route grpc /acme.API/Both Things:Get
-# None demands NONE, which is no scope.
+# None demands a scope without a name (NONE).
 route grpc /acme.API/None Things:Get {
 	accept none
 }
@@ -229,7 +230,7 @@ route grpc /acme.API/None Things:Get {
 route grpc /acme.API/Unknown {
 	accept none
 }`,
-			warnings: []string{"asks for UNSET", "the scope NONE, which is none", "is public by OPEN"},
+			warnings: []string{"asks for UNSET", "a scope without a name (NONE)", "is public by OPEN"},
 		},
 		{
 			name: "one shape, two demands",
@@ -245,6 +246,33 @@ route GET /v1/{a} Secret Things:Get {
 	accept session
 }`,
 			warnings: []string{"acme/api.proto:8: B has the method and shape of A (acme/api.proto:7), which demands something else"},
+		},
+		{
+			name: "one shape, public and not",
+			rpcs: `rpc A (M) returns (M) { option (google.api.http) = { get: "/v1" additional_bindings { put: "/v1" } }; option (acme.auth.kind) = OPEN; }
+rpc B (M) returns (M) { option (google.api.http) = { get: "/v1" additional_bindings { put: "/v1" } }; option (acme.auth.kind) = STAFF; }
+rpc C (M) returns (M) { option (google.api.http) = { put: "/v1" }; option (acme.auth.kind) = OPEN; }`,
+			routes: `route grpc /acme.API/A {
+	accept public
+}
+route grpc /acme.API/B {
+	accept session
+}
+route grpc /acme.API/C {
+	accept public
+}
+# Demands all that A and B do.
+route GET /v1 {
+	endpoint /acme.API/A /acme.API/B
+	accept session
+}
+# Demands all that A and B do.
+# Demands all that A and C do.
+route PUT /v1 {
+	endpoint /acme.API/A /acme.API/B /acme.API/C
+	accept session
+}`,
+			warnings: []string{"B has the method and shape", "B has the method and shape", "C has the method and shape"},
 		},
 		{
 			name: "one shape, one demand",
@@ -405,6 +433,50 @@ func TestProtoDescriptorSet(t *testing.T) {
 	}
 	if text := sound(t, got); strings.Count(text, "accept none") != 2 {
 		t.Errorf("routes whose options can't be read are open:\n%s", text)
+	}
+}
+
+// Options that can't be read say something, but nobody knows what: the service
+// must not speak for the method.
+func TestProtoUnreadableOption(t *testing.T) {
+	o := acme()
+	o.ScopesOption, o.AuthOption = "acme.auth.words", "acme.auth.service_kind"
+	compiled, err := compile(t.Context(), service(`option (acme.auth.service_kind) = OPEN; rpc A (M) returns (M);`), []string{"acme/api.proto"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := new(descriptorpb.MethodOptions)
+	opts.ProtoReflect().SetUnknown(protowire.AppendString(protowire.AppendTag(nil, 50003, protowire.BytesType), "\xff"))
+	for _, file := range compiled.File {
+		if len(file.Service) > 0 {
+			file.Service[0].Method[0].Options = opts
+		}
+	}
+	if o.DescriptorSet, err = proto.Marshal(compiled); err != nil {
+		t.Fatal(err)
+	}
+	res, err := Proto(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	warned(t, res, "A demands a scope without a name")
+	if text := sound(t, res); !strings.Contains(text, "accept none") {
+		t.Errorf("got\n%s", text)
+	}
+}
+
+// A scope called All grants everything, so it needs nothing.
+func TestProtoScopeAll(t *testing.T) {
+	text := strings.Replace(auth, "Secret = 3", "All = 4 [(listed) = true, (needs) = Things_Get];\n  More = 5 [(needs) = NONE];\n  Secret = 3", 1)
+	o := acme()
+	o.Sources, o.Files = append(folder("acme/auth.proto", text), service(`rpc A (M) returns (M) { option (acme.auth.scopes) = All; }`)...), []string{"acme/api.proto"}
+	res, err := Proto(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	warned(t, res, "All grants every scope", "More needs NONE")
+	if got := sound(t, res); !strings.Contains(got, "scope All\n") || !strings.Contains(got, "route grpc /acme.API/A All\n") {
+		t.Errorf("got\n%s", got)
 	}
 }
 

@@ -89,7 +89,11 @@ func (o *options) FindExtensionByName(protoreflect.FullName) (protoreflect.Exten
 }
 
 // parsed are the options of one element.
-type parsed struct{ protoreflect.Message }
+type parsed struct {
+	protoreflect.Message
+	// broken says that they can't be read, so that nobody knows what they say.
+	broken bool
+}
 
 // carries says whether xt is set. An option is never looked for on a message
 // that it doesn't extend.
@@ -105,10 +109,5 @@ func (o *options) parse(m protoreflect.ProtoMessage) parsed {
 	if err == nil {
 		err = proto.UnmarshalOptions{AllowPartial: true, Resolver: o, RecursionLimit: MaxDepth}.Unmarshal(wire, again.Interface())
 	}
-	if err != nil {
-		// Options that don't parse state nothing, and what states nothing
-		// stays closed.
-		return parsed{m.ProtoReflect().New()}
-	}
-	return parsed{again}
+	return parsed{again, err != nil}
 }

@@ -197,8 +197,8 @@ func (d *description) demand(s stated, bind binding) demand {
 	}
 	switch {
 	case s.unnamed != "":
-		d.warn(bind.place, "%s demands the scope %s, which is none: accept none", bind.operation, s.unnamed)
-		return demand{scopes: dem.scopes, note: bind.operation + " demands " + s.unnamed + ", which is no scope."}
+		d.warn(bind.place, "%s demands a scope without a name (%s): accept none", bind.operation, s.unnamed)
+		return demand{scopes: dem.scopes, note: bind.operation + " demands a scope without a name (" + s.unnamed + ")."}
 	case dem.accept.Public() && len(dem.scopes) > 0:
 		d.warn(bind.place, "%s is public by %s, and demands scopes all the same: the scopes are demanded", bind.operation, s.auth)
 		dem.accept = policy.AcceptAny
@@ -218,6 +218,9 @@ type stated struct {
 func (d *description) stated(of protoreflect.Descriptor) stated {
 	var s stated
 	opts := d.parse(of.Options())
+	if opts.broken {
+		return stated{byScopes: true, unnamed: "in an option that can't be read"}
+	}
 	for _, xt := range d.scopesIn {
 		if !opts.carries(xt) {
 			continue
