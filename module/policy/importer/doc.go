@@ -21,12 +21,13 @@
 // cleaned of whatever could be taken for syntax.
 package importer
 
-// Limits on a description. The largest ones published by anyone stay well
-// below them; what goes over is refused before it can take time or memory.
+// Limits on a description. They leave room for the largest that are published
+// (GitHub's OpenAPI document has 13 MiB); what goes over is refused before it
+// can take much time or memory.
 const (
 	// MaxSource bounds the bytes read: all sources together, or the one
 	// document.
-	MaxSource = 16 << 20
+	MaxSource = 32 << 20
 	// MaxFiles bounds the files of a protobuf description, imports included.
 	MaxFiles = 2000
 	// MaxTokens bounds the words and signs of protobuf sources.
