@@ -76,10 +76,15 @@ func dialAdmin(address string) (*client, error) {
 	return api, nil
 }
 
-// ask makes a call of the API, and answers its body, as it is and read. The
-// parts of path are escaped; body nil sends none.
+// ask makes a call of the API below /v2, as [client.askAt].
 func (c *client) ask(ctx context.Context, method string, path []string, query url.Values, body any) ([]byte, *manage.Answer, error) {
-	parts := []string{c.base + "/api_keys/v2"}
+	return c.askAt(ctx, method, append([]string{"v2"}, path...), query, body)
+}
+
+// askAt makes a call of the API, and answers its body, as it is and read. The
+// parts of path are escaped; body nil sends none.
+func (c *client) askAt(ctx context.Context, method string, path []string, query url.Values, body any) ([]byte, *manage.Answer, error) {
+	parts := []string{c.base + "/api_keys"}
 	for _, part := range path {
 		parts = append(parts, url.PathEscape(part))
 	}

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,6 +45,9 @@ func openStore(c *call, path string) (*client, error) {
 	api.Directory, err = keys.NewDirectory(store, 0)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
+	}
+	api.Explain = func(ctx context.Context, q manage.ExplainQuery) ([]manage.Explanation, error) {
+		return gateway.Explain(ctx, api.Directory, nil, q)
 	}
 	return &client{
 		http:    http.Client{Transport: inProcess{api}},
@@ -116,40 +120,19 @@ func configured(api *manage.API, file, adapter string) error {
 	return nil
 }
 
-// catalogues finds the scopes of every gate in a configuration, however deep
-// it stands in routes and subroutes.
-func catalogues(config json.RawMessage) ([]*policy.Catalogue, error) {
-	var list []json.RawMessage
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(config, &fields) == nil {
-		if string(fields["handler"]) == `"api_keys"` {
-			return gateCatalogue(config)
-		}
-		for _, value := range fields {
-			list = append(list, value)
-		}
-	} else if json.Unmarshal(config, &list) != nil {
-		return nil, nil // a text or a number
-	}
-	var found []*policy.Catalogue
-	for _, value := range list {
-		more, err := catalogues(value)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, more...)
-	}
-	return found, nil
-}
-
-func gateCatalogue(config json.RawMessage) ([]*policy.Catalogue, error) {
-	var gate gateway.Gate
-	if err := json.Unmarshal(config, &gate); err != nil {
-		return nil, err
-	}
-	catalogue, err := gate.Build()
+// catalogues are the scopes of every gate in a configuration.
+func catalogues(config []byte) ([]*policy.Catalogue, error) {
+	sites, err := gateway.SitesOf(config)
 	if err != nil {
 		return nil, err
 	}
-	return []*policy.Catalogue{catalogue}, nil
+	var found []*policy.Catalogue
+	for _, site := range sites {
+		catalogue, err := site.Gate.Build()
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, catalogue)
+	}
+	return found, nil
 }

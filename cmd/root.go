@@ -98,7 +98,7 @@ type call struct {
 	*cobra.Command
 	args []string
 	json bool
-	// api is there from the first call of ask.
+	// api is there once connect was called.
 	api *client
 }
 
@@ -148,12 +148,18 @@ func start(c *call, least, most int, run func(*call) error) (err error) {
 
 // ask makes a call of the API, as [client.ask].
 func (c *call) ask(method string, path []string, query url.Values, body any) (text []byte, answer *manage.Answer, err error) {
-	if c.api == nil {
-		if c.api, err = newClient(c); err != nil {
-			return nil, nil, err
-		}
+	if err := c.connect(); err != nil {
+		return nil, nil, err
 	}
 	return c.api.ask(c.Context(), method, path, query, body)
+}
+
+// connect finds the API, at the first call.
+func (c *call) connect() (err error) {
+	if c.api == nil {
+		c.api, err = newClient(c)
+	}
+	return err
 }
 
 // refuseCredentials refuses a credential on the command line, and doesn't

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -82,6 +83,9 @@ func prepare(api *manage.API) (*keys.Lease, error) {
 		}
 	}
 	api.Directory, api.Brand = lease.Directory, app.Brand()
+	api.Explain = func(ctx context.Context, q manage.ExplainQuery) ([]manage.Explanation, error) {
+		return Explain(ctx, lease.Directory, app.sites(caddy.ActiveContext()), q)
+	}
 	api.Catalogue, err = app.Catalogue()
 	return lease, err
 }

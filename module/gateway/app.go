@@ -53,6 +53,7 @@ type App struct {
 
 	sitesMu    sync.Mutex
 	catalogues []*policy.Catalogue
+	gates      []*Gate
 }
 
 // CaddyModule returns the Caddy module information.
@@ -162,10 +163,12 @@ func (a *App) Directory() (*keys.Lease, error) {
 // Brand stands in front of every credential that is minted.
 func (a *App) Brand() string { return a.KeyPrefix }
 
-// addSite takes a site's catalogue of scopes into the configuration's.
-func (a *App) addSite(c *policy.Catalogue) error {
+// addSite takes in a site: its gate, and its catalogue of scopes into the
+// configuration's.
+func (a *App) addSite(g *Gate, c *policy.Catalogue) error {
 	a.sitesMu.Lock()
 	defer a.sitesMu.Unlock()
+	a.gates = append(a.gates, g)
 	a.catalogues = append(a.catalogues, c)
 	_, err := policy.Union(a.catalogues...)
 	return err

@@ -142,7 +142,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("loading the api_keys app: %w", err)
 	}
 	g.app = app.(*App)
-	if err := g.app.addSite(catalogue); err != nil {
+	if err := g.app.addSite(g, catalogue); err != nil {
 		return err
 	}
 	if g.metrics, err = newMetrics(ctx.GetMetricsRegistry()); err != nil {

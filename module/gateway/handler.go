@@ -254,13 +254,16 @@ func (q *question) decideInvited(ctx context.Context, v *verdict) {
 // inspect adds what the body names.
 func (q *question) inspect(w http.ResponseWriter, r *http.Request, v *verdict) *refusal {
 	q.inspected = true
+	// A copy: what reads the body would have q allocated for every request.
+	named := q.names
+	defer func() { q.names = named }()
 	if q.rule.Method != policy.MethodGRPC {
-		return q.gate.ownership.readBody(w, r, &q.names)
+		return q.gate.ownership.readBody(w, r, &named)
 	}
-	m, refused := q.gate.ownership.readMessage(w, r, &q.names)
+	m, refused := q.gate.ownership.readMessage(w, r, &named)
 	if refused == nil {
-		caller, named := v.credential.Caller(), q.names
-		m.check = func(later names) bool { return agrees(caller, named, later) }
+		caller, first := v.credential.Caller(), named
+		m.check = func(later names) bool { return agrees(caller, first, later) }
 		if q.gate.shadow {
 			m.note = q.noteLater(r, v)
 		}

@@ -36,6 +36,12 @@ type Entry struct {
 	caller     policy.Caller
 }
 
+// Suppose is an entry that no store has: a credential that is good, and held by
+// the caller. It is for explaining what would be decided.
+func Suppose(caller policy.Caller) *Entry {
+	return &Entry{standing: Active, caller: caller}
+}
+
 // Caller is the holder of the credential. For an invitation only its Grant
 // means something.
 func (e *Entry) Caller() *policy.Caller { return &e.caller }

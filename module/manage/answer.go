@@ -25,6 +25,8 @@ type Answer struct {
 	Standing string `json:"standing,omitempty"`
 	// Revocation is there where that is revoked.
 	Revocation *Revocation `json:"revocation,omitempty"`
+	// Explanations say how a request would be decided, one for each site.
+	Explanations []Explanation `json:"explanations,omitzero"`
 	// Next is given as after to go on with a list; empty at its end.
 	Next string `json:"next,omitempty"`
 }

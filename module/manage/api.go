@@ -5,6 +5,7 @@
 package manage
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -29,6 +30,8 @@ type API struct {
 	Catalogue *policy.Catalogue
 	// Brand stands in front of the credentials that are minted.
 	Brand string
+	// Explain says how requests would be decided; nil where there is no gate.
+	Explain func(context.Context, ExplainQuery) ([]Explanation, error)
 	// MaxBody is the largest body that is read, in bytes; 0 is
 	// [DefaultMaxBody].
 	MaxBody int64

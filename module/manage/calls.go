@@ -38,6 +38,7 @@ var calls = []call{
 // about keys whosever they are.
 var operatorCalls = []call{
 	{"GET", "/health", (*request).getHealth},
+	{"POST", "/routes/explain", (*request).explainRoute},
 
 	{"GET", "/v2/users", (*request).listUsers},
 	{"POST", "/v2/users", (*request).createUsers},

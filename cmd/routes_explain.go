@@ -1,0 +1,136 @@
+package cmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+func explainCommand() *cobra.Command {
+	cmd := command("explain METHOD TARGET", "Says how a request would be decided, step by step", 2, 2, explain, func(f *pflag.FlagSet) {
+		f.String("key", "", "Public id of the key that calls")
+		f.StringSlice("scopes", nil, "Scopes of a supposed caller's credential")
+		f.StringSlice("endpoints", nil, "Endpoints that it is limited to (default: no limit)")
+		f.String("kind", "app_key", "Its kind: app_key, pat or session")
+		f.String("user", "", "Its user (default: whom the request names)")
+		f.String("app", "", "Its app, for an app_key (default: the one that the request names)")
+		f.StringArray("header", nil, `Header that is sent, as "Origin: https://example.com"; may be repeated`)
+		f.String("against", "", "Configuration file whose gates are asked, without running it (default: the running configuration)")
+		f.String("site", "", "Host of the site that is asked (default: every site with a gate)")
+	})
+	cmd.Long = `
+Tells each step of a decision: what it saw, what it decided, and what would
+change that. The gate's own code decides; nothing is forwarded or counted.
+
+METHOD is grpc for a gRPC call. Without --key, --scopes or --kind nobody calls.
+No credential is needed, and none may be given.`
+	return cmd
+}
+
+func explain(c *call) error {
+	q := manage.ExplainQuery{Method: c.args[0], Target: c.args[1], Key: c.flag("key"), Site: c.flag("site")}
+	q.Headers, _ = c.Flags().GetStringArray("header") // declared as such
+	if q.Key != "" && !publicID.MatchString(q.Key) {
+		return usagef("--key takes the public id of a key, which looks like cak_0123456789AB; \"key list\" shows them")
+	}
+	for _, name := range []string{"scopes", "endpoints", "kind", "user", "app"} {
+		if c.Flags().Changed(name) {
+			q.Caller = &manage.ExplainCaller{
+				Kind: c.flag("kind"), UserID: c.flag("user"), AppID: c.flag("app"),
+				Scopes: c.list("scopes"), Endpoints: c.list("endpoints"),
+			}
+		}
+	}
+	if q.Key != "" && q.Caller != nil {
+		return usagef("--key names a stored key, and --scopes, --endpoints, --kind, --user and --app suppose one: give either")
+	}
+	list, err := c.explanations(q)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		text, err := json.Marshal(map[string]any{"explanations": list})
+		if err != nil {
+			return fmt.Errorf("writing the answer: %w", err)
+		}
+		return c.printJSON(text)
+	}
+	for i, x := range list {
+		if i > 0 {
+			fmt.Fprintln(c.OutOrStdout())
+		}
+		if err := c.printExplanation(&x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// explanations asks the gates of a file, or of the running configuration. Who
+// holds a key only a store can say; for all else a file will do.
+func (c *call) explanations(q manage.ExplainQuery) ([]manage.Explanation, error) {
+	if file := c.flag("against"); file != "" {
+		sites, err := sitesOfFile(file, c.flag("adapter"))
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range sites {
+			text, err := json.Marshal(s.Gate)
+			if err != nil {
+				return nil, fmt.Errorf("writing a gate's configuration: %w", err)
+			}
+			q.Gates = append(q.Gates, manage.ExplainGate{Hosts: s.Hosts, Gate: text})
+		}
+		if len(sites) == 0 || q.Key == "" {
+			return gateway.Explain(c.Context(), nil, nil, q)
+		}
+	}
+	if err := c.connect(); err != nil {
+		return nil, err
+	}
+	_, answer, err := c.api.askAt(c.Context(), "POST", []string{"routes", "explain"}, nil, q)
+	if err != nil {
+		return nil, err
+	}
+	return answer.Explanations, nil
+}
+
+// sitesOfFile are the sites with a gate of a configuration file.
+func sitesOfFile(file, adapter string) ([]gateway.Site, error) {
+	config, _, _, err := caddycmd.LoadConfig(file, adapter)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	return gateway.SitesOf(config)
+}
+
+func (c *call) printExplanation(x *manage.Explanation) error {
+	head := x.Outcome
+	if x.Code != 0 {
+		head += fmt.Sprintf(" by %d, code %d (%s)", x.Status, x.Code, x.Code.Description())
+	}
+	if x.Mode == "shadow" && x.Outcome == manage.OutcomeRefused {
+		head += ", but for mode shadow"
+	}
+	if len(x.Hosts) > 0 {
+		head = strings.Join(x.Hosts, ", ") + ": " + head
+	}
+	out := c.OutOrStdout()
+	fmt.Fprintln(out, head)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, s := range x.Steps {
+		fmt.Fprintf(w, "  %d %s\t%s\t%s\n", s.Step, s.Name, s.Decided, s.Saw)
+		if s.Change != "" {
+			fmt.Fprintf(w, "  \t\twhat would change it: %s\n", s.Change)
+		}
+	}
+	return w.Flush()
+}
