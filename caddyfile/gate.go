@@ -1,6 +1,8 @@
 package caddyfile
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -80,6 +82,10 @@ func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return nil, h.Err("a gate without routes refuses every request: add a line such as route GET /v2/inputs Inputs:Get, or include clarifai")
 	}
 	catalogue, err := p.gate.Check()
+	if errors.Is(err, gateway.ErrOwnerUnused) {
+		// Known once all routes are, and the option's place only here.
+		return nil, fmt.Errorf("%s: %w", p.given["owner"], err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func (e *adminEndpoint) call(method, path, body string) (int, manage.Answer) {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := getAgain(http.DefaultClient, r)
 	if err != nil {
 		e.t.Fatal(err)
 	}

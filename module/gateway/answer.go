@@ -161,12 +161,17 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, ref *refusal) erro
 		// What else is on this connection may not be what it seems.
 		h.Set("Connection", "close")
 	}
-	if isGRPC(r) {
+	// A gRPC call is a POST. Whoever asks otherwise looks at the HTTP status.
+	if isGRPC(r) && r.Method == http.MethodPost {
 		answerGRPC(w, r, ref)
 		return nil
 	}
 	switch g.Errors {
 	case "caddy":
+		// The error routes may lead to an upstream too.
+		if !g.ForwardCredential {
+			g.stripCredential(r)
+		}
 		return caddyhttp.Error(ref.status, errors.New(ref.details))
 	case "problem":
 		return answerJSON(w, ref.status, "application/problem+json", problem{

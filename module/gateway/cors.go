@@ -53,37 +53,37 @@ func (c *CORS) provision(sessionHeader string) error {
 	return nil
 }
 
-// crossOrigin answers a preflight, and says so; for any other request it gives
-// the writer that keeps the CORS headers ours.
-func (g *Gate) crossOrigin(w http.ResponseWriter, r *http.Request, path string) (http.ResponseWriter, bool) {
-	origin := r.Header["Origin"]
-	allowed := len(origin) == 1 && g.CORS.allows(origin[0])
-	if r.Method == http.MethodOptions && len(origin) > 0 && len(r.Header["Access-Control-Request-Method"]) > 0 {
-		g.preflight(w, path, origin[0], allowed)
-		return nil, true
-	}
+// crossOrigin makes the writer that keeps the CORS headers ours.
+func (g *Gate) crossOrigin(w http.ResponseWriter, r *http.Request) *corsWriter {
 	cw := &corsWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
-	if allowed {
+	if origin := r.Header["Origin"]; len(origin) == 1 && g.CORS.allows(origin[0]) {
 		cw.origin = origin[0]
 	}
-	return cw, false
+	return cw
 }
 
 func (c *CORS) allows(origin string) bool {
 	return slices.Contains(c.Origins, origin) || slices.Contains(c.Origins, "*")
 }
 
+// isPreflight tells the requests by which a browser asks before it lets a
+// script call (Fetch, "CORS-preflight request").
+func (g *Gate) isPreflight(r *http.Request) bool {
+	return g.CORS != nil && r.Method == http.MethodOptions &&
+		len(r.Header["Origin"]) > 0 && len(r.Header["Access-Control-Request-Method"]) > 0
+}
+
 // preflight answers from the table, and never forwards.
-func (g *Gate) preflight(w http.ResponseWriter, path, origin string, allowed bool) {
+func (g *Gate) preflight(w http.ResponseWriter, r *http.Request, path string) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Add("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
-	methods := g.table.Allowed(path)
-	if !allowed || len(methods) == 0 {
+	origin, methods := r.Header["Origin"], g.table.Allowed(path)
+	if len(origin) != 1 || !g.CORS.allows(origin[0]) || len(methods) == 0 {
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
-	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Allow-Origin", origin[0])
 	h.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
 	h.Set("Access-Control-Allow-Headers", g.CORS.allowHeaders)
 	h.Set("Access-Control-Max-Age", "600")

@@ -6,6 +6,8 @@ import (
 	"net/textproto"
 	"net/url"
 	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // maxCredential is the longest credential that is read, in bytes.
@@ -107,7 +109,7 @@ func cutScheme(line string) (text string, known, ok bool) {
 	for end < len(line) && line[end] != ' ' && line[end] != '\t' && line[end] != ',' {
 		end++
 	}
-	if !strings.EqualFold(line[:end], "Key") && !strings.EqualFold(line[:end], "Bearer") {
+	if !equalFold(line[:end], "key") && !equalFold(line[:end], "bearer") {
 		return "", false, false
 	}
 	if end == len(line) || line[end] != ' ' {
@@ -162,6 +164,10 @@ func (g *Gate) stripCredential(r *http.Request) {
 			if without := withoutField(r.URL.RawQuery, s.Name); without != r.URL.RawQuery {
 				r.URL.RawQuery = without
 				r.RequestURI = r.URL.RequestURI() // what other handlers log
+			}
+			// Error routes are given the target as it was sent.
+			if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+				sent.URL.RawQuery = withoutField(sent.URL.RawQuery, s.Name)
 			}
 		}
 	}

@@ -154,12 +154,11 @@ func (e *explainer) explain(ctx context.Context, site Site) (*manage.Explanation
 	if refused != nil {
 		return t.end(), nil
 	}
-	if g.CORS != nil {
+	if g.isPreflight(r) {
 		w := &recorder{header: http.Header{}}
-		if _, done := g.crossOrigin(w, r, path); done {
-			t.preflight(w.status)
-			return t.end(), nil
-		}
+		g.preflight(w, r, path)
+		t.preflight(w.status)
+		return t.end(), nil
 	}
 	q := g.ask(r, path, rule)
 	t.public(&q)

@@ -199,14 +199,41 @@ func (g *Gate) Build() (*policy.Catalogue, error) {
 	if g.table, err = policy.NewTable(routes, g.Owner[0], g.Owner[1]); err != nil {
 		return nil, err
 	}
+	if err := g.ownersAreNamed(); err != nil {
+		return nil, err
+	}
 	return policy.CatalogueOf(scopes, g.table.Rules())
 }
+
+// ownersAreNamed refuses names of variables that no route has: with a slip in
+// the option owner, ownership would be checked nowhere.
+func (g *Gate) ownersAreNamed() error {
+	for i, name := range g.Owner {
+		if name == defaultOwner[i] || len(g.OwnerQuery)+len(g.OwnerBody)+len(g.OwnerMessage) > 0 {
+			continue
+		}
+		if !slices.ContainsFunc(g.table.Rules(), func(r *policy.Rule) bool {
+			return slices.ContainsFunc(r.Parsed().Variables, func(v policy.Variable) bool { return v.Name == name })
+		}) {
+			return fmt.Errorf("%w {%s}, so nothing would be checked by it; name the variables that the routes have (%s where there is none)", ErrOwnerUnused, name, defaultOwner[i])
+		}
+	}
+	return nil
+}
+
+// ErrOwnerUnused is the mistake of a name in the option owner that no route
+// has.
+var ErrOwnerUnused = errors.New("owner: no route has a variable")
+
+// defaultOwner are the names of the variables unless the option owner says
+// otherwise.
+var defaultOwner = [2]string{"user_id", "app_id"}
 
 // settings fills in defaults and checks what is not scopes and routes.
 func (g *Gate) settings() error {
 	switch len(g.Owner) {
 	case 0:
-		g.Owner = []string{"user_id", "app_id"}
+		g.Owner = defaultOwner[:]
 	case 2:
 		if g.Owner[0] == g.Owner[1] {
 			return fmt.Errorf("owner: the owner and the app can't both be {%s}", g.Owner[0])
@@ -223,8 +250,9 @@ func (g *Gate) settings() error {
 		g.IdentityHeaders = "X-Caller-"
 		fallthrough
 	default:
-		if !tokenSafe(g.IdentityHeaders) || !strings.HasSuffix(g.IdentityHeaders, "-") || len(g.IdentityHeaders) < 3 {
-			return fmt.Errorf("identity_headers %q: give a prefix that ends in -, as X-Caller-, or off", g.IdentityHeaders)
+		if strings.Trim(g.IdentityHeaders, "-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" ||
+			!strings.HasSuffix(g.IdentityHeaders, "-") || len(g.IdentityHeaders) < 3 {
+			return fmt.Errorf("identity_headers %q: give a prefix of letters, digits and - that ends in -, as X-Caller-, or off", g.IdentityHeaders)
 		}
 		g.identity = newIdentityNames(strings.ToLower(g.IdentityHeaders))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -15,19 +16,29 @@ import (
 // was decided by changed meanwhile.
 const maxDecisions = 16
 
-// ServeHTTP decides on a request, in the order of the steps below, and hands
-// it on or refuses it.
+// ServeHTTP decides on a request, and hands it on or refuses it.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if g.CORS == nil {
+		return g.serve(w, r, next)
+	}
+	cw := g.crossOrigin(w, r)
+	err := g.serve(cw, r, next)
+	if err != nil {
+		cw.settle() // what Caddy answers with instead goes past this writer
+	}
+	return err
+}
+
+// serve goes through the steps in their order; the first that fails answers.
+func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// 1 Target.
 	path, rule, refused := g.address(r)
 	if refused != nil {
 		return g.refuse(w, r, refused)
 	}
-	if g.CORS != nil {
-		var done bool
-		if w, done = g.crossOrigin(w, r, path); done {
-			return nil
-		}
+	if cw, ok := w.(*corsWriter); ok && g.isPreflight(r) {
+		g.preflight(cw.ResponseWriter, r, path)
+		return nil
 	}
 
 	// 2 Public.
@@ -72,9 +83,13 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 // whether what it says is said without ambiguity. The route is looked for
 // first, because it may allow an escaped slash.
 func (g *Gate) address(r *http.Request) (path string, rule *policy.Rule, refused *refusal) {
-	g.dropForged(r.Header)
+	g.dropForged(r)
 	path = r.URL.EscapedPath()
-	rule = g.table.Find(r.Method, isGRPC(r), path)
+	method := r.Method
+	if g.isPreflight(r) {
+		method = r.Header.Get("Access-Control-Request-Method")
+	}
+	rule = g.table.Find(method, isGRPC(r), path)
 	if why := g.checkTarget(r, path, rule); why != "" {
 		refused = refuseTarget(why)
 	}
@@ -101,11 +116,11 @@ type question struct {
 	gate *Gate
 	// registry is what is asked who the caller is: the directory, but where a
 	// decision is only explained.
-	registry  registry
-	directory *keys.Directory
-	digest    keys.Digest
-	session   bool // the credential stood in the session header
-	rule      *policy.Rule
+	registry registry
+	lease    *keys.Lease
+	digest   keys.Digest
+	session  bool // the credential stood in the session header
+	rule     *policy.Rule
 	// names are the owner and the app that the request names, in its body too
 	// once that was inspected.
 	names     names
@@ -152,7 +167,7 @@ func (q *question) present(r *http.Request) (*keys.Lease, *refusal) {
 	if !lease.Enter(q.digest) {
 		return nil, refuseUnavailable(keys.ErrClosed)
 	}
-	q.directory, q.registry = lease.Directory, lease.Directory
+	q.lease, q.registry = lease, lease.Directory
 	return lease, nil
 }
 
@@ -205,6 +220,11 @@ func (q *question) decide(ctx context.Context) (v verdict) {
 	}
 	switch caller.Reaches(v.owner, v.app) {
 	case policy.Own:
+		// What is told to the upstream as the app is an id at the least.
+		if v.app != "" && keys.CheckID("app_id", v.app) != nil {
+			v.refused = refuseOwner
+			return v
+		}
 		if !caller.Grant.Permits(q.rule) {
 			v.refused = refuseScopes(q.rule, q.rule.Lacking(&caller.Grant))
 		}
@@ -282,7 +302,9 @@ func agrees(caller *policy.Caller, first, later names) bool {
 }
 
 func (q *question) noRoute() *refusal {
-	if allow := q.gate.table.Allowed(q.path); len(allow) > 0 {
+	// A POST to a path that only gRPC calls have is another matter than a
+	// method.
+	if allow := q.gate.table.Allowed(q.path); len(allow) > 0 && !slices.Contains(allow, q.method) {
 		return refuseMethod(allow)
 	}
 	return refuseNoRoute

@@ -35,18 +35,20 @@ var overrideHeaders = [...]string{
 // every spelling that some upstream reads as the same: any case, and _ or .
 // for - (a CGI variable has neither). It comes before everything else, so that
 // no answer and no upstream, of a public route either, sees any of it.
-func (g *Gate) dropForged(h http.Header) {
+func (g *Gate) dropForged(r *http.Request) {
+	h := r.Header
 	for name := range h {
 		if g.ours(name) {
 			delete(h, name)
 		}
 	}
 	if lines := h["Connection"]; len(lines) > 0 {
-		g.dropFromConnection(h, lines)
+		keepConnection(h, lines)
 	}
-	// Trailers arrive after the decision; those of the request handed on are
-	// dropped with this.
+	// Trailers arrive after the decision, so none is handed on. The server
+	// fills in those of the request that it knows itself, which is another.
 	delete(h, "Trailer")
+	r.Trailer = nil
 }
 
 // ours says whether a client may not send a header of this name.
@@ -64,32 +66,31 @@ func (g *Gate) ours(name string) bool {
 	return false
 }
 
-// dropFromConnection keeps a client from having our own headers removed as
-// hop-by-hop ones (RFC 9110, section 7.6.1).
-func (g *Gate) dropFromConnection(h http.Header, lines []string) {
+// keepConnection leaves of Connection only what is about the connection. It
+// names headers that the next hop removes (RFC 9110, section 7.6.1), so a
+// client could have ours removed, or those that the decision rests on.
+func keepConnection(h http.Header, lines []string) {
 	var kept []string
-	dropped := false
 	for _, line := range lines {
-		for token := range strings.SplitSeq(line, ",") {
-			token = textproto.TrimString(token)
-			if g.ours(token) {
-				dropped = true
-			} else if token != "" {
-				kept = append(kept, token)
+		for option := range strings.SplitSeq(line, ",") {
+			option = textproto.TrimString(option)
+			switch strings.ToLower(option) {
+			case "close", "keep-alive", "upgrade", "te", "http2-settings":
+				kept = append(kept, option)
+			default: // a header of the client's choice
 			}
 		}
 	}
-	switch {
-	case !dropped:
-	case len(kept) == 0:
+	if len(kept) == 0 {
 		delete(h, "Connection")
-	default:
-		h["Connection"] = []string{strings.Join(kept, ", ")}
+		return
 	}
+	h["Connection"] = []string{strings.Join(kept, ", ")}
 }
 
-// foldedPrefix says whether name begins with prefix, which is in lower case
-// and has - only, however name is spelled.
+// foldedPrefix says whether name begins with prefix, which is of letters in
+// lower case, digits and -, however name is spelled: whatever is neither letter
+// nor digit some server takes for the same.
 func foldedPrefix(name, prefix string) bool {
 	if len(name) < len(prefix) {
 		return false
@@ -99,7 +100,7 @@ func foldedPrefix(name, prefix string) bool {
 		switch {
 		case c >= 'A' && c <= 'Z':
 			c += 'a' - 'A'
-		case c == '_' || c == '.':
+		case (c < 'a' || c > 'z') && (c < '0' || c > '9'):
 			c = '-'
 		}
 		if c != prefix[i] {

@@ -28,9 +28,11 @@ type forwarded struct {
 
 	// mu guards what follows: after the handler has returned, neither the
 	// writer nor its connection is this request's any more.
-	mu     sync.Mutex
-	over   bool
-	expiry *time.Timer
+	mu    sync.Mutex
+	over  bool // ended, or left
+	left  bool
+	timer *time.Timer // for the expiry; once ended, for the deadlines
+	due   time.Time   // of timer
 }
 
 // admit puts a request that is to be forwarded on the list. It returns false
@@ -38,7 +40,7 @@ type forwarded struct {
 func (q *question) admit(v *verdict, w http.ResponseWriter, r *http.Request) (*forwarded, bool) {
 	f := &forwarded{question: *q, identity: identify(v), w: w}
 	f.ctx, f.cancel = context.WithCancel(r.Context())
-	if !q.directory.Admit(&f.live, f, v.credential, v.invitation, v.everyone) {
+	if !q.lease.Admit(&f.live, f, v.credential, v.invitation, v.everyone) {
 		f.cancel()
 		return nil, false
 	}
@@ -62,11 +64,7 @@ func (f *forwarded) serve(w http.ResponseWriter, r *http.Request, next caddyhttp
 		extra.Add(zap.Inline(&f.identity))
 	}
 	g.metrics.allowed.Inc()
-	// A copy: the server fills in the trailers of the request it knows, when
-	// the body has been read, and ours has none.
-	handed := r.WithContext(f.ctx)
-	handed.Trailer = nil
-	err := next.ServeHTTP(w, handed)
+	err := next.ServeHTTP(w, r.WithContext(f.ctx))
 	if m, ok := r.Body.(*messages); ok && err != nil {
 		// The stream was broken off before the upstream answered.
 		if refused := m.refusal(); refused != nil {
@@ -77,14 +75,21 @@ func (f *forwarded) serve(w http.ResponseWriter, r *http.Request, next caddyhttp
 }
 
 func (f *forwarded) leave() {
-	f.question.directory.Leave(&f.live)
+	f.question.lease.Leave(&f.live)
 	f.mu.Lock()
-	f.over = true
-	if f.expiry != nil {
-		f.expiry.Stop()
+	ended := f.over && !f.question.gate.shadow
+	f.over, f.left = true, true
+	if f.timer != nil {
+		f.timer.Stop()
 	}
 	f.mu.Unlock()
 	f.cancel()
+	if ended {
+		// The answer may have been whole by then. With the deadline past,
+		// net/http takes the client for gone, and would cancel every later
+		// request on the connection, whoever's it is: so it is closed.
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // Recheck decides again, after a change, and ends the request if it is
@@ -97,26 +102,41 @@ func (f *forwarded) Recheck() {
 	}
 }
 
+// maxArmed bounds how long a timer is trusted, for it doesn't see the clock
+// being set, nor the machine asleep.
+const maxArmed = time.Minute
+
 // arm has the request decided again when its credential expires.
 func (f *forwarded) arm(credential *keys.Entry) {
-	expiry := credential.Expiry()
-	if expiry.IsZero() {
+	if credential.Expiry().IsZero() {
 		return // what was armed before finds nothing to end
 	}
-	left := expiry.Sub(f.question.directory.Now())
+	left := min(credential.Expiry().Sub(f.question.lease.Now()), maxArmed)
+	now := time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.expiry != nil {
-		f.expiry.Stop()
+	// An earlier timer stays: it arms anew when it fires, and this call's
+	// entry may be the older one.
+	if f.over || f.timer != nil && f.due.After(now) && f.due.Before(now.Add(left)) {
+		return
 	}
-	if !f.over {
-		f.expiry = time.AfterFunc(left, f.Recheck)
+	if f.timer != nil {
+		f.timer.Stop()
 	}
+	f.due, f.timer = now.Add(left), time.AfterFunc(left, f.expire)
 }
 
-// end ends the request wherever it is: waiting for the upstream (cancel), in a
-// slow upload (the read deadline), in a response that nobody reads (the write
-// deadline). In shadow mode it only says so, once.
+// expire is Recheck by the timer, for which nobody else keeps the store open.
+func (f *forwarded) expire() {
+	lease := f.question.lease
+	if !lease.Enter(f.question.digest) {
+		return // closed, and so is the request
+	}
+	defer lease.Exit(f.question.digest)
+	f.Recheck()
+}
+
+// end ends the request. In shadow mode it only says so, once.
 func (f *forwarded) end(v *verdict) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -124,18 +144,41 @@ func (f *forwarded) end(v *verdict) {
 		return
 	}
 	f.over = true
+	if f.timer != nil {
+		f.timer.Stop()
+	}
 	if f.question.gate.shadow {
 		f.question.noteEnd(f.ctx, v)
 		return
 	}
 	f.question.gate.metrics.ended.Inc()
 	f.cancel()
+	f.cut()
+}
+
+// cut ends the request wherever it is stuck: in a slow upload (the read
+// deadline), or in a response that nobody reads (the write deadline). Caddy
+// sets deadlines of its own before each read and write (its idle timeouts), so
+// it does so again until the handler has returned. It is called with mu held.
+func (f *forwarded) cut() {
+	if f.left {
+		return
+	}
 	past := time.Unix(1, 0)
 	rc := http.NewResponseController(f.w)
 	// A writer without deadlines is a test's or a buffer's: there is no
 	// connection to hold up.
 	_ = rc.SetReadDeadline(past)
+	if _, idle := caddyhttp.IdleTimeoutsFromContext(f.ctx); idle != nil {
+		// Caddy's writer is the handler's alone, so past it.
+		rc = idle.Ctrl
+	}
 	_ = rc.SetWriteDeadline(past)
+	f.timer = time.AfterFunc(50*time.Millisecond, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.cut()
+	})
 }
 
 // forwardPublic hands on a request of a public route.
@@ -144,10 +187,7 @@ func (g *Gate) forwardPublic(w http.ResponseWriter, r *http.Request, next caddyh
 		g.stripCredential(r)
 	}
 	g.metrics.public.Inc()
-	handed := new(http.Request)
-	*handed = *r
-	handed.Trailer = nil
-	return next.ServeHTTP(w, handed)
+	return next.ServeHTTP(w, r)
 }
 
 // log adds to the access log who was refused.

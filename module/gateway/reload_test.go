@@ -5,8 +5,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -104,6 +106,11 @@ func TestReloads(t *testing.T) {
 		}
 		t.Logf("%d requests", requests.Load())
 	})
+	t.Cleanup(func() {
+		if t.Failed() {
+			_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+		}
+	})
 	until(t, "the end of all goroutines", func() bool { return runtime.NumGoroutine() <= before })
 }
 
@@ -117,6 +124,9 @@ func getAgain(c *http.Client, r *http.Request) (*http.Response, error) {
 	for range 10 {
 		if resp, err = c.Do(r); err == nil {
 			return resp, nil
+		}
+		if r.GetBody != nil {
+			r.Body, _ = r.GetBody()
 		}
 	}
 	return nil, err
@@ -156,9 +166,7 @@ func TestARequestOutlivesItsConfiguration(t *testing.T) {
 		resp.Body.Close()
 		return resp.StatusCode == 200
 	})
-	if w.directory().Live() != 1 {
-		t.Error("the request of the old configuration is not on the list")
-	}
+	until(t, "the request of the old configuration alone on the list", func() bool { return w.directory().Live() == 1 })
 	w.update(func(tx *keys.Tx) error { return tx.Revoke(id, "leaked") })
 	closes(t, conn)
 	if err := receive(t, loaded, "the reload"); err != nil {

@@ -73,13 +73,10 @@ func (q *question) decision(v *verdict) Decision {
 
 // forwardAsSent hands on a request that would have been refused: with its
 // credential, and without an identity. What the client forged of one is gone
-// already; its trailers are left out here.
+// already, with its trailers.
 func (g *Gate) forwardAsSent(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	handed := new(http.Request)
-	*handed = *r
-	handed.Trailer = nil
 	if m, ok := r.Body.(*messages); ok {
-		handed.Body = m.asSent()
+		r.Body = m.asSent()
 	}
-	return next.ServeHTTP(w, handed)
+	return next.ServeHTTP(w, r)
 }

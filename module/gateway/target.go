@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"net/textproto"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -164,10 +165,30 @@ func checkFraming(r *http.Request) string {
 	if len(h["Content-Type"]) > 1 {
 		return "there is more than one Content-Type"
 	}
+	if resemblesGRPC(r) && !isGRPC(r) {
+		return "the Content-Type resembles those of gRPC, and some upstreams take it for one"
+	}
+	if r.ProtoMajor >= 2 && padded(h) {
+		return "a header's value begins or ends with white space"
+	}
 	if r.ProtoMajor >= 2 && (len(h["Connection"]) > 0 || len(h["Proxy-Connection"]) > 0 || len(h["Keep-Alive"]) > 0 || len(h["Upgrade"]) > 0) {
 		return "a connection header in a version of HTTP that has none"
 	}
 	return ""
+}
+
+// padded says whether any value has white space around it. HTTP/2 and HTTP/3
+// can carry it, though they must not (RFC 9113, section 8.2.1), and the next
+// hop takes it away: " Key K" is no credential here, and one there.
+func padded(h http.Header) bool {
+	for _, values := range h {
+		for _, v := range values {
+			if len(v) != len(textproto.TrimString(v)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // checkUpgrade refuses to leave HTTP: behind an upgrade there is a tunnel that
@@ -177,7 +198,7 @@ func (g *Gate) checkUpgrade(r *http.Request) string {
 	if len(upgrade) == 0 {
 		return ""
 	}
-	if g.Upgrade != "websocket" || len(upgrade) > 1 || !strings.EqualFold(upgrade[0], "websocket") {
+	if g.Upgrade != "websocket" || len(upgrade) > 1 || !equalFold(upgrade[0], "websocket") {
 		return "Upgrade is not allowed here"
 	}
 	if r.Method != http.MethodGet || !httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") || r.ContentLength != 0 {
@@ -203,16 +224,38 @@ func unhex(c byte) int {
 	return -1
 }
 
+const grpcType = "application/grpc"
+
 // isGRPC tells gRPC requests by their content type (gRPC over HTTP/2,
-// "Content-Type"; gRPC-Web has more of them): application/grpc, and then
-// nothing, a +, a ; or -web.
+// "Content-Type"): application/grpc alone, with a codec or parameters behind
+// it, or one of gRPC-Web's.
 func isGRPC(r *http.Request) bool {
-	ct := r.Header["Content-Type"]
-	const base = "application/grpc"
-	if len(ct) != 1 || len(ct[0]) < len(base) || !strings.EqualFold(ct[0][:len(base)], base) {
+	if !resemblesGRPC(r) {
 		return false
 	}
-	rest := ct[0][len(base):]
-	return rest == "" || rest[0] == '+' || rest[0] == ';' || rest[0] == ' ' ||
-		len(rest) >= 4 && strings.EqualFold(rest[:4], "-web")
+	rest := r.Header["Content-Type"][0][len(grpcType):]
+	return rest == "" || strings.IndexByte("+; \t", rest[0]) >= 0 || len(rest) >= 4 && equalFold(rest[:4], "-web")
+}
+
+func resemblesGRPC(r *http.Request) bool {
+	ct := r.Header["Content-Type"]
+	return len(ct) > 0 && len(ct[0]) >= len(grpcType) && equalFold(ct[0][:len(grpcType)], grpcType)
+}
+
+// equalFold compares with a text in lower case, whatever the case of ASCII
+// letters; strings.EqualFold takes a long s for an s too.
+func equalFold(s, lower string) bool {
+	if len(s) != len(lower) {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
 }

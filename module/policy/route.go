@@ -18,7 +18,7 @@ const MethodAny = "*"
 
 var methods = [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
-const methodGET, methodHEAD = 0, 1
+const methodGET, methodHEAD, methodPOST = 0, 1, 2
 
 // Methods lists the methods that a route may answer. They are case-sensitive
 // (RFC 9110, section 9.1); a request with any other is refused.

@@ -155,8 +155,8 @@ func (t *Table) Find(method string, grpc bool, path string) *Rule {
 	return w.descend(&t.root, 1)
 }
 
-// Allowed lists the methods that the patterns matching path answer, sorted.
-// It is empty where no pattern matches.
+// Allowed lists the methods that the patterns matching path answer, sorted;
+// for a gRPC method's path, POST. It is empty where no pattern matches.
 func (t *Table) Allowed(path string) []string {
 	if !strings.HasPrefix(path, "/") {
 		return nil
@@ -296,5 +296,8 @@ func (l *leaf) gather(seen *[len(methods)]bool, colon bool) {
 	}
 	if seen[methodGET] {
 		seen[methodHEAD] = true
+	}
+	if answers(l.grpc, colon) {
+		seen[methodPOST] = true
 	}
 }

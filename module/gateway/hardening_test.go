@@ -1,0 +1,251 @@
+package gateway_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// Over HTTP/2 a value may carry white space that the next hop takes away: the
+// gate would decide about another value than the upstream reads.
+func TestPaddedValues(t *testing.T) {
+	w := start(t, `
+		route grpc /pkg.Service/Delete Admin
+		route POST /pkg.Service/{rest=**} Public:Get
+		route GET /public {
+			accept public
+		}
+		credential header X-Api-Key`)
+	w.user("alice")
+	w.app("alice", "shop")
+	key := w.key("alice", "shop", "Public:Get")
+	for _, tt := range []struct {
+		method, target string
+		lines          []string
+	}{
+		{"POST", "/pkg.Service/Delete", []string{"authorization: Key " + key, "content-type:  application/grpc"}},
+		{"POST", "/pkg.Service/Delete", []string{"authorization: Key " + key, "content-type: application/grpc\t"}},
+		{"GET", "/public", []string{"authorization:  Key " + key}},
+		{"GET", "/public", []string{"x-api-key: " + key, "authorization:  Key other"}},
+	} {
+		got := w.sendHTTP2(tt.method, tt.target, nil, tt.lines...)
+		if got.status != 400 && !got.reset && got.header["grpc-status"] != "3" {
+			t.Errorf("%s %q: answered %+v", tt.target, tt.lines[len(tt.lines)-1], got)
+		}
+	}
+	if w.upstream.count() != 0 {
+		t.Errorf("the upstream was reached: %+v", w.upstream.last())
+	}
+}
+
+// What some upstream takes for gRPC and the gate doesn't is neither.
+func TestContentTypesThatResembleGRPC(t *testing.T) {
+	w := start(t, "route grpc /pkg.Service/Method Weak\nroute POST /pkg.Service/{rest=**} Strong")
+	w.user("alice")
+	w.app("alice", "shop")
+	auth := "Authorization: Key " + w.key("alice", "shop", "Weak")
+	for _, tt := range []struct {
+		contentType string
+		reached     bool
+	}{
+		{"application/grpc", true},
+		{"application/grpc+proto", true},
+		{"application/grpc; charset=utf-8", true},
+		{"application/grpc\t;x=y", true},
+		{"Application/GRPC", true},
+		{"application/grpc-web-text", true},
+		{"application/grpcfoo", false},
+		{"application/grpc/x", false},
+		{"application/grpc-we", false},
+		{"application/json", false},
+	} {
+		before := w.upstream.count()
+		w.raw("POST /pkg.Service/Method HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n" + auth + "\r\nContent-Type: " + tt.contentType + "\r\n\r\n")
+		if reached := w.upstream.count() > before; reached != tt.reached {
+			t.Errorf("%q: reached %v", tt.contentType, reached)
+		}
+	}
+}
+
+// A gRPC refusal is HTTP 200, so nobody gets one who asks otherwise: whoever
+// put the gate behind a sub-request would let all in.
+func TestOnlyCallsAreRefusedAsGRPC(t *testing.T) {
+	w := start(t, "route GET /check Admin")
+	for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "OPTIONS"} {
+		if a := w.ask(client(t, "HTTP/1.1"), method, "/check", "Content-Type: application/grpc"); a.StatusCode != 401 {
+			t.Errorf("%s is answered %s", method, a.Status)
+		}
+	}
+}
+
+// Error routes may lead to an upstream too. No credential and no trailer gets
+// there.
+func TestErrorRoutes(t *testing.T) {
+	var mu sync.Mutex
+	var saw []string
+	third := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		saw = append(saw, fmt.Sprint(r.RequestURI, r.Header, r.Trailer))
+	}))
+	defer third.Close()
+	w := start(t, "route * /v2/inputs Inputs:Get\nerrors caddy\ncredential query api_key\ncredential header X-Api-Key",
+		"handle_errors {\nreverse_proxy "+third.Listener.Addr().String()+"\n}")
+	w.user("alice")
+	w.app("alice", "shop")
+	good, lacking := w.key("alice", "shop", "Inputs:Get"), w.key("alice", "shop")
+	c := client(t, "HTTP/1.1")
+	w.ask(c, "GET", "/v2/inputs", "Authorization: Key "+lacking)
+	w.ask(c, "GET", "/v2/inputs", "X-Api-Key: "+lacking)
+	w.ask(c, "GET", "/v2/inputs", "X-Clarifai-Session-Token: "+lacking)
+	w.ask(c, "GET", "/v2/inputs?api_key="+lacking)
+	w.raw("POST /v2/inputs HTTP/1.1\r\nHost: a\r\nAuthorization: Key " + lacking + "\r\nTrailer: X-Caller-User-Id\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Caller-User-Id: evil\r\n\r\n")
+	w.sendHTTP2("POST", "/v2/inputs", []byte("hello"), "authorization: Key "+lacking, "trailer: x-caller-user-id", "", "x-caller-user-id: evil")
+	// An upstream that fails leads there as well.
+	w.upstream.answerWith(func(rw http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(rw).Hijack()
+		if err == nil {
+			conn.Close()
+		}
+	})
+	w.ask(c, "GET", "/v2/inputs", "Authorization: Key "+good)
+	w.ask(c, "GET", "/v2/inputs?api_key="+good+"&page=1")
+	mu.Lock()
+	defer mu.Unlock()
+	if len(saw) != 8 {
+		t.Errorf("%d requests came to the error route", len(saw))
+	}
+	for _, s := range saw {
+		if strings.Contains(s, good) || strings.Contains(s, lacking) || strings.Contains(s, "evil") {
+			t.Errorf("the error route was shown %s", s)
+		}
+	}
+}
+
+// A request that is ended when its answer is whole already takes its
+// connection along: nobody else's request on it is ended with it.
+func TestEndingSparesTheNextRequest(t *testing.T) {
+	w := streamWorld(t)
+	other := w.session("alice")
+	for range 150 {
+		text, id := newShopKey(w)
+		conn := w.dial("")
+		in := bufio.NewReader(conn)
+		ask := func(credential string) (int, error) {
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: a\r\nAuthorization: Key %s\r\n\r\n", stream, credential)
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil {
+				return 0, err
+			}
+			_, err = io.Copy(io.Discard, resp.Body)
+			return resp.StatusCode, err
+		}
+		revoked := make(chan error, 1)
+		go func() {
+			revoked <- w.directory().Update(t.Context(), operator, func(tx *keys.Tx) error { return tx.Revoke(id, "leaked") })
+		}()
+		status, err := ask(text)
+		if e := receive(t, revoked, "the revocation"); e != nil {
+			t.Fatal(e)
+		}
+		if status == 200 && err == nil {
+			if status, err := ask(other); err == nil && status != 200 {
+				t.Fatalf("another's request on the connection is answered %d", status)
+			}
+		}
+		conn.Close()
+	}
+}
+
+// Connection says nothing about headers but what is the connection's own.
+func TestConnectionRemovesNothing(t *testing.T) {
+	w := start(t, "route * /v2/inputs", "request_header X-Tenant {http.auth.user.owner_id}")
+	w.user("alice")
+	w.app("alice", "shop")
+	auth := "Authorization: Key " + w.key("alice", "shop")
+	for _, name := range []string{"X-Tenant", "Content-Type", "X-Forwarded-For", "x-caller-app-id", "keep-alive, X-Tenant"} {
+		w.raw("POST /v2/inputs HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n" + auth + "\r\nConnection: " + name + "\r\n\r\n")
+		h := w.upstream.last().header
+		if h.Get("X-Tenant") != "alice" || h.Get("Content-Type") != "text/plain" || h.Get("X-Forwarded-For") == "" || h.Get("X-Caller-App-Id") != "shop" {
+			t.Errorf("Connection: %s removed something: %v", name, h)
+		}
+	}
+}
+
+// Whatever is neither letter nor digit some server folds into _.
+func TestForgedIdentityInOtherCharacters(t *testing.T) {
+	w := start(t, "route * /public {\naccept public\n}")
+	for _, name := range []string{"X!Caller!User!Id", "X~Caller-User-Id", "X+HTTP+Method+Override", "X'Caller*User^Id"} {
+		w.raw("GET /public HTTP/1.1\r\nHost: a\r\n" + name + ": evil\r\n\r\n")
+		for got, values := range w.upstream.last().header {
+			if values[0] == "evil" {
+				t.Errorf("%s arrived as %s", name, got)
+			}
+		}
+	}
+}
+
+// strings.EqualFold takes a long s for an s, and the Kelvin sign for a k.
+func TestLettersAreASCII(t *testing.T) {
+	w := start(t, "route * /v2/inputs\nupgrade websocket")
+	w.user("alice")
+	w.app("alice", "shop")
+	key := w.key("alice", "shop")
+	for _, upgrade := range []string{"web\u017focket", "websoc\u212aet"} {
+		if status := w.raw("GET /v2/inputs HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: " + upgrade + "\r\nAuthorization: Key " + key + "\r\n\r\n"); status != 400 {
+			t.Errorf("%+q is answered %d", upgrade, status)
+		}
+	}
+	if status := w.raw("GET /v2/inputs HTTP/1.1\r\nHost: a\r\nAuthorization: \u212aey " + key + "\r\n\r\n"); status != 401 {
+		t.Errorf("another scheme is answered %d", status)
+	}
+}
+
+// An app that a PAT names is told to the upstream, so it is an id at least.
+func TestNamedAppsAreIDs(t *testing.T) {
+	w := start(t, "route GET /v2/users/{user_id}/apps/{app_id}/inputs")
+	w.user("alice")
+	pat := "Authorization: Key " + w.pat("alice")
+	for _, app := range []string{"a,b", "%20shop", "%22%C3%A9"} {
+		if a := w.ask(client(t, "HTTP/1.1"), "GET", "/v2/users/alice/apps/"+app+"/inputs", pat); a.StatusCode != 403 || a.seen != nil {
+			t.Errorf("%s is answered %s", app, a.Status)
+		}
+	}
+}
+
+// Preflights of gRPC methods and of escaped slashes are answered like others,
+// and every refusal to an allowed origin can be read.
+func TestCORSOfAllRoutes(t *testing.T) {
+	w := start(t, `
+		route grpc /pkg.Service/Method
+		route GET /v2/files/{name} {
+			allow encoded_slash
+		}
+		errors caddy
+		cors https://app.example.com`, "handle_errors {\nrespond \"handled\"\n}")
+	const origin = "Origin: https://app.example.com"
+	for _, tt := range []struct {
+		method, target string
+		lines          []string
+		status         int
+	}{
+		{"OPTIONS", "/pkg.Service/Method", []string{"Access-Control-Request-Method: POST"}, 204},
+		{"OPTIONS", "/v2/files/a%2Fb", []string{"Access-Control-Request-Method: GET"}, 204},
+		{"OPTIONS", "/v2/files/a%2F..%2Fb", []string{"Access-Control-Request-Method: GET"}, 400},
+		{"GET", "/v2//files", nil, 400},
+		{"GET", "/v2/files/x", nil, 401},
+	} {
+		a := w.ask(client(t, "HTTP/1.1"), tt.method, tt.target, append(tt.lines, origin)...)
+		if a.StatusCode != tt.status || a.Header.Get("Access-Control-Allow-Origin") != "https://app.example.com" {
+			t.Errorf("%s %s is answered %s %v", tt.method, tt.target, a.Status, a.Header)
+		}
+	}
+}
