@@ -19,7 +19,7 @@ func routesCommand() *cobra.Command {
 	cmd := group(&cobra.Command{Use: "routes <command>", Short: "Imports, checks and explains route tables"})
 	imports := group(&cobra.Command{Use: "import <kind>", Short: "Makes scope and route lines of an API's published description"})
 	imports.AddCommand(importProtoCommand(), importOpenAPICommand())
-	cmd.AddCommand(imports, explainCommand())
+	cmd.AddCommand(imports, explainCommand(), suggestCommand())
 	return cmd
 }
 

@@ -1,0 +1,90 @@
+package cmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+func suggestCommand() *cobra.Command {
+	cmd := command("suggest (LOGFILE | -)", "Says from a log of shadow mode which scopes each key uses, and which it lacks", 1, 1, suggest)
+	cmd.Long = `
+Reads the log of a site with "mode shadow" (JSON lines; all others are passed
+over and counted), and prints for each key the scopes and endpoints that its
+requests needed and had, so that its grants can be narrowed to them, and those
+that it lacks. With --config, the scopes that these need to be granted with are
+named too.`
+	return cmd
+}
+
+func suggest(c *call) error {
+	log := c.InOrStdin()
+	if file := c.args[0]; file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return fmt.Errorf("reading the log: %w", err)
+		}
+		defer f.Close()
+		log = io.Reader(f)
+	}
+	usage, err := gateway.UsageOf(log)
+	if err != nil {
+		return err
+	}
+	if file := c.flag("config"); file != "" {
+		var api manage.API
+		if err := configured(&api, file, c.flag("adapter")); err != nil {
+			return err
+		}
+		for i := range usage.Keys {
+			if k := &usage.Keys[i]; api.Catalogue != nil {
+				k.Needs = api.Catalogue.Lacking(slices.Concat(k.Scopes, k.MissingScopes))
+			}
+		}
+	}
+	if c.json {
+		text, err := json.Marshal(usage)
+		if err != nil {
+			return fmt.Errorf("writing the answer: %w", err)
+		}
+		return c.printJSON(text)
+	}
+	for i := range usage.Keys {
+		if err := c.printUsage(&usage.Keys[i]); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%d keys; %d requests of public routes, %d without a known credential; %d other lines passed over\n",
+		len(usage.Keys), usage.Public, usage.Unknown, usage.Others)
+	return nil
+}
+
+func (c *call) printUsage(k *gateway.KeyUsage) error {
+	fmt.Fprintf(c.OutOrStdout(), "%s (%s of %s)\n", k.KeyID, k.KeyType, k.UserID)
+	lines := [][2]string{
+		{"  requests", fmt.Sprintf("%d allowed, %d lacking scopes or endpoints, %d refused otherwise", k.Allowed, k.Lacking, k.Refused)},
+	}
+	list := func(name string, values []string) {
+		if len(values) > 0 {
+			lines = append(lines, [2]string{"  " + name, strings.Join(values, ",")})
+		}
+	}
+	list("uses scopes", k.Scopes)
+	list("lacks scopes", k.MissingScopes)
+	list("to grant with them", k.Needs)
+	if k.NoEndpoint {
+		lines = append(lines, [2]string{"  endpoints", "it uses routes without one, so it can't be limited to endpoints"})
+	} else {
+		list("uses endpoints", k.Endpoints)
+	}
+	list("lacks endpoints", k.MissingEndpoints)
+	return c.details(lines...)
+}
