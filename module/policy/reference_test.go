@@ -97,7 +97,7 @@ func refAllowed(rules []*Rule, path string) []string {
 	for _, method := range Methods() {
 		if slices.ContainsFunc(rules, func(r *Rule) bool {
 			_, matches := refMatch(r, path)
-			_, answers := refMethod(r, method, false)
+			_, answers := refMethod(r, method, true)
 			return matches && answers
 		}) {
 			list = append(list, method)

@@ -265,8 +265,7 @@ func TestAllowed(t *testing.T) {
 		{"/any", "DELETE GET HEAD OPTIONS PATCH POST PUT"},
 		{"/head", "HEAD"},
 		{"/nowhere", ""},
-		// To a request that is not a gRPC one there is nothing here.
-		{"/p.S/M", ""},
+		{"/p.S/M", "POST"},
 		{"", ""},
 		{"inputs/x", ""},
 	} {
