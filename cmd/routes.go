@@ -19,21 +19,13 @@ func routesCommand() *cobra.Command {
 	cmd := group(&cobra.Command{Use: "routes <command>", Short: "Imports, checks and explains route tables"})
 	imports := group(&cobra.Command{Use: "import <kind>", Short: "Makes scope and route lines of an API's published description"})
 	imports.AddCommand(importProtoCommand(), importOpenAPICommand())
-	cmd.AddCommand(imports, explainCommand(), suggestCommand())
+	cmd.AddCommand(imports, explainCommand(), suggestCommand(), checkCommand())
 	return cmd
 }
 
 func importProtoCommand() *cobra.Command {
 	cmd := command("proto [--import-path DIR]... FILE...", "Imports protobuf sources or a descriptor set, with google.api.http bindings",
-		1, many, importProto, importFlags, func(f *pflag.FlagSet) {
-			f.StringSlice("import-path", nil, "Folder that imports are looked for in; may be repeated (default the current one)")
-			f.String("scopes-option", "", "Option of methods or services that lists scopes (default: Clarifai's and Google's)")
-			f.String("auth-option", "", "Option of methods or services that says what credential is asked for (default: Clarifai's)")
-			f.StringArray("auth", nil, "What a value of --auth-option accepts, as KeyAuth=app_key,pat,session; may be repeated (default: Clarifai's)")
-			f.String("scope-needs-option", "", "Option of enum values that lists the scopes that one needs (default: Clarifai's)")
-			f.String("scope-listed-option", "", "Option of enum values without which a scope is hidden (default: Clarifai's)")
-			f.String("scope-separator", ":", "What stands in scopes for the _ of enum values")
-		})
+		1, many, importProto, importFlags, sharedFlags, protoFlags)
 	cmd.Long = `
 Each method of the services in FILE becomes a gRPC route, and a route for each
 of its google.api.http bindings. A FILE that doesn't end in .proto is a compiled
@@ -47,9 +39,7 @@ open. The options of clarifai.auth.util and google.api.oauth_scopes are known.`
 
 func importOpenAPICommand() *cobra.Command {
 	cmd := command("openapi (FILE | -)", "Imports an OpenAPI 3.1 or 3.0 or a Swagger 2.0 document, in JSON or YAML",
-		1, 1, importOpenAPI, importFlags, func(f *pflag.FlagSet) {
-			f.String("scopes-extension", "x-required-scopes", "Field of operations and paths that lists scopes where security can't")
-		})
+		1, 1, importOpenAPI, importFlags, sharedFlags, openAPIFlags)
 	cmd.Long = `
 Each operation becomes a route under each base path of its servers, demanding
 the scopes of its security requirements.
@@ -63,10 +53,28 @@ open: of alternatives all are demanded.`
 // importFlags are those of every import.
 func importFlags(f *pflag.FlagSet) {
 	f.String("out", "", "File to write the table to (default standard output)")
-	f.StringSlice("unstated", []string{"none"}, "What routes accept whose operation states no demand: none, or kinds of credential")
 	f.Bool("no-descriptions", false, "Leave out the descriptions of scopes")
+}
+
+// sharedFlags are those that say how any description is read.
+func sharedFlags(f *pflag.FlagSet) {
+	f.StringSlice("unstated", []string{"none"}, "What routes accept whose operation states no demand: none, or kinds of credential")
 	f.String("owner-field", "", "Variable in paths that names the owner; becomes {user_id} (default, protobuf: user_app_id.user_id)")
 	f.String("app-field", "", "Variable in paths that names the app; becomes {app_id} (default, protobuf: user_app_id.app_id)")
+}
+
+func protoFlags(f *pflag.FlagSet) {
+	f.StringSlice("import-path", nil, "Folder that imports are looked for in; may be repeated (default the current one)")
+	f.String("scopes-option", "", "Option of methods or services that lists scopes (default: Clarifai's and Google's)")
+	f.String("auth-option", "", "Option of methods or services that says what credential is asked for (default: Clarifai's)")
+	f.StringArray("auth", nil, "What a value of --auth-option accepts, as KeyAuth=app_key,pat,session; may be repeated (default: Clarifai's)")
+	f.String("scope-needs-option", "", "Option of enum values that lists the scopes that one needs (default: Clarifai's)")
+	f.String("scope-listed-option", "", "Option of enum values without which a scope is hidden (default: Clarifai's)")
+	f.String("scope-separator", ":", "What stands in scopes for the _ of enum values")
+}
+
+func openAPIFlags(f *pflag.FlagSet) {
+	f.String("scopes-extension", "x-required-scopes", "Field of operations and paths that lists scopes where security can't")
 }
 
 func (c *call) shared() importer.Shared {
@@ -79,6 +87,12 @@ func (c *call) shared() importer.Shared {
 }
 
 func importProto(c *call) error {
+	res, err := c.readProto(c.args)
+	return c.imported(res, err)
+}
+
+// readProto reads protobuf sources, or a descriptor set.
+func (c *call) readProto(files []string) (*importer.Result, error) {
 	o := importer.ProtoOptions{
 		Shared:            c.shared(),
 		ScopesOption:      c.flag("scopes-option"),
@@ -93,22 +107,22 @@ func importProto(c *call) error {
 	}
 	for _, folder := range folders {
 		if info, err := os.Stat(folder); err != nil {
-			return fmt.Errorf("the import path: %w", err)
+			return nil, fmt.Errorf("the import path: %w", err)
 		} else if !info.IsDir() {
-			return usagef("--import-path %s is no folder: name the one that the import lines begin in", quoted(folder))
+			return nil, usagef("--import-path %s is no folder: name the one that the import lines begin in", quoted(folder))
 		}
 		o.Sources = append(o.Sources, os.DirFS(folder))
 	}
-	for _, file := range c.args {
+	for _, file := range files {
 		switch {
 		case strings.HasSuffix(file, ".proto"):
 			o.Files = append(o.Files, importName(folders, file))
 		case o.DescriptorSet != nil:
-			return usagef("%s is a second descriptor set: import one at a time", quoted(file))
+			return nil, usagef("%s is a second descriptor set: import one at a time", quoted(file))
 		default:
 			set, err := c.description(file)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			o.DescriptorSet = set
 		}
@@ -117,26 +131,30 @@ func importProto(c *call) error {
 	for _, value := range auth {
 		name, kinds, ok := strings.Cut(value, "=")
 		if !ok || name == "" || kinds == "" {
-			return usagef("--auth %s: write it as KeyAuth=app_key,pat,session", quoted(value))
+			return nil, usagef("--auth %s: write it as KeyAuth=app_key,pat,session", quoted(value))
 		}
 		if o.Auth == nil {
 			o.Auth = map[string][]string{}
 		}
 		o.Auth[name] = strings.Split(kinds, ",")
 	}
-	res, err := importer.Proto(c.Context(), o)
-	return c.imported(res, err)
+	return importer.Proto(c.Context(), o)
 }
 
 func importOpenAPI(c *call) error {
-	data, err := c.description(c.args[0])
-	if err != nil {
-		return err
-	}
-	res, err := importer.OpenAPI(data, importer.OpenAPIOptions{
-		Shared: c.shared(), Name: filepath.Base(c.args[0]), ScopesExtension: c.flag("scopes-extension"),
-	})
+	res, err := c.readOpenAPI(c.args[0])
 	return c.imported(res, err)
+}
+
+// readOpenAPI reads a document.
+func (c *call) readOpenAPI(file string) (*importer.Result, error) {
+	data, err := c.description(file)
+	if err != nil {
+		return nil, err
+	}
+	return importer.OpenAPI(data, importer.OpenAPIOptions{
+		Shared: c.shared(), Name: filepath.Base(file), ScopesExtension: c.flag("scopes-extension"),
+	})
 }
 
 // importName is a source's name as import lines have it: below the first of

@@ -179,10 +179,29 @@ func (g *Gate) Build() (*policy.Catalogue, error) {
 	if err := g.settings(); err != nil {
 		return nil, err
 	}
-	scopes, routes := slices.Clone(g.Scope), slices.Clone(g.Route)
-	for i := range routes {
-		if routes[i].Place == "" {
-			routes[i].Place = fmt.Sprintf("route[%d]", i)
+	t, err := g.Declared()
+	if err != nil {
+		return nil, err
+	}
+	if err := g.nameOwners(t.OwnerQuery, t.OwnerBody, t.OwnerMessage); err != nil {
+		return nil, fmt.Errorf("include %s: %w", strings.Join(g.Include, " "), err)
+	}
+	if g.table, err = policy.NewTable(t.Routes, g.Owner[0], g.Owner[1]); err != nil {
+		return nil, err
+	}
+	if err := g.ownersAreNamed(); err != nil {
+		return nil, err
+	}
+	return policy.CatalogueOf(t.Scopes, g.table.Rules())
+}
+
+// Declared lists the scopes and routes of the site, with all of the tables
+// that it includes.
+func (g *Gate) Declared() (*tables.Table, error) {
+	all := &tables.Table{Scopes: slices.Clone(g.Scope), Routes: slices.Clone(g.Route)}
+	for i := range all.Routes {
+		if all.Routes[i].Place == "" {
+			all.Routes[i].Place = fmt.Sprintf("route[%d]", i)
 		}
 	}
 	for _, name := range g.Include {
@@ -190,19 +209,11 @@ func (g *Gate) Build() (*policy.Catalogue, error) {
 		if err != nil {
 			return nil, fmt.Errorf("include: %w", err)
 		}
-		scopes, routes = append(scopes, t.Scopes...), append(routes, t.Routes...)
-		if err := g.nameOwners(t.OwnerQuery, t.OwnerBody, t.OwnerMessage); err != nil {
-			return nil, fmt.Errorf("include %s: %w", name, err)
-		}
+		all.Scopes, all.Routes = append(all.Scopes, t.Scopes...), append(all.Routes, t.Routes...)
+		all.OwnerQuery, all.OwnerBody = append(all.OwnerQuery, t.OwnerQuery...), append(all.OwnerBody, t.OwnerBody...)
+		all.OwnerMessage = append(all.OwnerMessage, t.OwnerMessage...)
 	}
-	var err error
-	if g.table, err = policy.NewTable(routes, g.Owner[0], g.Owner[1]); err != nil {
-		return nil, err
-	}
-	if err := g.ownersAreNamed(); err != nil {
-		return nil, err
-	}
-	return policy.CatalogueOf(scopes, g.table.Rules())
+	return all, nil
 }
 
 // ownersAreNamed refuses names of variables that no route has: with a slip in

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -84,6 +85,19 @@ func checkEscapes(path string, slash bool) string {
 		i += 3 + next
 	}
 	return ""
+}
+
+// CheckPath says why a request of this escaped path is refused whatever else it
+// says, empty where it isn't. slash says that a route allows an escaped slash.
+func CheckPath(path string, slash bool) string {
+	if why := checkEscapes(path, slash); why != "" {
+		return why
+	}
+	decoded, err := url.PathUnescape(path)
+	if err != nil {
+		return "the path has an invalid escape"
+	}
+	return checkPath(decoded)
 }
 
 // checkPath looks at the decoded path, segment by segment.

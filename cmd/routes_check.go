@@ -1,0 +1,168 @@
+package cmd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/policy/importer"
+	"github.com/caddy-api-keys/gateway/module/policy/tables"
+)
+
+func checkCommand() *cobra.Command {
+	cmd := command("check FILE", "Looks for what a route table can't mean, and for drift from a description", 1, 1, check, sharedFlags, protoFlags, openAPIFlags, func(f *pflag.FlagSet) {
+		f.StringSlice("description", nil, "Description to compare with: protobuf sources or a descriptor set, or an OpenAPI document (.json, .yaml, .yml)")
+		f.Bool("strict", false, "Fail on warnings too")
+	})
+	cmd.Long = `
+FILE is a .routes file, or a configuration, each of whose gates is checked.
+
+Errors are mistakes, routes that no request comes to, and with --description
+whatever the two don't both have. Warnings are scopes that nothing needs, routes
+that an upstream may take for one another, and variables that are named like
+the owner's or the app's but not checked. Public routes and those that accept
+nobody are listed.
+
+The exit status is 1 where there are errors, or with --strict warnings.`
+	return cmd
+}
+
+// checkedSite is a table with the hosts that it is for, none for a file of
+// routes.
+type checkedSite struct {
+	Hosts    []string         `json:"hosts,omitempty"`
+	Findings []policy.Finding `json:"findings"`
+	table    policy.Checked
+}
+
+func check(c *call) error {
+	sites, err := c.tablesOf(c.args[0])
+	if err != nil {
+		return err
+	}
+	description, err := c.described(c.list("description"))
+	if err != nil {
+		return err
+	}
+	errs, warnings := 0, 0
+	for i := range sites {
+		s := &sites[i]
+		for j := range sites {
+			for _, r := range sites[j].table.Routes {
+				s.table.Needed = append(s.table.Needed, r.Scopes...)
+			}
+		}
+		s.Findings = append(s.Findings, policy.Check(s.table)...)
+		if description != nil {
+			s.Findings = append(s.Findings, policy.Drift(s.table, *description)...)
+		}
+		for _, f := range s.Findings {
+			switch f.Severity {
+			case policy.Error:
+				errs++
+			case policy.Warning:
+				warnings++
+			default:
+			}
+		}
+	}
+	if err := c.printFindings(sites); err != nil {
+		return err
+	}
+	if errs > 0 || warnings > 0 && c.flag("strict") == "true" {
+		return fmt.Errorf("%d errors and %d warnings", errs, warnings)
+	}
+	return nil
+}
+
+// tablesOf reads a file of routes, or what the gates of a configuration have.
+func (c *call) tablesOf(file string) ([]checkedSite, error) {
+	checked := func(t *tables.Table, owner []string) policy.Checked {
+		return policy.Checked{Scopes: t.Scopes, Routes: t.Routes, Owner: owner[0], App: owner[1], Refused: gateway.CheckPath}
+	}
+	if filepath.Ext(file) == ".routes" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("reading the table: %w", err)
+		}
+		t, err := tables.Read(filepath.Base(file), text)
+		if err != nil {
+			return nil, err
+		}
+		return []checkedSite{{Findings: []policy.Finding{}, table: checked(t, []string{"user_id", "app_id"})}}, nil
+	}
+	found, err := sitesOfFile(file, c.flag("adapter"))
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, errors.New("the configuration has no site with a gate: add the directive api_keys to one, or name a .routes file")
+	}
+	var sites []checkedSite
+	for _, f := range found {
+		if _, err := f.Gate.Build(); err != nil {
+			return nil, err
+		}
+		t, err := f.Gate.Declared()
+		if err != nil {
+			return nil, err
+		}
+		sites = append(sites, checkedSite{Hosts: f.Hosts, Findings: []policy.Finding{}, table: checked(t, f.Gate.Owner)})
+	}
+	return sites, nil
+}
+
+// described is the table of a description, nil where none is given.
+func (c *call) described(files []string) (*policy.Checked, error) {
+	if len(files) == 0 {
+		return nil, nil
+	}
+	var res *importer.Result
+	var err error
+	if slices.Contains([]string{".json", ".yaml", ".yml"}, strings.ToLower(filepath.Ext(files[0]))) {
+		if len(files) > 1 {
+			return nil, usagef("--description takes one OpenAPI document at a time")
+		}
+		res, err = c.readOpenAPI(files[0])
+	} else {
+		res, err = c.readProto(files)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &policy.Checked{Scopes: res.Table.Scopes, Routes: res.Table.Routes, Owner: "user_id", App: "app_id"}, nil
+}
+
+func (c *call) printFindings(sites []checkedSite) error {
+	if c.json {
+		text, err := json.Marshal(map[string]any{"sites": sites})
+		if err != nil {
+			return fmt.Errorf("writing the answer: %w", err)
+		}
+		return c.printJSON(text)
+	}
+	out := c.OutOrStdout()
+	for _, s := range sites {
+		if len(s.Hosts) > 0 {
+			fmt.Fprintf(out, "%s:\n", strings.Join(s.Hosts, ", "))
+		}
+		for _, f := range s.Findings {
+			place := ""
+			if f.Place != "" {
+				place = f.Place + ": "
+			}
+			fmt.Fprintf(out, "%s: %s%s\n", f.Severity, place, f.Text)
+		}
+		fmt.Fprintf(out, "%d routes, %d scopes, %d findings\n", len(s.table.Routes), len(s.table.Scopes), len(s.Findings))
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Drift compares a table with one that was made of a description: what only
+// the description has, what only the table has, and what the two say
+// differently. Descriptions of scopes and what routes allow beside their
+// demands (colons, escaped slashes) are the table's own.
+func Drift(have, want Checked) []Finding {
+	haveTable, err := NewTable(have.Routes, have.Owner, have.App)
+	if err != nil {
+		return mistakes(err)
+	}
+	wantTable, err := NewTable(want.Routes, want.Owner, want.App)
+	if err != nil {
+		return mistakes(fmt.Errorf("the description: %w", err))
+	}
+	described := map[string]*Rule{}
+	for _, r := range wantTable.Rules() {
+		described[r.shape()] = r
+	}
+	var found []Finding
+	for _, r := range haveTable.Rules() {
+		d := described[r.shape()]
+		delete(described, r.shape())
+		if d == nil {
+			found = append(found, r.finding(Error, FindingRemoved, "is not in the description any more: take it away"))
+		} else if changes := r.changes(d); len(changes) > 0 {
+			found = append(found, r.finding(Error, FindingChanged, "is described otherwise: %s", strings.Join(changes, "; ")))
+		}
+	}
+	for _, r := range wantTable.Rules() {
+		if described[r.shape()] != nil {
+			found = append(found, Finding{Error, FindingAdded, "", fmt.Sprintf("route %s is in the description only: it is refused until the table has it", r)})
+		}
+	}
+	return append(found, scopeDrift(have.Scopes, want.Scopes)...)
+}
+
+// shape is what two routes have in common that no table can have both of.
+func (r *Rule) shape() string {
+	return r.Method + " " + strings.Join(r.pattern.Segments, "/") + ":" + r.pattern.Verb
+}
+
+// changes says what a description demands otherwise.
+func (r *Rule) changes(d *Rule) (list []string) {
+	differ := func(what string, have, want []string) {
+		if !slices.Equal(have, want) {
+			list = append(list, fmt.Sprintf("%s %s instead of %s", what, orNothing(want), orNothing(have)))
+		}
+	}
+	differ("scopes", r.Scopes, d.Scopes)
+	differ("accept", r.accept.Words(), d.accept.Words())
+	differ("endpoint", r.Endpoint, d.Endpoint)
+	if r.owner != d.owner || r.app != d.app {
+		list = append(list, fmt.Sprintf("owner and app as in %s", d.Pattern))
+	}
+	return list
+}
+
+func scopeDrift(have, want []Scope) (found []Finding) {
+	described := map[string]Scope{}
+	for _, s := range want {
+		described[s.Name] = s
+	}
+	declared := map[string]bool{ScopeAll: true}
+	for _, s := range have {
+		declared[s.Name] = true
+		d, ok := described[s.Name]
+		switch {
+		case s.Name == ScopeAll:
+		case !ok:
+			found = append(found, Finding{Error, FindingRemoved, s.Place, fmt.Sprintf("scope %s is not in the description any more: take it away", s.Name)})
+		case !slices.Equal(sortedSet(s.Needs), sortedSet(d.Needs)):
+			found = append(found, Finding{Error, FindingChanged, s.Place, fmt.Sprintf("scope %s is described otherwise: it needs %s instead of %s",
+				s.Name, orNothing(sortedSet(d.Needs)), orNothing(sortedSet(s.Needs)))})
+		}
+	}
+	for _, s := range want {
+		if !declared[s.Name] {
+			found = append(found, Finding{Error, FindingAdded, "", fmt.Sprintf("scope %s is in the description only: it can't be granted until the table has it", s.Name)})
+		}
+	}
+	return found
+}
