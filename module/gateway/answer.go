@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -163,7 +168,7 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, ref *refusal) erro
 	}
 	// A gRPC call is a POST. Whoever asks otherwise looks at the HTTP status.
 	if isGRPC(r) && r.Method == http.MethodPost {
-		answerGRPC(w, r, ref)
+		answerGRPC(w, r, ref, reqID)
 		return nil
 	}
 	switch g.Errors {
@@ -221,13 +226,49 @@ func answerJSON(w http.ResponseWriter, code int, contentType string, body any) e
 
 // answerGRPC is a response of trailers only (gRPC over HTTP/2, "Responses"):
 // they stand where headers do, and there is no body.
-func answerGRPC(w http.ResponseWriter, r *http.Request, ref *refusal) {
+func answerGRPC(w http.ResponseWriter, r *http.Request, ref *refusal, reqID string) {
 	h := w.Header()
 	h.Set("Content-Type", grpcContentType(r.Header.Get("Content-Type")))
 	h.Set("Grpc-Status", strconv.Itoa(ref.grpc))
-	h.Set("Grpc-Message", grpcMessage(ref.code.Description()+": "+ref.details))
+	message := ref.code.Description() + ": " + ref.details
+	h.Set("Grpc-Message", grpcMessage(message))
+	if details := grpcDetails(ref, message, reqID); details != "" {
+		h.Set("Grpc-Status-Details-Bin", details)
+	}
 	h.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)
+}
+
+// maxGRPCDetails bounds the details, for many clients take 8 KiB of headers
+// and no more, and would see no status at all.
+const maxGRPCDetails = 3 << 10
+
+// grpcDetails is what the JSON answers have in fields of their own, for a
+// program to read (google.rpc.ErrorInfo in google.rpc.Status). A route with so
+// many scopes that they don't fit names them in the message alone.
+func grpcDetails(ref *refusal, message, reqID string) string {
+	fields := map[string]string{"code": strconv.Itoa(int(ref.code)), "req_id": reqID}
+	if len(ref.lack.Scopes) > 0 {
+		fields["missing_scopes"] = strings.Join(ref.lack.Scopes, " ")
+	}
+	if len(ref.lack.Endpoints) > 0 {
+		fields["missing_endpoints"] = strings.Join(ref.lack.Endpoints, " ")
+	}
+	// Refusals that say the same have to be the same bytes.
+	deterministic := proto.MarshalOptions{Deterministic: true}
+	info := new(anypb.Any)
+	if err := anypb.MarshalFrom(info, &errdetails.ErrorInfo{
+		Reason:   strings.ToUpper(strings.ReplaceAll(ref.code.Description(), " ", "_")),
+		Domain:   "caddy-api-keys",
+		Metadata: fields,
+	}, deterministic); err != nil {
+		return ""
+	}
+	text, err := deterministic.Marshal(&status.Status{Code: int32(ref.grpc), Message: message, Details: []*anypb.Any{info}})
+	if err != nil || base64.RawStdEncoding.EncodedLen(len(text)) > maxGRPCDetails {
+		return ""
+	}
+	return base64.RawStdEncoding.EncodeToString(text)
 }
 
 // grpcContentType is plain gRPC's, or for a gRPC-Web client its own.
