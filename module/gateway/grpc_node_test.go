@@ -1,0 +1,117 @@
+package gateway_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+const grpcClientDir = "../../testdata/grpc-client"
+
+// nodeClients starts the script that makes calls with published clients, and
+// answers a function that gives the one of this name. It makes one call at a
+// time.
+func (w *grpcWorld) nodeClients() func(name string) grpcClient {
+	w.t.Helper()
+	node := clarifaiProgram(w.t, "node")
+	installNode(w.t, grpcClientDir)
+
+	ctx, cancel := context.WithTimeout(context.Background(), 4*deadline)
+	cmd := exec.CommandContext(ctx, node, "drive.js")
+	cmd.Dir = grpcClientDir
+	// A proxy of the machine's isn't one for its own addresses.
+	cmd.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+w.certificate,
+		"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH="+w.certificate, "no_proxy=localhost", "no_grpc_proxy=localhost")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	// What it wrote to standard error is whole once it has ended.
+	end := sync.OnceValue(func() error {
+		defer cancel()
+		return errors.Join(stdin.Close(), cmd.Wait())
+	})
+	w.t.Cleanup(func() {
+		if err := end(); err != nil {
+			w.t.Errorf("the clients: %v\n%s", err, &stderr)
+		}
+	})
+
+	lines := bufio.NewReader(stdout)
+	return func(name string) grpcClient {
+		return func(t *testing.T, call grpcCall) grpcRun {
+			t.Helper()
+			call.Client = name
+			if err := json.NewEncoder(stdin).Encode(call); err != nil {
+				t.Fatalf("the clients are gone: %v, %v\n%s", err, end(), &stderr)
+			}
+			run := grpcRun{first: make(chan struct{}), done: make(chan grpcAnswer, 1)}
+			go func() {
+				for {
+					var a grpcAnswer
+					line, err := lines.ReadBytes('\n')
+					if err == nil {
+						err = json.Unmarshal(line, &a)
+					}
+					if err != nil {
+						a.Error = "the client wrote " + string(line) + ": " + err.Error()
+					}
+					if !a.First {
+						run.done <- a
+						return
+					}
+					close(run.first)
+				}
+			}()
+			return run
+		}
+	}
+}
+
+// installNode has npm install what a folder's lock file says, unless that has
+// been done since the file last changed.
+func installNode(t *testing.T, dir string) {
+	t.Helper()
+	lock, err := os.Stat(filepath.Join(dir, "package-lock.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// npm writes this one last, so an installation that broke off has none.
+	installed, err := os.Stat(filepath.Join(dir, "node_modules", ".package-lock.json"))
+	if err == nil && !installed.ModTime().Before(lock.ModTime()) {
+		return
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	npm := exec.CommandContext(ctx, clarifaiProgram(t, "npm"), "ci", "--ignore-scripts")
+	npm.Dir = dir
+	if out, err := npm.CombinedOutput(); err != nil {
+		t.Fatalf("npm ci in %s: %v (it needs the network, once)\n%s", dir, err, out)
+	}
+}
+
+func encodeBinary(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
+
+func decodeBinary(s string) ([]byte, error) { return base64.StdEncoding.DecodeString(s) }
