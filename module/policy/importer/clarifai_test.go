@@ -182,3 +182,77 @@ func TestClarifaiScopesBySecondReading(t *testing.T) {
 		}
 	}
 }
+
+// Wherever a request can name an owner or an app, the table says so, by a
+// second reading of the messages.
+func TestClarifaiOwnersBySecondReading(t *testing.T) {
+	dir := filepath.Join(clarifaiSources(t), "proto/clarifai/api")
+	methods := readMethods(t, filepath.Join(dir, "service.proto"))
+	messages := readMessages(t, filepath.Join(dir, "service.proto"), filepath.Join(dir, "resources.proto"))
+	shipped, err := tables.Shipped("clarifai")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := map[string][]string{}
+	for _, m := range shipped.OwnerMessage {
+		fields[m.Method] = m.Fields
+	}
+	query, body := map[string]bool{}, map[string]bool{}
+	for _, f := range shipped.OwnerQuery {
+		query[f.Owner], query[f.App] = true, true
+	}
+	for _, f := range shipped.OwnerBody {
+		body[f] = true
+	}
+
+	naming, elsewhere, silent := 0, 0, 0
+	used := map[string]bool{}
+	for _, m := range methods {
+		var want, paths []string
+		for _, way := range ownersIn(messages, m.request) {
+			names, numbers, _ := strings.Cut(way, "=")
+			paths = append(paths, names+"user_id", names+"app_id")
+			want = append(want, names+"user_id="+numbers+"1", names+"app_id="+numbers+"2")
+		}
+		if len(want) > 0 {
+			naming++
+		}
+		if got := fields["/clarifai.api.V2/"+m.name]; !slices.Equal(got, want) {
+			t.Errorf("%s: its messages are looked into for %q, want %q", m.name, got, want)
+		}
+		for _, b := range m.bindings {
+			if !strings.Contains(b.template, "user_id}") {
+				elsewhere++
+				if len(want) == 0 {
+					silent++
+				}
+			}
+			for _, path := range paths {
+				switch {
+				case b.body == "*":
+					used["body "+path] = true
+					if !body[path] {
+						t.Errorf("%s %s: nobody looks for %s in the body", b.method, b.template, path)
+					}
+				case b.body != "":
+					t.Errorf("%s %s: the body is the field %s", b.method, b.template, b.body)
+				case !strings.Contains(b.template, "{"+path+"}"):
+					used["query "+path] = true
+					if !query[path] {
+						t.Errorf("%s %s: nobody looks for %s in the query", b.method, b.template, path)
+					}
+				}
+			}
+		}
+	}
+	if naming != 281 || elsewhere != 192 || silent != 8 {
+		t.Errorf("%d methods name an owner, %d bindings name no user in their path, nor %d of them anywhere else; want 281, 192 and 8",
+			naming, elsewhere, silent)
+	}
+	if len(shipped.OwnerMessage) != naming {
+		t.Errorf("%d methods have a line", len(shipped.OwnerMessage))
+	}
+	if len(used) != len(query)+len(body) {
+		t.Errorf("the table looks for %d fields in queries and %d in bodies, of which %d can be there", len(query), len(body), len(used))
+	}
+}

@@ -12,6 +12,9 @@
 //     what both do.
 //   - What can't be said at all is left out, and so not found.
 //
+// With one exception: where a request can name owner and app in places that a
+// table can't say, its other places are checked.
+//
 // Each of these is reported as a [Warning] with its place. The text
 // ([Result.Text]) is sorted and has no lines or dates of the source in it, so
 // that importing again after a change shows exactly what changed.
@@ -52,6 +55,12 @@ const (
 	MaxText = 32 << 20
 	// MaxPattern bounds the pattern of one route.
 	MaxPattern = 2000
+	// MaxOwnerDepth bounds how many messages inside of each other lead to one
+	// that names owner and app, and MaxOwnerPaths the ways to look along in a
+	// type of request: messages may contain themselves. What lies beyond is
+	// not checked, and a [Warning] says so. (Clarifai's are 3 deep.)
+	MaxOwnerDepth = 8
+	MaxOwnerPaths = 200
 )
 
 // The variables that name the owner and the app in a table (the defaults of

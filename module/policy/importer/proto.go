@@ -65,7 +65,8 @@ const (
 )
 
 // Proto imports a protobuf description. Each method becomes a gRPC route, and
-// a route for each of its google.api.http bindings.
+// a route for each of its google.api.http bindings. Where queries, bodies and
+// messages name the owner and the app too, the table says so.
 func Proto(ctx context.Context, o ProtoOptions) (*Result, error) {
 	b, err := newBuilder(o.Shared, clarifaiOwner, clarifaiApp)
 	if err != nil {
@@ -86,6 +87,7 @@ func Proto(ctx context.Context, o ProtoOptions) (*Result, error) {
 	if err := d.catalogue(); err != nil {
 		return nil, err
 	}
+	d.owners.learn(d, files)
 	var names []string
 	for _, file := range files {
 		names = append(names, file.Path())
@@ -99,7 +101,9 @@ func Proto(ctx context.Context, o ProtoOptions) (*Result, error) {
 	if more := len(names) - 3; more > 0 {
 		names = append(names[:3], fmt.Sprintf("%d more files", more))
 	}
-	return b.result(strings.Join(names, ", ")), nil
+	res := b.result(strings.Join(names, ", "))
+	d.owners.into(res.Table)
+	return res, nil
 }
 
 // defaults fills in what is known without being told.

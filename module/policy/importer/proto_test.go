@@ -302,7 +302,7 @@ route GET /v2/{user_id_=users/*} {
 	endpoint /acme.API/A
 	accept none
 }`,
-			warnings: []string{"several segments (inner.id)"},
+			warnings: []string{"several segments (inner.id)", "only a text called user_id", "only a text called app_id"},
 		},
 		{
 			name: "owner and app as Clarifai calls them",

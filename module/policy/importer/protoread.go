@@ -19,8 +19,9 @@ import (
 type description struct {
 	*builder
 	options
-	files *protoregistry.Files
-	order []string // of files
+	files  *protoregistry.Files
+	order  []string // of files
+	owners *owners
 
 	accept    map[string]policy.Accept
 	separator string
@@ -37,7 +38,7 @@ func newDescription(o ProtoOptions, b *builder, set *descriptorpb.FileDescriptor
 	if err != nil {
 		return nil, fmt.Errorf("reading the descriptors: %w", err)
 	}
-	d := &description{builder: b, files: files, accept: accept, separator: o.ScopeSeparator}
+	d := &description{builder: b, files: files, owners: newOwners(b), accept: accept, separator: o.ScopeSeparator}
 	if d.options, err = findOptions(o, files); err != nil {
 		return nil, err
 	}
@@ -137,6 +138,9 @@ func (d *description) method(service stated, m protoreflect.MethodDescriptor) er
 	if err := d.add(grpc, dem); err != nil {
 		return err
 	}
+	if err := d.owners.method(bind, m); err != nil {
+		return err
+	}
 	rule, _ := proto.GetExtension(m.Options(), annotations.E_Http).(*annotations.HttpRule)
 	if rule == nil {
 		return nil
@@ -145,7 +149,7 @@ func (d *description) method(service stated, m protoreflect.MethodDescriptor) er
 		if r != rule && len(r.AdditionalBindings) > 0 {
 			d.warn(bind.place, "%s has additional_bindings inside of others, which google.api.http doesn't allow: left out", bind.operation)
 		}
-		if err := d.http(bind, r, dem); err != nil {
+		if err := d.http(bind, m, r, dem); err != nil {
 			return err
 		}
 	}
@@ -153,7 +157,7 @@ func (d *description) method(service stated, m protoreflect.MethodDescriptor) er
 }
 
 // http adds the route of one HTTP binding.
-func (d *description) http(bind binding, rule *annotations.HttpRule, dem demand) error {
+func (d *description) http(bind binding, m protoreflect.MethodDescriptor, rule *annotations.HttpRule, dem demand) error {
 	var template string
 	switch p := rule.Pattern.(type) {
 	case *annotations.HttpRule_Get:
@@ -176,6 +180,9 @@ func (d *description) http(bind binding, rule *annotations.HttpRule, dem demand)
 	if bind.pattern, bind.closed, err = httpTemplate(&d.naming, template); err != nil {
 		d.leftOut(bind, err)
 		return nil
+	}
+	if err := d.owners.binding(bind, m, template, rule.GetBody()); err != nil {
+		return err
 	}
 	return d.add(bind, dem)
 }

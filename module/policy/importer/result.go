@@ -72,6 +72,14 @@ func (r *Result) Text() ([]byte, error) {
 		return nil, err
 	}
 	text.Write(scopes)
+	owners, err := (&tables.Table{OwnerQuery: r.Table.OwnerQuery, OwnerBody: r.Table.OwnerBody, OwnerMessage: r.Table.OwnerMessage}).Format()
+	if err != nil {
+		return nil, err
+	}
+	if len(owners) > 0 {
+		text.WriteByte('\n')
+		text.Write(owners)
+	}
 	if len(r.Table.Routes) > 0 {
 		text.WriteByte('\n')
 	}

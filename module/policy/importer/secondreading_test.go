@@ -12,12 +12,12 @@ import (
 // with nothing of the importer in it.
 
 type secondMethod struct {
-	name, kinds string
-	scopes      []string
-	bindings    []secondBinding
+	name, kinds, request string
+	scopes               []string
+	bindings             []secondBinding
 }
 
-type secondBinding struct{ method, template string }
+type secondBinding struct{ method, template, body string }
 
 type secondDemand struct {
 	scopes, endpoints []string
@@ -27,12 +27,15 @@ type secondDemand struct {
 var (
 	comments   = regexp.MustCompile(`(?s)/\*.*?\*/|//[^\n]*`)
 	rpcName    = regexp.MustCompile(`^\w+`)
-	rpcBinding = regexp.MustCompile(`\b(get|put|post|delete|patch)\s*:\s*"([^"]*)"`)
+	rpcRequest = regexp.MustCompile(`^\w+\s*\(\s*(?:stream\s+)?(\w+)\s*\)`)
+	rpcBinding = regexp.MustCompile(`\b(get|put|post|delete|patch)\s*:\s*"([^"]*)"(?:\s*body\s*:\s*"([^"]*)")?`)
 	rpcScope   = regexp.MustCompile(`cl_depending_scopes\)\s*=\s*(\w+)`)
 	rpcAuth    = regexp.MustCompile(`cl_auth_type\)\s*=\s*(\w+)`)
 	variable   = regexp.MustCompile(`\{([^}]*)\}`)
 	enumValue  = regexp.MustCompile(`(?s)\b(\w+)\s*=\s*(\d+)\s*(\[.*?\])?\s*;`)
-	enumNeeds  = regexp.MustCompile(`clarifai_depending_scopes\)\s*=\s*(\w+)`)
+	// What opens a block, closes one, or is a field, map or not.
+	blockOrField = regexp.MustCompile(`(message|oneof|enum)\s+(\w+)\s*\{|\}|\{|(?:(?:repeated|optional)\s+)?(?:map\s*<\s*\w+\s*,\s*([\w.]+)\s*>|([\w.]+))\s+(\w+)\s*=\s*(\d+)\s*[;\[]`)
+	enumNeeds    = regexp.MustCompile(`clarifai_depending_scopes\)\s*=\s*(\w+)`)
 )
 
 func uncommented(t *testing.T, file string) string {
@@ -54,9 +57,9 @@ func readMethods(t *testing.T, file string) []secondMethod {
 	}
 	var methods []secondMethod
 	for _, text := range regexp.MustCompile(`\brpc\s+`).Split(service, -1)[1:] {
-		m := secondMethod{name: rpcName.FindString(text)}
+		m := secondMethod{name: rpcName.FindString(text), request: rpcRequest.FindStringSubmatch(text)[1]}
 		for _, found := range rpcBinding.FindAllStringSubmatch(text, -1) {
-			m.bindings = append(m.bindings, secondBinding{strings.ToUpper(found[1]), found[2]})
+			m.bindings = append(m.bindings, secondBinding{strings.ToUpper(found[1]), found[2], found[3]})
 		}
 		for _, found := range rpcScope.FindAllStringSubmatch(text, -1) {
 			m.scopes = append(m.scopes, strings.Replace(found[1], "_", ":", 1))
@@ -129,4 +132,56 @@ func readScopes(t *testing.T, file string) map[string]secondScope {
 		scopes[strings.Replace(found[1], "_", ":", 1)] = s
 	}
 	return scopes
+}
+
+// secondField is a field whose type may be a message.
+type secondField struct{ kind, name, number string }
+
+// readMessages reads the fields of every message in the files, by its name
+// with those around it.
+func readMessages(t *testing.T, files ...string) map[string][]secondField {
+	t.Helper()
+	messages := map[string][]secondField{}
+	for _, file := range files {
+		var around []string // the messages that are open; a block of something else is none
+		for _, found := range blockOrField.FindAllStringSubmatch(uncommented(t, file), -1) {
+			name := strings.Trim(strings.Join(around, "."), ".")
+			switch {
+			case found[1] == "message":
+				around = append(around, found[2])
+			case strings.HasSuffix(found[0], "{"):
+				around = append(around, "")
+			case found[0] == "}":
+				around = around[:len(around)-1]
+			case name != "":
+				// No value of a map leads to an owner. One that did would be
+				// found to differ by its number.
+				kind := strings.TrimPrefix(found[3]+found[4], "clarifai.api.")
+				messages[name] = append(messages[name], secondField{kind, found[5], found[6]})
+			}
+		}
+	}
+	return messages
+}
+
+// ownersIn finds the ways to UserAppIDSet in a message, as names and as
+// numbers, through no message twice.
+func ownersIn(messages map[string][]secondField, message string, through ...string) (ways []string) {
+	if message == "UserAppIDSet" {
+		return []string{"="}
+	}
+	if slices.Contains(through, message) {
+		return nil
+	}
+	for _, field := range messages[message] {
+		kind := field.kind
+		if nested := message + "." + kind; messages[nested] != nil {
+			kind = nested
+		}
+		for _, way := range ownersIn(messages, kind, append(through, message)...) {
+			names, numbers, _ := strings.Cut(way, "=")
+			ways = append(ways, field.name+"."+names+"="+field.number+"."+numbers)
+		}
+	}
+	return ways
 }

@@ -1,0 +1,362 @@
+package importer
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/policy/tables"
+)
+
+// owners finds where requests name the owner and the app outside of the path.
+// By the type of a message it tells those that choose for whom a request is
+// from things that only have a user_id: where the field that names the owner
+// is user_app_id.user_id, every field of user_app_id's type counts, wherever
+// in a request it stands.
+type owners struct {
+	*builder
+	parts [2]ownerPart // the owner, the app
+	// distance is for messages how many fields lie between them and the
+	// nearest one that names owner or app. Others lead to none.
+	distance map[protoreflect.FullName]int
+	leads    map[protoreflect.FullName][]protoreflect.FieldDescriptor
+	found    map[protoreflect.FullName]found
+	nodes    []node // of the walk under way
+
+	query    map[policy.OwnerFields]bool
+	body     map[string]bool
+	messages []policy.OwnerMessage
+}
+
+// ownerPart is the owner or the app.
+type ownerPart struct {
+	// parent leads from a request to the message that has the field name. It
+	// is empty where requests have it themselves.
+	parent []string
+	name   string
+	// types are those of parent in all requests; own are the requests that
+	// have the field themselves.
+	types, own map[protoreflect.FullName]bool
+	// variable is how a site knows by the field's name what it names.
+	variable string
+	warned   bool
+}
+
+// found is what there is in one type of request.
+type found struct {
+	fields [][]protoreflect.FieldDescriptor
+	// beyond is a way to more of them that a table can't say, or empty.
+	beyond string
+}
+
+func newOwners(b *builder) *owners {
+	o := &owners{
+		builder: b, distance: map[protoreflect.FullName]int{},
+		leads: map[protoreflect.FullName][]protoreflect.FieldDescriptor{}, found: map[protoreflect.FullName]found{},
+		query: map[policy.OwnerFields]bool{}, body: map[string]bool{},
+	}
+	for i, field := range []string{b.owner, b.app} {
+		path := strings.Split(field, ".")
+		last := len(path) - 1
+		o.parts[i] = ownerPart{
+			parent: path[:last], name: path[last],
+			types: map[protoreflect.FullName]bool{}, own: map[protoreflect.FullName]bool{},
+			variable: []string{ownerVariable, appVariable}[i],
+		}
+	}
+	return o
+}
+
+// learn takes in which messages name owner and app, from all requests of the
+// files, and which others lead to them.
+func (o *owners) learn(d *description, files []protoreflect.FileDescriptor) {
+	for _, file := range files {
+		for i := range file.Services().Len() {
+			methods := file.Services().Get(i).Methods()
+			for j := range methods.Len() {
+				o.learnTypes(d.place(methods.Get(j)), methods.Get(j))
+			}
+		}
+	}
+	into := map[protoreflect.FullName][]protoreflect.FullName{}
+	d.files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+		holders(file.Messages(), into)
+		return true
+	})
+	var next []protoreflect.FullName
+	for _, p := range o.parts {
+		for name := range p.types {
+			o.distance[name] = 0
+			next = append(next, name)
+		}
+	}
+	for len(next) > 0 {
+		for _, holder := range into[next[0]] {
+			if _, known := o.distance[holder]; !known {
+				o.distance[holder] = o.distance[next[0]] + 1
+				next = append(next, holder)
+			}
+		}
+		next = next[1:]
+	}
+}
+
+func (o *owners) learnTypes(place string, method protoreflect.MethodDescriptor) {
+	request := method.Input()
+	for i := range o.parts {
+		p, m := &o.parts[i], request
+		for _, name := range p.parent {
+			if m == nil {
+				break
+			}
+			field := m.Fields().ByName(protoreflect.Name(name))
+			if m = nil; field != nil {
+				m = field.Message()
+			}
+		}
+		if m == nil {
+			continue
+		}
+		field := m.Fields().ByName(protoreflect.Name(p.name))
+		switch {
+		case field == nil:
+		case fold(p.name) != fold(p.variable) || field.Kind() != protoreflect.StringKind:
+			if !p.warned {
+				p.warned = true
+				o.warn(place, "%s can be named outside of the path too, by %s and others, where only a text called %s can be checked: refuse such requests behind the gate",
+					string(field.FullName()), string(method.Name()), p.variable)
+			}
+		case len(p.parent) > 0:
+			p.types[m.FullName()] = true
+		default:
+			p.own[m.FullName()] = true
+		}
+	}
+}
+
+// holders adds for each message which others have a field of its type.
+func holders(messages protoreflect.MessageDescriptors, into map[protoreflect.FullName][]protoreflect.FullName) {
+	for i := range messages.Len() {
+		m := messages.Get(i)
+		for j := range m.Fields().Len() {
+			if of := m.Fields().Get(j).Message(); of != nil {
+				into[of.FullName()] = append(into[of.FullName()], m.FullName())
+			}
+		}
+		holders(m.Messages(), into)
+	}
+}
+
+// method adds the places in a method's messages.
+func (o *owners) method(bind binding, m protoreflect.MethodDescriptor) error {
+	in := o.in(m.Input())
+	if in.beyond != "" {
+		o.warn(bind.place, "%s can name an owner or an app in %s, where it is not checked: refuse such requests behind the gate", bind.operation, in.beyond)
+	}
+	if len(in.fields) == 0 {
+		return nil
+	}
+	message := policy.OwnerMessage{Method: bind.endpoint}
+	size := len(message.Method)
+	for _, path := range in.fields {
+		var names, numbers []string
+		for _, field := range path {
+			names = append(names, string(field.Name()))
+			numbers = append(numbers, strconv.Itoa(int(field.Number())))
+		}
+		text := strings.Join(names, ".") + "=" + strings.Join(numbers, ".")
+		message.Fields = append(message.Fields, text)
+		size += len(text)
+	}
+	o.messages = append(o.messages, message)
+	return o.spend(size)
+}
+
+// binding adds the places in the query and the body of an HTTP binding: the
+// body takes what the option body says, the query what is left.
+func (o *owners) binding(bind binding, m protoreflect.MethodDescriptor, template, body string) error {
+	for _, path := range o.in(m.Input()).fields {
+		inBody := body == "*"
+		if !inBody && string(path[0].Name()) == body {
+			inBody, path = true, path[1:]
+		}
+		var err error
+		switch {
+		case inBody:
+			err = o.inJSON(bind, path)
+		case !inPath(template, path):
+			err = o.inQuery(path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inPath says that a template's variable is the field.
+func inPath(template string, path []protoreflect.FieldDescriptor) bool {
+	var names []string
+	for _, field := range path {
+		names = append(names, string(field.Name()))
+	}
+	name := "{" + strings.Join(names, ".")
+	return strings.Contains(template, name+"}") || strings.Contains(template, name+"=")
+}
+
+// inJSON adds a field that a body can have.
+func (o *owners) inJSON(bind binding, path []protoreflect.FieldDescriptor) error {
+	if !sayableInJSON(path) {
+		o.warn(bind.place, "%s can name an owner or an app in its body where it is not checked, in a map or by another JSON name: refuse such requests behind the gate", bind.operation)
+		return nil
+	}
+	for _, text := range spellings(path) {
+		o.body[text] = true
+		if err := o.spend(len(text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sayableInJSON says whether a site's option can say where in a body the field
+// is: names only, of which the last one says what it names.
+func sayableInJSON(path []protoreflect.FieldDescriptor) bool {
+	if len(path) == 0 || slices.ContainsFunc(path, protoreflect.FieldDescriptor.IsMap) {
+		return false
+	}
+	last := path[len(path)-1]
+	return fold(last.JSONName()) == fold(string(last.Name()))
+}
+
+// inQuery adds a field that a query can have, with the other part beside it: a
+// field that isn't there names nobody.
+func (o *owners) inQuery(path []protoreflect.FieldDescriptor) error {
+	if slices.ContainsFunc(path[:len(path)-1], func(f protoreflect.FieldDescriptor) bool { return f.IsList() || f.IsMap() }) {
+		return nil // google.api.http has no way to write it
+	}
+	for _, text := range spellings(path) {
+		parent := text[:strings.LastIndexByte(text, '.')+1]
+		fields := policy.OwnerFields{Owner: parent + o.parts[0].checked(), App: parent + o.parts[1].checked()}
+		o.query[fields] = true
+		if err := o.spend(len(fields.Owner) + len(fields.App)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checked is the name by which a site knows the part.
+func (p *ownerPart) checked() string {
+	if fold(p.name) != fold(p.variable) {
+		return p.variable
+	}
+	return p.name
+}
+
+// spellings are the ways to write a field's path. A site takes user_id and
+// userId for one; JSON may have another name for a field altogether.
+func spellings(path []protoreflect.FieldDescriptor) []string {
+	texts := []string{""}
+	for i, field := range path {
+		dot := "."
+		if i == 0 {
+			dot = ""
+		}
+		name, inJSON := string(field.Name()), field.JSONName()
+		for j := range texts {
+			if fold(name) != fold(inJSON) && i < len(path)-1 {
+				texts = append(texts, texts[j]+dot+inJSON)
+			}
+			texts[j] += dot + name
+		}
+	}
+	return texts
+}
+
+// fold makes one of the spellings of a name that a site takes for one.
+func fold(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
+
+// node is a message that a walk came to, by a field of another.
+type node struct {
+	from  int // among the nodes
+	field protoreflect.FieldDescriptor
+	of    protoreflect.MessageDescriptor
+	depth int
+}
+
+// in looks through a type of request, the nearest places first.
+func (o *owners) in(request protoreflect.MessageDescriptor) found {
+	if known, ok := o.found[request.FullName()]; ok {
+		return known
+	}
+	var f found
+	o.nodes = append(o.nodes[:0], node{of: request})
+	for i := 0; i < len(o.nodes); i++ {
+		at := o.nodes[i]
+		for j := range o.parts {
+			p := &o.parts[j]
+			if p.types[at.of.FullName()] || at.depth == 0 && p.own[at.of.FullName()] {
+				f.fields = append(f.fields, append(o.path(i), at.of.Fields().ByName(protoreflect.Name(p.name))))
+			}
+		}
+		for _, field := range o.leading(at.of) {
+			far := at.depth + 1 + o.distance[field.Message().FullName()]
+			if far > MaxOwnerDepth || len(o.nodes) == MaxOwnerPaths || field.Kind() == protoreflect.GroupKind {
+				f.beyond = cmp.Or(f.beyond, strings.Join(spellings(append(o.path(i), field))[:1], ""))
+				continue
+			}
+			o.nodes = append(o.nodes, node{from: i, field: field, of: field.Message(), depth: at.depth + 1})
+		}
+	}
+	o.found[request.FullName()] = f
+	return f
+}
+
+// path is how a walk came to a node.
+func (o *owners) path(i int) []protoreflect.FieldDescriptor {
+	path := make([]protoreflect.FieldDescriptor, o.nodes[i].depth, o.nodes[i].depth+1)
+	for ; o.nodes[i].depth > 0; i = o.nodes[i].from {
+		path[o.nodes[i].depth-1] = o.nodes[i].field
+	}
+	return path
+}
+
+// leading are the fields of a message that lead to owner or app, by number.
+func (o *owners) leading(m protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
+	fields, known := o.leads[m.FullName()]
+	if known {
+		return fields
+	}
+	for i := range m.Fields().Len() {
+		field := m.Fields().Get(i)
+		if field.Message() == nil {
+			continue
+		}
+		if _, leads := o.distance[field.Message().FullName()]; leads {
+			fields = append(fields, field)
+		}
+	}
+	slices.SortFunc(fields, func(a, b protoreflect.FieldDescriptor) int { return cmp.Compare(a.Number(), b.Number()) })
+	o.leads[m.FullName()] = fields
+	return fields
+}
+
+// into puts what was found into a table.
+func (o *owners) into(t *tables.Table) {
+	t.OwnerBody = slices.SortedFunc(maps.Keys(o.body), byPlace)
+	t.OwnerQuery = slices.SortedFunc(maps.Keys(o.query), func(a, b policy.OwnerFields) int { return byPlace(a.Owner, b.Owner) })
+	t.OwnerMessage = slices.SortedFunc(slices.Values(o.messages), func(a, b policy.OwnerMessage) int { return strings.Compare(a.Method, b.Method) })
+}
+
+// byPlace puts the nearest fields first, and of those of one message the owner
+// before the app.
+func byPlace(a, b string) int {
+	parentA, parentB := a[:strings.LastIndexByte(a, '.')+1], b[:strings.LastIndexByte(b, '.')+1]
+	return cmp.Or(cmp.Compare(strings.Count(a, "."), strings.Count(b, ".")), strings.Compare(parentA, parentB), strings.Compare(b, a))
+}
