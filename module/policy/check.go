@@ -221,8 +221,10 @@ func (c *Checked) unused(rules []*Rule) (found []Finding) {
 	}
 	for _, s := range c.Scopes {
 		if !needed[s.Name] {
-			found = append(found, Finding{Warning, FindingUnusedScope, s.Place,
-				fmt.Sprintf("scope %s is needed by no route and no other scope: it grants nothing", s.Name)})
+			found = append(found, Finding{
+				Warning, FindingUnusedScope, s.Place,
+				fmt.Sprintf("scope %s is needed by no route and no other scope: it grants nothing", s.Name),
+			})
 		}
 	}
 	return found
