@@ -26,6 +26,17 @@ func rpc(n int) string {
 	return b.String()
 }
 
+// owning is a description with many methods, each with a request of its own
+// that has these fields behind one that names its owner.
+func owning(n int, fields string) string {
+	var methods, messages strings.Builder
+	for i := range n {
+		fmt.Fprintf(&methods, "rpc Do%[1]d (M%[1]d) returns (M) { option (google.api.http) = { post: \"/v1/%[1]d\" body: \"*\" }; }\n", i)
+		fmt.Fprintf(&messages, "message M%d { Set user_app_id = 1000; %s}\n", i, strings.ReplaceAll(fields, " = 0;", " = 999;"))
+	}
+	return apiHead + methods.String() + "} message Set { string user_id = 1; string app_id = 2; }\n" + messages.String()
+}
+
 // descriptorSet is a compiled description: methods without bindings, and one
 // with some, and with some inside of each other.
 func descriptorSet(t testing.TB, methods, bindings, depth int) []byte {
@@ -116,6 +127,8 @@ func TestHostile(t *testing.T) {
 		{"a line without end", "break it", source(`syntax = "` + r("a", 15<<20))},
 		{"a comment without end", "a.proto:1", source(`syntax = "proto3"; /*` + r("a\n", 7<<20))},
 		{"a pattern of a MiB", "", source(apiHead + "rpc Do (M) returns (M) { option (google.api.http) = { get: \"/\"\n" + r("\"aaaaaaaaaaaa\"\n", 100_000) + "};}}")},
+		{"messages that all contain each other", "", source(owning(100, many(100, "M%[1]d m%[1]d = %[1]d;\n")))},
+		{"many requests that lead far", "", source(owning(1000, "Big a = 1; Big b = 2; Big c = 3;") + "message Big {" + many(60_000, "Big b%[1]d = 10%05[1]d;\n") + " M1 m = 1; }")},
 		{"full lines", "", source(apiHead + "\n" + func() string {
 			var b strings.Builder
 			for i := range 4_000 {

@@ -164,12 +164,11 @@ func (o *owners) method(bind binding, m protoreflect.MethodDescriptor) error {
 	message := policy.OwnerMessage{Method: bind.endpoint}
 	size := len(message.Method)
 	for _, path := range in.fields {
-		var names, numbers []string
+		var numbers []string
 		for _, field := range path {
-			names = append(names, string(field.Name()))
 			numbers = append(numbers, strconv.Itoa(int(field.Number())))
 		}
-		text := strings.Join(names, ".") + "=" + strings.Join(numbers, ".")
+		text := dotted(path) + "=" + strings.Join(numbers, ".")
 		message.Fields = append(message.Fields, text)
 		size += len(text)
 	}
@@ -199,20 +198,29 @@ func (o *owners) binding(bind binding, m protoreflect.MethodDescriptor, template
 	return nil
 }
 
-// inPath says that a template's variable is the field.
-func inPath(template string, path []protoreflect.FieldDescriptor) bool {
+// dotted is a field's path.
+func dotted(path []protoreflect.FieldDescriptor) string {
 	var names []string
 	for _, field := range path {
 		names = append(names, string(field.Name()))
 	}
-	name := "{" + strings.Join(names, ".")
+	return strings.Join(names, ".")
+}
+
+// inPath says that a template's variable is the field.
+func inPath(template string, path []protoreflect.FieldDescriptor) bool {
+	name := "{" + dotted(path)
 	return strings.Contains(template, name+"}") || strings.Contains(template, name+"=")
 }
 
-// inJSON adds a field that a body can have.
+// inJSON adds a field that a body can have. A site is told names only, so that
+// it finds nothing in a map, whose keys may be any.
 func (o *owners) inJSON(bind binding, path []protoreflect.FieldDescriptor) error {
-	if !sayableInJSON(path) {
+	sayable := len(path) > 0 && !slices.ContainsFunc(path, protoreflect.FieldDescriptor.IsMap)
+	if !sayable || oddInJSON(path) {
 		o.warn(bind.place, "%s can name an owner or an app in its body where it is not checked, in a map or by another JSON name: refuse such requests behind the gate", bind.operation)
+	}
+	if !sayable {
 		return nil
 	}
 	for _, text := range spellings(path) {
@@ -224,14 +232,22 @@ func (o *owners) inJSON(bind binding, path []protoreflect.FieldDescriptor) error
 	return nil
 }
 
-// sayableInJSON says whether a site's option can say where in a body the field
-// is: names only, of which the last one says what it names.
-func sayableInJSON(path []protoreflect.FieldDescriptor) bool {
-	if len(path) == 0 || slices.ContainsFunc(path, protoreflect.FieldDescriptor.IsMap) {
-		return false
-	}
-	last := path[len(path)-1]
-	return fold(last.JSONName()) == fold(string(last.Name()))
+// oddInJSON says that JSON has a name on the path that can't be written, or a
+// last one that doesn't say what it names.
+func oddInJSON(path []protoreflect.FieldDescriptor) bool {
+	return otherInJSON(path[len(path)-1]) || slices.ContainsFunc(path, func(field protoreflect.FieldDescriptor) bool {
+		return otherInJSON(field) && !plainJSON(field)
+	})
+}
+
+// otherInJSON says that JSON has another name for the field than a site takes
+// for its own; plainJSON, that the name can stand in a path.
+func otherInJSON(field protoreflect.FieldDescriptor) bool {
+	return fold(field.JSONName()) != fold(string(field.Name()))
+}
+
+func plainJSON(field protoreflect.FieldDescriptor) bool {
+	return field.JSONName() != "" && strings.Trim(field.JSONName(), "-_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
 // inQuery adds a field that a query can have, with the other part beside it: a
@@ -270,7 +286,7 @@ func spellings(path []protoreflect.FieldDescriptor) []string {
 		}
 		name, inJSON := string(field.Name()), field.JSONName()
 		for j := range texts {
-			if fold(name) != fold(inJSON) && i < len(path)-1 {
+			if i < len(path)-1 && otherInJSON(field) && plainJSON(field) {
 				texts = append(texts, texts[j]+dot+inJSON)
 			}
 			texts[j] += dot + name
@@ -306,10 +322,11 @@ func (o *owners) in(request protoreflect.MessageDescriptor) found {
 			}
 		}
 		for _, field := range o.leading(at.of) {
-			far := at.depth + 1 + o.distance[field.Message().FullName()]
-			if far > MaxOwnerDepth || len(o.nodes) == MaxOwnerPaths || field.Kind() == protoreflect.GroupKind {
-				f.beyond = cmp.Or(f.beyond, strings.Join(spellings(append(o.path(i), field))[:1], ""))
-				continue
+			if at.depth+1+o.far(field) > MaxOwnerDepth || len(o.nodes) == MaxOwnerPaths {
+				if f.beyond == "" {
+					f.beyond = dotted(append(o.path(i), field))
+				}
+				break // those that follow are no nearer
 			}
 			o.nodes = append(o.nodes, node{from: i, field: field, of: field.Message(), depth: at.depth + 1})
 		}
@@ -327,7 +344,17 @@ func (o *owners) path(i int) []protoreflect.FieldDescriptor {
 	return path
 }
 
-// leading are the fields of a message that lead to owner or app, by number.
+// far is how many fields lie behind this one. Groups have a wire format that
+// sites don't look into, so they are too far.
+func (o *owners) far(field protoreflect.FieldDescriptor) int {
+	if field.Kind() == protoreflect.GroupKind {
+		return MaxOwnerDepth
+	}
+	return o.distance[field.Message().FullName()]
+}
+
+// leading are the fields of a message that lead to owner or app, the nearest
+// first.
 func (o *owners) leading(m protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
 	fields, known := o.leads[m.FullName()]
 	if known {
@@ -342,7 +369,9 @@ func (o *owners) leading(m protoreflect.MessageDescriptor) []protoreflect.FieldD
 			fields = append(fields, field)
 		}
 	}
-	slices.SortFunc(fields, func(a, b protoreflect.FieldDescriptor) int { return cmp.Compare(a.Number(), b.Number()) })
+	slices.SortFunc(fields, func(a, b protoreflect.FieldDescriptor) int {
+		return cmp.Or(cmp.Compare(o.far(a), o.far(b)), cmp.Compare(a.Number(), b.Number()))
+	})
 	o.leads[m.FullName()] = fields
 	return fields
 }
