@@ -87,7 +87,10 @@ func check(c *call) error {
 // tablesOf reads a file of routes, or what the gates of a configuration have.
 func (c *call) tablesOf(file string) ([]checkedSite, error) {
 	checked := func(t *tables.Table, owner []string) policy.Checked {
-		return policy.Checked{Scopes: t.Scopes, Routes: t.Routes, Owner: owner[0], App: owner[1], Refused: gateway.CheckPath}
+		return policy.Checked{
+			Scopes: t.Scopes, Routes: t.Routes, Owner: owner[0], App: owner[1], Refused: gateway.CheckPath,
+			OwnerQuery: t.OwnerQuery, OwnerBody: t.OwnerBody, OwnerMessage: t.OwnerMessage,
+		}
 	}
 	if filepath.Ext(file) == ".routes" {
 		text, err := os.ReadFile(file)
@@ -116,6 +119,8 @@ func (c *call) tablesOf(file string) ([]checkedSite, error) {
 		if err != nil {
 			return nil, err
 		}
+		t.OwnerQuery, t.OwnerBody = append(t.OwnerQuery, f.Gate.OwnerQuery...), append(t.OwnerBody, f.Gate.OwnerBody...)
+		t.OwnerMessage = append(t.OwnerMessage, f.Gate.OwnerMessage...)
 		sites = append(sites, checkedSite{Hosts: f.Hosts, Findings: []policy.Finding{}, table: checked(t, f.Gate.Owner)})
 	}
 	return sites, nil
@@ -139,7 +144,11 @@ func (c *call) described(files []string) (*policy.Checked, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &policy.Checked{Scopes: res.Table.Scopes, Routes: res.Table.Routes, Owner: "user_id", App: "app_id"}, nil
+	t := res.Table
+	return &policy.Checked{
+		Scopes: t.Scopes, Routes: t.Routes, Owner: "user_id", App: "app_id",
+		OwnerQuery: t.OwnerQuery, OwnerBody: t.OwnerBody, OwnerMessage: t.OwnerMessage,
+	}, nil
 }
 
 func (c *call) printFindings(sites []checkedSite) error {

@@ -51,6 +51,11 @@ type Checked struct {
 	Routes []Route
 	// Owner and App are the names of the variables that name them.
 	Owner, App string
+	// OwnerQuery, OwnerBody and OwnerMessage say where else owner and app are
+	// named.
+	OwnerQuery   []OwnerFields
+	OwnerBody    []string
+	OwnerMessage []OwnerMessage
 	// Needed are scopes that something else needs.
 	Needed []string
 	// Refused says why every request of an escaped path is refused before a

@@ -129,4 +129,16 @@ func TestDrift(t *testing.T) {
 	want.Routes[0].Endpoint = []string{"/p.S/M"}
 	have.Routes[0].Allow = []string{"colon"}
 	compare(t, policy.Drift(have, want), []short{{policy.Error, policy.FindingChanged, "endpoint /p.S/M instead of nothing"}})
+
+	have, want = checked(nil, "GET /a A"), checked(nil, "GET /a A")
+	have.OwnerBody = []string{"user_id", "app_id"}
+	want.OwnerBody = []string{"user_id"}
+	want.OwnerQuery = []policy.OwnerFields{{Owner: "u", App: "a"}}
+	want.OwnerMessage = []policy.OwnerMessage{{Method: "/p.S/M", Fields: []string{"user_id=1", "app_id=2"}}}
+	compare(t, policy.Drift(have, want), []short{
+		{policy.Error, policy.FindingRemoved, "owner_body app_id"},
+		{policy.Error, policy.FindingAdded, "owner_message /p.S/M app_id=2"},
+		{policy.Error, policy.FindingAdded, "owner_message /p.S/M user_id=1"},
+		{policy.Error, policy.FindingAdded, "owner_query u a"},
+	})
 }

@@ -38,7 +38,39 @@ func Drift(have, want Checked) []Finding {
 			found = append(found, Finding{Error, FindingAdded, "", fmt.Sprintf("route %s is in the description only: it is refused until the table has it", r)})
 		}
 	}
-	return append(found, scopeDrift(have.Scopes, want.Scopes)...)
+	found = append(found, scopeDrift(have.Scopes, want.Scopes)...)
+	return append(found, ownerDrift(have.ownerLines(), want.ownerLines())...)
+}
+
+// ownerLines are the places outside paths that name the owner or the app, each
+// as the line that declares it alone.
+func (c *Checked) ownerLines() (lines []string) {
+	for _, f := range c.OwnerQuery {
+		lines = append(lines, "owner_query "+f.Owner+" "+f.App)
+	}
+	for _, f := range c.OwnerBody {
+		lines = append(lines, "owner_body "+f)
+	}
+	for _, m := range c.OwnerMessage {
+		for _, f := range m.Fields {
+			lines = append(lines, "owner_message "+m.Method+" "+f)
+		}
+	}
+	return sortedSet(lines)
+}
+
+func ownerDrift(have, want []string) (found []Finding) {
+	for _, line := range have {
+		if !slices.Contains(want, line) {
+			found = append(found, Finding{Error, FindingRemoved, "", line + " is not in the description any more: take it away"})
+		}
+	}
+	for _, line := range want {
+		if !slices.Contains(have, line) {
+			found = append(found, Finding{Error, FindingAdded, "", line + " is in the description only: what is named there is not checked until the table has it"})
+		}
+	}
+	return found
 }
 
 // shape is what two routes have in common that no table can have both of.
