@@ -213,7 +213,7 @@ func (c *call) imported(res *importer.Result, err error) error {
 		return err
 	}
 	if file := c.flag("out"); file != "" {
-		return os.WriteFile(file, text, 0o644)
+		return os.WriteFile(file, text, 0o644) //nolint:gosec // a route table is made to be read by others
 	}
 	_, err = c.OutOrStdout().Write(text)
 	return err

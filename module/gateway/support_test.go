@@ -343,8 +343,7 @@ type logs struct {
 	mu      sync.Mutex
 	text    bytes.Buffer
 	secrets []string
-	done    chan struct{}
-	ln      net.Listener
+	conns   []net.Conn
 }
 
 func captureLogs(t *testing.T) *logs {
@@ -352,17 +351,27 @@ func captureLogs(t *testing.T) *logs {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &logs{addr: ln.Addr().String(), ln: ln}
+	l := &logs{addr: ln.Addr().String()}
 	go func() {
 		for {
 			c, err := ln.Accept()
 			if err != nil {
 				return
 			}
+			l.mu.Lock()
+			l.conns = append(l.conns, c)
+			l.mu.Unlock()
 			go l.read(c)
 		}
 	}()
-	t.Cleanup(func() { ln.Close() })
+	t.Cleanup(func() {
+		ln.Close()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, c := range l.conns {
+			c.Close()
+		}
+	})
 	return l
 }
 

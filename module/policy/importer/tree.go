@@ -180,6 +180,7 @@ func (r *yamlReader) value(n *yaml.Node, depth int) (*value, error) {
 		v.kind = array
 	case yaml.MappingNode:
 		v.kind = object
+	default: // documents and aliases were followed above
 	}
 	for i, c := range n.Content {
 		if v.kind == object && i%2 == 0 {
