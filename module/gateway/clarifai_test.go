@@ -6,16 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"maps"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -295,8 +292,8 @@ const clarifaiClientDir = "../../testdata/clarifai-client"
 // client, and answers a function that has it make one.
 func startClarifaiClient(t *testing.T, base string) func(*testing.T, string, clarifaiOptions) clarifaiAnswer {
 	t.Helper()
-	node := clarifaiProgram(t, "node")
-	installClarifaiClient(t)
+	node := nodeProgram(t, "node")
+	installNode(t, clarifaiClientDir)
 
 	ctx, cancel := context.WithTimeout(context.Background(), 4*deadline)
 	cmd := exec.CommandContext(ctx, node, "drive.js")
@@ -347,39 +344,4 @@ func startClarifaiClient(t *testing.T, base string) func(*testing.T, string, cla
 		}
 		return a
 	}
-}
-
-// installClarifaiClient has npm install what the lock file says, unless that
-// has been done since the file last changed.
-func installClarifaiClient(t *testing.T) {
-	t.Helper()
-	lock, err := os.Stat(filepath.Join(clarifaiClientDir, "package-lock.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	// npm writes this one last, so an installation that broke off has none.
-	installed, err := os.Stat(filepath.Join(clarifaiClientDir, "node_modules", ".package-lock.json"))
-	if err == nil && !installed.ModTime().Before(lock.ModTime()) {
-		return
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	npm := exec.CommandContext(ctx, clarifaiProgram(t, "npm"), "ci", "--ignore-scripts")
-	npm.Dir = clarifaiClientDir
-	if out, err := npm.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci in testdata/clarifai-client: %v (it needs the network, once)\n%s", err, out)
-	}
-}
-
-func clarifaiProgram(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Fatalf("%v: this test drives the gate with Clarifai's published client, which runs on Node.js. "+
-			"Install Node.js 18 or newer, npm included, so that node and npm are found, and run the test again.", err)
-	}
-	return path
 }

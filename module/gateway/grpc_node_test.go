@@ -7,13 +7,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 )
 
 const grpcClientDir = "../../testdata/grpc-client"
@@ -23,7 +20,7 @@ const grpcClientDir = "../../testdata/grpc-client"
 // time.
 func (w *grpcWorld) nodeClients() func(name string) grpcClient {
 	w.t.Helper()
-	node := clarifaiProgram(w.t, "node")
+	node := nodeProgram(w.t, "node")
 	installNode(w.t, grpcClientDir)
 
 	ctx, cancel := context.WithTimeout(context.Background(), 4*deadline)
@@ -84,31 +81,6 @@ func (w *grpcWorld) nodeClients() func(name string) grpcClient {
 			}()
 			return run
 		}
-	}
-}
-
-// installNode has npm install what a folder's lock file says, unless that has
-// been done since the file last changed.
-func installNode(t *testing.T, dir string) {
-	t.Helper()
-	lock, err := os.Stat(filepath.Join(dir, "package-lock.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	// npm writes this one last, so an installation that broke off has none.
-	installed, err := os.Stat(filepath.Join(dir, "node_modules", ".package-lock.json"))
-	if err == nil && !installed.ModTime().Before(lock.ModTime()) {
-		return
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	npm := exec.CommandContext(ctx, clarifaiProgram(t, "npm"), "ci", "--ignore-scripts")
-	npm.Dir = dir
-	if out, err := npm.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci in %s: %v (it needs the network, once)\n%s", dir, err, out)
 	}
 }
 

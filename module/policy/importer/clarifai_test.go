@@ -30,7 +30,7 @@ func clarifaiSources(t *testing.T) string {
 		if _, err := os.Stat(dir); err == nil || os.Getenv("CI") == "true" {
 			return
 		}
-		npm := exec.CommandContext(t.Context(), "npm", "ci")
+		npm := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts")
 		npm.Dir = clarifaiProto
 		if out, err := npm.CombinedOutput(); err != nil {
 			t.Errorf("npm ci: %v\n%s", err, out)
