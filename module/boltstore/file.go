@@ -29,10 +29,10 @@ const lockTimeout = 2 * time.Second
 // What can be wrong with a file, and what to do about it.
 var (
 	errForeign = errors.New("it is not a key store: give another path, or move the file away to begin with an empty store")
-	errDamaged = errors.New("the file is damaged: restore a backup")
+	errDamaged = errors.New("the file is damaged: put a backup copy of it in its place")
 	errNewer   = errors.New("it was written by a newer version of this program: use that version")
 	// errEmpty is for a file that was a store; where one may be made, it is.
-	errEmpty  = errors.New("the file is empty: restore a backup")
+	errEmpty  = errors.New("the file is empty: put a backup copy of it in its place")
 	errLocked = fmt.Errorf("it is still in use by another process after %s: stop that process, or give one of the two a path of its own", lockTimeout)
 )
 
@@ -210,10 +210,28 @@ func makeFolder(folder string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	if err := makeFolder(filepath.Dir(folder)); err != nil {
+	above := filepath.Dir(folder)
+	if above == folder {
+		return noFolder(folder, err)
+	}
+	if err := makeFolder(above); err != nil {
 		return err
 	}
-	return makeFolder(folder)
+	// Once, for it may never be possible: what is above can be there and lead
+	// nowhere, as a link to nothing does.
+	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return noFolder(folder, err)
+	}
+	return syncFolder(above)
+}
+
+// noFolder says which folder can't be made.
+func noFolder(folder string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return fmt.Errorf("the folder %s can't be made: %w; see that what is above it is a folder, and no link that leads nowhere, or give another path", folder, err)
 }
 
 // syncFolder makes durable which files a folder has.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -22,11 +23,11 @@ func TestOpenRefuses(t *testing.T) {
 		"other's meta":  {edit(func(tx *bolt.Tx) error { return forget(tx, "meta") }), "not a key store"},
 		"other program": {format("another-program 1"), "not a key store"},
 		"newer":         {format("caddy-api-keys 2"), "newer version of this program: use that version (its format is 2, this version reads 1)"},
-		"no version":    {format("caddy-api-keys x"), "damaged: restore a backup"},
-		"version 0":     {format("caddy-api-keys 0"), "damaged: restore a backup"},
-		"no bucket":     {edit(func(tx *bolt.Tx) error { return tx.DeleteBucket(tombstones.bucket) }), "damaged: restore a backup (it has no bucket tombstones)"},
-		"cut short":     {truncate(8192), "damaged: restore a backup"},
-		"last page cut": {truncate(-1), "damaged: restore a backup"},
+		"no version":    {format("caddy-api-keys x"), "damaged: put a backup copy of it in its place"},
+		"version 0":     {format("caddy-api-keys 0"), "damaged: put a backup copy of it in its place"},
+		"no bucket":     {edit(func(tx *bolt.Tx) error { return tx.DeleteBucket(tombstones.bucket) }), "damaged: put a backup copy of it in its place (it has no bucket tombstones)"},
+		"cut short":     {truncate(8192), "damaged: put a backup copy of it in its place"},
+		"last page cut": {truncate(-1), "damaged: put a backup copy of it in its place"},
 		"a folder": {func(t *testing.T, path string) {
 			if err := os.Mkdir(path, 0o700); err != nil {
 				t.Fatal(err)
@@ -145,5 +146,39 @@ func truncate(size int64) func(*testing.T, string) {
 		if err := os.Truncate(path, size); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A folder whose parent is there, and yet it can't be made, is an error, and no
+// attempt without end.
+func TestOpenWhereNoFolderCanBeMade(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("links need a privilege there")
+	}
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(filepath.Join(dir, "nowhere"), link); err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{filepath.Join(link, "sub"), filepath.Join(link, "sub", "sub")} {
+		s, err := Open(filepath.Join(folder, "keys.db"))
+		if err == nil {
+			_ = s.Close()
+			t.Fatal("it was opened")
+		}
+		if want := "the folder " + filepath.Join(link, "sub") + " can't be made: "; !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "give another path") {
+			t.Errorf("got %q, want %q in it", err, want)
+		}
+	}
+	// The module follows the link, as every program would that makes the file.
+	s, err := (&BoltStore{Path: filepath.Join(link, "sub", "keys.db")}).Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "nowhere", "sub", "keys.db")); err != nil {
+		t.Error(err)
 	}
 }
