@@ -138,9 +138,11 @@ func (c *client) unreachable(err error) error {
 }
 
 // refused is an answer of the API that it won't.
-func refused(s manage.Status) error {
-	if s.Details == "" {
-		return errors.New(s.Description)
+type refused manage.Status
+
+func (r refused) Error() string {
+	if r.Details == "" {
+		return r.Description
 	}
-	return errors.New(s.Details)
+	return r.Details
 }

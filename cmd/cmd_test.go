@@ -237,7 +237,7 @@ func TestKeys(t *testing.T) {
 		pats := s.answer("", "key", "create", "--user", "alice", "--pat", "--scopes", "All").Keys
 		pats = append(pats, s.answer("", "key", "create", "--user", "alice", "--pat", "--scopes", "All").Keys...)
 		out := s.must(pats[0].ID+"\n\n"+pats[1].KeyID+"\n", "key", "revoke", "-")
-		contains(t, out, "Revoked cap_", pats[1].KeyID)
+		contains(t, out, "Revoked "+pats[0].KeyID+", "+pats[1].KeyID+", for good.")
 		if strings.Contains(out, pats[0].ID) {
 			t.Errorf("it printed the whole credential: %s", out)
 		}
@@ -247,9 +247,17 @@ func TestKeys(t *testing.T) {
 		}
 		r = s.run("", "key", "verify", "--file", file)
 		contains(t, r.out, "revoked", pats[0].KeyID)
-		if r := s.run("", "key", "revoke", "--file", file); r.err == nil || !strings.Contains(r.err.Error(), "no such key") {
-			t.Errorf("revoked twice: %v", r.err)
+		contains(t, s.must("", "key", "revoke", "--file", file), "Revoked "+pats[0].KeyID)
+		left := s.answer("", "key", "create", "--user", "alice", "--pat", "--scopes", "All").Keys[0]
+		for place, r := range map[string]ran{
+			"line 3: ":           s.run(left.ID+"\n\n"+strings.Repeat("x", 40)+"\n", "key", "revoke", "-"),
+			pats[1].KeyID + ": ": s.run("", "key", "revoke", left.KeyID, pats[1].KeyID),
+		} {
+			if want := place + "there is no such key, or it was revoked; nothing was revoked"; r.err == nil || r.err.Error() != want {
+				t.Errorf("ended with %v, want %s", r.err, want)
+			}
 		}
+		contains(t, s.must(left.ID, "key", "verify"), "active")
 
 		for credential, says := range map[string]string{pats[0].ID[:54] + "~": "nothing is known", pats[0].ID[:54] + flip(pats[0].ID[54]): "mistyped"} {
 			if r := s.run(credential, "key", "verify"); r.err == nil || !strings.Contains(r.err.Error(), says) {

@@ -1,11 +1,11 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -51,7 +51,7 @@ func rotateKey(c *call) error {
 func revokeKeys(c *call) error {
 	file := c.flag("file")
 	fromInput := len(c.args) == 1 && c.args[0] == "-"
-	var ids, names []string
+	var ids, places []string
 	switch {
 	case file != "" && len(c.args) > 0, file == "" && len(c.args) == 0:
 		return usagef("name keys by public id, or give - or --file to read whole credentials, and only one of these")
@@ -60,10 +60,12 @@ func revokeKeys(c *call) error {
 		if err != nil {
 			return err
 		}
+		n := 0
 		for line := range strings.Lines(text) {
+			n++
 			if line = strings.TrimSpace(line); line != "" {
 				ids = append(ids, line)
-				names = append(names, shown(line))
+				places = append(places, fmt.Sprintf("line %d", n))
 			}
 		}
 	default:
@@ -71,21 +73,27 @@ func revokeKeys(c *call) error {
 		if ids, err = c.keyIDs(); err != nil {
 			return err
 		}
-		names = ids
+		places = ids
 	}
-	text, _, err := c.ask("DELETE", []string{"keys"}, nil, map[string]any{"ids": ids})
+	text, answer, err := c.ask("DELETE", []string{"keys"}, nil, map[string]any{"ids": ids})
 	if err != nil {
-		return err
+		return placed(err, "ids", places)
 	}
-	return c.say(text, "Revoked %s, for good.", strings.Join(names, ", "))
+	return c.say(text, "Revoked %s, for good.", strings.Join(answer.KeyIDs, ", "))
 }
 
-// shown is what may be shown of a line that is a credential or a public id.
-func shown(line string) string {
-	if publicID.MatchString(line) {
-		return line
+// placed says of a refusal of one element of a list where that was given.
+func placed(err error, list string, places []string) error {
+	r, ok := errors.AsType[refused](err)
+	if !ok {
+		return err
 	}
-	return keys.Redact(line)
+	for i, place := range places {
+		if field := fmt.Sprintf("%s[%d]", list, i); r.Field == field {
+			return fmt.Errorf("%s: %s", place, strings.TrimPrefix(r.Details, field+": "))
+		}
+	}
+	return err
 }
 
 // why says in words what a credential that is no good is.

@@ -20,6 +20,8 @@ type Answer struct {
 	Key    *Key    `json:"key,omitempty"`
 	Keys   []Key   `json:"keys,omitzero"`
 	Scopes []Scope `json:"scopes,omitzero"`
+	// KeyIDs are the public ids of the keys that a call revoked.
+	KeyIDs []string `json:"key_ids,omitempty"`
 
 	// Standing is what a credential that was to be verified is good for.
 	Standing string `json:"standing,omitempty"`

@@ -182,39 +182,54 @@ func (r *request) revokeKey() (*Answer, error) {
 	if err := r.noBody(); err != nil {
 		return nil, err
 	}
+	var id string
 	err := r.update(func(tx *keys.Tx) error {
 		c, err := r.findKeyInPath(tx)
 		if err != nil {
 			return err
 		}
-		return tx.Revoke(c.ID, "revoked")
+		id = c.ID
+		return tx.Revoke(id, "revoked")
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Answer{}, nil
+	return &Answer{KeyIDs: []string{id}}, nil
 }
 
 // revokeKeys revokes keys by public id or whole credential, all in one
-// transaction.
+// transaction. A whole credential that was revoked before is one that is
+// revoked: whoever sends it again wants no more than that.
 func (r *request) revokeKeys() (*Answer, error) {
 	ids, err := r.ids()
 	if err != nil {
 		return nil, err
 	}
+	var revoked []string
 	err = r.update(func(tx *keys.Tx) error {
 		var once onceEach
 		var revoke []string
+		revoked = nil
 		for i, id := range ids {
 			field := fmt.Sprintf("ids[%d]", i)
 			c, err := r.findKeyInBody(tx, id, field)
-			if err == nil {
+			switch {
+			case err == nil:
+				revoke = append(revoke, c.ID)
+				revoked = append(revoked, c.ID)
 				err = once.add(field, c.ID)
+			case isNotFound(err):
+				stone, stoneErr := tx.Tombstone(keys.DigestOf(id))
+				if stoneErr == nil {
+					revoked = append(revoked, stone.ID)
+					err = once.add(field, stone.ID)
+				} else if !errors.Is(stoneErr, keys.ErrNotFound) {
+					err = stoneErr
+				}
 			}
 			if err != nil {
-				return err
+				return nothingRevoked(err)
 			}
-			revoke = append(revoke, c.ID)
 		}
 		// Only now, or the second of two names of one key would not be found.
 		for _, id := range revoke {
@@ -227,7 +242,17 @@ func (r *request) revokeKeys() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Answer{}, nil
+	return &Answer{KeyIDs: revoked}, nil
+}
+
+// nothingRevoked adds to the refusal of one key of a list what that means for
+// the others.
+func nothingRevoked(err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		e.Details += "; nothing was revoked"
+	}
+	return err
 }
 
 // rotateKey puts a new key in the place of one.

@@ -65,8 +65,15 @@ func TestKeys(t *testing.T) {
 	}
 
 	// Revoked by path, and by body with public ids and whole credentials.
-	s.must("DELETE", "/v2/users/alice/keys/"+mine.KeyID, "{}")
-	s.must("DELETE", "/v2/users/alice/keys", fmt.Sprintf(`{"ids":[%q,%q]}`, reader.ID, bare.KeyID))
+	if ids := s.must("DELETE", "/v2/users/alice/keys/"+mine.KeyID, "{}").KeyIDs; fmt.Sprint(ids) != fmt.Sprint([]string{mine.KeyID}) {
+		t.Errorf("revoked %v", ids)
+	}
+	// One that was revoked before is one that is revoked.
+	for _, body := range []string{fmt.Sprintf(`{"ids":[%q,%q]}`, reader.ID, bare.KeyID), fmt.Sprintf(`{"ids":[%q,%q]}`, reader.ID, bare.ID)} {
+		if ids := s.must("DELETE", "/v2/users/alice/keys", body).KeyIDs; fmt.Sprint(ids) != fmt.Sprint([]string{reader.KeyID, bare.KeyID}) {
+			t.Errorf("%s revoked %v", body, ids)
+		}
+	}
 	for _, k := range made {
 		if got := s.standing(k.ID); got != manage.StandingRevoked {
 			t.Errorf("%s is %s after it was revoked", k.KeyID, got)
@@ -118,8 +125,9 @@ func TestKeysRefused(t *testing.T) {
 		{"get someone else's", "GET", "/v2/users/bob/keys/" + first.KeyID, "", manage.CodeNotFound, "key_id", "no such key"},
 		{"revoke none", "DELETE", at + "/" + unknown, "", manage.CodeNotFound, "key_id", "no such key"},
 		{"revoke someone else's", "DELETE", "/v2/users/bob/keys", `{"ids":["` + first.ID + `"]}`, manage.CodeNotFound, "ids[0]", "no such key"},
-		{"revoke one of two", "DELETE", at, fmt.Sprintf(`{"ids":[%q,%q]}`, first.KeyID, unknown), manage.CodeNotFound, "ids[1]", "no such key"},
+		{"revoke one of two", "DELETE", at, fmt.Sprintf(`{"ids":[%q,%q]}`, first.KeyID, unknown), manage.CodeNotFound, "ids[1]", "no such key, or it was revoked; nothing was revoked"},
 		{"revoke one twice", "DELETE", at, fmt.Sprintf(`{"ids":[%q,%q]}`, first.KeyID, first.ID), manage.CodeInvalid, "ids[1]", "twice"},
+		{"revoke one twice, nothing of both", "DELETE", at, fmt.Sprintf(`{"ids":[%q,%q]}`, first.KeyID, first.ID), manage.CodeInvalid, "ids[1]", "nothing was revoked"},
 		{"revoke numbers", "DELETE", at, `{"ids":[1]}`, manage.CodeInvalid, "ids", "a list"},
 		{"rotate none", "POST", at + "/" + unknown + "/rotate", "", manage.CodeNotFound, "key_id", "no such key"},
 		{"rotate with what is no time", "POST", at + "/" + first.KeyID + "/rotate", `{"grace":"soon"}`, manage.CodeInvalid, "grace", "24h"},
