@@ -1,9 +1,12 @@
 package cmd
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,9 +34,11 @@ Each method of the services in FILE becomes a gRPC route, and a route for each
 of its google.api.http bindings. A FILE that doesn't end in .proto is a compiled
 descriptor set; with one, no other need be named.
 
-The table is printed, or written to --out. What it can't say as the description
-does is reported on standard error, with its place, and is closed rather than
-open. The options of clarifai.auth.util and google.api.oauth_scopes are known.`
+The table is printed, or written to --out. That file is made to be reviewed and
+edited: one that differs from the import is replaced only with --force. What the
+table can't say as the description does is reported on standard error, with its
+place, and is closed rather than open. The options of clarifai.auth.util and
+google.api.oauth_scopes are known.`
 	return cmd
 }
 
@@ -44,15 +49,17 @@ func importOpenAPICommand() *cobra.Command {
 Each operation becomes a route under each base path of its servers, demanding
 the scopes of its security requirements.
 
-The table is printed, or written to --out. What it can't say as the document
-does is reported on standard error, with its place, and is closed rather than
-open: of alternatives all are demanded.`
+The table is printed, or written to --out. That file is made to be reviewed and
+edited: one that differs from the import is replaced only with --force. What the
+table can't say as the document does is reported on standard error, with its
+place, and is closed rather than open: of alternatives all are demanded.`
 	return cmd
 }
 
 // importFlags are those of every import.
 func importFlags(f *pflag.FlagSet) {
 	f.String("out", "", "File to write the table to (default standard output)")
+	f.Bool("force", false, "Replace the file that --out names even where it is not what this import gives")
 	f.Bool("no-descriptions", false, "Leave out the descriptions of scopes")
 }
 
@@ -213,8 +220,26 @@ func (c *call) imported(res *importer.Result, err error) error {
 		return err
 	}
 	if file := c.flag("out"); file != "" {
-		return os.WriteFile(file, text, 0o644) //nolint:gosec // a route table is made to be read by others
+		return writeTable(file, text, c.flag("force") == "true")
 	}
 	_, err = c.OutOrStdout().Write(text)
 	return err
+}
+
+// writeTable writes a table to a file, which may have been edited since the
+// last import.
+func writeTable(file string, text []byte, force bool) error {
+	if !force {
+		before, err := os.ReadFile(file)
+		switch {
+		case err == nil && bytes.Equal(before, text):
+			return nil
+		case err == nil:
+			return fmt.Errorf("%s is there and is not what this import gives, so edits would be lost: "+
+				"see the drift with \"routes check %[1]s --description …\", or replace the file with --force", file)
+		case !errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("reading what --out would replace: %w", err)
+		}
+	}
+	return os.WriteFile(file, text, 0o644) //nolint:gosec // a route table is made to be read by others
 }

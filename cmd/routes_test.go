@@ -125,6 +125,26 @@ func TestRoutesImport(t *testing.T) {
 			if text, err := os.ReadFile(file); string(text) != r.out {
 				t.Errorf("with --out: %v, wrote\n%s", err, text)
 			}
+			args = append(args, "--out", file)
+			if again := run(t, test.input, args...); again.err != nil {
+				t.Errorf("again, nothing edited: %v", again.err)
+			}
+			edited := r.out + "# An edit.\n"
+			if err := os.WriteFile(file, []byte(edited), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			again := run(t, test.input, args...)
+			if again.err == nil || !strings.Contains(again.err.Error(), "edits would be lost") || !strings.Contains(again.err.Error(), "routes check "+file+" --description") {
+				t.Errorf("over an edit: %v", again.err)
+			}
+			if text, err := os.ReadFile(file); string(text) != edited {
+				t.Errorf("the edit is lost: %v", err)
+			}
+			again = run(t, test.input, append(args, "--force")...)
+			if text, err := os.ReadFile(file); again.err != nil || string(text) != r.out {
+				t.Errorf("with --force: %v, %v, left\n%s", again.err, err, text)
+			}
+			args = args[:len(args)-2]
 
 			var table struct {
 				Scopes []policy.Scope

@@ -73,7 +73,7 @@ func TestClarifaiIsShippedAsImported(t *testing.T) {
 		t.Error("module/policy/tables/clarifai.routes is not what an import gives; to make it again: " +
 			"npm ci in testdata/clarifai-proto, then caddy api-keys routes import proto --no-descriptions " +
 			"--import-path testdata/clarifai-proto/node_modules/clarifai-nodejs-grpc proto/clarifai/api/service.proto " +
-			"--out module/policy/tables/clarifai.routes")
+			"--out module/policy/tables/clarifai.routes --force")
 	}
 }
 

@@ -63,7 +63,7 @@ func (r *Result) Text() ([]byte, error) {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "# Imported from %s: %d operations, %d bindings, %d scopes.\n",
 		r.source, r.Operations, r.Bindings, len(r.Table.Scopes))
-	text.WriteString("# To change it, change the source and import it again.\n")
+	text.WriteString("# Made to be reviewed and edited; importing again with --out --force replaces it, edits and all.\n")
 	if len(r.Table.Scopes) > 0 {
 		text.WriteByte('\n')
 	}
