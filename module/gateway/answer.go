@@ -162,9 +162,13 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, ref *refusal) erro
 	if ref.status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "1")
 	}
-	if ref.status == http.StatusBadRequest && r.ProtoMajor == 1 {
-		// What else is on this connection may not be what it seems.
-		h.Set("Connection", "close")
+	switch ref.status {
+	case http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:
+		// What else is on this connection may not be what it seems, or is a
+		// body that the server would wait for before it answers.
+		if r.ProtoMajor == 1 {
+			h.Set("Connection", "close")
+		}
 	}
 	// A gRPC call is a POST. Whoever asks otherwise looks at the HTTP status.
 	if isGRPC(r) && r.Method == http.MethodPost {

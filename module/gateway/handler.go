@@ -101,8 +101,10 @@ func (g *Gate) ask(r *http.Request, path string, rule *policy.Rule) question {
 	q := question{gate: g, rule: rule, method: r.Method}
 	switch {
 	case rule != nil:
-		q.names.add(ownerPart, rule.Owner(path))
-		q.names.add(appPart, rule.App(path))
+		var p place
+		p.add(ownerPart, rule.Owner(path))
+		p.add(appPart, rule.App(path))
+		q.names.take(p)
 		g.ownership.ofQuery(&q.names, r.URL.RawQuery)
 	default:
 		q.path = path

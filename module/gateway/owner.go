@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -23,7 +24,7 @@ const (
 type ownership struct {
 	query    []policy.OwnerFields
 	body     []bodyField
-	messages map[string][]messageField
+	messages map[string][]messagePlace
 	limit    int64
 	timeout  time.Duration
 }
@@ -38,7 +39,7 @@ const (
 
 func (g *Gate) provisionOwnership() error {
 	o := &g.ownership
-	*o = ownership{limit: DefaultOwnerLimit, timeout: DefaultOwnerTimeout, messages: map[string][]messageField{}}
+	*o = ownership{limit: DefaultOwnerLimit, timeout: DefaultOwnerTimeout, messages: map[string][]messagePlace{}}
 	if err := g.nameOwners(g.OwnerQuery, g.OwnerBody, g.OwnerMessage); err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (g *Gate) nameOwners(query []policy.OwnerFields, body []string, messages []
 			if err != nil {
 				return fmt.Errorf("owner_message %s: %w", m.Method, err)
 			}
-			o.messages[m.Method] = append(o.messages[m.Method], f)
+			o.messages[m.Method] = placeOf(o.messages[m.Method], f)
 		}
 	}
 	return nil
@@ -108,50 +109,86 @@ func (g *Gate) partOf(path string) (part, error) {
 }
 
 // fieldName folds the spellings of a field that some server takes for one:
-// user_id and userId, whatever the case, and a[b] for a.b.
+// user_id, userId and user-id, whatever the case and the form of its letters,
+// and a[b] for a.b. What a server that ends texts with NUL doesn't see is cut.
 func fieldName(name string) string {
 	plain := true
 	for i := range len(name) {
-		if c := name[i]; c == '_' || c == '[' || c == ']' || c >= 'A' && c <= 'Z' {
-			plain = false
-		}
+		c := name[i]
+		plain = plain && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '.')
 	}
 	if plain {
 		return name
 	}
-	return strings.ToLower(foldName.Replace(name))
+	name, _, _ = strings.Cut(name, "\x00")
+	return strings.ToLower(foldName.Replace(norm.NFKC.String(name)))
 }
 
-var foldName = strings.NewReplacer("_", "", "[", ".", "]", "")
+var foldName = strings.NewReplacer("_", "", "-", "", " ", "", "[", ".", "]", "")
+
+// place is one place where a request may name an owner and an app: the path,
+// the query, an object of a body, a message in a message. Some server may see
+// this place alone, so it has to stand by itself.
+type place struct {
+	owner, app               string
+	conflict                 bool // two owners or two apps
+	emptyOwner, emptyApp, me bool // named as nothing, or as me
+}
+
+func (p *place) add(what part, value string) {
+	name, empty := &p.owner, &p.emptyOwner
+	if what == appPart {
+		name, empty = &p.app, &p.emptyApp
+	}
+	switch {
+	case value == "":
+		*empty = true
+	case what == ownerPart && value == policy.Me:
+		p.me = true
+	default:
+		p.conflict = p.conflict || *name != "" && *name != value
+		*name = value
+	}
+}
 
 // names are what a request names as owner and app, gathered from all places.
 // They have to agree: one owner, one app.
 type names struct {
 	owner, app string // empty where none was named
 	me         bool   // the owner was named as me
-	conflict   bool   // two owners or two apps were named
+	conflict   bool   // two owners or two apps were named, or one and nothing
+	bare       bool   // some place names an owner and no app
 }
 
-// add takes one naming in. An empty value names nobody.
-func (n *names) add(p part, value string) {
-	switch {
-	case value == "":
-	case p == appPart:
-		n.conflict = n.conflict || n.app != "" && n.app != value
-		n.app = value
-	case value == policy.Me:
-		n.me = true
-	default:
-		n.conflict = n.conflict || n.owner != "" && n.owner != value
-		n.owner = value
+// take adds what a place names. A name that is taken back in the same place,
+// by an empty one, is a conflict: which of the two counts depends on the
+// server.
+func (n *names) take(p place) {
+	n.conflict = n.conflict || p.conflict || p.emptyOwner && (p.owner != "" || p.me) || p.emptyApp && p.app != ""
+	n.bare = n.bare || p.owner != "" && p.app == ""
+	n.merge(names{owner: p.owner, app: p.app, me: p.me})
+}
+
+// merge takes in what another part of the request names.
+func (n *names) merge(o names) {
+	n.conflict = n.conflict || o.conflict ||
+		o.owner != "" && n.owner != "" && o.owner != n.owner || o.app != "" && n.app != "" && o.app != n.app
+	n.me, n.bare = n.me || o.me, n.bare || o.bare
+	if o.owner != "" {
+		n.owner = o.owner
+	}
+	if o.app != "" {
+		n.app = o.app
 	}
 }
 
 // settle is who was named, as seen by the caller; false if the namings don't
-// agree.
+// agree, or if a place names someone else and no app: an app named elsewhere
+// doesn't make that an invitation.
 func (n *names) settle(caller *policy.Caller) (owner, app string, ok bool) {
+	another := n.owner != "" && n.owner != caller.UserID
 	switch {
-	case n.conflict, n.me && n.owner != "" && n.owner != caller.UserID:
+	case n.conflict, another && (n.me || n.bare && n.app != ""):
 		return "", "", false
 	case n.me:
 		return policy.Me, n.app, true
@@ -159,41 +196,35 @@ func (n *names) settle(caller *policy.Caller) (owner, app string, ok bool) {
 	return n.owner, n.app, true
 }
 
-// merge takes in what another place names.
-func (n *names) merge(o names) {
-	n.conflict = n.conflict || o.conflict
-	n.me = n.me || o.me
-	n.add(ownerPart, o.owner)
-	n.add(appPart, o.app)
-}
-
-// ofQuery adds what the query names: every occurrence of the fields.
+// ofQuery adds what the query names: every occurrence of the fields, as an
+// element of a list too. What can't be decoded may be a name to others.
 func (o *ownership) ofQuery(n *names, query string) {
 	if len(o.query) == 0 || query == "" {
 		return
 	}
-	for pair := range strings.SplitSeq(query, "&") {
-		name, value, _ := strings.Cut(pair, "=")
-		if decoded, err := url.QueryUnescape(name); err == nil {
-			name = decoded
-		}
-		name = fieldName(name)
-		for i := range o.query {
-			var p part
-			switch name {
-			case o.query[i].Owner:
-				p = ownerPart
-			case o.query[i].App:
-				p = appPart
-			default:
-				continue
+	for i := range o.query {
+		var p place
+		for pair := range strings.SplitSeq(query, "&") {
+			name, value, _ := strings.Cut(pair, "=")
+			name, err := url.QueryUnescape(name)
+			value, err2 := url.QueryUnescape(value)
+			p.conflict = p.conflict || err != nil || err2 != nil
+			switch name = fieldName(name); {
+			case isField(name, o.query[i].Owner):
+				p.add(ownerPart, value)
+			case isField(name, o.query[i].App):
+				p.add(appPart, value)
 			}
-			if decoded, err := url.QueryUnescape(value); err == nil {
-				value = decoded
-			}
-			n.add(p, value)
 		}
+		n.take(p)
 	}
+}
+
+// isField says whether a folded name is a field's, or that of an element of
+// it: a.b[] and a.b[0] for a.b.
+func isField(name, field string) bool {
+	rest, ok := strings.CutPrefix(name, field)
+	return ok && (rest == "" || rest[0] == '.')
 }
 
 // inspects says whether the request's body may name owner and app, and has to

@@ -60,6 +60,10 @@ func TestOwnersOutsideThePath(t *testing.T) {
 		{"query, another and own", key, "GET", "/v2/inputs?user_app_id.user_id=bob&user_app_id.user_id=alice", "", 403, "", ""},
 		{"query, a PAT on an app she is invited to", pat, "GET", "/v2/inputs?user_app_id.user_id=bob&user_app_id.app_id=farm", "", 200, "bob", "farm"},
 		{"query, a PAT on another", pat, "GET", "/v2/inputs?user_app_id.user_id=bob&user_app_id.app_id=barn", "", 403, "", ""},
+		{"an app in the query makes no invitation", pat, "GET", "/v2/users/bob/inputs?user_app_id.app_id=farm", "", 403, "", ""},
+		{"an app in one place, the owner alone in another", pat, "POST", "/v2/inputs?user_app_id.user_id=bob&user_app_id.app_id=farm", `{"user_app_id":{"user_id":"bob"}}`, 403, "", ""},
+		{"both, then the owner alone", pat, "POST", "/v2/inputs", `{"user_app_id":{"user_id":"bob","app_id":"farm"},"user_app_id":{"user_id":"bob"}}`, 403, "", ""},
+		{"query, an invalid escape", key, "GET", "/v2/inputs?q=100%", "", 400, "", ""},
 		{"path and query disagree", pat, "GET", "/v2/users/alice/inputs?user_app_id.user_id=bob&user_app_id.app_id=farm", "", 403, "", ""},
 		{"path and query agree", pat, "GET", "/v2/users/me/inputs?user_app_id.user_id=alice", "", 200, "", ""},
 
@@ -101,7 +105,18 @@ func TestOwnersOutsideThePath(t *testing.T) {
 			})
 		}
 	}
-	for _, tt := range []struct{ name, line string }{{"gzip", "Content-Encoding: gzip"}, {"identity", "Content-Encoding: identity"}} {
+	// What a form's parser would read of a JSON text.
+	a := w.askBody(client(t, "HTTP/1.1"), "POST", "/v2/inputs", strings.NewReader(`"&user_app_id.user_id=bob&"`), key, "Content-Type: application/x-www-form-urlencoded")
+	if a.StatusCode != 403 || a.seen != nil {
+		t.Errorf("a form in JSON is answered %s", a.Status)
+	}
+	for _, tt := range []struct{ name, line string }{
+		{"gzip", "Content-Encoding: gzip"},
+		{"identity", "Content-Encoding: identity"},
+		{"UTF-7", "Content-Type: application/json; charset=utf-7"},
+		{"a charset twice", "Content-Type: application/json; charset=utf-8; charset=utf-7"},
+		{"parts", "Content-Type: multipart/form-data; boundary=x"},
+	} {
 		if a := w.askBody(client(t, "HTTP/1.1"), "POST", "/v2/inputs", strings.NewReader("{}"), key, tt.line); a.StatusCode != 415 || a.seen != nil {
 			t.Errorf("%s: answered %s", tt.name, a.Status)
 		}
@@ -156,6 +171,7 @@ func TestOwnersInMessages(t *testing.T) {
 		{"too large", key, "/pkg.Service/Method", "application/grpc", []byte{0, 0, 1, 0, 0}, "8", ""},
 		{"no protobuf", key, "/pkg.Service/Method", "application/grpc", grpcFrame(0, []byte{0x0b}), "3", ""},
 		{"another codec", key, "/pkg.Service/Method", "application/grpc+json", grpcFrame(0, []byte("{}")), "3", ""},
+		{"the codec behind a semicolon", key, "/pkg.Service/Method", "application/grpc;json", none, "3", ""},
 		{"gRPC-Web", key, "/pkg.Service/Method", "application/grpc-web+proto", farm, "7", ""},
 		{"gRPC-Web as text", key, "/pkg.Service/Method", "application/grpc-web-text", []byte("AAAAAAA="), "3", ""},
 		{"a later message, own", key, "/pkg.Service/Method", "application/grpc", bytes.Join([][]byte{own, none, own}, nil), allowed, "alice"},

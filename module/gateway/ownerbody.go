@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -29,6 +31,10 @@ func (o *ownership) readBody(w http.ResponseWriter, r *http.Request, n *names) *
 	if len(r.Header["Content-Encoding"]) > 0 {
 		return refuseBody(http.StatusUnsupportedMediaType, "A compressed body can't be looked into, and this API looks for owner and app in it. Send it without Content-Encoding.")
 	}
+	form, why := bodyType(r)
+	if why != "" {
+		return refuseBody(http.StatusUnsupportedMediaType, why)
+	}
 	if r.ContentLength > o.limit {
 		return refuseTooLarge
 	}
@@ -44,10 +50,32 @@ func (o *ownership) readBody(w http.ResponseWriter, r *http.Request, n *names) *
 	case int64(len(body)) > o.limit:
 		return refuseTooLarge
 	}
-	if err := o.scanJSON(body, n); err != nil {
+	if form {
+		o.ofQuery(n, string(body))
+	}
+	// JSON is UTF-8 (RFC 8259, section 8.1); parsers differ in what they make
+	// of anything else.
+	if err := o.scanJSON(body, n); err != nil || !utf8.Valid(body) {
 		return refuseBody(http.StatusBadRequest, "The body is not valid JSON, and this API looks for owner and app in it.")
 	}
 	return nil
+}
+
+// bodyType looks at what a Content-Type says that some server goes by. form
+// says that it may take the body for a form's fields; why is the reason to
+// refuse it.
+func bodyType(r *http.Request) (form bool, why string) {
+	sent := strings.ToLower(r.Header.Get("Content-Type"))
+	if strings.Contains(sent, "multipart/") {
+		return false, "A body in parts can't be looked into, and this API looks for owner and app in it. Send JSON."
+	}
+	if strings.Contains(sent, "charset") {
+		_, params, err := mime.ParseMediaType(sent)
+		if err != nil || params["charset"] != "utf-8" {
+			return false, "The body's charset has to be UTF-8."
+		}
+	}
+	return strings.Contains(sent, "x-www-form-urlencoded"), ""
 }
 
 var (
@@ -85,7 +113,7 @@ func rewound(front []byte, rest io.ReadCloser) io.ReadCloser {
 func (o *ownership) scanJSON(text []byte, n *names) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	s := scanner{decoder: d, fields: o.body, names: n}
+	s := scanner{decoder: d, fields: o.body, names: n, here: new(place)}
 	for {
 		switch err := s.value(0); {
 		case errors.Is(err, io.EOF):
@@ -101,6 +129,7 @@ type scanner struct {
 	fields  []bodyField
 	names   *names
 	path    string // folded, of where the scanner is
+	here    *place // of the object that it is in
 }
 
 var errTooDeep = errors.New("nested too deep")
@@ -119,18 +148,24 @@ func (s *scanner) value(depth int) error {
 		return s.container(v, depth)
 	case string:
 		s.found(v)
-	case json.Number:
-		s.found(v.String())
-	case bool:
-		// Not a name to anybody, so one that is nobody's.
-		s.found("\x00")
-	default: // null names nobody
+	case nil:
+		s.found("")
+	default:
+		// A number or a truth is no name, so one that is nobody's.
+		s.found(nobody)
 	}
 	return nil
 }
 
+// nobody is a name that no owner and no app has.
+const nobody = "\x00"
+
 func (s *scanner) container(open json.Delim, depth int) error {
-	outer := s.path
+	outer, around := s.path, s.here
+	if open == '{' {
+		s.found(nobody) // where a name should be
+		s.here = new(place)
+	}
 	for s.decoder.More() {
 		if open == '{' {
 			name, err := s.decoder.Token()
@@ -144,7 +179,10 @@ func (s *scanner) container(open json.Delim, depth int) error {
 			return unexpected(err)
 		}
 	}
-	s.path = outer
+	if open == '{' {
+		s.names.take(*s.here)
+	}
+	s.path, s.here = outer, around
 	_, err := s.decoder.Token()
 	return unexpected(err)
 }
@@ -160,7 +198,7 @@ func unexpected(err error) error {
 func (s *scanner) found(value string) {
 	for i := range s.fields {
 		if s.path == s.fields[i].path {
-			s.names.add(s.fields[i].part, value)
+			s.here.add(s.fields[i].part, value)
 		}
 	}
 }

@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +20,28 @@ import (
 type messageField struct {
 	path []protowire.Number
 	part part
+}
+
+// messagePlace is a message within messages whose fields name owner and app.
+type messagePlace struct {
+	path       []protowire.Number
+	owner, app protowire.Number // 0 where it has none
+}
+
+// placeOf adds a field to the place that it is of.
+func placeOf(places []messagePlace, f messageField) []messagePlace {
+	last := len(f.path) - 1
+	i := slices.IndexFunc(places, func(p messagePlace) bool { return slices.Equal(p.path, f.path[:last]) })
+	if i < 0 {
+		i = len(places)
+		places = append(places, messagePlace{path: f.path[:last]})
+	}
+	if f.part == ownerPart {
+		places[i].owner = f.path[last]
+	} else {
+		places[i].app = f.path[last]
+	}
+	return places
 }
 
 // messageField reads a field as user_app_id.user_id=1.1.
@@ -56,10 +80,10 @@ var (
 // readMessage adds what the first message of a gRPC request names, and puts a
 // reader in the body's place that looks into those that follow.
 func (o *ownership) readMessage(w http.ResponseWriter, r *http.Request, n *names) (*messages, *refusal) {
-	if !isProtobuf(r) {
-		return nil, refuseBody(http.StatusUnsupportedMediaType, "This API looks for owner and app in messages, and can only look into protobuf. Send application/grpc+proto.")
+	if len(r.Header["Content-Encoding"]) > 0 || !isProtobuf(r) {
+		return nil, refuseBody(http.StatusUnsupportedMediaType, "This API looks for owner and app in messages, and can only look into protobuf. Send application/grpc+proto, without Content-Encoding.")
 	}
-	m := &messages{body: r.Body, fields: o.messages[r.URL.Path], limit: o.limit}
+	m := &messages{body: r.Body, places: o.messages[r.URL.Path], limit: o.limit}
 	r.Body = m
 	lift := o.deadline(w)
 	first, err := m.next()
@@ -92,10 +116,10 @@ func refuseMessage(err error) *refusal {
 }
 
 // isProtobuf tells the content types whose messages are protobuf: not those of
-// another codec, nor gRPC-Web's text form.
+// another codec, nor gRPC-Web's text form. Some servers look for the codec in
+// what follows a semicolon, so there is nothing of the kind.
 func isProtobuf(r *http.Request) bool {
-	ct, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	switch strings.ToLower(strings.TrimSpace(ct)) {
+	switch strings.ToLower(r.Header.Get("Content-Type")) {
 	case "application/grpc", "application/grpc+proto", "application/grpc-web", "application/grpc-web+proto":
 		return true
 	}
@@ -107,7 +131,7 @@ func isProtobuf(r *http.Request) bool {
 // counts, so every occurrence in every message does here.
 type messages struct {
 	body   io.ReadCloser
-	fields []messageField
+	places []messagePlace
 	limit  int64
 	// check says whether a message may follow the first.
 	check func(names) bool
@@ -141,6 +165,8 @@ func (m *messages) Read(p []byte) (int, error) {
 		case m.note != nil && breaks(err):
 			m.note(refuseMessage(err))
 			m.open = true
+		case m.note != nil && len(m.buffer) > 0:
+			m.failed = err // once what did come is handed on
 		default:
 			m.failed, m.buffer = err, nil
 			return 0, err
@@ -176,43 +202,48 @@ func (m *messages) asSent() io.ReadCloser { return rewound(m.buffer, m.body) }
 func (m *messages) Close() error { return m.body.Close() }
 
 // next reads one message into the buffer, and what it names. io.EOF is the end
-// of the stream.
+// of the stream. What was read is in the buffer whatever is found, for whoever
+// has to hand on the body as it was.
 func (m *messages) next() (n names, err error) {
-	var head [frameHeader]byte
-	if _, err := io.ReadFull(m.body, head[:]); err != nil {
+	var frame bytes.Buffer // it grows as bytes come, not by what a head claims
+	_, err = io.CopyN(&frame, m.body, frameHeader)
+	m.buffer = frame.Bytes()
+	if err != nil {
+		if frame.Len() > 0 {
+			err = unexpected(err)
+		}
 		return n, err
 	}
-	length := int64(binary.BigEndian.Uint32(head[1:]))
-	// What was read stays in the buffer whatever is found, for whoever has to
-	// hand on the body as it was.
-	m.buffer = head[:]
+	length := int64(binary.BigEndian.Uint32(m.buffer[1:]))
 	switch {
-	case head[0] != 0:
+	case m.buffer[0] != 0:
 		return n, errCompressed
 	case length > m.limit:
 		return n, errTooLarge
 	}
-	frame := make([]byte, frameHeader+length)
-	copy(frame, head[:])
-	read, err := io.ReadFull(m.body, frame[frameHeader:])
-	m.buffer = frame[:frameHeader+read]
+	_, err = io.CopyN(&frame, m.body, length)
+	m.buffer = frame.Bytes()
 	if err != nil {
 		return n, unexpected(err)
 	}
-	for i := range m.fields {
-		if !scanMessage(frame[frameHeader:], m.fields[i].path, m.fields[i].part, &n) {
+	for i := range m.places {
+		if !m.places[i].scan(m.buffer[frameHeader:], 0, &n) {
 			return n, errNotProtobuf
 		}
 	}
 	return n, nil
 }
 
-// scanMessage adds every occurrence of a field. It returns false where the
-// text is no protobuf message.
-func scanMessage(text []byte, path []protowire.Number, p part, n *names) bool {
+// scan adds every occurrence of a place; depth is how far on the way to it
+// text is. Occurrences are places of their own: a list's elements are, and
+// those that a parser would merge no encoder writes apart. It returns false
+// where the text is no protobuf message.
+func (p *messagePlace) scan(text []byte, depth int, n *names) bool {
+	var here place
 	for len(text) > 0 {
 		number, kind, size := protowire.ConsumeTag(text)
-		if size < 0 {
+		// A number beyond the valid ones is another to parsers of 32 bits.
+		if size < 0 || !number.IsValid() {
 			return false
 		}
 		text = text[size:]
@@ -220,16 +251,30 @@ func scanMessage(text []byte, path []protowire.Number, p part, n *names) bool {
 		if size < 0 {
 			return false
 		}
-		// A field of another wire type is one that no parser knows.
-		if number == path[0] && kind == protowire.BytesType {
+		watched := depth < len(p.path) && number == p.path[depth] || depth == len(p.path) && (number == p.owner || number == p.app)
+		switch {
+		case !watched:
+		case kind == protowire.StartGroupType:
+			return false // how some parsers read messages, and others don't
+		case kind != protowire.BytesType:
+			// A field of another wire type is one that no parser knows.
+		default:
 			value, _ := protowire.ConsumeBytes(text)
-			if len(path) == 1 {
-				n.add(p, string(value))
-			} else if !scanMessage(value, path[1:], p, n) {
-				return false
+			switch {
+			case depth < len(p.path):
+				if !p.scan(value, depth+1, n) {
+					return false
+				}
+			case number == p.owner:
+				here.add(ownerPart, string(value))
+			default:
+				here.add(appPart, string(value))
 			}
 		}
 		text = text[size:]
+	}
+	if depth == len(p.path) {
+		n.take(here)
 	}
 	return true
 }

@@ -35,6 +35,9 @@ func (g *Gate) checkTarget(r *http.Request, path string, rule *policy.Rule) stri
 	if why := checkQuery(r.URL.RawQuery); why != "" {
 		return why
 	}
+	if len(g.ownership.query) > 0 && !decodable(r.URL.RawQuery) {
+		return "the query has an invalid escape"
+	}
 	if why := checkFraming(r); why != "" {
 		return why
 	}
@@ -162,6 +165,16 @@ func checkQuery(query string) string {
 		}
 	}
 	return ""
+}
+
+// decodable says whether every % begins an escape.
+func decodable(query string) bool {
+	for i := range len(query) {
+		if query[i] == '%' && (i+2 >= len(query) || unhex(query[i+1]) < 0 || unhex(query[i+2]) < 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // checkFraming refuses what is left of ambiguous framing once net/http has
