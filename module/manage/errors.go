@@ -54,7 +54,11 @@ func locate(element string, err error) error {
 	case errors.Is(err, keys.ErrRevoked):
 		return refuse(CodeExists, element, "%s", keys.ErrRevoked)
 	case errors.Is(err, keys.ErrExists):
-		return refuse(CodeExists, join(element, "id"), "it exists already, or did; choose another, or leave it out and one is made up")
+		exists := "it exists already"
+		if strings.HasPrefix(element, "user") { // whose ids are never used again
+			exists += ", or did"
+		}
+		return refuse(CodeExists, join(element, "id"), "%s; choose another, or leave it out and one is made up", exists)
 	}
 	return err
 }

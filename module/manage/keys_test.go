@@ -94,6 +94,10 @@ func TestKeysRefused(t *testing.T) {
 	key := func(fields string) string { return `{"keys":[{` + pat + `,"scopes":["All"]},{` + fields + `}]}` }
 	s.refuses(t, []refusal{
 		{"unknown scope", "POST", at, key(pat + `,"scopes":["Nope"]`), manage.CodeInvalid, "keys[1].scopes", "Nope"},
+		{"nothing like it", "POST", at, key(pat + `,"scopes":["Nope"]`), manage.CodeInvalid, "keys[1].scopes", "the catalogue has no Nope; it has the scopes that the configuration declares"},
+		{"mistyped scope", "POST", at, key(pat + `,"scopes":["Inputs:Gte"]`), manage.CodeInvalid, "keys[1].scopes", "the catalogue has no Inputs:Gte; did you mean Inputs:Get?"},
+		{"scopes in another case", "POST", at, key(pat + `,"scopes":["inputs:add","Nope","all","PREDICTS"]`), manage.CodeInvalid, "keys[1].scopes", "did you mean Inputs:Add, All, Predict?"},
+		{"a hidden scope is not offered", "POST", at, key(pat + `,"scopes":["Secret:door"]`), manage.CodeInvalid, "keys[1].scopes", "the catalogue has no Secret:door; it has"},
 		{"scope without what it needs", "POST", at, key(pat + `,"scopes":["Inputs:Add"]`), manage.CodeInvalid, "keys[1].scopes", "Apps:Get, Inputs:Get"},
 		{"scopes missing", "POST", at, key(pat), manage.CodeInvalid, "keys[1].scopes", "missing"},
 		{"scopes null", "POST", at, key(pat + `,"scopes":null`), manage.CodeInvalid, "keys[1].scopes", "missing"},

@@ -187,7 +187,7 @@ func TestUsers(t *testing.T) {
 		t.Errorf("listed %+v, want an empty list", list)
 	}
 	s.refuses(t, []refusal{
-		{"an id is never used again", "POST", "/v2/users", `{"users":[{"id":"bob"}]}`, manage.CodeExists, "users[0].id", "choose another"},
+		{"an id is never used again", "POST", "/v2/users", `{"users":[{"id":"bob"}]}`, manage.CodeExists, "users[0].id", "it exists already, or did; choose another"},
 	})
 }
 
@@ -307,7 +307,7 @@ func TestAppsRefused(t *testing.T) {
 	s.alice()
 	s.must("POST", "/v2/users", `{"users":[{"id":"bob"}]}`)
 	s.refuses(t, []refusal{
-		{"id taken", "POST", "/v2/users/alice/apps", `{"apps":[{"id":"new"},{"id":"photos"}]}`, manage.CodeExists, "apps[1].id", "exists"},
+		{"id taken", "POST", "/v2/users/alice/apps", `{"apps":[{"id":"new"},{"id":"photos"}]}`, manage.CodeExists, "apps[1].id", "it exists already; choose another"},
 		{"not an id", "POST", "/v2/users/alice/apps", `{"apps":[{"id":"a/b"}]}`, manage.CodeInvalid, "apps[0].id", "letters"},
 		{"someone else's", "POST", "/v2/users/alice/apps", `{"apps":[{"user_id":"bob"}]}`, manage.CodeInvalid, "apps[0].user_id", "path"},
 		{"no such user", "POST", "/v2/users/zoe/apps", `{"apps":[{}]}`, manage.CodeNotFound, "user_id", "no such user"},

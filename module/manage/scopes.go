@@ -57,7 +57,57 @@ func (a *API) checkGrantable(field string, given, held []string) error {
 			return refuse(CodeInvalid, field, "%v", err)
 		}
 	}
-	return refuse(CodeInvalid, field, "the catalogue has no %s; GET /v2/users/USER/scopes lists what it has", strings.Join(unknown, ", "))
+	text := "the catalogue has no " + strings.Join(unknown, ", ")
+	if meant := a.nearest(unknown); len(meant) > 0 {
+		return refuse(CodeInvalid, field, "%s; did you mean %s?", text, strings.Join(meant, ", "))
+	}
+	return refuse(CodeInvalid, field, "%s; it has the scopes that the configuration declares, or where it declares none, those that its routes need", text)
+}
+
+// maxMeant is for how many unknown scopes others are offered.
+const maxMeant = 5
+
+// nearest are the scopes of the catalogue that unknown ones may have been
+// meant for. Hidden ones are offered to nobody.
+func (a *API) nearest(unknown []string) []string {
+	var meant []string
+	for _, name := range unknown[:min(len(unknown), maxMeant)] {
+		best, least := "", min(2, len(name)/3)+1 // what is further away is another name
+		for _, s := range a.Catalogue.List() {
+			if d := distance(strings.ToLower(name), strings.ToLower(s.Name), least); d < least && !s.Hidden {
+				best, least = s.Name, d
+			}
+		}
+		if best != "" && !slices.Contains(meant, best) {
+			meant = append(meant, best)
+		}
+	}
+	return meant
+}
+
+// distance is how many letters have to be added, taken away or changed to turn
+// one name into another; where it is most or more, most.
+func distance(from, to string, most int) int {
+	if len(from)-len(to) >= most || len(to)-len(from) >= most {
+		return most
+	}
+	row := make([]int, len(to)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(from) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(to) {
+			change := before
+			if from[i] != to[j] {
+				change++
+			}
+			before = row[j+1]
+			row[j+1] = min(change, row[j]+1, before+1)
+		}
+	}
+	return min(row[len(to)], most)
 }
 
 // checkComplete refuses scopes that need others which are not among them.
