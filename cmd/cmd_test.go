@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
@@ -267,6 +268,55 @@ func TestKeys(t *testing.T) {
 	})
 }
 
+// A key of a suspended user is good for nothing, whatever else is said of it.
+func TestKeysOfASuspendedUser(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.db")
+	s := &shell{t: t, where: []string{"--db", path}}
+	s.must("", "user", "create", "alice")
+	s.must("", "user", "create", "bob")
+	key := s.answer("", "key", "create", "--user", "alice", "--pat", "--scopes", "All").Keys[0]
+	other := s.answer("", "key", "create", "--user", "bob", "--pat", "--scopes", "All").Keys[0]
+	client, err := openStore(&call{Command: flagsOf(s.where)}, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = client.ask(t.Context(), "PATCH", []string{"users", "alice"}, nil, map[string]any{"user": map[string]any{"suspended": true}})
+	if err := errors.Join(err, client.close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"key", "list", "--user", "alice"}, {"key", "show", key.KeyID}} {
+		if out := s.must("", args...); !strings.Contains(out, "suspended") || strings.Contains(out, "active") {
+			t.Errorf("%v printed\n%s", args, out)
+		}
+	}
+	contains(t, s.must("", "key", "show", other.KeyID), "active")
+	s.must("", "key", "list", "--user", "alice", "-o", "json")
+}
+
+// --db follows a link to a folder that is still to be made, as the module does.
+func TestStoreBehindALink(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.Symlink(filepath.Join(folder, "data"), filepath.Join(folder, "link")); err != nil {
+		t.Skip(err)
+	}
+	for _, name := range []string{"link", "data"} {
+		s := &shell{t: t, where: []string{"--db", filepath.Join(folder, name, "sub", "keys.db")}}
+		if name == "link" {
+			s.must("", "user", "create", "alice")
+		}
+		contains(t, s.must("", "user", "list"), "alice")
+	}
+}
+
+// Where a time holds is part of it.
+func TestWhen(t *testing.T) {
+	at := time.Date(2030, 12, 31, 23, 59, 59, 0, time.FixedZone("", 3600))
+	read, err := time.Parse("2006-01-02 15:04:05 -07:00", when(at))
+	if err != nil || !read.Equal(at) {
+		t.Errorf("%s is shown as %s (%v)", at, when(at), err)
+	}
+}
+
 // flip is another base62 character.
 func flip(c byte) string {
 	if c == '0' {
@@ -329,8 +379,10 @@ func TestUsageMistakes(t *testing.T) {
 		{"unknown flag", []string{"user", "list", "--colour"}, "--colour"},
 		{"bad flag", []string{"key", "rotate", id, "--grace", "soon"}, "grace"},
 		{"bad output", []string{"user", "list", "-o", "yaml"}, "text or json"},
-		{"too many arguments", []string{"user", "create", "a", "b"}, "create [ID]"},
-		{"too few arguments", []string{"user", "delete"}, "delete ID..."},
+		{"too many arguments", []string{"user", "create", "a", "b"}, "it takes at most 1 argument, and 2 were given: caddy api-keys user create [ID]"},
+		{"an argument for none", []string{"user", "list", "x"}, "it takes no arguments, and 1 was given: "},
+		{"two arguments for one", []string{"key", "show", id, id}, "it takes 1 argument, and 2 were given: "},
+		{"too few arguments", []string{"user", "delete"}, "it takes at least 1 argument, and none was given: caddy api-keys user delete ID..."},
 		{"no user", []string{"app", "list"}, "--user"},
 		{"no user for a key", []string{"key", "create", "--pat", "--scopes", "All"}, "--user"},
 		{"neither app nor pat", []string{"key", "create", "--user", "alice", "--scopes", "All"}, "--pat"},
@@ -344,7 +396,7 @@ func TestUsageMistakes(t *testing.T) {
 		{"revoke by an id and -", []string{"key", "revoke", id, "-"}, "no public id"},
 		{"credential as argument", []string{"key", "revoke", credential}, "standard input"},
 		{"credential to verify as argument", []string{"key", "verify", credential}, "standard input"},
-		{"foreign credential as argument", []string{"key", "verify", "0123456789abcdef0123456789abcdef"}, "number of arguments"},
+		{"foreign credential as argument", []string{"key", "verify", "0123456789abcdef0123456789abcdef"}, "it takes no arguments, and 1 was given"},
 		{"credential in a flag", []string{"key", "list", "--user", credential}, "--user"},
 		{"two places", []string{"user", "list", "--address", "localhost:1"}, "one of them"},
 	} {

@@ -314,10 +314,10 @@ func TestDemoBesideAnother(t *testing.T) {
 
 func TestDemoUsageMistakes(t *testing.T) {
 	for says, args := range map[string][]string{
-		"no --db":             {"--db", "keys.db"},
-		"no --address":        {"--address", "localhost:2019"},
-		"number of arguments": {"twice"},
-		"with a port":         {"--listen", "localhost"},
+		"no --db":                                {"--db", "keys.db"},
+		"no --address":                           {"--address", "localhost:2019"},
+		"it takes no arguments, and 1 was given": {"twice"},
+		"with a port":                            {"--listen", "localhost"},
 	} {
 		r := run(t, "", append([]string{"demo", "--data", t.TempDir()}, args...)...)
 		if r.err == nil || r.err.Error() != "exiting with status 2" {

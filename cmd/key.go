@@ -96,9 +96,11 @@ func kindOf(k manage.Key) string {
 	}
 }
 
-// state is what a key is good for, as far as the key itself says.
-func state(k manage.Key) string {
+// state is what a key of a user is good for, as the gate would say.
+func state(k manage.Key, u *manage.User) string {
 	switch {
+	case u.Suspended:
+		return manage.StandingSuspended
 	case k.Disabled:
 		return manage.StandingDisabled
 	case k.ExpiresAt != nil && !k.ExpiresAt.After(time.Now()):
@@ -124,10 +126,16 @@ func listKeys(c *call) error {
 	if app := c.flag("app"); app != "" {
 		path = []string{"users", user, "apps", app, "keys"}
 	}
+	owner := new(manage.User)
+	if !c.json { // which shows the keys as the API does
+		if owner, err = c.user(user); err != nil {
+			return err
+		}
+	}
 	header := row("ID", "KIND", "APP", "STATE", "EXPIRES", "SCOPES", "DESCRIPTION")
 	return c.table(path, "keys", header, func(a *manage.Answer) (rows []string) {
 		for _, k := range a.Keys {
-			rows = append(rows, row(k.ID, kindOf(k), appOf(k), state(k), whenever(k.ExpiresAt), strings.Join(k.Scopes, ","), k.Description))
+			rows = append(rows, row(k.ID, kindOf(k), appOf(k), state(k, owner), whenever(k.ExpiresAt), strings.Join(k.Scopes, ","), k.Description))
 		}
 		return rows
 	})
@@ -145,7 +153,20 @@ func showKey(c *call) error {
 	if c.json {
 		return c.printJSON(text)
 	}
-	return c.details(describe(*answer.Key, state(*answer.Key))...)
+	owner, err := c.user(answer.Key.UserID)
+	if err != nil {
+		return err
+	}
+	return c.details(describe(*answer.Key, state(*answer.Key, owner))...)
+}
+
+// user asks what is known of a user.
+func (c *call) user(id string) (*manage.User, error) {
+	_, answer, err := c.ask("GET", []string{"users", id}, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return answer.User, nil
 }
 
 // describe says what is known of a key.

@@ -123,7 +123,8 @@ func (c *call) details(lines ...[2]string) error {
 	return w.Flush()
 }
 
-func when(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+// when has the distance from UTC: what is printed is read elsewhere too.
+func when(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 -07:00") }
 
 // whenever is a time that may be never.
 func whenever(t *time.Time) string {
@@ -131,4 +132,12 @@ func whenever(t *time.Time) string {
 		return "never"
 	}
 	return when(*t)
+}
+
+// counted is a number of things, each of which is called one.
+func counted(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }

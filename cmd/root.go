@@ -129,7 +129,7 @@ func start(c *call, least, most int, run func(*call) error) (err error) {
 		return err
 	}
 	if n := len(c.args); n < least || n > most {
-		return usagef("%d is not the number of arguments that it takes: %s", n, c.UseLine())
+		return usagef("%s: %s", miscounted(n, least, most), c.UseLine())
 	}
 	switch c.flag("output") {
 	case "text":
@@ -144,6 +144,26 @@ func start(c *call, least, most int, run func(*call) error) (err error) {
 		}
 	}()
 	return run(c)
+}
+
+// miscounted says how many arguments a command takes, and how many were given.
+func miscounted(n, least, most int) string {
+	takes := "no arguments"
+	switch {
+	case most == many:
+		takes = "at least " + counted(least, "argument")
+	case most > least:
+		takes = "at most " + counted(most, "argument")
+	case most > 0:
+		takes = counted(most, "argument")
+	}
+	switch n {
+	case 0:
+		return "it takes " + takes + ", and none was given"
+	case 1:
+		return "it takes " + takes + ", and 1 was given"
+	}
+	return fmt.Sprintf("it takes %s, and %d were given", takes, n)
 }
 
 // ask makes a call of the API, as [client.ask].

@@ -206,8 +206,8 @@ func (c *call) imported(res *importer.Result, err error) error {
 	for _, w := range res.Warnings {
 		c.PrintErrln("Warning:", w)
 	}
-	c.PrintErrf("%d operations, %d bindings: %d routes and %d scopes, %d warnings\n",
-		res.Operations, res.Bindings, len(res.Table.Routes), len(res.Table.Scopes), len(res.Warnings))
+	c.PrintErrf("%s, %s: %s and %s, %s\n", counted(res.Operations, "operation"), counted(res.Bindings, "binding"),
+		counted(len(res.Table.Routes), "route"), counted(len(res.Table.Scopes), "scope"), counted(len(res.Warnings), "warning"))
 	text, err := res.Text()
 	if c.json {
 		text, err = json.MarshalIndent(struct {

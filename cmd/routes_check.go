@@ -79,7 +79,7 @@ func check(c *call) error {
 		return err
 	}
 	if errs > 0 || warnings > 0 && c.flag("strict") == "true" {
-		return fmt.Errorf("%d errors and %d warnings", errs, warnings)
+		return fmt.Errorf("%s and %s", counted(errs, "error"), counted(warnings, "warning"))
 	}
 	return nil
 }
@@ -171,7 +171,8 @@ func (c *call) printFindings(sites []checkedSite) error {
 			}
 			fmt.Fprintf(out, "%s: %s%s\n", f.Severity, place, f.Text)
 		}
-		fmt.Fprintf(out, "%d routes, %d scopes, %d findings\n", len(s.table.Routes), len(s.table.Scopes), len(s.Findings))
+		fmt.Fprintf(out, "%s, %s, %s\n",
+			counted(len(s.table.Routes), "route"), counted(len(s.table.Scopes), "scope"), counted(len(s.Findings), "finding"))
 	}
 	return nil
 }

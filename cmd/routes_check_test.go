@@ -70,7 +70,7 @@ components:
 		fails bool
 		parts []string
 	}{
-		{"good", []string{good}, false, []string{"note: good.routes:5: route GET /b asks for no credential", "2 routes, 1 scopes, 1 findings"}},
+		{"good", []string{good}, false, []string{"note: good.routes:5: route GET /b asks for no credential", "2 routes, 1 scope, 1 finding"}},
 		{"warnings", []string{warns}, false, []string{"warning: warns.routes:2: scope B", "{other_user_id}"}},
 		{"warnings, strictly", []string{warns, "--strict"}, true, []string{"warning: "}},
 		{"errors", []string{wrong}, true, []string{"error: wrong.routes:2: route GET /a needs B"}},

@@ -62,8 +62,8 @@ func suggest(c *call) error {
 			return err
 		}
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%d keys; %d requests of public routes, %d without a known credential; %d other lines passed over\n",
-		len(usage.Keys), usage.Public, usage.Unknown, usage.Others)
+	fmt.Fprintf(c.OutOrStdout(), "%s; %s of public routes, %d without a known credential; %s passed over\n",
+		counted(len(usage.Keys), "key"), counted(usage.Public, "request"), usage.Unknown, counted(usage.Others, "other line"))
 	return nil
 }
 

@@ -72,7 +72,7 @@ func TestRoutesImport(t *testing.T) {
 			name:  "protobuf, the file as imports name it",
 			args:  append([]string{"proto", "--import-path", protos, "acme/api.proto", "--owner-field", "name"}, acme...),
 			lines: "scope Things:Get\nroute GET /v1/{user_id} Things:Get {\n\tendpoint /acme.API/Get\n\taccept pat session\n# Ping states no demand.\nroute grpc /acme.API/Ping {\n\taccept none",
-			err:   "Warning: acme/api.proto:4: acme.M.name can be named outside of the path too\nWarning: acme/api.proto:9: Ping states no demand: accept none\n2 operations, 1 bindings: 3 routes and 1 scopes, 2 warnings",
+			err:   "Warning: acme/api.proto:4: acme.M.name can be named outside of the path too\nWarning: acme/api.proto:9: Ping states no demand: accept none\n2 operations, 1 binding: 3 routes and 1 scope, 2 warnings",
 		},
 		{
 			name:  "protobuf, the file where it is",
@@ -165,7 +165,7 @@ func TestRoutesImportErrors(t *testing.T) {
 		name, want string
 		args       []string
 	}{
-		{"no file", "number of arguments", []string{"proto"}},
+		{"no file", "it takes at least 1 argument, and none was given", []string{"proto"}},
 		{"no such file", "import path", []string{"proto", "x.proto"}},
 		{"no such folder", "the import path", []string{"proto", "--import-path", filepath.Join(dir, "nosuch"), "x.proto"}},
 		{"a file as folder", "is no folder", []string{"proto", "--import-path", api, "x.proto"}},

@@ -61,8 +61,8 @@ func (w Warning) String() string {
 // operation demands nothing, have a comment.
 func (r *Result) Text() ([]byte, error) {
 	var text bytes.Buffer
-	fmt.Fprintf(&text, "# Imported from %s: %d operations, %d bindings, %d scopes.\n",
-		r.source, r.Operations, r.Bindings, len(r.Table.Scopes))
+	fmt.Fprintf(&text, "# Imported from %s: %s, %s, %s.\n",
+		r.source, counted(r.Operations, "operation"), counted(r.Bindings, "binding"), counted(len(r.Table.Scopes), "scope"))
 	text.WriteString("# Made to be reviewed and edited; importing again with --out --force replaces it, edits and all.\n")
 	if len(r.Table.Scopes) > 0 {
 		text.WriteByte('\n')
@@ -94,6 +94,14 @@ func (r *Result) Text() ([]byte, error) {
 		text.Write(line)
 	}
 	return text.Bytes(), nil
+}
+
+// counted is a number of things, each of which is called one.
+func counted(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }
 
 // result turns what was gathered into a table.
