@@ -123,7 +123,7 @@ func (c *client) askAt(ctx context.Context, method string, path []string, query 
 			"is it the admin endpoint of a Caddy with this plug-in?", c.where, resp.Status)
 	}
 	if answer.Status.Code != manage.CodeOK {
-		return nil, nil, refused(answer.Status)
+		return nil, nil, refusedError(answer.Status)
 	}
 	return text, answer, nil
 }
@@ -137,10 +137,10 @@ func (c *client) unreachable(err error) error {
 	return fmt.Errorf("asking %s: %w", c.where, err)
 }
 
-// refused is an answer of the API that it won't.
-type refused manage.Status
+// refusedError is an answer of the API that it won't.
+type refusedError manage.Status
 
-func (r refused) Error() string {
+func (r refusedError) Error() string {
 	if r.Details == "" {
 		return r.Description
 	}

@@ -84,7 +84,7 @@ func revokeKeys(c *call) error {
 
 // placed says of a refusal of one element of a list where that was given.
 func placed(err error, list string, places []string) error {
-	r, ok := errors.AsType[refused](err)
+	r, ok := errors.AsType[refusedError](err)
 	if !ok {
 		return err
 	}
