@@ -2,9 +2,7 @@ package keystest
 
 import (
 	"bytes"
-	"math"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -167,69 +165,6 @@ func testEndpoints(t *testing.T, s keys.Store) {
 	}
 }
 
-// Made in an order that is no other's: not of the ids, nor of their length.
-func testOrder(t *testing.T, s keys.Store) {
-	var names []string
-	for i := range 300 { // past one byte of a seq, and past a page of most stores
-		names = append(names, strconv.Itoa((i*7919)%1000))
-	}
-	update(t, s, func(w keys.Writer) error {
-		for _, n := range names {
-			k, p := appKey("cak_"+n, "u", "a"), token("cap_"+n, "v")
-			if err := putAll(w, user(n), app("u", n), k, p, collaborator("u", "a", n), collaborator(n, "b", "w")); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	view(t, s, func(r keys.Reader) error {
-		a := keys.AppRef{OwnerID: "u", AppID: "a"}
-		wantOrder(t, "Users", r.Users, names, func(n string) string { return n })
-		wantOrder(t, "Apps", of(r.Apps, "u"), names, func(n string) string { return "u/" + n })
-		wantOrder(t, "Credentials", of(r.Credentials, "v"), names, func(n string) string { return "cap_" + n })
-		wantOrder(t, "AppCredentials", of(r.AppCredentials, a), names, func(n string) string { return "cak_" + n })
-		wantOrder(t, "Collaborators", of(r.Collaborators, a), names, func(n string) string { return "u/a+" + n })
-		wantOrder(t, "Collaborations", of(r.Collaborations, "w"), names, func(n string) string { return n + "/b+w" })
-		return nil
-	})
-}
-
-// Ids that are the beginning of one another, and joined are the same.
-func testPrefixes(t *testing.T, s keys.Store) {
-	owners := []string{"a", "ab", "a-b", "a_b", "A", "a-"}
-	names := []string{"c", "b-c", "bc", "b", "-b", "b_c"}
-	update(t, s, func(w keys.Writer) error {
-		for _, o := range owners {
-			for _, n := range names {
-				k, p := appKey("cak_"+o+"."+n, o, n), token("cap_"+o+"."+n, o)
-				if err := putAll(w, app(o, n), k, p, collaborator(o, n, "x"), collaborator(o, n, o)); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-	view(t, s, func(r keys.Reader) error {
-		for _, o := range owners {
-			var all, held, invited []string
-			for _, n := range names {
-				ref := keys.AppRef{OwnerID: o, AppID: n}
-				all = append(all, o+"/"+n)
-				held = append(held, "cak_"+o+"."+n, "cap_"+o+"."+n)
-				invited = append(invited, o+"/"+n+"+"+o)
-				wantIDs(t, "keys of "+o+"/"+n, r.AppCredentials(ref, 0), "cak_"+o+"."+n)
-				wantIDs(t, "collaborators of "+o+"/"+n, r.Collaborators(ref, 0), o+"/"+n+"+x", o+"/"+n+"+"+o)
-			}
-			wantIDs(t, "apps of "+o, r.Apps(o, 0), all...)
-			wantIDs(t, "credentials of "+o, r.Credentials(o, 0), held...)
-			wantIDs(t, "collaborations of "+o, r.Collaborations(o, 0), invited...)
-		}
-		wantIDs(t, "apps of nobody", r.Apps("", 0))
-		wantIDs(t, "keys of no app", r.AppCredentials(keys.AppRef{OwnerID: "a"}, 0))
-		return nil
-	})
-}
-
 // A replaced record keeps its place if its seq is put back, and goes to the
 // end if not.
 func testReplace(t *testing.T, s keys.Store) {
@@ -322,74 +257,6 @@ func testDelete(t *testing.T, s keys.Store) {
 	view(t, s, func(r keys.Reader) error {
 		wantIDs(t, "Users", r.Users(0), "v", "u")
 		wantIDs(t, "Credentials", r.Credentials("u", 0), "cak_2", "cak_1")
-		return nil
-	})
-}
-
-// As when an app is deleted, and its keys with it.
-func testDeleteWhileWalking(t *testing.T, s keys.Store) {
-	const many = 200
-	update(t, s, func(w keys.Writer) error {
-		for i := range many {
-			if err := w.PutCredential(appKey("cak_"+strconv.Itoa(i), "u", "a")); err != nil {
-				return err
-			}
-		}
-		return w.PutCredential(appKey("cak_other", "u", "b"))
-	})
-	update(t, s, func(w keys.Writer) error {
-		n := 0
-		for c, err := range w.AppCredentials(keys.AppRef{OwnerID: "u", AppID: "a"}, 0) {
-			if err != nil {
-				return err
-			}
-			if err := w.DeleteCredential(c.Digest); err != nil {
-				return err
-			}
-			n++
-		}
-		if n != many {
-			t.Errorf("walked over %d, want %d", n, many)
-		}
-		return nil
-	})
-	view(t, s, func(r keys.Reader) error {
-		wantIDs(t, "Credentials", r.Credentials("u", 0), "cak_other")
-		return nil
-	})
-}
-
-func testIterators(t *testing.T, s keys.Store) {
-	put(t, s, user("1"), user("2"), user("3"), token("cap_1", "1"), token("cap_2", "2"), token("cap_3", "2"))
-	view(t, s, func(r keys.Reader) error {
-		n := 0
-		for _, err := range r.Users(0) {
-			if err != nil {
-				return err
-			}
-			n++
-			break
-		}
-		if n != 1 {
-			t.Errorf("stopped after %d", n)
-		}
-
-		var got []string
-		for u, err := range r.Users(0) {
-			if err != nil {
-				return err
-			}
-			got = append(got, u.ID)
-			got = append(got, ids(t, r.Credentials(u.ID, 0))...)
-		}
-		if want := []string{"1", "cap_1", "2", "cap_2", "cap_3", "3"}; !slices.Equal(got, want) {
-			t.Errorf("nested: got %q, want %q", got, want)
-		}
-
-		list := r.Users(0)
-		wantIDs(t, "the first walk", list, "1", "2", "3")
-		wantIDs(t, "the second", list, "1", "2", "3")
-		wantIDs(t, "after the end", r.Users(math.MaxUint64))
 		return nil
 	})
 }
