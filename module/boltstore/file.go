@@ -227,8 +227,7 @@ func makeFolder(folder string) error {
 
 // noFolder says which folder can't be made.
 func noFolder(folder string, err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		err = path.Err
 	}
 	return fmt.Errorf("the folder %s can't be made: %w; see that what is above it is a folder, and no link that leads nowhere, or give another path", folder, err)

@@ -248,8 +248,7 @@ func (r *request) revokeKeys() (*Answer, error) {
 // nothingRevoked adds to the refusal of one key of a list what that means for
 // the others.
 func nothingRevoked(err error) error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		e.Details += "; nothing was revoked"
 	}
 	return err
