@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -121,10 +120,10 @@ func fieldName(name string) string {
 		return name
 	}
 	name, _, _ = strings.Cut(name, "\x00")
-	return strings.ToLower(foldName.Replace(norm.NFKC.String(name)))
+	return strings.ToLower(foldName.Replace(folded(name)))
 }
 
-var foldName = strings.NewReplacer("_", "", "-", "", " ", "", "[", ".", "]", "")
+var foldName = strings.NewReplacer("_", "", "-", "", "[", ".", "]", "")
 
 // place is one place where a request may name an owner and an app: the path,
 // the query, an object of a body, a message in a message. Some server may see

@@ -62,6 +62,7 @@ func TestQueryNames(t *testing.T) {
 		{"user_app_id.user_id%00x=bob", names{owner: "bob", bare: true}},
 		{"user+app_id[user_id]=bob", names{owner: "bob", bare: true}},
 		{"u%C5%BFer_app_id.user_id=bob", names{owner: "bob", bare: true}},
+		{"user_app%C2%AD_id.user_id=bob", names{owner: "bob", bare: true}},
 		{"user-app-id.user-id=bob", names{owner: "bob", bare: true}},
 		{"user_app_id.user_identity=bob", names{}},
 	} {

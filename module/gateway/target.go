@@ -139,9 +139,9 @@ func checkPath(path string) string {
 	return ""
 }
 
-// folded is what a lenient file system or framework may make of a segment:
+// folded is what a lenient file system or framework may make of a name:
 // compatibility forms replaced (NFKC), spaces and invisible characters gone.
-func folded(seg string) string {
+func folded(name string) string {
 	drop := func(s string) string {
 		return strings.Map(func(c rune) rune {
 			if unicode.IsSpace(c) || unicode.Is(unicode.Cf, c) {
@@ -150,7 +150,7 @@ func folded(seg string) string {
 			return c
 		}, s)
 	}
-	return drop(norm.NFKC.String(drop(seg)))
+	return drop(norm.NFKC.String(drop(name)))
 }
 
 // checkQuery refuses a raw ; (a separator to some), and what can't stand in a
