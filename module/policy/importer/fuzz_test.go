@@ -75,6 +75,7 @@ paths:
 // scan has to be right about what the parser then finds.
 func FuzzScan(f *testing.F) {
 	f.Add("message M { /* { */ // {\n string a = 1 [(x) = '{\\'{', (y) = { b: <c: 1> }]; }")
+	f.Add("\"\\\x890") // the parser panics
 	f.Fuzz(func(t *testing.T, source string) {
 		depth, tokens := scan([]byte(source))
 		if depth > tokens || tokens > len(source) {

@@ -167,10 +167,16 @@ func (s *sources) read(path string, file io.Reader) (*ast.FileNode, error) {
 	return s.parse(path, source)
 }
 
-// parse reads a source as far as its names can be measured.
-func (s *sources) parse(path string, source []byte) (*ast.FileNode, error) {
+// parse reads a source as far as its names can be measured. The parser panics
+// at some texts, as at one that begins in the middle of a string.
+func (s *sources) parse(path string, source []byte) (tree *ast.FileNode, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			tree, err = nil, fmt.Errorf("%s is no protobuf source: the parser fails on it: %v", path, p)
+		}
+	}()
 	handler := reporter.NewHandler(nil)
-	tree, err := parser.Parse(path, bytes.NewReader(source), handler)
+	tree, err = parser.Parse(path, bytes.NewReader(source), handler)
 	if err != nil {
 		return nil, err
 	}
