@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"errors"
+	"time"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -19,23 +20,35 @@ type userRecord struct {
 	Modified  *stamp `cbor:"6,keyasint,omitempty"`
 	Seq       uint64 `cbor:"7,keyasint"`
 	Password  string `cbor:"8,keyasint,omitempty"` // hashed
+	Version   uint64 `cbor:"9,keyasint,omitempty"`
+
+	TOTPSecret    string   `cbor:"10,keyasint,omitempty"`
+	TOTPEnabled   bool     `cbor:"11,keyasint,omitempty"`
+	TOTPLastStep  uint64   `cbor:"12,keyasint,omitempty"`
+	RecoveryCodes [][]byte `cbor:"13,keyasint,omitempty"` // digests
 }
 
 func packUser(u keys.User) userRecord {
 	return userRecord{
 		ID: u.ID, Name: u.Name, Email: u.Email, Suspended: u.Suspended,
 		Created: packTime(u.CreatedAt), Modified: packTime(u.ModifiedAt), Seq: u.Seq,
-		Password: u.PasswordHash,
+		Password: u.PasswordHash, Version: u.Version,
+		TOTPSecret: u.TwoFactor.Secret, TOTPEnabled: u.TwoFactor.Enabled, TOTPLastStep: u.TwoFactor.LastStep,
+		RecoveryCodes: packDigests(u.TwoFactor.RecoveryCodes),
 	}
 }
 
 func (r userRecord) unpack() (keys.User, error) {
 	created, err1 := r.Created.time()
 	modified, err2 := r.Modified.time()
+	codes, err3 := unpackDigests(r.RecoveryCodes)
 	return keys.User{
 		ID: r.ID, Name: r.Name, Email: r.Email, Suspended: r.Suspended,
-		CreatedAt: created, ModifiedAt: modified, Seq: r.Seq, PasswordHash: r.Password,
-	}, errors.Join(err1, err2)
+		CreatedAt: created, ModifiedAt: modified, Version: r.Version, Seq: r.Seq, PasswordHash: r.Password,
+		TwoFactor: keys.TwoFactor{
+			Secret: r.TOTPSecret, Enabled: r.TOTPEnabled, LastStep: r.TOTPLastStep, RecoveryCodes: codes,
+		},
+	}, errors.Join(err1, err2, err3)
 }
 
 type appRecord struct {
@@ -45,12 +58,13 @@ type appRecord struct {
 	Created  *stamp `cbor:"4,keyasint,omitempty"`
 	Modified *stamp `cbor:"5,keyasint,omitempty"`
 	Seq      uint64 `cbor:"6,keyasint"`
+	Version  uint64 `cbor:"7,keyasint,omitempty"`
 }
 
 func packApp(a keys.App) appRecord {
 	return appRecord{
 		Owner: a.OwnerID, ID: a.AppID, Name: a.Name,
-		Created: packTime(a.CreatedAt), Modified: packTime(a.ModifiedAt), Seq: a.Seq,
+		Created: packTime(a.CreatedAt), Modified: packTime(a.ModifiedAt), Version: a.Version, Seq: a.Seq,
 	}
 }
 
@@ -59,7 +73,7 @@ func (r appRecord) unpack() (keys.App, error) {
 	modified, err2 := r.Modified.time()
 	return keys.App{
 		AppRef: keys.AppRef{OwnerID: r.Owner, AppID: r.ID}, Name: r.Name,
-		CreatedAt: created, ModifiedAt: modified, Seq: r.Seq,
+		CreatedAt: created, ModifiedAt: modified, Version: r.Version, Seq: r.Seq,
 	}, errors.Join(err1, err2)
 }
 
@@ -79,6 +93,9 @@ type credentialRecord struct {
 	CreatedBy    string   `cbor:"13,keyasint,omitempty"`
 	Expires      *stamp   `cbor:"14,keyasint,omitempty"`
 	Seq          uint64   `cbor:"15,keyasint"`
+	Version      uint64   `cbor:"16,keyasint,omitempty"`
+	Idle         int64    `cbor:"17,keyasint,omitempty"` // nanoseconds
+	Address      string   `cbor:"18,keyasint,omitempty"`
 }
 
 func packCredential(c keys.Credential) credentialRecord {
@@ -86,7 +103,8 @@ func packCredential(c keys.Credential) credentialRecord {
 		Digest: c.Digest[:], ID: c.ID, Kind: c.Kind.String(), User: c.UserID, App: c.AppID,
 		Description: c.Description, Scopes: c.Scopes, AllEndpoints: c.Endpoints == nil, Endpoints: c.Endpoints,
 		Disabled: c.Disabled, Created: packTime(c.CreatedAt), Modified: packTime(c.ModifiedAt),
-		CreatedBy: c.CreatedBy, Expires: packTime(c.ExpiresAt), Seq: c.Seq,
+		CreatedBy: c.CreatedBy, Expires: packTime(c.ExpiresAt), Version: c.Version, Seq: c.Seq,
+		Idle: int64(c.Idle), Address: c.Address,
 	}
 }
 
@@ -101,7 +119,8 @@ func (r credentialRecord) unpack() (keys.Credential, error) {
 		Digest: digest, ID: r.ID, Kind: kind, UserID: r.User, AppID: r.App,
 		Description: r.Description, Scopes: r.Scopes, Endpoints: endpoints,
 		Disabled: r.Disabled, CreatedAt: created, ModifiedAt: modified,
-		CreatedBy: r.CreatedBy, ExpiresAt: expires, Seq: r.Seq,
+		CreatedBy: r.CreatedBy, ExpiresAt: expires, Version: r.Version, Seq: r.Seq,
+		Idle: time.Duration(r.Idle), Address: r.Address,
 	}, errors.Join(err1, err2, err3, err4, err5, err6)
 }
 
@@ -115,13 +134,14 @@ type collaboratorRecord struct {
 	Created      *stamp   `cbor:"7,keyasint,omitempty"`
 	Modified     *stamp   `cbor:"8,keyasint,omitempty"`
 	Seq          uint64   `cbor:"9,keyasint"`
+	Version      uint64   `cbor:"10,keyasint,omitempty"`
 }
 
 func packCollaborator(c keys.Collaborator) collaboratorRecord {
 	return collaboratorRecord{
 		Owner: c.OwnerID, App: c.AppID, User: c.UserID,
 		Scopes: c.Scopes, AllEndpoints: c.Endpoints == nil, Endpoints: c.Endpoints,
-		Created: packTime(c.CreatedAt), Modified: packTime(c.ModifiedAt), Seq: c.Seq,
+		Created: packTime(c.CreatedAt), Modified: packTime(c.ModifiedAt), Version: c.Version, Seq: c.Seq,
 	}
 }
 
@@ -132,7 +152,7 @@ func (r collaboratorRecord) unpack() (keys.Collaborator, error) {
 	return keys.Collaborator{
 		CollaboratorRef: keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: r.Owner, AppID: r.App}, UserID: r.User},
 		Scopes:          r.Scopes, Endpoints: endpoints,
-		CreatedAt: created, ModifiedAt: modified, Seq: r.Seq,
+		CreatedAt: created, ModifiedAt: modified, Version: r.Version, Seq: r.Seq,
 	}, errors.Join(err1, err2, err3)
 }
 
@@ -141,16 +161,113 @@ type tombstoneRecord struct {
 	ID     string `cbor:"2,keyasint,omitempty"`
 	At     *stamp `cbor:"3,keyasint,omitempty"`
 	Reason string `cbor:"4,keyasint,omitempty"`
+	User   string `cbor:"5,keyasint,omitempty"`
 }
 
 func packTombstone(t keys.Tombstone) tombstoneRecord {
-	return tombstoneRecord{Digest: t.Digest[:], ID: t.ID, At: packTime(t.At), Reason: t.Reason}
+	return tombstoneRecord{Digest: t.Digest[:], ID: t.ID, User: t.UserID, At: packTime(t.At), Reason: t.Reason}
 }
 
 func (r tombstoneRecord) unpack() (keys.Tombstone, error) {
 	digest, err1 := unpackDigest(r.Digest)
 	at, err2 := r.At.time()
-	return keys.Tombstone{Digest: digest, ID: r.ID, At: at, Reason: r.Reason}, errors.Join(err1, err2)
+	return keys.Tombstone{Digest: digest, ID: r.ID, UserID: r.User, At: at, Reason: r.Reason}, errors.Join(err1, err2)
+}
+
+type auditRecord struct {
+	Seq          uint64 `cbor:"1,keyasint"`
+	At           *stamp `cbor:"2,keyasint"`
+	Actor        string `cbor:"3,keyasint,omitempty"`
+	ActorUser    string `cbor:"4,keyasint,omitempty"`
+	Address      string `cbor:"5,keyasint,omitempty"`
+	Action       string `cbor:"6,keyasint"`
+	User         string `cbor:"7,keyasint,omitempty"`
+	App          string `cbor:"8,keyasint,omitempty"`
+	Key          string `cbor:"9,keyasint,omitempty"`
+	Collaborator string `cbor:"10,keyasint,omitempty"`
+	Before       []byte `cbor:"11,keyasint,omitempty"`
+	After        []byte `cbor:"12,keyasint,omitempty"`
+	Previous     []byte `cbor:"13,keyasint"`
+	Hash         []byte `cbor:"14,keyasint"`
+}
+
+func packAuditEntry(e keys.AuditEntry) auditRecord {
+	return auditRecord{
+		Seq: e.Seq, At: packTime(e.At), Actor: e.ActorID, ActorUser: e.ActorUserID, Address: e.Address,
+		Action: e.Action, User: e.UserID, App: e.AppID, Key: e.KeyID, Collaborator: e.CollaboratorID,
+		Before: e.Before, After: e.After, Previous: e.Previous[:], Hash: e.Hash[:],
+	}
+}
+
+func (r auditRecord) unpack() (keys.AuditEntry, error) {
+	at, err1 := r.At.time()
+	previous, err2 := unpackDigest(r.Previous)
+	hash, err3 := unpackDigest(r.Hash)
+	return keys.AuditEntry{
+		Seq: r.Seq, At: at, ActorID: r.Actor, ActorUserID: r.ActorUser, Address: r.Address, Action: r.Action,
+		Subject: keys.Subject{UserID: r.User, AppID: r.App, KeyID: r.Key, CollaboratorID: r.Collaborator},
+		Before:  r.Before, After: r.After, Previous: previous, Hash: hash,
+	}, errors.Join(err1, err2, err3)
+}
+
+type auditHeadRecord struct {
+	First  uint64 `cbor:"1,keyasint"`
+	Anchor []byte `cbor:"2,keyasint"`
+	Last   uint64 `cbor:"3,keyasint"`
+	Hash   []byte `cbor:"4,keyasint"`
+}
+
+func packAuditHead(h keys.AuditHead) auditHeadRecord {
+	return auditHeadRecord{First: h.First, Anchor: h.Anchor[:], Last: h.Last, Hash: h.Hash[:]}
+}
+
+func (r auditHeadRecord) unpack() (keys.AuditHead, error) {
+	anchor, err1 := unpackDigest(r.Anchor)
+	hash, err2 := unpackDigest(r.Hash)
+	return keys.AuditHead{First: r.First, Anchor: anchor, Last: r.Last, Hash: hash}, errors.Join(err1, err2)
+}
+
+// usageRecord has the digest in it, for every record has its own key.
+type usageRecord struct {
+	Digest  []byte `cbor:"1,keyasint"`
+	At      *stamp `cbor:"2,keyasint"`
+	Address string `cbor:"3,keyasint,omitempty"`
+}
+
+// usage is a last use, and of which credential.
+type usage struct {
+	keys.Usage
+	digest keys.Digest
+}
+
+func packUsage(u usage) usageRecord {
+	return usageRecord{Digest: u.digest[:], At: packTime(u.At), Address: u.Address}
+}
+
+func (r usageRecord) unpack() (usage, error) {
+	digest, err1 := unpackDigest(r.Digest)
+	at, err2 := r.At.time()
+	return usage{keys.Usage{At: at, Address: r.Address}, digest}, errors.Join(err1, err2)
+}
+
+func packDigests(list []keys.Digest) [][]byte {
+	var stored [][]byte
+	for _, d := range list {
+		stored = append(stored, d[:])
+	}
+	return stored
+}
+
+func unpackDigests(stored [][]byte) ([]keys.Digest, error) {
+	var list []keys.Digest
+	for _, s := range stored {
+		d, err := unpackDigest(s)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, d)
+	}
+	return list, nil
 }
 
 func unpackDigest(stored []byte) (d keys.Digest, err error) {

@@ -82,6 +82,29 @@ func (t *table[R, S]) list(tx *bolt.Tx, by index[R], prefix []byte, after uint64
 	}
 }
 
+// all walks every record, in the order of their keys, from after the given
+// one.
+func (t *table[R, S]) all(tx *bolt.Tx, after []byte) iter.Seq2[R, error] {
+	return func(yield func(R, error) bool) {
+		cursor := tx.Bucket(t.bucket).Cursor()
+		// Sought each time, as in list.
+		for last := slices.Clone(after); ; {
+			key, value := cursor.Seek(last)
+			if key != nil && bytes.Equal(key, last) {
+				key, value = cursor.Next()
+			}
+			if key == nil {
+				return
+			}
+			last = append(last[:0], key...)
+			record, err := t.decode(key, value)
+			if !yield(record, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 func (t *table[R, S]) put(tx *bolt.Tx, record R) error {
 	bucket := tx.Bucket(t.bucket)
 	if t.seq != nil {

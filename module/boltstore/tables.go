@@ -16,22 +16,33 @@ var (
 var (
 	formatKey    = []byte("format")
 	lastWriteKey = []byte("last_write")
+	auditHeadKey = []byte("audit_head")
 )
 
 // buckets are all that a file has.
 var buckets = [][]byte{
 	metaBucket, retiredBucket,
-	users.bucket, userOrder.bucket,
+	users.bucket, userOrder.bucket, userEmails.bucket,
 	apps.bucket, appOrder.bucket,
 	credentials.bucket, credentialIDs.bucket, credentialsOfUser.bucket, credentialsOfApp.bucket,
 	collaborators.bucket, collaboratorsOfApp.bucket, collaborationsOfUser.bucket,
-	tombstones.bucket,
+	tombstones.bucket, usages.bucket,
+	audit.bucket, auditOfUser.bucket,
 }
 
 var (
 	userOrder = index[keys.User]{
 		bucket: []byte("users_in_order"),
 		key:    func(u keys.User) []byte { return place(nil, u.Seq) },
+	}
+	userEmails = index[keys.User]{
+		bucket: []byte("users_by_email"),
+		key: func(u keys.User) []byte {
+			if u.Email == "" {
+				return nil
+			}
+			return []byte(keys.EmailKey(u.Email))
+		},
 	}
 	users = table[keys.User, userRecord]{
 		name:    "user",
@@ -40,7 +51,7 @@ var (
 		seq:     func(u *keys.User) *uint64 { return &u.Seq },
 		pack:    packUser,
 		unpack:  userRecord.unpack,
-		indexes: []index[keys.User]{userOrder},
+		indexes: []index[keys.User]{userOrder, userEmails},
 	}
 )
 
@@ -116,6 +127,34 @@ var tombstones = table[keys.Tombstone, tombstoneRecord]{
 	pack:   packTombstone,
 	unpack: tombstoneRecord.unpack,
 }
+
+var usages = table[usage, usageRecord]{
+	name:   "last use",
+	bucket: []byte("last_used"),
+	key:    func(u usage) []byte { return u.digest[:] },
+	pack:   packUsage,
+	unpack: usageRecord.unpack,
+}
+
+var (
+	auditOfUser = index[keys.AuditEntry]{
+		bucket: []byte("audit_by_user"),
+		key: func(e keys.AuditEntry) []byte {
+			if e.UserID == "" {
+				return nil
+			}
+			return place(join(e.UserID), e.Seq)
+		},
+	}
+	audit = table[keys.AuditEntry, auditRecord]{
+		name:    "audit entry",
+		bucket:  []byte("audit"),
+		key:     func(e keys.AuditEntry) []byte { return place(nil, e.Seq) },
+		pack:    packAuditEntry,
+		unpack:  auditRecord.unpack,
+		indexes: []index[keys.AuditEntry]{auditOfUser},
+	}
+)
 
 func appKey(app keys.AppRef) []byte { return join(app.OwnerID, app.AppID) }
 

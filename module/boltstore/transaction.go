@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -17,12 +18,27 @@ func (r reader) User(id string) (keys.User, error) {
 	return users.get(r.tx, []byte(id))
 }
 
+func (r reader) UserByEmail(email string) (keys.User, error) {
+	return users.find(r.tx, userEmails, []byte(keys.EmailKey(email)))
+}
+
 func (r reader) Users(after uint64) iter.Seq2[keys.User, error] {
 	return users.list(r.tx, userOrder, nil, after)
 }
 
 func (r reader) UserRetired(id string) (bool, error) {
 	return r.tx.Bucket(retiredBucket).Get([]byte(id)) != nil, nil
+}
+
+func (r reader) RetiredUsers() iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		cursor := r.tx.Bucket(retiredBucket).Cursor()
+		for id, _ := cursor.First(); id != nil; id, _ = cursor.Next() {
+			if !yield(string(id), nil) {
+				return
+			}
+		}
+	}
 }
 
 func (r reader) App(app keys.AppRef) (keys.App, error) {
@@ -49,6 +65,11 @@ func (r reader) AppCredentials(app keys.AppRef, after uint64) iter.Seq2[keys.Cre
 	return credentials.list(r.tx, credentialsOfApp, appKey(app), after)
 }
 
+func (r reader) LastUsed(d keys.Digest) (keys.Usage, error) {
+	u, err := usages.get(r.tx, d[:])
+	return u.Usage, err
+}
+
 func (r reader) Collaborator(c keys.CollaboratorRef) (keys.Collaborator, error) {
 	return collaborators.get(r.tx, collaboratorKey(c))
 }
@@ -63,6 +84,32 @@ func (r reader) Collaborations(userID string, after uint64) iter.Seq2[keys.Colla
 
 func (r reader) Tombstone(d keys.Digest) (keys.Tombstone, error) {
 	return tombstones.get(r.tx, d[:])
+}
+
+func (r reader) Tombstones() iter.Seq2[keys.Tombstone, error] {
+	return tombstones.all(r.tx, nil)
+}
+
+func (r reader) AuditEntries(userID string, after uint64) iter.Seq2[keys.AuditEntry, error] {
+	if userID == "" {
+		return audit.all(r.tx, place(nil, after))
+	}
+	return audit.list(r.tx, auditOfUser, join(userID), after)
+}
+
+// AuditHead is the zero one where nothing has been written.
+func (r reader) AuditHead() (keys.AuditHead, error) {
+	value := r.tx.Bucket(metaBucket).Get(auditHeadKey)
+	if value == nil {
+		return keys.AuditHead{}, nil
+	}
+	var stored auditHeadRecord
+	err := unseal(value, &stored)
+	head, err2 := stored.unpack()
+	if err = errors.Join(err, err2); err != nil {
+		return keys.AuditHead{}, fmt.Errorf("%w: the head of the audit log: %w", keys.ErrCorrupt, err)
+	}
+	return head, nil
 }
 
 // LastWrite is the zero time where nothing has been written.
@@ -122,7 +169,14 @@ func (w *writer) PutCredential(c keys.Credential) error {
 }
 
 func (w *writer) DeleteCredential(d keys.Digest) error {
+	if err := w.wrote(usages.delete(w.tx, d[:])); err != nil {
+		return err
+	}
 	return w.wrote(credentials.delete(w.tx, d[:]))
+}
+
+func (w *writer) PutLastUsed(d keys.Digest, u keys.Usage) error {
+	return w.wrote(usages.put(w.tx, usage{u, d}))
 }
 
 func (w *writer) PutCollaborator(c keys.Collaborator) error {
@@ -135,6 +189,22 @@ func (w *writer) DeleteCollaborator(c keys.CollaboratorRef) error {
 
 func (w *writer) PutTombstone(t keys.Tombstone) error {
 	return w.wrote(tombstones.put(w.tx, t))
+}
+
+func (w *writer) PutAuditEntry(e keys.AuditEntry) error {
+	return w.wrote(audit.put(w.tx, e))
+}
+
+func (w *writer) DeleteAuditEntry(seq uint64) error {
+	return w.wrote(audit.delete(w.tx, place(nil, seq)))
+}
+
+func (w *writer) PutAuditHead(h keys.AuditHead) error {
+	value, err := seal(packAuditHead(h))
+	if err == nil {
+		err = w.tx.Bucket(metaBucket).Put(auditHeadKey, value)
+	}
+	return w.wrote(err)
 }
 
 func (w *writer) Touch(at time.Time, digests ...keys.Digest) {

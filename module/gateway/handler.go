@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 
@@ -58,6 +59,9 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 	for range maxDecisions {
 		// 4 to 8.
 		v := q.decide(r.Context())
+		if v.good {
+			lease.Used(v.credential, func() string { return clientAddress(r) })
+		}
 		if v.refused != nil {
 			return q.deny(w, r, next, &v)
 		}
@@ -143,6 +147,8 @@ type registry interface {
 // is refused.
 type verdict struct {
 	credential, invitation, everyone *keys.Entry
+	// good says that the credential is, whatever it permits.
+	good bool
 	// owner and app are what was named, empty where nothing was.
 	owner, app string
 	refused    *refusal
@@ -150,6 +156,18 @@ type verdict struct {
 
 // public is step 2.
 func (q *question) public() bool { return q.rule != nil && q.rule.Accepts().Public() }
+
+// clientAddress is where a request came from, as Caddy's trusted_proxies say.
+func clientAddress(r *http.Request) string {
+	if address, ok := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string); ok {
+		return address
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
 
 // present is step 3: it finds the one credential that there has to be, and
 // keeps the store open until the lease's Exit.
@@ -200,6 +218,7 @@ func (q *question) decide(ctx context.Context) (v verdict) {
 	if v.refused != nil {
 		return v
 	}
+	v.good = true
 
 	// 5 Route known.
 	if q.rule == nil {

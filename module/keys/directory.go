@@ -3,8 +3,10 @@ package keys
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +38,13 @@ type Directory struct {
 	// newest is the newest write time in the store, in Unix nanoseconds.
 	newest atomic.Int64
 	clock  func() time.Time
+
+	usage    usage
+	flushing sync.Mutex
+	// retention of the audit log, in nanoseconds.
+	retention atomic.Int64
+	closing   chan struct{}
+	upkeep    sync.WaitGroup
 }
 
 // NewDirectory makes a directory over a store, which it closes in the end.
@@ -47,7 +56,8 @@ func NewDirectory(store Store, cacheBytes int64) (*Directory, error) {
 // newDirectory takes what tests replace: the clock, and the hash by which the
 // cache finds entries.
 func newDirectory(store Store, cacheBytes int64, clock func() time.Time, hash func(uint64) (uint64, uint64)) (*Directory, error) {
-	d := &Directory{store: store, clock: clock}
+	d := &Directory{store: store, clock: clock, closing: make(chan struct{})}
+	d.retention.Store(int64(DefaultAuditRetention))
 	budget := cacheBytes
 	if budget <= 0 {
 		budget = DefaultCacheBytes
@@ -76,7 +86,13 @@ func newDirectory(store Store, cacheBytes int64, clock func() time.Time, hash fu
 		return nil, fmt.Errorf("reading the key store: %w", err)
 	}
 	store.Feed(d.changed)
+	d.upkeep.Go(d.keepUp)
 	return d, nil
+}
+
+// SetAuditRetention changes how long the audit log goes back.
+func (d *Directory) SetAuditRetention(retention time.Duration) {
+	d.retention.Store(int64(retention))
 }
 
 // SetCache changes the budget of the cache, in bytes; 0 turns it off.
@@ -87,9 +103,16 @@ func (d *Directory) SetCache(bytes int64) {
 	d.cacheOff.Store(bytes <= 0)
 }
 
-// Close releases the store. Nobody may ask the directory any more.
+// Close writes what is not written yet and releases the store. Nobody may ask
+// the directory any more.
 func (d *Directory) Close() error {
-	err := d.store.Close()
+	close(d.closing)
+	d.upkeep.Wait()
+	err := d.Flush(context.Background())
+	if errors.Is(err, ErrUnavailable) {
+		err = nil // when keys were last used is worth less than an error of its own
+	}
+	err = errors.Join(err, d.store.Close())
 	d.cache.Close()
 	return err
 }
@@ -107,10 +130,14 @@ func (d *Directory) Now() time.Time {
 
 // Standing is whether what the entry found is good now.
 func (d *Directory) Standing(e *Entry) Standing {
-	if e.standing == Active && e.expires != 0 && d.Now().UnixNano() >= e.expires {
+	if e.standing != Active || e.expires == 0 && e.idle == 0 {
+		return e.standing
+	}
+	now := d.Now().UnixNano()
+	if e.expires != 0 && now >= e.expires || e.idle != 0 && now-e.seen.Load() >= e.idle {
 		return Expired
 	}
-	return e.standing
+	return Active
 }
 
 // Loads counts how often the store was asked for an entry.
@@ -130,7 +157,7 @@ func (d *Directory) Find(ctx context.Context, digest Digest) (*Entry, error) {
 	if e := d.cached(digest); e != nil {
 		return e, nil
 	}
-	return d.load(ctx, digest, func(r Reader) (*Entry, error) { return loadCredential(r, digest) })
+	return d.load(ctx, digest, func(r Reader) (*Entry, error) { return d.loadCredential(r, digest) })
 }
 
 // Invitation answers what is known of a collaboration, as [Directory.Find].

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -25,15 +26,20 @@ const (
 )
 
 // Entry is what one load found under a digest: a credential, an invitation, or
-// nothing. It is never changed, and shared by all who read it. It says who
-// somebody is, never what was decided about a request.
+// nothing. It is never changed but for when it was last used, and shared by all
+// who read it. It says who somebody is, never what was decided about a request.
 type Entry struct {
 	digest Digest
 	// generation is that of the digest before the load began.
 	generation uint64
 	standing   Standing
 	expires    int64 // Unix nanoseconds, 0 is never
-	caller     policy.Caller
+	// idle is how long a session lives after seen, in nanoseconds; 0 is for
+	// good. seen is when the credential was last used, to the minute, in Unix
+	// nanoseconds; it is the one thing that changes.
+	idle   int64
+	seen   atomic.Int64
+	caller policy.Caller
 }
 
 // Suppose is an entry that no store has: a credential that is good, and held by
@@ -69,7 +75,7 @@ func (e *Entry) cost() int64 {
 }
 
 // loadCredential reads all that a decision needs to know of a credential.
-func loadCredential(r Reader, d Digest) (*Entry, error) {
+func (dir *Directory) loadCredential(r Reader, d Digest) (*Entry, error) {
 	// The tombstone counts even if a record should stand beside it.
 	if _, err := r.Tombstone(d); err == nil {
 		return &Entry{}, nil
@@ -111,7 +117,7 @@ func loadCredential(r Reader, d Digest) (*Entry, error) {
 	case c.Disabled:
 		e.standing = Disabled
 	}
-	return e, nil
+	return e, dir.loadUsage(r, e, &c)
 }
 
 func loadInvitation(r Reader, ref CollaboratorRef) (*Entry, error) {

@@ -25,6 +25,7 @@ func (s *mapStore) Close() error                                        { return
 func (s *mapStore) LastWrite() (time.Time, error)                       { return s.lastWrite, nil }
 func (s *mapStore) User(id string) (User, error)                        { return User{ID: id}, nil }
 func (s *mapStore) Tombstone(Digest) (Tombstone, error)                 { return Tombstone{}, ErrNotFound }
+func (s *mapStore) LastUsed(Digest) (Usage, error)                      { return Usage{}, ErrNotFound }
 func (s *mapStore) Users(uint64) iter.Seq2[User, error]                 { return nil }
 func (s *mapStore) Credential(d Digest) (Credential, error) {
 	if c, ok := s.credentials[d]; ok {

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"net/mail"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -17,18 +18,41 @@ const Operator = "(operator)"
 
 // User owns apps and holds credentials.
 type User struct {
-	ID        string
-	Name      string
+	ID   string
+	Name string
+	// Email is what the user signs in with. No two users have the same, in
+	// whatever case it is written.
 	Email     string
 	Suspended bool // its credentials are refused until this is taken back
 	// PasswordHash is argon2id's, in PHC's form, as [HashPassword] makes it;
 	// empty where the user has no password.
 	PasswordHash string
+	TwoFactor    TwoFactor
 	CreatedAt    time.Time
 	// ModifiedAt is when the record was last changed.
 	ModifiedAt time.Time
+	// Version counts the changes of the record, from 1, so that two who edit
+	// it don't overwrite one another.
+	Version uint64
 	// Seq orders records by creation; the store gives it.
 	Seq uint64
+}
+
+// TwoFactor is a user's second factor: one-time passwords by time (RFC 6238).
+type TwoFactor struct {
+	// Secret is shared with the user's device, in base32; empty where there is
+	// no second factor.
+	Secret string
+	// Enabled says that it is asked for. Before, the secret only waits for the
+	// user to show that the device has it.
+	Enabled bool
+	// LastStep is the time step of the newest password that was accepted. None
+	// of this step or an earlier one is accepted again (RFC 6238, section
+	// 5.2).
+	LastStep uint64
+	// RecoveryCodes are the digests of those that are left, each of which
+	// stands in for a one-time password once.
+	RecoveryCodes []Digest
 }
 
 // AppRef names an app: app ids are unique among those of one owner.
@@ -41,6 +65,7 @@ type App struct {
 	AppRef
 	Name                  string
 	CreatedAt, ModifiedAt time.Time
+	Version               uint64 // as a user's
 	Seq                   uint64
 }
 
@@ -65,7 +90,19 @@ type Credential struct {
 	CreatedBy string
 	// ExpiresAt zero is never.
 	ExpiresAt time.Time
-	Seq       uint64
+	// Idle is how long a session lives without being used; 0 is for good.
+	Idle time.Duration
+	// Address is where a session was begun from.
+	Address string
+	Version uint64 // as a user's
+	Seq     uint64
+}
+
+// Usage is when a credential was last used, to the minute, and from which
+// address.
+type Usage struct {
+	At      time.Time
+	Address string
 }
 
 // CollaboratorRef names an invitation: to UserID (or [Everyone]), on an app.
@@ -81,6 +118,7 @@ type Collaborator struct {
 	// Endpoints nil is no list: all endpoints.
 	Endpoints             []string
 	CreatedAt, ModifiedAt time.Time
+	Version               uint64 // as a user's
 	Seq                   uint64
 }
 
@@ -94,10 +132,10 @@ func (r CollaboratorRef) Digest() Digest {
 // neither be minted nor imported again.
 type Tombstone struct {
 	Digest Digest
-	// ID is the public id that the credential had.
-	ID     string
-	At     time.Time
-	Reason string
+	// ID is the public id that the credential had, and UserID who held it.
+	ID, UserID string
+	At         time.Time
+	Reason     string
 }
 
 // The longest of each, in bytes.
@@ -126,6 +164,21 @@ func checkUserID(field, id string) error {
 	}
 	return CheckID(field, id)
 }
+
+// checkEmail takes an address alone (RFC 5322, section 3.4.1), without a name.
+func checkEmail(field, email string) error {
+	if email == "" {
+		return nil
+	}
+	if a, err := mail.ParseAddress(email); err != nil || a.Address != email || a.Name != "" {
+		return invalid(field, "it is no e-mail address, as ada@example.com")
+	}
+	return checkText(field, email, maxEmail)
+}
+
+// EmailKey is an e-mail address as addresses are compared: without regard to
+// case, which no provider of note tells apart.
+func EmailKey(email string) string { return strings.ToLower(email) }
 
 func checkText(field, text string, most int) error {
 	switch {

@@ -55,9 +55,15 @@ type Change struct {
 // deleted while it is walked.
 type Reader interface {
 	User(id string) (User, error)
+	// UserByEmail finds the user of an address, in whatever case it is
+	// written.
+	UserByEmail(email string) (User, error)
 	Users(after uint64) iter.Seq2[User, error]
 	// UserRetired says that a user of this id was deleted.
 	UserRetired(id string) (bool, error)
+	// RetiredUsers lists the ids of deleted users, in no order that means
+	// anything.
+	RetiredUsers() iter.Seq2[string, error]
 
 	App(AppRef) (App, error)
 	Apps(ownerID string, after uint64) iter.Seq2[App, error]
@@ -69,6 +75,8 @@ type Reader interface {
 	Credentials(userID string, after uint64) iter.Seq2[Credential, error]
 	// AppCredentials lists those tied to an app.
 	AppCredentials(app AppRef, after uint64) iter.Seq2[Credential, error]
+	// LastUsed is when a credential was last used, as far as is written.
+	LastUsed(Digest) (Usage, error)
 
 	Collaborator(CollaboratorRef) (Collaborator, error)
 	// Collaborators lists the invitations to an app.
@@ -77,6 +85,14 @@ type Reader interface {
 	Collaborations(userID string, after uint64) iter.Seq2[Collaborator, error]
 
 	Tombstone(Digest) (Tombstone, error)
+	// Tombstones lists all, in no order that means anything.
+	Tombstones() iter.Seq2[Tombstone, error]
+
+	// AuditEntries lists the entries of the audit log about a user's things,
+	// or where userID is empty all of them.
+	AuditEntries(userID string, after uint64) iter.Seq2[AuditEntry, error]
+	// AuditHead is the zero AuditHead where nothing was ever written.
+	AuditHead() (AuditHead, error)
 
 	// LastWrite is the newest time given to [Writer.Touch]; the clock never
 	// goes back behind it. It is zero where nothing was ever written.
@@ -100,12 +116,19 @@ type Writer interface {
 	DeleteApp(AppRef) error
 
 	PutCredential(Credential) error
+	// DeleteCredential deletes what is known of its last use too.
 	DeleteCredential(Digest) error
+	PutLastUsed(Digest, Usage) error
 
 	PutCollaborator(Collaborator) error
 	DeleteCollaborator(CollaboratorRef) error
 
 	PutTombstone(Tombstone) error
+
+	// PutAuditEntry adds an entry, which has its Seq already.
+	PutAuditEntry(AuditEntry) error
+	DeleteAuditEntry(seq uint64) error
+	PutAuditHead(AuditHead) error
 
 	// Touch names the digests whose cached entries this transaction makes
 	// stale, and the time of the writing.

@@ -1,0 +1,69 @@
+package keys
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+)
+
+// Invite makes a user a collaborator on an app, or changes what an invitation
+// grants.
+func (tx *Tx) Invite(c Collaborator) (Collaborator, error) {
+	if err := checkGrant(c.Scopes, c.Endpoints); err != nil {
+		return Collaborator{}, err
+	}
+	if _, err := tx.App(c.AppRef); err != nil {
+		return Collaborator{}, fmt.Errorf("app %s: %w", c.AppID, err)
+	}
+	if c.UserID == c.OwnerID {
+		return Collaborator{}, invalid("user_id", "the app is this user's own")
+	}
+	if c.UserID != Everyone {
+		if _, err := tx.User(c.UserID); err != nil {
+			return Collaborator{}, fmt.Errorf("user %s: %w", c.UserID, err)
+		}
+	}
+	c.CreatedAt, c.ModifiedAt, c.Version, c.Seq = tx.now, tx.now, 1, 0
+	action, before := ActionCollaboratorAdd, facts(nil)
+	switch old, err := tx.Collaborator(c.CollaboratorRef); {
+	case err == nil:
+		c.CreatedAt, c.Seq, c.Version = old.CreatedAt, old.Seq, old.Version+1
+		action, before = ActionCollaboratorChange, factsOfCollaborator(old)
+	case !errors.Is(err, ErrNotFound):
+		return Collaborator{}, err
+	}
+	tx.touch(c.CollaboratorRef.Digest())
+	if err := tx.w.PutCollaborator(c); err != nil {
+		return Collaborator{}, err
+	}
+	return c, tx.record(action, c.about(), before, factsOfCollaborator(c))
+}
+
+// Uninvite takes an invitation back.
+func (tx *Tx) Uninvite(ref CollaboratorRef) error {
+	c, err := tx.Collaborator(ref)
+	if err != nil {
+		return fmt.Errorf("collaborator %s: %w", ref.UserID, err)
+	}
+	return tx.uninvite(c)
+}
+
+func (tx *Tx) uninvite(c Collaborator) error {
+	tx.touch(c.CollaboratorRef.Digest())
+	if err := tx.w.DeleteCollaborator(c.CollaboratorRef); err != nil {
+		return err
+	}
+	return tx.record(ActionCollaboratorRemove, c.about(), factsOfCollaborator(c), nil)
+}
+
+func (tx *Tx) uninviteAll(list iter.Seq2[Collaborator, error]) error {
+	for c, err := range list {
+		if err != nil {
+			return err
+		}
+		if err := tx.uninvite(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package keys
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// CreateCredential adds a credential that was minted here. A digest that was revoked is refused with [ErrRevoked].
+func (tx *Tx) CreateCredential(c Credential) (Credential, error) {
+	action := ActionKeyCreate
+	if c.Kind == policy.Session {
+		action = ActionSessionCreate
+	}
+	return tx.addCredential(action, c)
+}
+
+// ImportCredential is [Tx.CreateCredential] for one that was minted elsewhere.
+func (tx *Tx) ImportCredential(c Credential) (Credential, error) {
+	return tx.addCredential(ActionKeyImport, c)
+}
+
+func (tx *Tx) addCredential(action string, c Credential) (Credential, error) {
+	if err := tx.checkCredential(c); err != nil {
+		return Credential{}, err
+	}
+	if !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(tx.now) {
+		return Credential{}, invalid("expires_at", "%s is not in the future", c.ExpiresAt.Format(time.RFC3339))
+	}
+	if _, err := tx.User(c.UserID); err != nil {
+		return Credential{}, fmt.Errorf("user %s: %w", c.UserID, err)
+	}
+	if c.AppID != "" {
+		if _, err := tx.App(AppRef{c.UserID, c.AppID}); err != nil {
+			return Credential{}, fmt.Errorf("app %s: %w", c.AppID, err)
+		}
+	}
+	switch _, err := tx.Tombstone(c.Digest); {
+	case err == nil:
+		return Credential{}, ErrRevoked
+	case !errors.Is(err, ErrNotFound):
+		return Credential{}, err
+	}
+	if err := absent(tx.Credential(c.Digest)); err != nil {
+		return Credential{}, fmt.Errorf("this credential: %w", err)
+	}
+	if err := absent(tx.CredentialByID(c.ID)); err != nil {
+		return Credential{}, fmt.Errorf("key %s: %w", c.ID, err)
+	}
+	c.CreatedAt, c.ModifiedAt, c.CreatedBy = tx.now, tx.now, tx.actor.ID
+	c.Version, c.Seq = 1, 0
+	tx.touch(c.Digest)
+	if err := tx.w.PutCredential(c); err != nil {
+		return Credential{}, err
+	}
+	return c, tx.record(action, c.about(), nil, factsOfCredential(c))
+}
+
+// ChangeCredential changes what may be changed of a credential: its
+// description, scopes, endpoints, expiry, and whether it is disabled.
+func (tx *Tx) ChangeCredential(id string, change func(*Credential) error) (Credential, error) {
+	old, err := tx.CredentialByID(id)
+	if err != nil {
+		return Credential{}, fmt.Errorf("key %s: %w", id, err)
+	}
+	c := old
+	c.Scopes, c.Endpoints = slices.Clone(old.Scopes), slices.Clone(old.Endpoints)
+	if err := change(&c); err != nil {
+		return Credential{}, err
+	}
+	c.Digest, c.ID, c.Kind, c.UserID, c.AppID = old.Digest, old.ID, old.Kind, old.UserID, old.AppID
+	c.CreatedAt, c.CreatedBy, c.Seq, c.Idle, c.Address = old.CreatedAt, old.CreatedBy, old.Seq, old.Idle, old.Address
+	c.ModifiedAt, c.Version = tx.now, old.Version+1
+	if err := tx.checkCredential(c); err != nil {
+		return Credential{}, err
+	}
+	tx.touch(c.Digest)
+	if err := tx.w.PutCredential(c); err != nil {
+		return Credential{}, err
+	}
+	return c, tx.record(ActionKeyChange, c.about(), factsOfCredential(old), factsOfCredential(c))
+}
+
+// Rotate puts a new credential in an old one's place: the same app, scopes,
+// endpoints, description and expiry, and disabled if that was. The old one is
+// revoked, or expires after grace if that is more than 0 (and not later than
+// it would have).
+func (tx *Tx) Rotate(id string, digest Digest, newID string, grace time.Duration) (Credential, error) {
+	old, err := tx.CredentialByID(id)
+	if err != nil {
+		return Credential{}, fmt.Errorf("key %s: %w", id, err)
+	}
+	next := old
+	next.Digest, next.ID = digest, newID
+	if grace <= 0 {
+		err = tx.revoke(old, "rotated")
+	} else {
+		_, err = tx.ChangeCredential(id, func(c *Credential) error {
+			if end := tx.now.Add(grace); c.ExpiresAt.IsZero() || end.Before(c.ExpiresAt) {
+				c.ExpiresAt = end
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return Credential{}, err
+	}
+	return tx.addCredential(ActionKeyRotate, next)
+}
+
+// Revoke ends a credential for good.
+func (tx *Tx) Revoke(id, reason string) error {
+	c, err := tx.CredentialByID(id)
+	if err != nil {
+		return fmt.Errorf("key %s: %w", id, err)
+	}
+	return tx.revoke(c, reason)
+}
+
+// RevokeWhere revokes those of a user's credentials that are chosen, and
+// returns their public ids.
+func (tx *Tx) RevokeWhere(userID, reason string, chosen func(*Credential) bool) (ids []string, err error) {
+	for c, err := range tx.Credentials(userID, 0) {
+		if err != nil {
+			return nil, err
+		}
+		if !chosen(&c) {
+			continue
+		}
+		if err := tx.revoke(c, reason); err != nil {
+			return nil, err
+		}
+		ids = append(ids, c.ID)
+	}
+	return ids, nil
+}
+
+func (tx *Tx) revoke(c Credential, reason string) error {
+	tx.touch(c.Digest)
+	if err := tx.w.DeleteCredential(c.Digest); err != nil {
+		return err
+	}
+	before, after := factsOfCredential(c), facts{"reason": reason}
+	if c.Kind == policy.Session {
+		// No tombstone: there would be one for every time that somebody signs
+		// in, and nobody imports sessions.
+		return tx.record(ActionSessionEnd, c.about(), before, after)
+	}
+	if err := tx.w.PutTombstone(Tombstone{Digest: c.Digest, ID: c.ID, UserID: c.UserID, At: tx.now, Reason: reason}); err != nil {
+		return err
+	}
+	return tx.record(ActionKeyRevoke, c.about(), before, after)
+}
+
+func (tx *Tx) revokeAll(list iter.Seq2[Credential, error], reason string) error {
+	for c, err := range list {
+		if err != nil {
+			return err
+		}
+		if err := tx.revoke(c, reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (tx *Tx) checkCredential(c Credential) error {
+	if err := errors.Join(
+		checkText("description", c.Description, maxDescription),
+		checkGrant(c.Scopes, c.Endpoints),
+	); err != nil {
+		return err
+	}
+	if (c.Kind == policy.AppKey) != (c.AppID != "") {
+		return invalid("apps", "an app key is tied to one app, every other credential to none")
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// usage gathers when credentials were last used, away from the requests that
+// use them. It is written in batches by [Directory.Flush]; what was not yet
+// written when a process is killed is lost, which is a minute's worth at most.
+type usage struct {
+	mu sync.Mutex
+	// noted is not written yet; writing is what a Flush that is under way
+	// writes.
+	noted, writing map[Digest]Usage
+}
+
+// Used notes that the credential of an entry is used now, once a minute.
+// address is asked where the request came from, only where that is noted.
+func (d *Directory) Used(e *Entry, address func() string) {
+	now := d.Now()
+	last := e.seen.Load()
+	if now.UnixNano()-last < int64(time.Minute) || !e.seen.CompareAndSwap(last, now.UnixNano()) {
+		return
+	}
+	d.usage.note(e.digest, Usage{At: now.Truncate(time.Minute).UTC(), Address: address()})
+}
+
+func (u *usage) note(digest Digest, last Usage) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.noted == nil {
+		u.noted = map[Digest]Usage{}
+	}
+	u.noted[digest] = last
+}
+
+// newest is what is noted of a credential and perhaps not written yet.
+func (u *usage) newest(digest Digest) (Usage, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if last, ok := u.noted[digest]; ok {
+		return last, true
+	}
+	last, ok := u.writing[digest]
+	return last, ok
+}
+
+// LastUsed is when a credential was last used, and from where. Where it never
+// was it returns [ErrNotFound].
+func (d *Directory) LastUsed(from Reader, digest Digest) (Usage, error) {
+	if last, ok := d.usage.newest(digest); ok {
+		return last, nil
+	}
+	return from.LastUsed(digest)
+}
+
+// maxUsages is how many last uses one transaction writes, for others wait for
+// it.
+const maxUsages = 5_000
+
+// Flush writes what was gathered since the last one.
+func (d *Directory) Flush(ctx context.Context) error {
+	d.flushing.Lock()
+	defer d.flushing.Unlock()
+	u := &d.usage
+	u.mu.Lock()
+	u.writing, u.noted = u.noted, nil
+	u.mu.Unlock()
+	defer u.settle()
+	batch := make(map[Digest]Usage, min(len(u.writing), maxUsages))
+	for digest, last := range u.writing {
+		if batch[digest] = last; len(batch) == maxUsages {
+			if err := d.writeUsages(ctx, batch); err != nil {
+				return err
+			}
+			clear(batch)
+		}
+	}
+	if len(batch) == 0 {
+		return nil
+	}
+	return d.writeUsages(ctx, batch)
+}
+
+// settle puts back what was not written.
+func (u *usage) settle() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for digest, last := range u.writing {
+		if _, newer := u.noted[digest]; !newer {
+			if u.noted == nil {
+				u.noted = map[Digest]Usage{}
+			}
+			u.noted[digest] = last
+		}
+	}
+	u.writing = nil
+}
+
+func (d *Directory) writeUsages(ctx context.Context, batch map[Digest]Usage) error {
+	err := d.store.Update(ctx, func(w Writer) error {
+		for digest, last := range batch {
+			// Revoked meanwhile: nothing of it may come back.
+			if _, err := w.Credential(digest); errors.Is(err, ErrNotFound) {
+				continue
+			} else if err != nil {
+				return err
+			}
+			if err := w.PutLastUsed(digest, last); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("writing when keys were last used: %w", err)
+	}
+	d.usage.mu.Lock()
+	defer d.usage.mu.Unlock()
+	for digest := range batch {
+		delete(d.usage.writing, digest)
+	}
+	return nil
+}
+
+// Upkeep is what a directory does from time to time: it writes when keys were
+// last used, and takes away audit entries that are older than the retention.
+func (d *Directory) Upkeep(ctx context.Context) error {
+	if err := d.Flush(ctx); err != nil {
+		return err
+	}
+	for more := true; more; {
+		before := d.Now().Add(-time.Duration(d.retention.Load()))
+		var due bool
+		err := d.store.View(ctx, func(r Reader) error {
+			for e, err := range r.AuditEntries("", 0) {
+				due = e.At.Before(before)
+				return err
+			}
+			return nil
+		})
+		if err != nil || !due {
+			return err
+		}
+		err = d.store.Update(ctx, func(w Writer) (err error) {
+			tx := &Tx{Reader: w, w: w, now: d.Now()}
+			more, err = tx.prune(before)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("shortening the audit log: %w", err)
+		}
+	}
+	return nil
+}
+
+// upkeepInterval is half a minute, so that no more than a minute's worth of
+// last uses is lost.
+const upkeepInterval = 30 * time.Second
+
+// keepUp runs [Directory.Upkeep] until the directory is closed. What fails is
+// tried again the next time.
+func (d *Directory) keepUp() {
+	tick := time.NewTicker(upkeepInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-d.closing:
+			return
+		case <-tick.C:
+			d.tryUpkeep()
+		}
+	}
+}
+
+func (d *Directory) tryUpkeep() {
+	// A store that panics is one that fails, and no reason for the process to
+	// end.
+	defer func() { _ = recover() }()
+	_ = d.Upkeep(context.Background())
+}
+
+// loadUsage gives an entry what is known of the last use of its credential.
+func (d *Directory) loadUsage(r Reader, e *Entry, c *Credential) error {
+	last, err := d.LastUsed(r, c.Digest)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	seen := last.At
+	if c.Kind == policy.Session && c.CreatedAt.After(seen) {
+		seen = c.CreatedAt // it begins with its creation to be idle
+	}
+	if !seen.IsZero() {
+		e.seen.Store(seen.UnixNano())
+	}
+	e.idle = int64(c.Idle)
+	return nil
+}

@@ -1,0 +1,135 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// usageStore is a store that keeps last uses too.
+type usageStore struct {
+	mapStore
+	used map[Digest]Usage
+	fail error
+}
+
+func (s *usageStore) Update(_ context.Context, fn func(Writer) error) error {
+	if s.fail != nil {
+		return s.fail
+	}
+	return fn(usageWriter{s: s})
+}
+
+type usageWriter struct {
+	Writer
+	s *usageStore
+}
+
+func (w usageWriter) Credential(d Digest) (Credential, error) { return w.s.Credential(d) }
+func (w usageWriter) PutLastUsed(d Digest, u Usage) error {
+	w.s.used[d] = u
+	return nil
+}
+
+func newUsageDirectory(t *testing.T, c Credential) (*Directory, *usageStore, *time.Time) {
+	t.Helper()
+	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	s := &usageStore{mapStore: mapStore{credentials: map[Digest]Credential{c.Digest: c}}, used: map[Digest]Usage{}}
+	d, err := newDirectory(s, 0, func() time.Time { return now }, func(k uint64) (uint64, uint64) { return k, 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d, s, &now
+}
+
+func mustFind(t *testing.T, d *Directory, digest Digest) *Entry {
+	t.Helper()
+	e, err := d.Find(t.Context(), digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestLastUse(t *testing.T) {
+	c := Credential{Digest: DigestOf("k"), ID: "cap_1", Kind: policy.PAT, UserID: "alice"}
+	d, s, now := newUsageDirectory(t, c)
+	from := func(address string) func() string { return func() string { return address } }
+	want := func(what string, minute int, address string) {
+		t.Helper()
+		last, err := d.LastUsed(&s.mapStore, c.Digest)
+		if err != nil || last != (Usage{time.Date(2026, 3, 4, 5, minute, 0, 0, time.UTC), address}) {
+			t.Errorf("%s: %+v, %v; want 5:%d and %s", what, last, err, minute, address)
+		}
+	}
+	if _, err := d.LastUsed(&s.mapStore, c.Digest); !errors.Is(err, ErrNotFound) {
+		t.Errorf("%v before the first use, want ErrNotFound", err)
+	}
+	e := mustFind(t, d, c.Digest)
+	d.Used(e, from("192.0.2.1"))
+	want("noted, and not yet written", 6, "192.0.2.1")
+	d.Used(e, func() string { t.Error("the address is asked for again within the minute"); return "" })
+	*now = now.Add(time.Minute)
+	d.Used(e, from("192.0.2.2"))
+	want("a minute later", 7, "192.0.2.2")
+
+	s.fail = ErrUnavailable
+	if err := d.Flush(t.Context()); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("%v where the store fails", err)
+	}
+	want("not written, and not lost", 7, "192.0.2.2")
+	s.fail = nil
+	if err := d.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if s.used[c.Digest].Address != "192.0.2.2" {
+		t.Errorf("%+v was written", s.used)
+	}
+
+	// Of what was revoked meanwhile nothing is written.
+	clear(s.used)
+	*now = now.Add(time.Hour)
+	d.Used(e, from("192.0.2.3"))
+	delete(s.credentials, c.Digest)
+	if err := d.Flush(t.Context()); err != nil || len(s.used) != 0 {
+		t.Errorf("%+v was written of a revoked key (%v)", s.used, err)
+	}
+}
+
+// A session that isn't used for long enough ends, and one that is goes on to
+// its expiry.
+func TestIdleSession(t *testing.T) {
+	c := Credential{
+		Digest: DigestOf("s"), ID: "cas_1", Kind: policy.Session, UserID: "alice", Idle: time.Hour,
+		CreatedAt: time.Date(2026, 3, 4, 5, 0, 0, 0, time.UTC), ExpiresAt: time.Date(2026, 3, 4, 8, 0, 0, 0, time.UTC),
+	}
+	d, _, now := newUsageDirectory(t, c)
+	standing := func(what string, want Standing) {
+		t.Helper()
+		if got := d.Standing(mustFind(t, d, c.Digest)); got != want {
+			t.Errorf("%s: standing %v, want %v", what, got, want)
+		}
+	}
+	*now = time.Date(2026, 3, 4, 5, 59, 0, 0, time.UTC)
+	standing("59 minutes after its creation", Active)
+	*now = now.Add(time.Minute)
+	standing("an hour after it", Expired)
+
+	*now = now.Add(-time.Minute)
+	for range 2 {
+		d.Used(mustFind(t, d, c.Digest), func() string { return "" })
+		*now = now.Add(59 * time.Minute)
+		standing("59 minutes after its use", Active)
+	}
+	d.Used(mustFind(t, d, c.Digest), func() string { return "" })
+	*now = time.Date(2026, 3, 4, 8, 0, 0, 0, time.UTC)
+	standing("used, and at its end", Expired)
+}
