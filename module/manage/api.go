@@ -6,6 +6,7 @@ package manage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -42,15 +43,29 @@ type API struct {
 	Failed func(reqID string, cause error)
 }
 
-// Caller is who calls. The zero Caller may do nothing.
+// Caller is who calls. The zero Caller is nobody, and may make the calls that
+// are public. Whoever serves a call on a site has decided by [Routes] that the
+// caller may make it.
 type Caller struct {
 	// Operator acts on whatever there is, and is no user. It is whoever can
 	// reach Caddy's admin endpoint, or the file of the store.
 	Operator bool
+	// Caller is the holder of the credential that a site was called with.
+	policy.Caller
+	// Digest is that of the credential.
+	Digest keys.Digest
+	// Address is where the request came from, without the port.
+	Address string
 }
 
 // actor is how the caller is recorded with what it makes.
-func (Caller) actor() keys.Actor { return keys.Actor{ID: keys.Operator} }
+func (c *Caller) actor() keys.Actor {
+	a := keys.Actor{ID: c.KeyID, UserID: c.UserID, Address: c.Address}
+	if c.Operator {
+		a.ID = keys.Operator
+	}
+	return a
+}
 
 // request is one call under way.
 type request struct {
@@ -60,6 +75,9 @@ type request struct {
 	caller Caller
 	// vars are the variables of the path, decoded.
 	vars map[string]string
+	// own is the caller's credential as it is in the transaction of a change;
+	// nil for the operator.
+	own *keys.Credential
 }
 
 // Serve answers a request of a caller. The path begins with /v2/, but for the
@@ -101,16 +119,20 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, caller Caller) (ans
 			}
 		}
 	}()
-	if !caller.Operator {
-		return nil, refuse(CodeInsufficientScopes, "", "only the operator may call this")
+	table := siteTable
+	if caller.Operator {
+		table = operatorTable
 	}
 	path := r.URL.EscapedPath()
-	rule := operatorTable.Find(r.Method, false, path)
+	rule := table.Find(r.Method, false, path)
 	if rule == nil {
-		if allow := operatorTable.Allowed(path); len(allow) > 0 {
+		if allow := table.Allowed(path); len(allow) > 0 {
 			return nil, &Error{Code: CodeMethod, Details: "this path answers " + strings.Join(allow, ", "), allow: allow}
 		}
 		return nil, refuse(CodeNotFound, "", "no call of this API has this path")
+	}
+	if !caller.Operator && !rule.Accepts().Public() && caller.UserID == "" {
+		return nil, refuse(CodeKeyUnknown, "", "this call needs a credential; send the header Authorization: Key YOUR_KEY")
 	}
 	req := &request{Request: r, w: w, api: a, caller: caller}
 	if req.vars, err = variables(rule, path); err != nil {
@@ -119,7 +141,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, caller Caller) (ans
 	if err := req.checkVars(); err != nil {
 		return nil, err
 	}
-	return serving[rule.Route.String()](req)
+	return serving[rule.Route.String()].serve(req)
 }
 
 // variables decodes what a path gives to the variables of its rule, each of
@@ -149,9 +171,13 @@ func (r *request) checkVars() error {
 			return refuse(CodeNotFound, name, "there is none such; ids are letters, digits, - and _")
 		}
 	}
-	if r.vars["user_id"] == policy.Me {
+	if r.vars["user_id"] != policy.Me {
+		return nil
+	}
+	if r.caller.Operator {
 		return refuse(CodeInvalid, "user_id", "%s is whoever calls, and the operator is no user: write the user's id", policy.Me)
 	}
+	r.vars["user_id"] = r.caller.UserID
 	return nil
 }
 
@@ -174,8 +200,39 @@ func (r *request) view(fn func(keys.Reader) error) error {
 }
 
 // update makes a change: all of it or nothing, and in effect when it returns.
+// A credential that was revoked since the call began can make none any more:
+// what it made afterwards would outlive the revocation of what it had made.
 func (r *request) update(fn func(*keys.Tx) error) error {
-	return r.api.Directory.Update(r.Context(), r.caller.actor(), fn)
+	return r.api.Directory.Update(r.Context(), r.caller.actor(), func(tx *keys.Tx) error {
+		if err := r.stillGood(tx); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+// stillGood looks at the caller's credential again, in the transaction of the
+// change.
+func (r *request) stillGood(tx *keys.Tx) error {
+	if r.caller.UserID == "" {
+		return nil
+	}
+	own, err := tx.Credential(r.caller.Digest)
+	if errors.Is(err, keys.ErrNotFound) {
+		return refuse(CodeKeyUnknown, "", "the credential of this call was revoked meanwhile; nothing was changed")
+	}
+	if err != nil {
+		return err
+	}
+	u, err := tx.User(own.UserID)
+	if err != nil {
+		return err
+	}
+	if own.Disabled || u.Suspended || !own.ExpiresAt.IsZero() && !own.ExpiresAt.After(tx.Now()) {
+		return refuse(CodeKeyInvalid, "", "the credential of this call is no longer good; nothing was changed")
+	}
+	r.own = &own
+	return nil
 }
 
 // getHealth says whether the store answers.

@@ -42,8 +42,17 @@ func TestPathsAndMethods(t *testing.T) {
 
 func TestNobodyMayDoNothing(t *testing.T) {
 	s := newService(t)
-	if a := s.callAs(manage.Caller{}, "GET", "/v2/users", ""); a.http != http.StatusForbidden || a.Users != nil {
+	if a := s.callAs(manage.Caller{}, "GET", "/v2/users", ""); a.http != http.StatusNotFound || a.Users != nil {
 		t.Errorf("answered %s", a.body)
+	}
+	for _, r := range manage.Routes() {
+		if slices.Contains(r.Accept, "public") {
+			continue
+		}
+		path := strings.NewReplacer("{user_id}", "alice", "{app_id}", "a", "{key_id}", "k").Replace(r.Pattern)
+		if a := s.callAs(manage.Caller{}, r.Method, path, "{}"); a.http != http.StatusUnauthorized {
+			t.Errorf("%s: answered %s", r, a.body)
+		}
 	}
 }
 

@@ -15,12 +15,13 @@ type App struct {
 	Name       string    `json:"name"`
 	CreatedAt  time.Time `json:"created_at"`
 	ModifiedAt time.Time `json:"modified_at"`
+	Version    uint64    `json:"version"` // as a key's
 }
 
 func showApp(a keys.App) App {
 	return App{
 		ID: a.AppID, UserID: a.OwnerID, Name: a.Name,
-		CreatedAt: a.CreatedAt.UTC(), ModifiedAt: a.ModifiedAt.UTC(),
+		CreatedAt: a.CreatedAt.UTC(), ModifiedAt: a.ModifiedAt.UTC(), Version: a.Version,
 	}
 }
 
@@ -77,6 +78,7 @@ type appFields struct {
 	path, id string
 	userID   *string
 	name     *string
+	version  *uint64
 }
 
 func readApp(o *object) (appFields, error) {
@@ -84,6 +86,7 @@ func readApp(o *object) (appFields, error) {
 	o.text("id", &f.id)
 	f.userID = given(o.text, "user_id")
 	f.name = given(o.text, "name")
+	f.version = given(o.number, "version")
 	return f, o.err
 }
 
@@ -97,7 +100,7 @@ func ownedBy(user string, owner *string, element string) error {
 }
 
 // createApps makes apps, and for each its first key, which grants everything
-// there.
+// there that the caller may grant.
 func (r *request) createApps() (*Answer, error) {
 	o, err := r.body()
 	if err != nil {
@@ -129,11 +132,12 @@ func (r *request) createApps() (*Answer, error) {
 			if err != nil {
 				return locate(f.path, err)
 			}
-			key, err := r.mint(tx, keys.Credential{
+			c := keys.Credential{
 				Kind: policy.AppKey, UserID: a.OwnerID, AppID: a.AppID,
 				Description: "Created with the app",
-				Scopes:      []string{policy.ScopeAll},
-			})
+			}
+			r.grantAll(&c)
+			key, err := r.mint(tx, c)
 			if err != nil {
 				return locate(f.path, err)
 			}
@@ -170,7 +174,7 @@ func (r *request) changeApp() (*Answer, error) {
 		}
 		a, err = tx.ChangeApp(r.app(), func(a *keys.App) error {
 			set(&a.Name, f.name)
-			return nil
+			return sameVersion(f.path, f.version, a.Version)
 		})
 		return locate(f.path, err)
 	})

@@ -175,6 +175,14 @@ func (o *object) flag(name string, into *bool) bool {
 	return decode(o, name, "true or false", into)
 }
 
+// number reads a whole number that isn't negative.
+func (o *object) number(name string, into *uint64) bool {
+	if isNull(o.fields[name]) {
+		o.fail(refuse(CodeInvalid, o.field(name), "it has to be a whole number"))
+	}
+	return decode(o, name, "a whole number", into)
+}
+
 // texts reads a list of texts, in which each counts once; null is the empty
 // one.
 func (o *object) texts(name string, into *[]string) bool {

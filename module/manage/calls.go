@@ -2,6 +2,7 @@ package manage
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -10,71 +11,121 @@ import (
 type call struct {
 	method, pattern string
 	serve           func(*request) (*Answer, error)
+	// demand is what a caller on a site needs; the operator needs nothing.
+	demand demand
 }
+
+// demand is what a call asks of a credential. It is that of Clarifai's own
+// description where that has the call.
+type demand struct {
+	// scopes are those that have to be granted, separated by spaces.
+	scopes string
+	// endpoint is the call's name among those of [service]; empty where
+	// Clarifai has none.
+	endpoint string
+	// accept are the kinds of credential that may call: [tokens] unless it
+	// says otherwise.
+	accept []string
+	// owner says that collaborators of an app can't call: it is its owner's
+	// alone.
+	owner bool
+}
+
+// service is the prefix of Clarifai's names of endpoints.
+const service = "/clarifai.api.V2/"
+
+var (
+	tokens   = []string{"pat", "session"}
+	anyKey   = []string{"app_key", "pat", "session"}
+	sessions = []string{"session"}
+	public   = []string{"public"}
+)
 
 // calls are those about one user's things.
 var calls = []call{
-	{"GET", "/v2/users/{user_id}", (*request).getUser},
+	{"GET", "/v2/users/{user_id}", (*request).getUser, demand{endpoint: "GetUser"}},
 
-	{"GET", "/v2/users/{user_id}/apps", (*request).listApps},
-	{"POST", "/v2/users/{user_id}/apps", (*request).createApps},
-	{"GET", "/v2/users/{user_id}/apps/{app_id}", (*request).getApp},
-	{"PATCH", "/v2/users/{user_id}/apps/{app_id}", (*request).changeApp},
-	{"DELETE", "/v2/users/{user_id}/apps/{app_id}", (*request).deleteApp},
+	{"GET", "/v2/users/{user_id}/apps", (*request).listApps, demand{scopes: "Apps:Get Workflows:Get", endpoint: "ListApps"}},
+	{"POST", "/v2/users/{user_id}/apps", (*request).createApps, demand{scopes: "Apps:Add Apps:Get Models:Get Workflows:Add Workflows:Get", endpoint: "PostApps"}},
+	{"GET", "/v2/users/{user_id}/apps/{app_id}", (*request).getApp, demand{scopes: "Apps:Get Workflows:Get", endpoint: "GetApp", accept: anyKey}},
+	{"PATCH", "/v2/users/{user_id}/apps/{app_id}", (*request).changeApp, demand{scopes: "Apps:Add Apps:Get", endpoint: "PatchApp", owner: true}},
+	{"DELETE", "/v2/users/{user_id}/apps/{app_id}", (*request).deleteApp, demand{scopes: "Apps:Add Apps:Delete Apps:Get Workflows:Get", endpoint: "DeleteApp", owner: true}},
 
-	{"GET", "/v2/users/{user_id}/keys", (*request).listKeys},
-	{"POST", "/v2/users/{user_id}/keys", (*request).createKeys},
-	{"PATCH", "/v2/users/{user_id}/keys", (*request).changeKeys},
-	{"DELETE", "/v2/users/{user_id}/keys", (*request).revokeKeys},
-	{"GET", "/v2/users/{user_id}/keys/{key_id}", (*request).getKey},
-	{"DELETE", "/v2/users/{user_id}/keys/{key_id}", (*request).revokeKey},
-	{"POST", "/v2/users/{user_id}/keys/{key_id}/rotate", (*request).rotateKey},
-	{"GET", "/v2/users/{user_id}/apps/{app_id}/keys", (*request).listAppKeys},
+	{"GET", "/v2/users/{user_id}/keys", (*request).listKeys, demand{scopes: "Keys:Get", endpoint: "ListKeys"}},
+	{"POST", "/v2/users/{user_id}/keys", (*request).createKeys, demand{scopes: "Apps:Get Keys:Add Keys:Get", endpoint: "PostKeys"}},
+	{"PATCH", "/v2/users/{user_id}/keys", (*request).changeKeys, demand{scopes: "Keys:Add Keys:Get", endpoint: "PatchKeys"}},
+	{"DELETE", "/v2/users/{user_id}/keys", (*request).revokeKeys, demand{scopes: "Keys:Add Keys:Delete Keys:Get", endpoint: "DeleteKey"}},
+	{"GET", "/v2/users/{user_id}/keys/{key_id}", (*request).getKey, demand{scopes: "Keys:Get", endpoint: "GetKey"}},
+	{"DELETE", "/v2/users/{user_id}/keys/{key_id}", (*request).revokeKey, demand{scopes: "Keys:Add Keys:Delete Keys:Get", endpoint: "DeleteKey"}},
+	{"POST", "/v2/users/{user_id}/keys/{key_id}/rotate", (*request).rotateKey, demand{scopes: "Keys:Add Keys:Delete Keys:Get"}},
+	{"GET", "/v2/users/{user_id}/apps/{app_id}/keys", (*request).listAppKeys, demand{scopes: "Apps:Get Keys:Get", endpoint: "ListAppKeys", owner: true}},
 
-	{"GET", "/v2/users/{user_id}/scopes", (*request).listScopes},
+	{"GET", "/v2/users/{user_id}/scopes", (*request).listScopes, demand{endpoint: "ListScopes", accept: sessions}},
 }
 
 // operatorCalls are those that only the operator has: about all users, and
 // about keys whosever they are.
 var operatorCalls = []call{
-	{"GET", "/health", (*request).getHealth},
-	{"POST", "/routes/explain", (*request).explainRoute},
+	{"GET", "/health", (*request).getHealth, demand{}},
+	{"POST", "/routes/explain", (*request).explainRoute, demand{}},
 
-	{"GET", "/v2/users", (*request).listUsers},
-	{"POST", "/v2/users", (*request).createUsers},
-	{"PATCH", "/v2/users", (*request).changeUsers},
-	{"DELETE", "/v2/users", (*request).deleteUsers},
-	{"PATCH", "/v2/users/{user_id}", (*request).changeUser},
-	{"DELETE", "/v2/users/{user_id}", (*request).deleteUser},
+	{"GET", "/v2/users", (*request).listUsers, demand{}},
+	{"POST", "/v2/users", (*request).createUsers, demand{}},
+	{"PATCH", "/v2/users", (*request).changeUsers, demand{}},
+	{"DELETE", "/v2/users", (*request).deleteUsers, demand{}},
+	{"PATCH", "/v2/users/{user_id}", (*request).changeUser, demand{}},
+	{"DELETE", "/v2/users/{user_id}", (*request).deleteUser, demand{}},
 
-	{"PATCH", "/v2/keys", (*request).changeKeys},
-	{"DELETE", "/v2/keys", (*request).revokeKeys},
-	{"POST", "/v2/keys/verify", (*request).verifyKey},
-	{"GET", "/v2/keys/{key_id}", (*request).getKey},
-	{"DELETE", "/v2/keys/{key_id}", (*request).revokeKey},
-	{"POST", "/v2/keys/{key_id}/rotate", (*request).rotateKey},
+	{"PATCH", "/v2/keys", (*request).changeKeys, demand{}},
+	{"DELETE", "/v2/keys", (*request).revokeKeys, demand{}},
+	{"POST", "/v2/keys/verify", (*request).verifyKey, demand{}},
+	{"GET", "/v2/keys/{key_id}", (*request).getKey, demand{}},
+	{"DELETE", "/v2/keys/{key_id}", (*request).revokeKey, demand{}},
+	{"POST", "/v2/keys/{key_id}/rotate", (*request).rotateKey, demand{}},
 }
 
-// operatorTable finds the call that the operator addresses.
-var operatorTable = tableOf(slices.Concat(calls, operatorCalls))
+// siteTable finds the call that a caller on a site addresses, and
+// operatorTable the one that the operator does.
+var (
+	siteTable     = tableOf(calls)
+	operatorTable = tableOf(slices.Concat(calls, operatorCalls))
+)
 
 // serving is what serves each call, by method and pattern.
-var serving = func() map[string]func(*request) (*Answer, error) {
-	m := map[string]func(*request) (*Answer, error){}
+var serving = func() map[string]call {
+	m := map[string]call{}
 	for _, c := range slices.Concat(calls, operatorCalls) {
-		m[c.method+" "+c.pattern] = c.serve
+		m[c.method+" "+c.pattern] = c
 	}
 	return m
 }()
 
 func tableOf(list []call) *policy.Table {
-	routes := make([]policy.Route, len(list))
-	for i, c := range list {
-		routes[i] = policy.Route{Method: c.method, Pattern: c.pattern}
-	}
-	table, err := policy.NewTable(routes, "user_id", "app_id")
+	table, err := policy.NewTable(routesOf(list), "user_id", "app_id")
 	if err != nil {
 		panic(err) // only of a mistake in the lists above
 	}
 	return table
 }
+
+func routesOf(list []call) []policy.Route {
+	routes := make([]policy.Route, len(list))
+	for i, c := range list {
+		routes[i] = policy.Route{Method: c.method, Pattern: c.pattern, Scopes: strings.Fields(c.demand.scopes), Accept: c.demand.accept}
+		if c.demand.accept == nil {
+			routes[i].Accept = tokens
+		}
+		if c.demand.endpoint != "" {
+			routes[i].Endpoint = []string{service + c.demand.endpoint}
+		}
+	}
+	return routes
+}
+
+// Routes are the calls that a site answers, with what each asks of a
+// credential. Their paths begin with /v2.
+func Routes() []policy.Route { return routesOf(calls) }
+
+// OwnerOnly says of one of [Routes] that a collaborator can't call it, whatever
+// the invitation grants.
+func OwnerOnly(r policy.Route) bool { return serving[r.String()].demand.owner }

@@ -9,6 +9,8 @@ type Code int
 // The codes that the gate and the management API answer with.
 const (
 	CodeOK                 Code = 10000
+	CodeLoginFailed        Code = 11002 // the e-mail, the password or the second factor is wrong
+	CodeThrottled          Code = 11005 // too many attempts; Retry-After says when to go on
 	CodeInsufficientScopes Code = 11007 // the credential doesn't grant what is asked
 	CodeKeyInvalid         Code = 11008 // the credential is no good now, or not here
 	CodeKeyUnknown         Code = 11009 // there is no such credential, or no longer
@@ -17,6 +19,7 @@ const (
 	CodeInvalid            Code = 11102 // a field is not acceptable
 	CodeMethod             Code = 11103 // the path doesn't answer this method
 	CodeExists             Code = 40010 // the id is taken, or was
+	CodeConflict           Code = 40017 // the record was changed by another meanwhile
 	CodeUnavailable        Code = 40031 // the key store can't answer now
 	CodeTooLarge           Code = 40033 // the body is too large
 	CodeInternal           Code = 98004 // a failure of the program's own
@@ -36,6 +39,9 @@ var codes = map[Code]struct {
 	CodeInvalid:            {http.StatusBadRequest, "Invalid request"},
 	CodeMethod:             {http.StatusMethodNotAllowed, "Method not allowed"},
 	CodeExists:             {http.StatusConflict, "Resource already exists"},
+	CodeLoginFailed:        {http.StatusUnauthorized, "Invalid credentials"},
+	CodeThrottled:          {http.StatusTooManyRequests, "Too many attempts"},
+	CodeConflict:           {http.StatusConflict, "Changed meanwhile"},
 	CodeUnavailable:        {http.StatusServiceUnavailable, "Service unavailable"},
 	CodeTooLarge:           {http.StatusRequestEntityTooLarge, "Request too large"},
 	CodeInternal:           {http.StatusInternalServerError, "Internal error"},

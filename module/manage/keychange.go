@@ -126,7 +126,10 @@ func (r *request) fillIn(tx *keys.Tx, k newKey) (keys.Credential, error) {
 	if err := r.api.checkGrantable(field, c.Scopes, nil); err != nil {
 		return c, err
 	}
-	return c, r.api.checkComplete(field, c.Scopes)
+	if err := r.api.checkComplete(field, c.Scopes); err != nil {
+		return c, err
+	}
+	return c, r.delegable(k.path, &c)
 }
 
 // keyChange is what a PATCH says of a key. What is nil stays, and a list that
@@ -138,6 +141,7 @@ type keyChange struct {
 	expiresAt                   *time.Time
 	scopes, endpoints           []string
 	givesScopes, givesEndpoints bool
+	version                     *uint64
 }
 
 func readKeyChange(o *object) (keyChange, error) {
@@ -146,6 +150,7 @@ func readKeyChange(o *object) (keyChange, error) {
 	k.description = given(o.text, "description")
 	k.disabled = given(o.flag, "disabled")
 	k.expiresAt = given(o.time, "expires_at")
+	k.version = given(o.number, "version")
 	k.givesScopes = o.listed("scopes", &k.scopes)
 	k.givesEndpoints = o.listed("endpoints", &k.endpoints)
 	if k.id == "" {
@@ -189,7 +194,15 @@ func (r *request) changeKeys() (*Answer, error) {
 			if err != nil {
 				return err
 			}
-			c, err = tx.ChangeCredential(c.ID, func(c *keys.Credential) error { return r.api.change(c, k, act) })
+			c, err = tx.ChangeCredential(c.ID, func(c *keys.Credential) error {
+				if err := sameVersion(k.path, k.version, c.Version); err != nil {
+					return err
+				}
+				if err := r.api.change(c, k, act); err != nil {
+					return err
+				}
+				return r.delegable(k.path, c)
+			})
 			if err != nil {
 				return locate(k.path, err)
 			}

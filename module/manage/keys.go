@@ -37,6 +37,14 @@ type Key struct {
 	ModifiedAt time.Time  `json:"modified_at"`
 	CreatedBy  string     `json:"created_by"`
 	ExpiresAt  *time.Time `json:"expires_at"`
+	// LastUsedAt is when it was last used, to the minute, and LastUsedFrom the
+	// address; lists and single keys show them where it ever was. What was not
+	// yet written when the server is killed is lost, a minute's worth at most.
+	LastUsedAt   *time.Time `json:"last_used_at,omitempty"`
+	LastUsedFrom string     `json:"last_used_from,omitempty"`
+	// Version counts the changes. A change that gives it is refused where the
+	// key has another by then.
+	Version uint64 `json:"version"`
 }
 
 // KeyApp names the app that a key is tied to.
@@ -49,7 +57,7 @@ func showKey(c keys.Credential) Key {
 	k := Key{
 		ID: c.ID, KeyID: c.ID, Type: types[c.Kind], UserID: c.UserID, Description: c.Description,
 		Scopes: append([]string{}, c.Scopes...), Endpoints: append([]string{}, c.Endpoints...),
-		Apps: []KeyApp{}, Disabled: c.Disabled, CreatedBy: c.CreatedBy,
+		Apps: []KeyApp{}, Disabled: c.Disabled, CreatedBy: c.CreatedBy, Version: c.Version,
 		CreatedAt: c.CreatedAt.UTC(), ModifiedAt: c.ModifiedAt.UTC(),
 	}
 	if c.AppID != "" {
@@ -129,16 +137,32 @@ func (r *request) getKey() (*Answer, error) {
 	if err := r.noBody(); err != nil {
 		return nil, err
 	}
-	var c keys.Credential
-	err := r.view(func(from keys.Reader) (err error) {
-		c, err = r.findKeyInPath(from)
+	var shown Key
+	err := r.view(func(from keys.Reader) error {
+		c, err := r.findKeyInPath(from)
+		if err != nil {
+			return err
+		}
+		shown, err = r.showUsed(from, c)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	shown := showKey(c)
 	return &Answer{Key: &shown}, nil
+}
+
+// showUsed is showKey with when the key was last used.
+func (r *request) showUsed(from keys.Reader, c keys.Credential) (Key, error) {
+	k := showKey(c)
+	last, err := r.api.Directory.LastUsed(from, c.Digest)
+	switch {
+	case err == nil:
+		k.LastUsedAt, k.LastUsedFrom = &last.At, last.Address
+	case !errors.Is(err, keys.ErrNotFound):
+		return k, err
+	}
+	return k, nil
 }
 
 func (r *request) listKeys() (*Answer, error) {
@@ -166,16 +190,26 @@ func (r *request) listKeysOf(list func(keys.Reader, page) ([]keys.Credential, st
 	if err != nil {
 		return nil, err
 	}
-	var found []keys.Credential
-	var next string
-	err = r.view(func(from keys.Reader) (err error) {
-		found, next, err = list(from, p)
-		return err
+	answer := &Answer{Keys: []Key{}}
+	err = r.view(func(from keys.Reader) error {
+		found, next, err := list(from, p)
+		if err != nil {
+			return err
+		}
+		for _, c := range found {
+			k, err := r.showUsed(from, c)
+			if err != nil {
+				return err
+			}
+			answer.Keys = append(answer.Keys, k)
+		}
+		answer.Next = next
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Answer{Keys: show(found, showKey), Next: next}, nil
+	return answer, nil
 }
 
 func (r *request) revokeKey() (*Answer, error) {
@@ -272,6 +306,9 @@ func (r *request) rotateKey() (*Answer, error) {
 		}
 		if !old.ExpiresAt.IsZero() && !old.ExpiresAt.After(tx.Now()) {
 			return refuse(CodeInvalid, "expires_at", "the key has expired, and its successor would have too: set another expires_at first, or create a new key")
+		}
+		if err := r.delegable("", &old); err != nil {
+			return err
 		}
 		credential, id := keys.Mint(r.api.Brand, old.Kind)
 		c, err := tx.Rotate(old.ID, keys.DigestOf(credential), id, grace)

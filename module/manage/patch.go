@@ -2,6 +2,7 @@ package manage
 
 import (
 	"slices"
+	"strings"
 )
 
 // action says what a PATCH does with the lists it gives. Every other field is
@@ -78,3 +79,15 @@ func readOne[T any](o *object, name string, read func(*object) (T, error)) (T, e
 	}
 	return v, err
 }
+
+// sameVersion refuses a change of a record that somebody else has changed since
+// the caller looked at it. Who gives no version doesn't mind.
+func sameVersion(element string, given *uint64, is uint64) error {
+	if given == nil || *given == is {
+		return nil
+	}
+	return refuse(CodeConflict, join(element, "version"), "it is %d by now, so somebody has changed the record meanwhile; read it again, and make the change to what it is now", is)
+}
+
+// texts is a list as an error names it.
+func texts(list []string) string { return strings.Join(list, ", ") }

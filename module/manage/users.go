@@ -19,12 +19,13 @@ type User struct {
 	Suspended  bool      `json:"suspended"`
 	CreatedAt  time.Time `json:"created_at"`
 	ModifiedAt time.Time `json:"modified_at"`
+	Version    uint64    `json:"version"` // as a key's
 }
 
 func showUser(u keys.User) User {
 	return User{
 		ID: u.ID, Name: u.Name, Email: u.Email, Suspended: u.Suspended,
-		CreatedAt: u.CreatedAt.UTC(), ModifiedAt: u.ModifiedAt.UTC(),
+		CreatedAt: u.CreatedAt.UTC(), ModifiedAt: u.ModifiedAt.UTC(), Version: u.Version,
 	}
 }
 
@@ -88,6 +89,7 @@ type userFields struct {
 	path, id    string
 	name, email *string
 	suspended   *bool
+	version     *uint64
 	// password null takes away the one that there was.
 	password     *string
 	noPassword   bool
@@ -102,6 +104,7 @@ func readUser(o *object) (userFields, error) {
 	f.noPassword = isNull(o.fields["password"])
 	f.password = given(o.text, "password")
 	f.suspended = given(o.flag, "suspended")
+	f.version = given(o.number, "version")
 	return f, o.err
 }
 
@@ -233,7 +236,7 @@ func (r *request) applyToUsers(list []userFields) ([]keys.User, error) {
 		for _, f := range list {
 			u, err := tx.ChangeUser(f.id, func(u *keys.User) error {
 				f.apply(u)
-				return nil
+				return sameVersion(f.path, f.version, u.Version)
 			})
 			if errors.Is(err, keys.ErrNotFound) {
 				return refuse(CodeNotFound, join(f.path, "id"), "there is no such user")

@@ -1,0 +1,51 @@
+package manage
+
+import (
+	"slices"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// delegable refuses a key that would be able to do more than the caller's own
+// credential: it has no scope, endpoint or time that this one hasn't. It is
+// asked of every key that a change results in. element is where the key stands
+// in the body.
+//
+// A session is the user, who may do anything with what is theirs, so it passes
+// on what it likes, for as long as it likes.
+func (r *request) delegable(element string, c *keys.Credential) error {
+	own := r.own
+	if own == nil || own.Kind == policy.Session {
+		return nil
+	}
+	if !slices.Contains(own.Scopes, policy.ScopeAll) {
+		if lacking := difference(c.Scopes, own.Scopes); len(lacking) > 0 {
+			e := refuse(CodeInsufficientScopes, join(element, "scopes"), "the credential of this call doesn't have %s itself, and can't grant more than it has", texts(lacking))
+			e.MissingScopes = lacking
+			return e
+		}
+	}
+	if own.Endpoints != nil {
+		if c.Endpoints == nil {
+			return refuse(CodeInsufficientScopes, join(element, "endpoints"), "the credential of this call is limited to endpoints, and the key would have all; list those that it is to have")
+		}
+		if lacking := difference(c.Endpoints, own.Endpoints); len(lacking) > 0 {
+			return refuse(CodeInsufficientScopes, join(element, "endpoints"), "the credential of this call doesn't have %s itself, and can't grant more than it has", texts(lacking))
+		}
+	}
+	if !own.ExpiresAt.IsZero() && (c.ExpiresAt.IsZero() || c.ExpiresAt.After(own.ExpiresAt)) {
+		return refuse(CodeInsufficientScopes, join(element, "expires_at"), "the credential of this call expires at %s, and the key can't live longer", own.ExpiresAt.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// grantAll is what a key is granted that is to be able to do everything: all
+// that the caller can pass on.
+func (r *request) grantAll(c *keys.Credential) {
+	c.Scopes = []string{policy.ScopeAll}
+	if own := r.own; own != nil && own.Kind != policy.Session {
+		c.Scopes, c.Endpoints, c.ExpiresAt = own.Scopes, own.Endpoints, own.ExpiresAt
+	}
+}
