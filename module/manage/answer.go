@@ -22,6 +22,8 @@ type Answer struct {
 	Scopes []Scope `json:"scopes,omitzero"`
 	// KeyIDs are the public ids of the keys that a call revoked.
 	KeyIDs []string `json:"key_ids,omitempty"`
+	// Imported says what became of each key of an import, in their order.
+	Imported []Imported `json:"imported,omitzero"`
 
 	// Standing is what a credential that was to be verified is good for.
 	Standing string `json:"standing,omitempty"`

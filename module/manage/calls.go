@@ -68,6 +68,7 @@ var calls = []call{
 var operatorCalls = []call{
 	{"GET", "/health", (*request).getHealth, demand{}},
 	{"POST", "/routes/explain", (*request).explainRoute, demand{}},
+	{"POST", "/keys/import", (*request).importKeys, demand{}},
 
 	{"GET", "/v2/users", (*request).listUsers, demand{}},
 	{"POST", "/v2/users", (*request).createUsers, demand{}},
