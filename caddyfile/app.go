@@ -21,6 +21,7 @@ import (
 //	    }
 //	    cache      <size>|off
 //	    key_prefix <prefix>
+//	    audit_retention <duration>
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // the option's name
@@ -60,8 +61,10 @@ func (p *appParser) option(d *caddyfile.Dispenser) error {
 			return err
 		}
 		err = keys.CheckBrand(p.app.KeyPrefix)
+	case "audit_retention":
+		return p.given.duration(d, &p.app.AuditRetention, "audit_retention DURATION, as audit_retention 2160h")
 	default:
-		return d.Errf("unknown option %q: use store, cache or key_prefix", d.Val())
+		return d.Errf("unknown option %q: use store, cache, key_prefix or audit_retention", d.Val())
 	}
 	if err != nil {
 		return d.WrapErr(err)

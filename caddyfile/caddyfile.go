@@ -1,5 +1,5 @@
-// Package caddyfile teaches the Caddyfile the api_keys directive and the
-// global option of that name. The lines that declare scopes and routes are
+// Package caddyfile teaches the Caddyfile the directives api_keys and
+// api_keys_manage, and the global option api_keys. The lines that declare scopes and routes are
 // those of package tables.
 package caddyfile
 
@@ -15,6 +15,10 @@ import (
 func init() {
 	httpcaddyfile.RegisterGlobalOption("api_keys", parseApp)
 	httpcaddyfile.RegisterHandlerDirective("api_keys", parseGate)
+	httpcaddyfile.RegisterHandlerDirective("api_keys_manage", parseManage)
+	// Caddy takes only its own directives as landmarks. Each goes right before
+	// it, so what is registered first comes first.
+	httpcaddyfile.RegisterDirectiveOrder("api_keys_manage", httpcaddyfile.Before, "basic_auth")
 	httpcaddyfile.RegisterDirectiveOrder("api_keys", httpcaddyfile.Before, "basic_auth")
 }
 

@@ -112,8 +112,8 @@ func configured(api *manage.API, file, adapter string) error {
 		api.Brand = prefix
 	}
 	catalogues, err := catalogues(parsed.Apps.HTTP)
-	if err == nil && len(catalogues) > 0 {
-		api.Catalogue, err = policy.Union(catalogues...)
+	if manages := gateway.Manages(parsed.Apps.HTTP); err == nil && (len(catalogues) > 0 || manages) {
+		api.Catalogue, err = gateway.CatalogueOf(catalogues, manages)
 	}
 	if err != nil {
 		return fmt.Errorf("reading the configuration %s: %w", file, err)

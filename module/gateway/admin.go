@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -76,18 +75,9 @@ func prepare(api *manage.API) (*keys.Lease, error) {
 	app := running.(*App)
 	lease, err := app.Directory()
 	if err != nil {
-		return nil, &manage.Error{
-			Code:    manage.CodeUnavailable,
-			Details: "the key store could not be opened, and the server's log says why",
-			Cause:   err,
-		}
+		return nil, unavailable(err)
 	}
-	api.Directory, api.Brand = lease.Directory, app.Brand()
-	api.Explain = func(ctx context.Context, q manage.ExplainQuery) ([]manage.Explanation, error) {
-		return Explain(ctx, lease.Directory, app.sites(caddy.ActiveContext()), q)
-	}
-	api.Catalogue, err = app.Catalogue()
-	return lease, err
+	return lease, app.prepare(api, lease)
 }
 
 // Interface guards

@@ -6,10 +6,12 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/dustin/go-humanize"
@@ -40,6 +42,10 @@ type App struct {
 	// Default: ca.
 	KeyPrefix string `json:"key_prefix,omitempty"`
 
+	// AuditRetention is how long the audit log goes back.
+	// Default: 2160h, which is 90 days.
+	AuditRetention caddy.Duration `json:"audit_retention,omitempty"`
+
 	opener     keys.Opener
 	cacheBytes int64
 	logger     *zap.Logger
@@ -54,6 +60,7 @@ type App struct {
 	sitesMu    sync.Mutex
 	catalogues []*policy.Catalogue
 	gates      []*Gate
+	management bool // a site answers the management API
 }
 
 // CaddyModule returns the Caddy module information.
@@ -73,6 +80,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	if err := keys.CheckBrand(a.KeyPrefix); err != nil {
 		return fmt.Errorf("key_prefix: %w", err)
+	}
+	if a.AuditRetention < 0 {
+		return errors.New("audit_retention: give a duration, as 2160h")
+	}
+	if a.AuditRetention == 0 {
+		a.AuditRetention = caddy.Duration(keys.DefaultAuditRetention)
 	}
 	var err error
 	if a.cacheBytes, err = ParseCache(a.Cache); err != nil {
@@ -156,6 +169,7 @@ func (a *App) Directory() (*keys.Lease, error) {
 		a.openErr = fmt.Errorf("opening the key store: %w", err)
 		return nil, a.openErr
 	}
+	lease.KeepAudit(time.Duration(a.AuditRetention))
 	a.lease.Store(lease)
 	return lease, nil
 }
@@ -178,10 +192,21 @@ func (a *App) addSite(g *Gate, c *policy.Catalogue) error {
 func (a *App) Catalogue() (*policy.Catalogue, error) {
 	a.sitesMu.Lock()
 	defer a.sitesMu.Unlock()
-	if len(a.catalogues) == 0 {
-		return policy.NewCatalogue(nil)
+	return CatalogueOf(a.catalogues, a.management)
+}
+
+// CatalogueOf is what can be granted where sites have these catalogues, and
+// perhaps the management API. What the sites declare of its scopes counts.
+func CatalogueOf(sites []*policy.Catalogue, management bool) (*policy.Catalogue, error) {
+	all, err := policy.Union(sites...)
+	if err != nil || !management {
+		return all, err
 	}
-	return policy.Union(a.catalogues...)
+	scopes, err := ManagementScopes()
+	if err != nil {
+		return nil, err
+	}
+	return all.With(scopes), nil
 }
 
 // tokenSafe refuses what can't be the name of a header field (RFC 9110,

@@ -22,6 +22,22 @@ type Site struct {
 // to be called.
 func SitesOf(config []byte) ([]Site, error) { return sitesIn(config, nil) }
 
+// Manages says whether a site of a configuration (JSON) answers the management
+// API.
+func Manages(config []byte) bool {
+	var fields map[string]json.RawMessage
+	var list []json.RawMessage
+	if json.Unmarshal(config, &fields) == nil {
+		if string(fields["handler"]) == `"api_keys_manage"` {
+			return true
+		}
+		list = slices.Collect(maps.Values(fields))
+	} else if json.Unmarshal(config, &list) != nil {
+		return false // a text or a number
+	}
+	return slices.ContainsFunc(list, func(value json.RawMessage) bool { return Manages(value) })
+}
+
 func sitesIn(config json.RawMessage, hosts []string) ([]Site, error) {
 	var list []json.RawMessage
 	var fields map[string]json.RawMessage

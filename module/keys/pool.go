@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Opener opens a store. It is what a store's configuration turns into.
@@ -52,6 +53,7 @@ type Lease struct {
 	*Directory
 	shared     *shared
 	cacheBytes int64
+	retention  time.Duration // of the audit log
 }
 
 // Lend opens the store's directory, or shares the one that is open already;
@@ -78,10 +80,28 @@ func Lend(opener Opener, cacheBytes int64) (*Lease, error) {
 		pool.open[key] = s
 	}
 	s.draining.Store(false)
-	l := &Lease{Directory: s.Directory, shared: s, cacheBytes: cacheBytes}
+	l := &Lease{Directory: s.Directory, shared: s, cacheBytes: cacheBytes, retention: DefaultAuditRetention}
 	s.leases = append(s.leases, l)
-	s.SetCache(cacheBytes)
+	s.configure()
 	return l, nil
+}
+
+// KeepAudit changes how long the audit log goes back, for as long as this is
+// the newest lease.
+func (l *Lease) KeepAudit(retention time.Duration) {
+	pool.Lock()
+	defer pool.Unlock()
+	l.retention = retention
+	l.shared.configure()
+}
+
+// configure gives the directory the settings of its newest lease. It is called
+// with the pool locked.
+func (s *shared) configure() {
+	if n := len(s.leases); n > 0 {
+		s.SetCache(s.leases[n-1].cacheBytes)
+		s.SetAuditRetention(s.leases[n-1].retention)
+	}
 }
 
 // Close gives the lease back. The directory of the last lease is closed by the
@@ -96,8 +116,8 @@ func (l *Lease) Close() error {
 		return nil
 	}
 	s.leases = slices.Delete(s.leases, i, i+1)
-	if n := len(s.leases); n > 0 {
-		s.SetCache(s.leases[n-1].cacheBytes)
+	if len(s.leases) > 0 {
+		s.configure()
 		return nil
 	}
 	s.draining.Store(true)

@@ -134,6 +134,17 @@ func Union(catalogues ...*Catalogue) (*Catalogue, error) {
 	return u, nil
 }
 
+// With is the catalogue with those of more that it lacks.
+func (c *Catalogue) With(more []Scope) *Catalogue {
+	all := &Catalogue{scopes: maps.Clone(c.scopes), derived: c.derived}
+	for _, s := range more {
+		if _, ok := all.scopes[s.Name]; !ok {
+			all.scopes[s.Name] = s
+		}
+	}
+	return all
+}
+
 // take takes in what another site declares.
 func (c *Catalogue) take(site *Catalogue) error {
 	var errs []error

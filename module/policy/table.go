@@ -174,6 +174,17 @@ func (t *Table) Allowed(path string) []string {
 	return list
 }
 
+// Knows says whether any pattern matches the path, whatever the method.
+func (t *Table) Knows(path string) bool {
+	if !strings.HasPrefix(path, "/") {
+		return false
+	}
+	var seen [len(methods)]bool
+	w := walk{method: -1, path: path, allowed: &seen}
+	w.descend(&t.root, 1)
+	return slices.Contains(seen[:], true)
+}
+
 // walk is one lookup.
 type walk struct {
 	method int

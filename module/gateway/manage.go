@@ -1,0 +1,237 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/policy/tables"
+)
+
+func init() {
+	caddy.RegisterModule(new(Manage))
+}
+
+// defaultBase is where the calls stand in their own descriptions.
+const defaultBase = "/v2"
+
+// Manage answers the management API on a site: users sign in there, and make
+// and revoke their own keys. It decides about its callers by the gate's code,
+// with a table of its own. What isn't a path of the API is handed on.
+type Manage struct {
+	// Base is the path that the API stands under.
+	// Default: /v2.
+	Base string `json:"base,omitempty"`
+
+	gate   *Gate
+	logger *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Manage) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.api_keys_manage",
+		New: func() caddy.Module { return new(Manage) },
+	}
+}
+
+// Provision builds the table and finds the app.
+func (m *Manage) Provision(ctx caddy.Context) error {
+	m.logger = ctx.Logger()
+	if err := m.Check(); err != nil {
+		return err
+	}
+	m.gate = &Gate{IdentityHeaders: "off", logger: m.logger}
+	for _, r := range manage.Routes() {
+		r.Pattern = m.base() + strings.TrimPrefix(r.Pattern, defaultBase)
+		m.gate.Route = append(m.gate.Route, r)
+	}
+	if _, err := m.gate.Build(); err != nil {
+		return fmt.Errorf("base %s: %w", m.Base, err)
+	}
+	app, err := ctx.App("api_keys")
+	if err != nil {
+		return fmt.Errorf("loading the api_keys app: %w", err)
+	}
+	m.gate.app = app.(*App)
+	m.gate.app.addManagement()
+	m.gate.metrics, err = newMetrics(ctx.GetMetricsRegistry())
+	return err
+}
+
+// Check says what is wrong with the configuration.
+func (m *Manage) Check() error {
+	if m.Base == "" {
+		return nil
+	}
+	p, err := policy.ParsePattern(m.Base + "/x")
+	if err != nil || len(p.Variables) > 0 || p.Verb != "" || strings.HasSuffix(m.Base, "/") {
+		return fmt.Errorf("base %q: give a path without variables that doesn't end in a slash, as /v2", m.Base)
+	}
+	return nil
+}
+
+func (m *Manage) base() string {
+	if m.Base == "" {
+		return defaultBase
+	}
+	return m.Base
+}
+
+// ServeHTTP answers the paths of the API, and hands on all others.
+func (m *Manage) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !m.gate.table.Knows(r.URL.EscapedPath()) {
+		return next.ServeHTTP(w, r)
+	}
+	// As in Gate.serve, but that nothing is forwarded.
+	path, rule, refused := m.gate.address(r)
+	if refused != nil {
+		return m.gate.refuse(w, r, refused)
+	}
+	q := m.gate.ask(r, path, rule)
+	caller := manage.Caller{Address: clientAddress(r)}
+	if !q.public() {
+		lease, refused := q.present(r)
+		if refused != nil {
+			return m.gate.refuse(w, r, refused)
+		}
+		defer lease.Exit(q.digest)
+		v := q.decide(r.Context())
+		if v.good {
+			lease.Used(v.credential, func() string { return caller.Address })
+		}
+		m.gate.log(r, &v)
+		if v.refused == nil && manage.OwnerOnly(m.described(rule)) && v.credential.Caller().Reaches(v.owner, v.app) != policy.Own {
+			v.refused = refuseOwner
+		}
+		if v.refused != nil {
+			return m.gate.refuse(w, r, v.refused)
+		}
+		caller.Caller, caller.Digest = *v.credential.Caller(), q.digest
+	}
+	m.gate.metrics.allowed.Inc()
+	m.answer(w, r, caller)
+	return nil
+}
+
+// described is a route of the table as the API describes it, whatever the base.
+func (m *Manage) described(rule *policy.Rule) policy.Route {
+	r := rule.Route
+	r.Pattern = defaultBase + strings.TrimPrefix(r.Pattern, m.base())
+	return r
+}
+
+// answer hands the request to the API.
+func (m *Manage) answer(w http.ResponseWriter, r *http.Request, caller manage.Caller) {
+	api := &manage.API{
+		RequestID: requestID,
+		Failed: func(reqID string, cause error) {
+			m.logger.Error("a call of the management API failed", zap.String("uuid", reqID), zap.Error(cause))
+		},
+	}
+	lease, err := m.gate.app.Directory()
+	if err != nil {
+		api.Refuse(w, r, unavailable(err))
+		return
+	}
+	if !lease.Enter(caller.Digest) {
+		api.Refuse(w, r, keys.ErrClosed)
+		return
+	}
+	defer lease.Exit(caller.Digest)
+	if err := m.gate.app.prepare(api, lease); err != nil {
+		api.Refuse(w, r, err)
+		return
+	}
+	api.Serve(w, m.rebased(r), caller)
+}
+
+// rebased is the request with the path that the API describes.
+func (m *Manage) rebased(r *http.Request) *http.Request {
+	if m.base() == defaultBase {
+		return r
+	}
+	moved := *r
+	moved.URL = new(url.URL)
+	*moved.URL = *r.URL
+	moved.URL.Path = defaultBase + strings.TrimPrefix(r.URL.Path, m.base())
+	if r.URL.RawPath != "" {
+		moved.URL.RawPath = defaultBase + strings.TrimPrefix(r.URL.EscapedPath(), m.base())
+	}
+	return &moved
+}
+
+// requestID is what Caddy calls the request in its logs.
+func requestID(r *http.Request) string {
+	id := ""
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		id, _ = repl.GetString("http.request.uuid")
+	}
+	return id
+}
+
+// unavailable is the refusal where the store could not be opened.
+func unavailable(cause error) *manage.Error {
+	return &manage.Error{
+		Code:    manage.CodeUnavailable,
+		Details: "the key store could not be opened, and the server's log says why",
+		Cause:   cause,
+	}
+}
+
+// prepare fills in the API from the configuration, for either mount.
+func (a *App) prepare(api *manage.API, lease *keys.Lease) (err error) {
+	api.Directory, api.Brand = lease.Directory, a.Brand()
+	api.Explain = func(ctx context.Context, q manage.ExplainQuery) ([]manage.Explanation, error) {
+		return Explain(ctx, lease.Directory, a.sites(caddy.ActiveContext()), q)
+	}
+	api.Catalogue, err = a.Catalogue()
+	return err
+}
+
+// addManagement says that a site answers the management API, whose scopes can
+// be granted then.
+func (a *App) addManagement() {
+	a.sitesMu.Lock()
+	defer a.sitesMu.Unlock()
+	a.management = true
+}
+
+// ManagementScopes are those that calls of the management API need, with what
+// they need themselves, as Clarifai describes them.
+func ManagementScopes() ([]policy.Scope, error) {
+	described, err := tables.Shipped("clarifai")
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, r := range manage.Routes() {
+		names = append(names, r.Scopes...)
+	}
+	var scopes []policy.Scope
+	for ; len(names) > 0; names = names[1:] {
+		known := func(s policy.Scope) bool { return s.Name == names[0] }
+		i := slices.IndexFunc(described.Scopes, known)
+		if i >= 0 && !slices.ContainsFunc(scopes, known) {
+			scopes = append(scopes, described.Scopes[i])
+			names = append(names, described.Scopes[i].Needs...)
+		}
+	}
+	return scopes, nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Manage)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Manage)(nil)
+)
