@@ -162,16 +162,17 @@ type tombstoneRecord struct {
 	At     *stamp `cbor:"3,keyasint,omitempty"`
 	Reason string `cbor:"4,keyasint,omitempty"`
 	User   string `cbor:"5,keyasint,omitempty"`
+	By     string `cbor:"6,keyasint,omitempty"`
 }
 
 func packTombstone(t keys.Tombstone) tombstoneRecord {
-	return tombstoneRecord{Digest: t.Digest[:], ID: t.ID, User: t.UserID, At: packTime(t.At), Reason: t.Reason}
+	return tombstoneRecord{Digest: t.Digest[:], ID: t.ID, User: t.UserID, By: t.CreatedBy, At: packTime(t.At), Reason: t.Reason}
 }
 
 func (r tombstoneRecord) unpack() (keys.Tombstone, error) {
 	digest, err1 := unpackDigest(r.Digest)
 	at, err2 := r.At.time()
-	return keys.Tombstone{Digest: digest, ID: r.ID, UserID: r.User, At: at, Reason: r.Reason}, errors.Join(err1, err2)
+	return keys.Tombstone{Digest: digest, ID: r.ID, UserID: r.User, CreatedBy: r.By, At: at, Reason: r.Reason}, errors.Join(err1, err2)
 }
 
 type auditRecord struct {

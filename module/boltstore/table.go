@@ -51,6 +51,16 @@ func (t *table[R, S]) find(tx *bolt.Tx, by index[R], key []byte) (R, error) {
 	return t.follow(tx, by, key, target)
 }
 
+// findFirst gets the first record whose key in an index begins with prefix.
+func (t *table[R, S]) findFirst(tx *bolt.Tx, by index[R], prefix []byte) (R, error) {
+	key, target := tx.Bucket(by.bucket).Cursor().Seek(prefix)
+	if !bytes.HasPrefix(key, prefix) {
+		var none R
+		return none, keys.ErrNotFound
+	}
+	return t.follow(tx, by, key, target)
+}
+
 // follow gets the record that an index leads to, which must be one that the
 // index would lead to: a wrong turn ends at somebody else's record.
 func (t *table[R, S]) follow(tx *bolt.Tx, by index[R], key, target []byte) (R, error) {

@@ -26,7 +26,7 @@ var buckets = [][]byte{
 	apps.bucket, appOrder.bucket,
 	credentials.bucket, credentialIDs.bucket, credentialsOfUser.bucket, credentialsOfApp.bucket,
 	collaborators.bucket, collaboratorsOfApp.bucket, collaborationsOfUser.bucket,
-	tombstones.bucket, usages.bucket,
+	tombstones.bucket, tombstoneIDs.bucket, usages.bucket,
 	audit.bucket, auditOfUser.bucket,
 }
 
@@ -120,13 +120,22 @@ var (
 	}
 )
 
-var tombstones = table[keys.Tombstone, tombstoneRecord]{
-	name:   "tombstone",
-	bucket: []byte("tombstones"),
-	key:    func(t keys.Tombstone) []byte { return t.Digest[:] },
-	pack:   packTombstone,
-	unpack: tombstoneRecord.unpack,
-}
+var (
+	// The digest stands behind the id: that no two have the same is checked
+	// among living credentials only.
+	tombstoneIDs = index[keys.Tombstone]{
+		bucket: []byte("tombstones_by_id"),
+		key:    func(t keys.Tombstone) []byte { return append(join(t.ID), t.Digest[:]...) },
+	}
+	tombstones = table[keys.Tombstone, tombstoneRecord]{
+		name:    "tombstone",
+		bucket:  []byte("tombstones"),
+		key:     func(t keys.Tombstone) []byte { return t.Digest[:] },
+		pack:    packTombstone,
+		unpack:  tombstoneRecord.unpack,
+		indexes: []index[keys.Tombstone]{tombstoneIDs},
+	}
+)
 
 var usages = table[usage, usageRecord]{
 	name:   "last use",

@@ -86,6 +86,10 @@ func (r reader) Tombstone(d keys.Digest) (keys.Tombstone, error) {
 	return tombstones.get(r.tx, d[:])
 }
 
+func (r reader) TombstoneByID(id string) (keys.Tombstone, error) {
+	return tombstones.findFirst(r.tx, tombstoneIDs, join(id))
+}
+
 func (r reader) Tombstones() iter.Seq2[keys.Tombstone, error] {
 	return tombstones.all(r.tx, nil)
 }

@@ -150,7 +150,7 @@ func (tx *Tx) revoke(c Credential, reason string) error {
 		// in, and nobody imports sessions.
 		return tx.record(ActionSessionEnd, c.about(), before, after)
 	}
-	if err := tx.w.PutTombstone(Tombstone{Digest: c.Digest, ID: c.ID, UserID: c.UserID, At: tx.now, Reason: reason}); err != nil {
+	if err := tx.w.PutTombstone(Tombstone{Digest: c.Digest, ID: c.ID, UserID: c.UserID, CreatedBy: c.CreatedBy, At: tx.now, Reason: reason}); err != nil {
 		return err
 	}
 	return tx.record(ActionKeyRevoke, c.about(), before, after)
@@ -177,6 +177,9 @@ func (tx *Tx) checkCredential(c Credential) error {
 	}
 	if (c.Kind == policy.AppKey) != (c.AppID != "") {
 		return invalid("apps", "an app key is tied to one app, every other credential to none")
+	}
+	if year := c.ExpiresAt.UTC().Year(); !c.ExpiresAt.IsZero() && (year < FirstYear || year > LastYear) {
+		return invalid("expires_at", "its year has to be one from %d to %d", FirstYear, LastYear)
 	}
 	return nil
 }

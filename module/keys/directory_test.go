@@ -308,6 +308,16 @@ func TestTransactions(t *testing.T) {
 			_, err := tx.CreateUser(keys.User{ID: "alice"})
 			return err
 		}, keys.ErrExists},
+		{"revoke by an id that a revoked key had", func(tx *keys.Tx) error {
+			if err := tx.Revoke(c.ID, "leaked"); err != nil {
+				return err
+			}
+			stone, err := tx.TombstoneByID(c.ID)
+			if err != nil || stone.Digest != c.Digest || stone.UserID != "alice" || stone.CreatedBy != keys.Operator {
+				t.Errorf("of the revoked key stays %+v (%v)", stone, err)
+			}
+			return tx.Revoke(stone.ID, "leaked")
+		}, keys.ErrNotFound},
 		{"revoke twice", func(tx *keys.Tx) error {
 			if err := tx.Revoke(c.ID, "leaked"); err != nil {
 				return err
@@ -355,6 +365,9 @@ func TestInvalidRecords(t *testing.T) {
 		{"description", key(func(c *keys.Credential) { c.Description = strings.Repeat("x", 1025) })},
 		{"apps", key(func(c *keys.Credential) { c.AppID = "" })},
 		{"expires_at", key(func(c *keys.Credential) { c.ExpiresAt = time.Now().Add(-time.Hour) })},
+		// Beyond what nanoseconds count, which would be read as another time.
+		{"expires_at", key(func(c *keys.Credential) { c.ExpiresAt = time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC) })},
+		{"expires_at", key(func(c *keys.Credential) { c.ExpiresAt = time.Date(1999, 12, 31, 0, 0, 0, 0, time.UTC) })},
 	} {
 		t.Run(tt.field, func(t *testing.T) {
 			err := d.Update(t.Context(), operator, tt.change)

@@ -134,8 +134,11 @@ type Tombstone struct {
 	Digest Digest
 	// ID is the public id that the credential had, and UserID who held it.
 	ID, UserID string
-	At         time.Time
-	Reason     string
+	// CreatedBy is the credential's, so that what it had made in turn is still
+	// found by who made it.
+	CreatedBy string
+	At        time.Time
+	Reason    string
 }
 
 // The longest of each, in bytes.
@@ -145,6 +148,10 @@ const (
 	maxEmail       = 254 // RFC 5321, section 4.5.3.1.3, less the brackets
 	maxDescription = 1024
 )
+
+// The years that an expiry may lie in. Times are counted in nanoseconds, which
+// end in 2262; and what is long past is a mistake for "never".
+const FirstYear, LastYear = 2000, 2200
 
 // CheckID refuses what can't be the id of a user or an app. field names it in
 // the error.

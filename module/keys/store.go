@@ -85,6 +85,8 @@ type Reader interface {
 	Collaborations(userID string, after uint64) iter.Seq2[Collaborator, error]
 
 	Tombstone(Digest) (Tombstone, error)
+	// TombstoneByID finds one by the public id that the credential had.
+	TombstoneByID(id string) (Tombstone, error)
 	// Tombstones lists all, in no order that means anything.
 	Tombstones() iter.Seq2[Tombstone, error]
 

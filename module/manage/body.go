@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
 // maxElements bounds a list in a request, and so how long one change keeps
@@ -195,10 +197,6 @@ func (o *object) texts(name string, into *[]string) bool {
 	return ok
 }
 
-// The years that an expiry may lie in. Times are counted in nanoseconds, which
-// end in 2262; and what is long past is a mistake for "never".
-const firstYear, lastYear = 2000, 2200
-
 // time reads a time; null is the zero one.
 func (o *object) time(name string, into *time.Time) bool {
 	null := isNull(o.fields[name])
@@ -212,8 +210,8 @@ func (o *object) time(name string, into *time.Time) bool {
 	switch at = at.UTC(); {
 	case err != nil:
 		o.fail(refuse(CodeInvalid, o.field(name), "it has to be a time of RFC 3339, as 2030-12-31T23:59:59Z"))
-	case at.Year() < firstYear || at.Year() > lastYear:
-		o.fail(refuse(CodeInvalid, o.field(name), "its year has to be one from %d to %d; null is never", firstYear, lastYear))
+	case at.Year() < keys.FirstYear || at.Year() > keys.LastYear:
+		o.fail(refuse(CodeInvalid, o.field(name), "its year has to be one from %d to %d; null is never", keys.FirstYear, keys.LastYear))
 	}
 	*into = at
 	return ok

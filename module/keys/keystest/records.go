@@ -24,6 +24,8 @@ func testNotFound(t *testing.T, s keys.Store) {
 		wantNotFound(t, "Collaborator", l, err)
 		d, err := r.Tombstone(keys.DigestOf("c"))
 		wantNotFound(t, "Tombstone", d, err)
+		d, err = r.TombstoneByID("c")
+		wantNotFound(t, "TombstoneByID", d, err)
 		wantIDs(t, "Users", r.Users(0))
 		wantIDs(t, "Apps", r.Apps("u", 0))
 		wantIDs(t, "Credentials", r.Credentials("u", 0))
@@ -61,7 +63,7 @@ func testRoundTrip(t *testing.T, s keys.Store) {
 		CollaboratorRef: keys.CollaboratorRef{AppRef: a.AppRef, UserID: keys.Everyone},
 		Scopes:          []string{"B", "A"}, Endpoints: []string{"/p.S/N", "/p.S/M"}, CreatedAt: at(1), ModifiedAt: at(2),
 	}
-	d := keys.Tombstone{Digest: keys.DigestOf("d"), ID: "cak_0", At: at(1), Reason: "leaked"}
+	d := keys.Tombstone{Digest: keys.DigestOf("d"), ID: "cak_0", UserID: "u", CreatedBy: "cap_1", At: at(1), Reason: "leaked"}
 	put(t, s, u, a, k, p, n, l, d)
 
 	view(t, s, func(r keys.Reader) error {
@@ -79,6 +81,11 @@ func testRoundTrip(t *testing.T, s keys.Store) {
 		found(t, gotCollaborator, err, l)
 		gotTombstone, err := r.Tombstone(d.Digest)
 		found(t, gotTombstone, err, d)
+		gotTombstone, err = r.TombstoneByID(d.ID)
+		found(t, gotTombstone, err, d)
+		// An id is all of one, not the beginning.
+		gotTombstone, err = r.TombstoneByID("cak_")
+		wantNotFound(t, "TombstoneByID", gotTombstone, err)
 
 		// The lists give the same records, whole.
 		for got, err := range r.Users(0) {
