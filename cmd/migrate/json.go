@@ -1,0 +1,184 @@
+package migrate
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+)
+
+// stream walks a JSON document, or several, one element at a time.
+type stream struct {
+	source *lineReader
+	dec    *json.Decoder
+}
+
+func newStream(r io.Reader) *stream {
+	source := &lineReader{source: r}
+	return &stream{source: source, dec: json.NewDecoder(source)}
+}
+
+// allow lets one more element be read.
+func (s *stream) allow() { s.source.limit = s.dec.InputOffset() + MaxElement }
+
+// token is the next token of the document.
+func (s *stream) token() (json.Token, error) {
+	s.allow()
+	t, err := s.dec.Token()
+	return t, s.explain(err)
+}
+
+// element is the next value, and the line that it begins on.
+func (s *stream) element() (json.RawMessage, int, error) {
+	s.allow()
+	var value json.RawMessage
+	err := s.dec.Decode(&value)
+	return value, s.source.line(s.dec.InputOffset() - int64(len(value))), s.explain(err)
+}
+
+// explain says where it is that a document can't be read on.
+func (s *stream) explain(err error) error {
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return err
+	case errors.Is(err, errTooLarge):
+		return fmt.Errorf("line %d: %w", s.source.line(s.dec.InputOffset()), errTooLarge)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the JSON ends too early: the file is cut off")
+	}
+	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("from line %d on it is not JSON", s.source.line(s.dec.InputOffset()))
+	}
+	return err
+}
+
+// list calls each with every element of the list that comes next, or with what
+// stands there instead of one.
+func (s *stream) list(each func(value json.RawMessage, line int) error) error {
+	first, err := s.token()
+	if err != nil || first == nil {
+		return err
+	}
+	if first != json.Delim('[') {
+		return fmt.Errorf("line %d: here a list has to stand", s.source.line(s.dec.InputOffset()))
+	}
+	return s.rest(each)
+}
+
+// rest is list for one of which the bracket has been read.
+func (s *stream) rest(each func(value json.RawMessage, line int) error) error {
+	for s.dec.More() {
+		value, line, err := s.element()
+		if err != nil {
+			return err
+		}
+		if err := each(value, line); err != nil {
+			return err
+		}
+	}
+	_, err := s.token()
+	return ended(err)
+}
+
+// documents calls field for every field of the objects that the file is made
+// of, which has to take its value, and end after each object; a list in the
+// place of an object has its elements given to each.
+func (s *stream) documents(field func(name string) error, end func() error, each func(value json.RawMessage, line int) error) error {
+	for {
+		first, err := s.token()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case first == json.Delim('['):
+			if err := s.rest(each); err != nil {
+				return err
+			}
+			continue
+		case first != json.Delim('{'):
+			return fmt.Errorf("line %d: here a JSON object has to stand", s.source.line(s.dec.InputOffset()))
+		}
+		for s.dec.More() {
+			name, err := s.token()
+			if err != nil {
+				return ended(err)
+			}
+			text, _ := name.(string) // the decoder takes nothing else here
+			if err := field(text); err != nil {
+				return ended(err)
+			}
+		}
+		if _, err := s.token(); err != nil {
+			return ended(err)
+		}
+		if err := end(); err != nil {
+			return err
+		}
+	}
+}
+
+// skip passes over the next value, however large.
+func (s *stream) skip() error {
+	for depth := 0; ; {
+		t, err := s.token()
+		if err != nil {
+			return ended(err)
+		}
+		switch t {
+		case json.Delim('['), json.Delim('{'):
+			depth++
+		case json.Delim(']'), json.Delim('}'):
+			depth--
+		}
+		if depth == 0 {
+			return nil
+		}
+	}
+}
+
+// ended is an error where the end of the file is one.
+func ended(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errors.New("the JSON ends too early: the file is cut off")
+	}
+	return err
+}
+
+// nothing is an end that does nothing.
+func nothing() error { return nil }
+
+// lineReader counts lines, and reads no further than limit.
+type lineReader struct {
+	source io.Reader
+	// read and limit are offsets in the file.
+	read, limit int64
+	// passed is the number of line ends that are behind; ends are the offsets
+	// of those in front, of what has been read already.
+	passed int
+	ends   []int64
+}
+
+func (l *lineReader) Read(p []byte) (int, error) {
+	left := l.limit - l.read
+	if left <= 0 {
+		return 0, errTooLarge
+	}
+	n, err := l.source.Read(p[:min(int64(len(p)), left)])
+	for i, c := range p[:n] {
+		if c == '\n' {
+			l.ends = append(l.ends, l.read+int64(i))
+		}
+	}
+	l.read += int64(n)
+	return n, err
+}
+
+// line is the line of an offset, which never goes back.
+func (l *lineReader) line(offset int64) int {
+	n := sort.Search(len(l.ends), func(i int) bool { return l.ends[i] >= offset })
+	l.passed += n
+	l.ends = append(l.ends[:0], l.ends[n:]...)
+	return l.passed + 1
+}
