@@ -41,6 +41,7 @@ type Directory struct {
 
 	usage    usage
 	flushing sync.Mutex
+	logins   *Logins
 	// retention of the audit log, in nanoseconds.
 	retention atomic.Int64
 	closing   chan struct{}
@@ -56,7 +57,7 @@ func NewDirectory(store Store, cacheBytes int64) (*Directory, error) {
 // newDirectory takes what tests replace: the clock, and the hash by which the
 // cache finds entries.
 func newDirectory(store Store, cacheBytes int64, clock func() time.Time, hash func(uint64) (uint64, uint64)) (*Directory, error) {
-	d := &Directory{store: store, clock: clock, closing: make(chan struct{})}
+	d := &Directory{store: store, clock: clock, closing: make(chan struct{}), logins: newLogins()}
 	d.retention.Store(int64(DefaultAuditRetention))
 	budget := cacheBytes
 	if budget <= 0 {

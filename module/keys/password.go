@@ -3,9 +3,14 @@ package keys
 import (
 	"context"
 	"crypto/rand"
+	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
@@ -25,32 +30,158 @@ const (
 	phcForm     = "$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s"
 )
 
-// hashing bounds how many hashes are worked out at a time: each takes its
-// memory and a core, so more of them at once would only starve the requests
-// that the gate serves meanwhile.
-var hashing = make(chan struct{}, runtime.GOMAXPROCS(0))
+// What a stored hash may ask for at most, so that one that was tampered with
+// can't exhaust the machine: OWASP's most memory is 46 MiB.
+const (
+	mostMemory   = 64 * 1024 // KiB
+	mostPasses   = 10
+	mostLanes    = 4
+	mostSalt     = 64 // bytes
+	mostKey      = 64 // bytes
+	fewestBytes  = 8  // of a salt, argon2's own least
+	fewestOfKey  = 16
+	longestField = 10 // digits of a number
+)
+
+// maxHashers is how many hashes are worked out at a time: each takes its
+// memory and a core, so the gate keeps the other half of them. maxWaiting is
+// how many may wait for their turn; together they wait for a second or two.
+var (
+	maxHashers = max(1, runtime.GOMAXPROCS(0)/2)
+	maxWaiting = int64(32 * maxHashers)
+
+	hashing = make(chan struct{}, maxHashers)
+	waiting atomic.Int64
+	hashed  atomic.Uint64
+)
+
+// ErrBusy is returned where so many passwords are being checked that one more
+// would have to wait too long.
+var ErrBusy = errors.New("too many passwords are being checked at this moment")
+
+// Hashed counts the passwords that were hashed since the process began.
+func Hashed() uint64 { return hashed.Load() }
+
+// argonHash is a password's hash, taken apart.
+type argonHash struct {
+	memory, passes uint32
+	lanes          uint8
+	salt, key      []byte
+}
+
+// decoy is what a password is checked against that belongs to nobody: it costs
+// what any other does, and nothing matches it.
+var decoy = argonHash{
+	memory: argonMemory, passes: argonPasses, lanes: argonLanes,
+	salt: make([]byte, argonSalt), key: make([]byte, argonKey),
+}
 
 // HashPassword hashes a password with argon2id, in PHC's form. It waits where
-// others are hashing, until ctx is done. A password that can't be one is
-// refused with an [InvalidError], which doesn't repeat it.
+// others are hashing, until ctx is done, or answers [ErrBusy]. A password that
+// can't be one is refused with an [InvalidError], which doesn't repeat it.
 func HashPassword(ctx context.Context, password string) (string, error) {
 	if err := checkPassword(password); err != nil {
 		return "", err
 	}
+	h := decoy
+	h.salt = make([]byte, argonSalt)
+	rand.Read(h.salt) //nolint:errcheck // it never fails (crypto/rand, since Go 1.24)
+	key, err := h.derive(ctx, password)
+	if err != nil {
+		return "", fmt.Errorf("hashing a password: %w", err)
+	}
+	h.key = key
+	return h.String(), nil
+}
+
+// CheckPassword says whether a hash, as [HashPassword] makes it, is that of the
+// password. Without a hash, as where there is no such user, it is not, and
+// finding out takes as long. It waits as HashPassword does; a hash that can't
+// be read is an error that wraps [ErrCorrupt].
+func CheckPassword(ctx context.Context, hash, password string) (bool, error) {
+	h := decoy
+	if hash != "" {
+		var err error
+		if h, err = parseHash(hash); err != nil {
+			return false, err
+		}
+	}
+	key, err := h.derive(ctx, password)
+	if err != nil {
+		return false, fmt.Errorf("checking a password: %w", err)
+	}
+	same := subtle.ConstantTimeCompare(key, h.key) == 1
+	return same && hash != "", nil
+}
+
+// derive works the key out, when it is its turn.
+func (h *argonHash) derive(ctx context.Context, password string) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if waiting.Add(1) > maxWaiting+int64(maxHashers) {
+		waiting.Add(-1)
+		return nil, ErrBusy
+	}
+	defer waiting.Add(-1)
 	select {
 	case hashing <- struct{}{}:
 		defer func() { <-hashing }()
 	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	if err := ctx.Err(); err != nil {
-		return "", fmt.Errorf("hashing a password: %w", err)
-	}
-	salt := make([]byte, argonSalt)
-	rand.Read(salt) //nolint:errcheck // it never fails (crypto/rand, since Go 1.24)
-	key := argon2.IDKey([]byte(password), salt, argonPasses, argonMemory, argonLanes, argonKey)
+	hashed.Add(1)
+	return argon2.IDKey([]byte(password), h.salt, h.passes, h.memory, h.lanes, uint32(len(h.key))), nil
+}
+
+// String is PHC's form.
+func (h *argonHash) String() string {
 	text := base64.RawStdEncoding
-	return fmt.Sprintf(phcForm, argon2.Version, argonMemory, argonPasses, argonLanes,
-		text.EncodeToString(salt), text.EncodeToString(key)), nil
+	return fmt.Sprintf(phcForm, argon2.Version, h.memory, h.passes, h.lanes, text.EncodeToString(h.salt), text.EncodeToString(h.key))
+}
+
+// errHash doesn't say more: a hash is nobody's to see.
+var errHash = fmt.Errorf("%w: a password's hash is not argon2id's in PHC's form, or asks for more than it may; give the user another password", ErrCorrupt)
+
+// parseHash reads PHC's form, in which there is one way to write a hash.
+func parseHash(hash string) (argonHash, error) {
+	var h argonHash
+	parts := strings.Split(hash, "$")
+	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != "v="+strconv.Itoa(argon2.Version) {
+		return h, errHash
+	}
+	numbers := strings.Split(parts[3], ",")
+	if len(numbers) != 3 {
+		return h, errHash
+	}
+	lanes, ok1 := parameter(numbers[2], "p=", 1, mostLanes)
+	memory, ok2 := parameter(numbers[0], "m=", 8*max(lanes, 1), mostMemory) // RFC 9106, section 3.1
+	passes, ok3 := parameter(numbers[1], "t=", 1, mostPasses)
+	salt, ok4 := binaryField(parts[4], fewestBytes, mostSalt)
+	key, ok5 := binaryField(parts[5], fewestOfKey, mostKey)
+	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 {
+		return h, errHash
+	}
+	return argonHash{memory: memory, passes: passes, lanes: uint8(lanes), salt: salt, key: key}, nil
+}
+
+func parameter(text, name string, least, most uint32) (uint32, bool) {
+	digits, ok := strings.CutPrefix(text, name)
+	if !ok || len(digits) > longestField {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(digits, 10, 32)
+	value := uint32(n)
+	return value, err == nil && value >= least && value <= most && strconv.FormatUint(n, 10) == digits
+}
+
+func binaryField(text string, fewest, most int) ([]byte, bool) {
+	if len(text) > base64.RawStdEncoding.EncodedLen(most) {
+		return nil, false
+	}
+	b, err := base64.RawStdEncoding.Strict().DecodeString(text)
+	// The decoder skips line breaks.
+	return b, err == nil && len(b) >= fewest && base64.RawStdEncoding.EncodeToString(b) == text
 }
 
 // checkPassword asks for length alone, as NIST SP 800-63B (section 5.1.1.2)

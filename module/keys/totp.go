@@ -1,0 +1,145 @@
+package keys
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
+	"github.com/pquerna/otp/totp"
+)
+
+// One-time passwords are what every authenticator app makes: SHA-1, six
+// digits, 30 seconds (RFC 6238), of a secret as long as the hash (RFC 4226,
+// section 4). One step to either side is for clocks that differ.
+const (
+	otpPeriod = 30 // seconds
+	otpSecret = 20 // bytes
+	otpDigits = otp.DigitsSix
+	otpSkew   = 1 // steps
+)
+
+// Recovery codes have more than the 112 bits from which on a plain hash is
+// enough (NIST SP 800-63B, section 5.1.2.2).
+const (
+	recoveryCodes  = 10
+	recoveryBytes  = 15 // 120 bits, which base32 makes into 24 letters
+	recoveryLength = recoveryBytes * 8 / 5
+	recoveryGroup  = 4 // letters between two dashes
+)
+
+// NewTwoFactor makes a second factor that waits to be enabled. What it returns
+// beside it is shown once: the address from which an authenticator app takes
+// the secret, and the recovery codes. issuer and account are what the app
+// shows.
+func NewTwoFactor(issuer, account string) (t TwoFactor, uri string, codes []string, err error) {
+	key, err := totp.Generate(totp.GenerateOpts{
+		Issuer: issuer, AccountName: account,
+		Period: otpPeriod, SecretSize: otpSecret, Digits: otpDigits, Algorithm: otp.AlgorithmSHA1,
+	})
+	if err != nil {
+		return t, "", nil, fmt.Errorf("making a second factor: %w", err)
+	}
+	t.Secret = key.Secret()
+	codes = t.RenewCodes()
+	return t, key.URL(), codes, nil
+}
+
+// RenewCodes puts new recovery codes in the place of those that are left, and
+// returns them, to be shown once.
+func (t *TwoFactor) RenewCodes() (codes []string) {
+	t.RecoveryCodes = nil
+	for range recoveryCodes {
+		random := make([]byte, recoveryBytes)
+		rand.Read(random) //nolint:errcheck // it never fails (crypto/rand, since Go 1.24)
+		code := strings.ToLower(base32.StdEncoding.EncodeToString(random))
+		t.RecoveryCodes = append(t.RecoveryCodes, DigestOf(code))
+		groups := slices.Collect(slices.Chunk([]byte(code), recoveryGroup))
+		shown := make([]string, len(groups))
+		for i, g := range groups {
+			shown[i] = string(g)
+		}
+		codes = append(codes, strings.Join(shown, "-"))
+	}
+	return codes
+}
+
+// Enable turns the second factor on, if the code shows that the user's device
+// has the secret. A recovery code doesn't show that.
+func (t *TwoFactor) Enable(code string, now time.Time) bool {
+	if !t.acceptPassword(plainCode(code), now) {
+		return false
+	}
+	t.Enabled = true
+	return true
+}
+
+// acceptPassword takes a one-time password. Each is accepted once: its step has
+// to be newer than that of the last one.
+func (t *TwoFactor) acceptPassword(code string, now time.Time) bool {
+	// Without a secret anyone could work the passwords out.
+	if t.Secret == "" || len(code) != otpDigits.Length() {
+		return false
+	}
+	step := uint64(max(now.Unix(), otpPeriod*otpSkew) / otpPeriod)
+	for s := step - otpSkew; s <= step+otpSkew; s++ {
+		if s <= t.LastStep {
+			continue
+		}
+		// What can't be decoded as a secret matches nothing.
+		if ok, err := hotp.ValidateCustom(code, s, t.Secret, hotp.ValidateOpts{Digits: otpDigits, Algorithm: otp.AlgorithmSHA1}); ok && err == nil {
+			t.LastStep = s
+			return true
+		}
+	}
+	return false
+}
+
+// acceptRecovery takes a recovery code, and takes it away.
+func (t *TwoFactor) acceptRecovery(code string) bool {
+	if len(code) != recoveryLength {
+		return false
+	}
+	i := slices.Index(t.RecoveryCodes, DigestOf(code))
+	if i < 0 {
+		return false
+	}
+	t.RecoveryCodes = slices.Concat(t.RecoveryCodes[:i], t.RecoveryCodes[i+1:])
+	return true
+}
+
+// plainCode is a code without what people put in between.
+func plainCode(code string) string {
+	return strings.ToLower(strings.NewReplacer("-", "", " ", "").Replace(strings.TrimSpace(code)))
+}
+
+// AcceptCode takes a one-time password or a recovery code of a user's second
+// factor, which is used up when the change is written. It returns false where
+// the code is wrong, or was used before, or no second factor is on.
+func (tx *Tx) AcceptCode(userID, code string) (bool, error) {
+	u, err := tx.User(userID)
+	if err != nil {
+		return false, fmt.Errorf("user %s: %w", userID, err)
+	}
+	code, left := plainCode(code), len(u.TwoFactor.RecoveryCodes)
+	switch t := &u.TwoFactor; {
+	case !t.Enabled:
+		return false, nil
+	case t.acceptPassword(code, tx.now):
+		// Nobody edits the step, so it is no version of its own, and no change
+		// that the audit log would show.
+		return true, tx.w.PutUser(u)
+	case t.acceptRecovery(code):
+		u.ModifiedAt, u.Version = tx.now, u.Version+1
+		if err := tx.w.PutUser(u); err != nil {
+			return false, err
+		}
+		const fact = "recovery_codes_left"
+		return true, tx.record(ActionUserChange, Subject{UserID: userID}, facts{fact: left}, facts{fact: left - 1})
+	}
+	return false, nil
+}
