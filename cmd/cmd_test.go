@@ -122,7 +122,11 @@ func adminEndpoint(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	catalogue, err := policy.NewCatalogue([]policy.Scope{{Name: "Predict"}, {Name: "Models:Get", Needs: []string{"Predict"}}})
+	table, err := policy.NewTable([]policy.Route{{Method: "GET", Pattern: "/x", Endpoint: []string{"/a.B/C"}}}, "user_id", "app_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	catalogue, err := policy.CatalogueOf([]policy.Scope{{Name: "Predict"}, {Name: "Models:Get", Needs: []string{"Predict"}}}, table.Rules())
 	if err != nil {
 		t.Fatal(err)
 	}

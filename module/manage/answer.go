@@ -13,14 +13,28 @@ import (
 type Answer struct {
 	Status Status `json:"status"`
 
-	User   *User   `json:"user,omitempty"`
-	Users  []User  `json:"users,omitzero"`
-	App    *App    `json:"app,omitempty"`
-	Apps   []App   `json:"apps,omitzero"`
-	Key    *Key    `json:"key,omitempty"`
-	Keys   []Key   `json:"keys,omitzero"`
-	Scopes []Scope `json:"scopes,omitzero"`
-	// KeyIDs are the public ids of the keys that a call revoked.
+	User  *User  `json:"user,omitempty"`
+	Users []User `json:"users,omitzero"`
+	App   *App   `json:"app,omitempty"`
+	Apps  []App  `json:"apps,omitzero"`
+	Key   *Key   `json:"key,omitempty"`
+	Keys  []Key  `json:"keys,omitzero"`
+	// Scopes is the catalogue, and Endpoints are those that keys can be limited
+	// to.
+	Scopes    []Scope  `json:"scope_deps,omitzero"`
+	Endpoints []string `json:"endpoint_names,omitzero"`
+	*MyScopes
+	Collaborators  []Collaborator  `json:"collaborators,omitzero"`
+	Collaborations []Collaboration `json:"collaborations,omitzero"`
+	// Entries are those of the audit log.
+	Entries      []AuditEntry       `json:"entries,omitzero"`
+	Verification *AuditVerification `json:"verification,omitempty"`
+	StatusCode   *StatusCode        `json:"status_code,omitempty"`
+	Statuses     []StatusCode       `json:"statuses,omitzero"`
+	// Count is how many keys a call revoked that revokes many at once.
+	Count *int `json:"count,omitempty"`
+	// KeyIDs are the public ids of the keys that a call revoked; where they
+	// are too many, the first of them.
 	KeyIDs []string `json:"key_ids,omitempty"`
 	// Imported says what became of each key of an import, in their order.
 	Imported []Imported `json:"imported,omitzero"`

@@ -280,13 +280,18 @@ func (r *request) ids() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return o.ids("ids")
+}
+
+// ids reads the list of ids that is all of a body.
+func (o *object) ids(name string) ([]string, error) {
 	var list []string
-	decode(o, "ids", "a list of texts", &list)
+	decode(o, name, "a list of texts", &list)
 	switch {
 	case len(list) == 0:
-		o.fail(refuse(CodeInvalid, "ids", "name at least one"))
+		o.fail(refuse(CodeInvalid, name, "name at least one"))
 	case len(list) > maxElements:
-		o.fail(refuse(CodeInvalid, "ids", "%d are more than %d; send the rest in another request", len(list), maxElements))
+		o.fail(refuse(CodeInvalid, name, "%d are more than %d; send the rest in another request", len(list), maxElements))
 	}
 	return list, o.end()
 }

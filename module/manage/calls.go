@@ -60,6 +60,21 @@ var calls = []call{
 	{"POST", "/v2/users/{user_id}/keys/{key_id}/rotate", (*request).rotateKey, demand{scopes: "Keys:Add Keys:Delete Keys:Get"}},
 	{"GET", "/v2/users/{user_id}/apps/{app_id}/keys", (*request).listAppKeys, demand{scopes: "Apps:Get Keys:Get", endpoint: "ListAppKeys", owner: true}},
 
+	{"POST", "/v2/users/{user_id}/keys/revoke", (*request).revokeMany, demand{scopes: "Keys:Add Keys:Delete Keys:Get"}},
+
+	{"GET", "/v2/users/{user_id}/apps/{app_id}/collaborators", (*request).listCollaborators, demand{scopes: "Apps:Get Collaborators:Get", endpoint: "ListCollaborators", accept: anyKey}},
+	{"POST", "/v2/users/{user_id}/apps/{app_id}/collaborators", (*request).addCollaborators, demand{scopes: "Apps:Get Collaborators:Add Collaborators:Get", endpoint: "PostCollaborators", accept: anyKey, owner: true}},
+	{"PATCH", "/v2/users/{user_id}/apps/{app_id}/collaborators", (*request).changeCollaborators, demand{scopes: "Apps:Get Collaborators:Add Collaborators:Delete Collaborators:Get", endpoint: "PatchCollaborators", accept: anyKey, owner: true}},
+	{"DELETE", "/v2/users/{user_id}/apps/{app_id}/collaborators", (*request).removeCollaborators, demand{scopes: "Apps:Get Collaborators:Add Collaborators:Delete Collaborators:Get", endpoint: "DeleteCollaborators", accept: anyKey, owner: true}},
+	{"GET", "/v2/users/{user_id}/collaborations", (*request).listCollaborations, demand{scopes: "Apps:Get Collaborators:Get", endpoint: "ListCollaborations"}},
+
+	{"GET", "/v2/users/{user_id}/audit", (*request).listAudit, demand{scopes: "AuditLogs:Get"}},
+
+	{"GET", "/v2/myscopes", (*request).getMyScopes, demand{endpoint: "MyScopes", accept: anyKey}},
+	{"GET", "/v2/users/{user_id}/myscopes", (*request).getMyScopes, demand{endpoint: "MyScopesUser"}},
+	{"GET", "/v2/users/{user_id}/apps/{app_id}/myscopes", (*request).getMyScopes, demand{endpoint: "MyScopes", accept: anyKey}},
+	{"GET", "/v2/status_codes", (*request).listStatusCodes, demand{endpoint: "ListStatusCodes", accept: public}},
+	{"GET", "/v2/status_codes/{status_code_id}", (*request).getStatusCode, demand{endpoint: "GetStatusCode", accept: public}},
 	{"GET", "/v2/users/{user_id}/scopes", (*request).listScopes, demand{endpoint: "ListScopes", accept: sessions}},
 }
 
@@ -69,6 +84,9 @@ var operatorCalls = []call{
 	{"GET", "/health", (*request).getHealth, demand{}},
 	{"POST", "/routes/explain", (*request).explainRoute, demand{}},
 	{"POST", "/keys/import", (*request).importKeys, demand{}},
+
+	{"GET", "/v2/audit", (*request).listAudit, demand{}},
+	{"GET", "/v2/audit/verify", (*request).verifyAudit, demand{}},
 
 	{"GET", "/v2/users", (*request).listUsers, demand{}},
 	{"POST", "/v2/users", (*request).createUsers, demand{}},

@@ -29,7 +29,7 @@ func (r *request) delegable(element string, c *keys.Credential) error {
 	}
 	if own.Endpoints != nil {
 		if c.Endpoints == nil {
-			return refuse(CodeInsufficientScopes, join(element, "endpoints"), "the credential of this call is limited to endpoints, and the key would have all; list those that it is to have")
+			return refuse(CodeInsufficientScopes, join(element, "endpoints"), "the credential of this call is limited to endpoints, and no list is all of them; list those that are to be granted")
 		}
 		if lacking := difference(c.Endpoints, own.Endpoints); len(lacking) > 0 {
 			return refuse(CodeInsufficientScopes, join(element, "endpoints"), "the credential of this call doesn't have %s itself, and can't grant more than it has", texts(lacking))
@@ -39,6 +39,15 @@ func (r *request) delegable(element string, c *keys.Credential) error {
 		return refuse(CodeInsufficientScopes, join(element, "expires_at"), "the credential of this call expires at %s, and the key can't live longer", own.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// invitable is delegable for an invitation. That lives on until it is taken
+// back, so whoever holds a credential for some time only can't give one.
+func (r *request) invitable(element string, c *keys.Collaborator) error {
+	if own := r.own; own != nil && own.Kind != policy.Session && !own.ExpiresAt.IsZero() {
+		return refuse(CodeInsufficientScopes, element, "the credential of this call expires at %s, and an invitation does not: use one that doesn't expire, or a session", own.ExpiresAt.UTC().Format(time.RFC3339))
+	}
+	return r.delegable(element, &keys.Credential{Scopes: c.Scopes, Endpoints: c.Endpoints})
 }
 
 // grantAll is what a key is granted that is to be able to do everything: all

@@ -2,7 +2,6 @@ package manage
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -129,43 +128,34 @@ func (r *request) fillIn(tx *keys.Tx, k newKey) (keys.Credential, error) {
 	if err := r.api.checkComplete(field, c.Scopes); err != nil {
 		return c, err
 	}
+	if err := r.api.checkEndpoints(join(k.path, "endpoints"), c.Endpoints, nil); err != nil {
+		return c, err
+	}
 	return c, r.delegable(k.path, &c)
 }
 
-// keyChange is what a PATCH says of a key. What is nil stays, and a list that
-// isn't given.
+// keyChange is what a PATCH says of a key. What is nil stays.
 type keyChange struct {
-	path, id                    string
-	description                 *string
-	disabled                    *bool
-	expiresAt                   *time.Time
-	scopes, endpoints           []string
-	givesScopes, givesEndpoints bool
-	version                     *uint64
+	grantChange
+	id          string
+	description *string
+	disabled    *bool
+	expiresAt   *time.Time
+	version     *uint64
 }
 
 func readKeyChange(o *object) (keyChange, error) {
-	k := keyChange{path: o.path}
+	var k keyChange
 	o.text("id", &k.id)
 	k.description = given(o.text, "description")
 	k.disabled = given(o.flag, "disabled")
 	k.expiresAt = given(o.time, "expires_at")
 	k.version = given(o.number, "version")
-	k.givesScopes = o.listed("scopes", &k.scopes)
-	k.givesEndpoints = o.listed("endpoints", &k.endpoints)
+	k.grantChange = readGrantChange(o, "key")
 	if k.id == "" {
 		o.fail(refuse(CodeInvalid, o.field("id"), "it is missing; name the key that is to change"))
 	}
 	return k, o.err
-}
-
-// listed reads a list that is to change another. Null could mean that the list
-// stays, as where it is absent, or that it becomes empty, so it is refused.
-func (o *object) listed(name string, into *[]string) bool {
-	if isNull(o.fields[name]) {
-		o.fail(refuse(CodeInvalid, o.field(name), "it has to be a list of texts; leave it out and it stays as it is"))
-	}
-	return o.texts(name, into)
 }
 
 func (r *request) changeKeys() (*Answer, error) {
@@ -218,49 +208,8 @@ func (r *request) changeKeys() (*Answer, error) {
 
 // change applies a change to a key.
 func (a *API) change(c *keys.Credential, k keyChange, act action) error {
-	if act == "" && (k.givesScopes || k.givesEndpoints) {
-		return refuse(CodeInvalid, "action", "say what becomes of the lists: merge, overwrite or remove")
-	}
 	set(&c.Description, k.description)
 	set(&c.Disabled, k.disabled)
 	set(&c.ExpiresAt, k.expiresAt)
-	if k.givesScopes {
-		if err := a.changeScopes(c, k, act); err != nil {
-			return err
-		}
-	}
-	if k.givesEndpoints {
-		return changeEndpoints(c, k, act)
-	}
-	return nil
-}
-
-// changeScopes refuses a removal that would take nothing away: who asked for it
-// would believe that it did.
-func (a *API) changeScopes(c *keys.Credential, k keyChange, act action) error {
-	field := join(k.path, "scopes")
-	if err := a.checkGrantable(field, k.scopes, c.Scopes); err != nil {
-		return err
-	}
-	c.Scopes = act.apply(c.Scopes, k.scopes)
-	if act == remove && len(k.scopes) > 0 && slices.Contains(c.Scopes, policy.ScopeAll) {
-		return refuse(CodeInvalid, field, "the key would keep %s, which grants them all the same; overwrite with those it may keep", policy.ScopeAll)
-	}
-	return a.checkComplete(field, c.Scopes)
-}
-
-// changeEndpoints refuses two changes that would say less and grant more: a
-// list that becomes empty would be no list, which is all endpoints; and from
-// no list nothing can be removed.
-func changeEndpoints(c *keys.Credential, k keyChange, act action) error {
-	field := join(k.path, "endpoints")
-	limited := c.Endpoints != nil
-	if !limited && act == remove && len(k.endpoints) > 0 {
-		return refuse(CodeInvalid, field, "the key has no list, which is all endpoints, so there is nothing to remove; overwrite with those it may keep")
-	}
-	c.Endpoints = act.apply(c.Endpoints, k.endpoints)
-	if limited && len(c.Endpoints) == 0 {
-		return refuse(CodeInvalid, field, "none would be left, and no list is all endpoints; to take the key out of use, disable or revoke it")
-	}
-	return nil
+	return a.changeGrant(&c.Scopes, &c.Endpoints, k.grantChange, act)
 }

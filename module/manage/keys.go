@@ -254,10 +254,10 @@ func (r *request) revokeKeys() (*Answer, error) {
 				err = once.add(field, c.ID)
 			case isNotFound(err):
 				stone, stoneErr := tx.Tombstone(keys.DigestOf(id))
-				if stoneErr == nil {
+				if stoneErr == nil && (r.user() == "" || stone.UserID == r.user()) {
 					revoked = append(revoked, stone.ID)
 					err = once.add(field, stone.ID)
-				} else if !errors.Is(stoneErr, keys.ErrNotFound) {
+				} else if stoneErr != nil && !errors.Is(stoneErr, keys.ErrNotFound) {
 					err = stoneErr
 				}
 			}

@@ -43,13 +43,19 @@ func serviceOver(t testing.TB, store keys.Store) *service {
 			t.Error(err)
 		}
 	})
-	catalogue, err := policy.NewCatalogue([]policy.Scope{
+	table, err := policy.NewTable([]policy.Route{{Method: "GET", Pattern: "/x", Endpoint: []string{
+		"/a.B/C", "/a.B/D", "/a.B/E", "/a.B/M0", "/a.B/M1", "/a.B/M2", "/a.B/M3", "/a.B/M4", "/a.B/M5", "/clarifai.api.V2/ListInputs",
+	}}}, "user_id", "app_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	catalogue, err := policy.CatalogueOf([]policy.Scope{
 		{Name: "Apps:Get", Description: "Read apps"},
 		{Name: "Inputs:Get", Description: "Read inputs", Needs: []string{"Apps:Get"}},
 		{Name: "Inputs:Add", Description: "Write inputs", Needs: []string{"Inputs:Get"}},
 		{Name: "Predict"},
 		{Name: "Secret:Door", Hidden: true},
-	})
+	}, table.Rules())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -39,7 +40,15 @@ func (r *request) listScopes() (*Answer, error) {
 			})
 		}
 	}
+	answer.Endpoints = r.api.endpoints()
 	return answer, nil
+}
+
+// endpoints are those that keys can be limited to.
+func (a *API) endpoints() []string {
+	all := slices.AppendSeq(a.Catalogue.Endpoints(), maps.Keys(serviceEndpoints))
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // checkGrantable refuses scopes that nobody has declared, but for those that
@@ -57,25 +66,68 @@ func (a *API) checkGrantable(field string, given, held []string) error {
 			return refuse(CodeInvalid, field, "%v", err)
 		}
 	}
+	var offered []string
+	for _, s := range a.Catalogue.List() {
+		if !s.Hidden {
+			offered = append(offered, s.Name)
+		}
+	}
 	text := "the catalogue has no " + strings.Join(unknown, ", ")
-	if meant := a.nearest(unknown); len(meant) > 0 {
+	if meant := nearest(unknown, offered); len(meant) > 0 {
 		return refuse(CodeInvalid, field, "%s; did you mean %s?", text, strings.Join(meant, ", "))
 	}
 	return refuse(CodeInvalid, field, "%s; it has the scopes that the configuration declares, or where it declares none, those that its routes need", text)
 }
 
-// maxMeant is for how many unknown scopes others are offered.
+// serviceEndpoints are those of this API's own calls, which keys can be limited
+// to wherever it is answered.
+var serviceEndpoints = map[string]bool{}
+
+// init, for the calls are served by what asks this.
+func init() {
+	for _, r := range Routes() {
+		for _, e := range r.Endpoint {
+			serviceEndpoints[e] = true
+		}
+	}
+}
+
+// checkEndpoints refuses endpoints that no route names, but for those that the
+// key holds already. They would permit nothing; and every name that a key has
+// is kept in memory for good, so users can't make them up.
+func (a *API) checkEndpoints(field string, given, held []string) error {
+	if a.Catalogue == nil {
+		return nil
+	}
+	unknown := difference(a.Catalogue.UnknownEndpoints(given), held)
+	unknown = slices.DeleteFunc(unknown, func(e string) bool { return serviceEndpoints[e] })
+	if len(unknown) == 0 {
+		return nil
+	}
+	for _, e := range unknown {
+		if err := policy.CheckEndpoint(e); err != nil {
+			return refuse(CodeInvalid, field, "%v", err)
+		}
+	}
+	text := "no route has the endpoint " + texts(unknown)
+	if meant := nearest(unknown, a.endpoints()); len(meant) > 0 {
+		return refuse(CodeInvalid, field, "%s; did you mean %s?", text, texts(meant))
+	}
+	return refuse(CodeInvalid, field, "%s; name those that the routes of the configuration have", text)
+}
+
+// maxMeant is for how many unknown names others are offered.
 const maxMeant = 5
 
-// nearest are the scopes of the catalogue that unknown ones may have been
-// meant for. Hidden ones are offered to nobody.
-func (a *API) nearest(unknown []string) []string {
+// nearest are those of the offered names that unknown ones may have been meant
+// for.
+func nearest(unknown, offered []string) []string {
 	var meant []string
 	for _, name := range unknown[:min(len(unknown), maxMeant)] {
 		best, least := "", min(2, len(name)/3)+1 // what is further away is another name
-		for _, s := range a.Catalogue.List() {
-			if d := distance(strings.ToLower(name), strings.ToLower(s.Name), least); d < least && !s.Hidden {
-				best, least = s.Name, d
+		for _, s := range offered {
+			if d := distance(strings.ToLower(name), strings.ToLower(s), least); d < least {
+				best, least = s, d
 			}
 		}
 		if best != "" && !slices.Contains(meant, best) {

@@ -28,8 +28,9 @@ func (b Bits) has(pos int) bool {
 
 // names gives each name a bit position, once and for the life of the process.
 // Cached grants outlive configurations and serve several sites at once, so a
-// position is never given to another name; the names are those of stored
-// records and of route tables, so their number is the operator's doing.
+// position is never given to another name; the names are those of route tables
+// and of stored records, in which users can write none that no table has, so
+// their number is the operator's doing.
 type names struct {
 	mu  sync.RWMutex
 	pos map[string]int

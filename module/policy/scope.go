@@ -47,6 +47,8 @@ var allScopes = Scope{Name: ScopeAll, Description: "Everything, scopes of later 
 // Catalogue is the set of scopes that can be granted.
 type Catalogue struct {
 	scopes map[string]Scope
+	// endpoints are those that routes name, which keys can be limited to.
+	endpoints map[string]bool
 	// derived says that the scopes are those that routes need, none of them
 	// declared.
 	derived bool
@@ -56,7 +58,7 @@ type Catalogue struct {
 // it. Every scope that another needs has to be declared. A scope declared
 // again in the same words is one scope.
 func NewCatalogue(declared []Scope) (*Catalogue, error) {
-	c := &Catalogue{scopes: map[string]Scope{ScopeAll: allScopes}}
+	c := &Catalogue{scopes: map[string]Scope{ScopeAll: allScopes}, endpoints: map[string]bool{}}
 	errs := []error{c.merge(declared)}
 	for _, s := range c.List() {
 		for _, need := range s.Needs {
@@ -82,6 +84,7 @@ func CatalogueOf(declared []Scope, rules []*Rule) (*Catalogue, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.takeEndpoints(rules)
 	var errs []error
 	for _, r := range rules {
 		if unknown := c.Unknown(r.Scopes); len(unknown) > 0 {
@@ -104,7 +107,16 @@ func needed(rules []*Rule) (*Catalogue, error) {
 		return nil, err
 	}
 	c.derived = true
+	c.takeEndpoints(rules)
 	return c, nil
+}
+
+func (c *Catalogue) takeEndpoints(rules []*Rule) {
+	for _, r := range rules {
+		for _, name := range r.Endpoint {
+			c.endpoints[name] = true
+		}
+	}
 }
 
 // Union is the catalogue of several sites. Two that declare the same scope and
@@ -122,6 +134,7 @@ func Union(catalogues ...*Catalogue) (*Catalogue, error) {
 		}
 	}
 	for _, c := range catalogues {
+		maps.Copy(u.endpoints, c.endpoints)
 		for name, s := range c.scopes {
 			if _, ok := u.scopes[name]; !ok {
 				u.scopes[name] = s
@@ -136,7 +149,7 @@ func Union(catalogues ...*Catalogue) (*Catalogue, error) {
 
 // With is the catalogue with those of more that it lacks.
 func (c *Catalogue) With(more []Scope) *Catalogue {
-	all := &Catalogue{scopes: maps.Clone(c.scopes), derived: c.derived}
+	all := &Catalogue{scopes: maps.Clone(c.scopes), endpoints: c.endpoints, derived: c.derived}
 	for _, s := range more {
 		if _, ok := all.scopes[s.Name]; !ok {
 			all.scopes[s.Name] = s
@@ -197,6 +210,20 @@ func (c *Catalogue) List() []Scope {
 	return slices.SortedFunc(maps.Values(c.scopes), func(a, b Scope) int {
 		return strings.Compare(a.Name, b.Name)
 	})
+}
+
+// Endpoints are those that keys can be limited to, by name.
+func (c *Catalogue) Endpoints() []string { return slices.Sorted(maps.Keys(c.endpoints)) }
+
+// UnknownEndpoints are those of a list that no route names.
+func (c *Catalogue) UnknownEndpoints(list []string) []string {
+	var unknown []string
+	for _, e := range list {
+		if !c.endpoints[e] {
+			unknown = append(unknown, e)
+		}
+	}
+	return unknown
 }
 
 // Unknown are the names in scopes that the catalogue lacks.

@@ -208,3 +208,45 @@ func TestUnionOfDeclaredAndNeeded(t *testing.T) {
 		}
 	}
 }
+
+// What keys can be limited to are the endpoints of every site's routes.
+func TestCatalogueEndpoints(t *testing.T) {
+	site := func(scopes []Scope, routes ...Route) *Catalogue {
+		t.Helper()
+		table, err := NewTable(routes, "user_id", "app_id")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := CatalogueOf(scopes, table.Rules())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	declared := site([]Scope{{Name: "A"}}, Route{Method: "GET", Pattern: "/a", Scopes: []string{"A"}, Endpoint: []string{"/p.S/Two", "/p.S/One"}})
+	derived := site(nil, Route{Method: "GET", Pattern: "/b"}, Route{Method: MethodGRPC, Pattern: "/p.S/Three", Scopes: []string{"B"}})
+	u, err := Union(declared, derived)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name string
+		c    *Catalogue
+		want []string
+	}{
+		{"declared", declared, []string{"/p.S/One", "/p.S/Two"}},
+		{"derived", derived, []string{"/p.S/Three"}},
+		{"union", u, []string{"/p.S/One", "/p.S/Three", "/p.S/Two"}},
+		{"with more scopes", u.With([]Scope{{Name: "C"}}), []string{"/p.S/One", "/p.S/Three", "/p.S/Two"}},
+		{"of no routes", mustCatalogue(t, Scope{Name: "A"}), nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := tc.c.Endpoints(); !slices.Equal(got, tc.want) {
+				t.Errorf("Endpoints = %q, want %q", got, tc.want)
+			}
+			if got := tc.c.UnknownEndpoints(append(slices.Clone(tc.want), "/p.S/one")); !slices.Equal(got, []string{"/p.S/one"}) {
+				t.Errorf("UnknownEndpoints = %q, want /p.S/one", got)
+			}
+		})
+	}
+}

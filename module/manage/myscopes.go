@@ -1,0 +1,115 @@
+package manage
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// MyScopes is what the caller's credential grants, with All for every scope.
+type MyScopes struct {
+	Granted
+	// Everyone is there for a collaborator on an app that everyone is invited
+	// to as well. A request passes that one of the two permits.
+	Everyone *Granted `json:"everyone,omitempty"`
+}
+
+// Granted are scopes and endpoints. Endpoints null is no list: all endpoints;
+// an empty list is what is left where the credential and the invitation have
+// none in common, and permits nothing.
+type Granted struct {
+	Scopes    []string `json:"scopes"`
+	Endpoints []string `json:"endpoints"`
+}
+
+// getMyScopes says what the caller's credential grants; under an app, what it
+// grants there.
+func (r *request) getMyScopes() (*Answer, error) {
+	if err := r.noBody(); err != nil {
+		return nil, err
+	}
+	mine := &MyScopes{}
+	err := r.view(func(from keys.Reader) error {
+		own, err := r.granted(from)
+		if err != nil {
+			return err
+		}
+		mine.Granted, mine.Everyone = own, nil
+		if r.app().AppID == "" {
+			return nil
+		}
+		if r.caller.Operator || r.user() == r.caller.UserID {
+			_, err := r.findApp(from)
+			return err
+		}
+		return r.grantedTo(from, mine)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{MyScopes: mine}, nil
+}
+
+// granted is what the caller's credential grants on its user's own things.
+func (r *request) granted(from keys.Reader) (Granted, error) {
+	all := Granted{Scopes: []string{policy.ScopeAll}}
+	if r.caller.Operator || r.caller.Kind == policy.Session {
+		return all, nil
+	}
+	c, err := from.Credential(r.caller.Digest)
+	if errors.Is(err, keys.ErrNotFound) {
+		return all, refuse(CodeKeyUnknown, "", "the credential of this call was revoked meanwhile")
+	}
+	return Granted{append([]string{}, c.Scopes...), c.Endpoints}, err
+}
+
+// grantedTo limits what the credential grants to what the invitations to
+// someone else's app do.
+func (r *request) grantedTo(from keys.Reader, mine *MyScopes) error {
+	var found []*Granted
+	for _, user := range []string{r.caller.UserID, keys.Everyone} {
+		c, err := from.Collaborator(keys.CollaboratorRef{AppRef: r.app(), UserID: user})
+		if errors.Is(err, keys.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		found = append(found, mine.Granted.and(&c))
+	}
+	if len(found) == 0 {
+		return refuse(CodeKeyInvalid, "", "the credential is not for this owner or app")
+	}
+	mine.Granted = *found[0]
+	if len(found) > 1 {
+		mine.Everyone = found[1]
+	}
+	return nil
+}
+
+// and is what both grant, the credential and the invitation.
+func (g *Granted) and(c *keys.Collaborator) *Granted {
+	both := &Granted{Scopes: []string{}}
+	switch {
+	case slices.Contains(g.Scopes, policy.ScopeAll):
+		both.Scopes = append(both.Scopes, c.Scopes...)
+	case slices.Contains(c.Scopes, policy.ScopeAll):
+		both.Scopes = append(both.Scopes, g.Scopes...)
+	default:
+		both.Scopes = append(both.Scopes, common(g.Scopes, c.Scopes)...)
+	}
+	switch {
+	case g.Endpoints == nil:
+		both.Endpoints = c.Endpoints
+	case c.Endpoints == nil:
+		both.Endpoints = g.Endpoints
+	default:
+		both.Endpoints = append([]string{}, common(g.Endpoints, c.Endpoints)...)
+	}
+	return both
+}
+
+// common is what two lists have in common.
+func common(a, b []string) []string { return difference(a, difference(a, b)) }
