@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -32,8 +33,9 @@ var (
 	errDamaged = errors.New("the file is damaged: put a backup copy of it in its place")
 	errNewer   = errors.New("it was written by a newer version of this program: use that version")
 	// errEmpty is for a file that was a store; where one may be made, it is.
-	errEmpty  = errors.New("the file is empty: put a backup copy of it in its place")
-	errLocked = fmt.Errorf("it is still in use by another process after %s: stop that process, or give one of the two a path of its own", lockTimeout)
+	errEmpty    = errors.New("the file is empty: put a backup copy of it in its place")
+	errReplaced = errors.New("another file was put in its place meanwhile: try again")
+	errLocked   = fmt.Errorf("it is still in use by another process after %s: stop that process, or give one of the two a path of its own", lockTimeout)
 )
 
 // create opens the file, and makes it where there is none.
@@ -74,37 +76,11 @@ func (s *Store) existing() (*bolt.DB, error) {
 // not ours, newer, damaged, or empty. It comes first because bbolt, opening a
 // damaged file to write, panics and keeps the lock.
 func (s *Store) inspect() error {
-	file, err := s.openFile(s.path, os.O_RDONLY, 0)
+	db, err := openToRead(context.Background(), s.path, s.openFile)
 	if err != nil {
 		return err
 	}
-	info, err := file.Stat()
-	if err == nil && info.Size() == 0 {
-		err = errEmpty
-	}
-	if err != nil {
-		_ = file.Close()
-		return err
-	}
-	db, err := bolt.Open(s.path, 0, &bolt.Options{
-		Timeout:  lockTimeout,
-		ReadOnly: true,
-		OpenFile: func(string, int, fs.FileMode) (*os.File, error) { return file, nil },
-	})
-	if err != nil {
-		return explain(err)
-	}
-	err = db.View(func(tx *bolt.Tx) error {
-		// Behind its end a file is not zeros but a fault that ends the process.
-		if info.Size() < tx.Size() {
-			return fmt.Errorf("%w (it has %d bytes, of %d)", errDamaged, info.Size(), tx.Size())
-		}
-		if err := checkPages(tx); err != nil {
-			return err
-		}
-		return checkFormat(tx)
-	})
-	return errors.Join(err, db.Close())
+	return db.Close()
 }
 
 func checkPages(tx *bolt.Tx) error {
@@ -146,16 +122,44 @@ func checkFormat(tx *bolt.Tx) error {
 
 // openDB opens the file to read and write. The only flag is os.O_CREATE.
 func (s *Store) openDB(flag int) (*bolt.DB, error) {
+	var file *os.File
 	db, err := bolt.Open(s.path, 0o600, &bolt.Options{
 		Timeout:         lockTimeout,
 		FreelistType:    bolt.FreelistMapType,
 		NoStatistics:    true,
 		InitialMmapSize: mmapSize(),
 		OpenFile: func(name string, flags int, mode fs.FileMode) (*os.File, error) {
-			return s.openFile(name, flags&^os.O_CREATE|flag, mode)
+			var err error
+			file, err = s.openFile(name, flags&^os.O_CREATE|flag, mode)
+			return file, err
 		},
 	})
-	return db, explain(err)
+	if err != nil {
+		return nil, explain(err)
+	}
+	// A restore may have put another file in its place while this one waited
+	// for the lock: what is written to this one would be lost.
+	if err := stillAt(s.path, file); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// stillAt says whether a path leads to the file that was opened by it.
+func stillAt(path string, file *os.File) error {
+	opened, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(opened, there) {
+		return errReplaced
+	}
+	return nil
 }
 
 // mmapSize is how much of the address space the file gets; it costs nothing

@@ -1,0 +1,131 @@
+package boltstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// Backup implements [keys.Backuper]. Everything that was acknowledged before
+// it was called is in the copy.
+func (s *Store) Backup(ctx context.Context, path string) (keys.Backup, error) {
+	b, err := s.backup(ctx, path)
+	if err != nil {
+		return keys.Backup{}, fmt.Errorf("backing up key store %s: %w", s.path, err)
+	}
+	return b, nil
+}
+
+func (s *Store) backup(ctx context.Context, path string) (b keys.Backup, err error) {
+	folder, name := filepath.Split(path)
+	if path == "" {
+		folder, name = filepath.Dir(s.path), filepath.Base(s.path)
+	}
+	if folder == "" {
+		folder = "."
+	}
+	b, found, err := s.copyInto(ctx, folder, name)
+	if err != nil {
+		return b, err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(b.Path)
+		}
+	}()
+	if d := found.Damage(); d != nil {
+		return b, fmt.Errorf("the store is damaged, so there is no backup of it (%s): \"store check\" lists what is wrong", d.Text)
+	}
+	b.LastWrite, b.Findings = found.LastWrite, found.Findings
+	if path == "" {
+		return b, nil
+	}
+	if err := os.Rename(b.Path, path); err != nil {
+		return b, err
+	}
+	b.Path = path
+	return b, syncFolder(folder)
+}
+
+// copyInto copies the store into a new file in a folder, for this user alone,
+// and examines the copy. Where it fails there is no file.
+func (s *Store) copyInto(ctx context.Context, folder, name string) (b keys.Backup, found keys.Examination, err error) {
+	if err := ctx.Err(); err != nil {
+		return b, found, err
+	}
+	file, err := os.CreateTemp(folder, "."+name+".backup-*")
+	if err != nil {
+		return b, found, err
+	}
+	b.Path = file.Name()
+	defer func() {
+		if p := recover(); p != nil {
+			_ = os.Remove(b.Path)
+			panic(p)
+		}
+		if err != nil {
+			_ = os.Remove(b.Path)
+		}
+	}()
+	tx, err := s.begin()
+	if err == nil {
+		b.Size, b.SHA256, err = copyTo(ctx, tx, file)
+		err = errors.Join(err, tx.Rollback())
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return b, found, err
+	}
+	found, err = examine(ctx, b.Path)
+	return b, found, err
+}
+
+// copyTo writes what a transaction sees as a file of its own.
+func copyTo(ctx context.Context, tx *bolt.Tx, w io.Writer) (size int64, sum keys.Digest, err error) {
+	hash := sha256.New()
+	size, err = tx.WriteTo(&endable{ctx, io.MultiWriter(w, hash)})
+	hash.Sum(sum[:0])
+	return size, sum, err
+}
+
+// endable is a writer that fails once nobody waits for it any more.
+type endable struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (e *endable) Write(p []byte) (int, error) {
+	if err := e.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return e.w.Write(p)
+}
+
+// Examine implements [keys.Examiner]. It examines a copy, so that no
+// transaction is open for as long as that takes: the file would grow.
+func (s *Store) Examine(ctx context.Context) (keys.Examination, error) {
+	b, found, err := s.copyInto(ctx, filepath.Dir(s.path), filepath.Base(s.path))
+	if err != nil {
+		return found, fmt.Errorf("checking key store %s: %w", s.path, err)
+	}
+	return found, os.Remove(b.Path)
+}
+
+// SyncFolder makes durable which files a folder has, as after a rename.
+func SyncFolder(folder string) error { return syncFolder(folder) }
+
+// Interface guards
+var (
+	_ keys.Backuper = (*Store)(nil)
+	_ keys.Examiner = (*Store)(nil)
+)

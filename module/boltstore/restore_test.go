@@ -1,0 +1,368 @@
+package boltstore
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+var inAnHour = time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+
+// What is taken away after the backup stays away, and what is given since is
+// gone.
+func TestRestoreRules(t *testing.T) {
+	type step = func(*vault) func(*keys.Tx) error
+	keyIs := func(want string) func(*testing.T, *vault) {
+		return func(t *testing.T, v *vault) {
+			c := v.credential(v.key)
+			endpoints := fmt.Sprint(c.Endpoints)
+			if c.Endpoints == nil {
+				endpoints = "all"
+			}
+			got := fmt.Sprint(c.Scopes, " ", endpoints)
+			if c.Disabled {
+				got += " disabled"
+			}
+			if !c.ExpiresAt.IsZero() {
+				got += " until " + c.ExpiresAt.Sub(inAnHour).String()
+			}
+			if got != want {
+				t.Errorf("the key is %s, want %s", got, want)
+			}
+		}
+	}
+	keyStands := func(want keys.Standing) func(*testing.T, *vault) {
+		return func(t *testing.T, v *vault) {
+			if got := v.standing(v.key); got != want {
+				t.Errorf("the gate takes the key for %d, want %d", got, want)
+			}
+		}
+	}
+	invitationIs := func(want string) func(*testing.T, *vault) {
+		return func(t *testing.T, v *vault) {
+			v.view(func(r keys.Reader) error {
+				c, err := r.Collaborator(v.invitation)
+				if got := fmt.Sprint(c.Scopes, c.Endpoints, c.Endpoints != nil); err != nil || got != want {
+					t.Errorf("the invitation is %s, %v; want %s", got, err, want)
+				}
+				return nil
+			})
+		}
+	}
+	invite := func(scopes, endpoints []string) step {
+		return func(v *vault) func(*keys.Tx) error {
+			return func(tx *keys.Tx) error {
+				_, err := tx.Invite(keys.Collaborator{CollaboratorRef: v.invitation, Scopes: scopes, Endpoints: endpoints})
+				return err
+			}
+		}
+	}
+	key := func(change func(*keys.Credential)) step {
+		return func(v *vault) func(*keys.Tx) error { return v.change(v.key, change) }
+	}
+	alice := func(change func(*keys.User)) step {
+		return func(*vault) func(*keys.Tx) error {
+			return func(tx *keys.Tx) error {
+				_, err := tx.ChangeUser("alice", func(u *keys.User) error {
+					change(u)
+					return nil
+				})
+				return err
+			}
+		}
+	}
+	expires := func(in time.Duration) step { return key(func(c *keys.Credential) { c.ExpiresAt = inAnHour.Add(in) }) }
+	shop := keys.AppRef{OwnerID: "alice", AppID: "shop"}
+
+	for name, c := range map[string]struct {
+		before, after step // the backup
+		want          Counts
+		check         []func(*testing.T, *vault)
+	}{
+		"nothing": {
+			check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B]"), keyStands(keys.Active), invitationIs("[A B] [/p.S/A /p.S/B] true")},
+		},
+		"revoked": {
+			after: func(v *vault) func(*keys.Tx) error {
+				return func(tx *keys.Tx) error { return tx.Revoke(v.key.ID, "leaked") }
+			},
+			want: Counts{KeysRevoked: 1, TombstonesAdded: 1},
+			check: []func(*testing.T, *vault){keyStands(keys.Unknown), func(t *testing.T, v *vault) {
+				v.view(func(r keys.Reader) error {
+					if ts, err := r.Tombstone(v.key.Digest); err != nil || ts.Reason != "leaked" || ts.UserID != "alice" {
+						t.Errorf("the tombstone is %+v, %v", ts, err)
+					}
+					return nil
+				})
+				c := v.key
+				err := v.d.Update(t.Context(), operator, func(tx *keys.Tx) error { _, err := tx.ImportCredential(c); return err })
+				if !errors.Is(err, keys.ErrRevoked) {
+					t.Errorf("it could be imported: %v", err)
+				}
+			}},
+		},
+		"rotated": {
+			after: func(v *vault) func(*keys.Tx) error {
+				return func(tx *keys.Tx) error { _, err := tx.Rotate(v.key.ID, keys.DigestOf("new"), "cak_new", 0); return err }
+			},
+			want:  Counts{KeysRevoked: 1, TombstonesAdded: 1, KeysGone: 1},
+			check: []func(*testing.T, *vault){keyStands(keys.Unknown)},
+		},
+		"rotated with grace": {
+			after: func(v *vault) func(*keys.Tx) error {
+				return func(tx *keys.Tx) error {
+					_, err := tx.Rotate(v.key.ID, keys.DigestOf("new"), "cak_new", time.Minute)
+					return err
+				}
+			},
+			want: Counts{KeysNarrowed: 1, KeysGone: 1},
+			check: []func(*testing.T, *vault){keyStands(keys.Active), func(t *testing.T, v *vault) {
+				if at := v.credential(v.key).ExpiresAt; at.IsZero() || time.Until(at) > time.Minute {
+					t.Errorf("it ends at %v", at)
+				}
+			}},
+		},
+		"disabled": {
+			after: key(func(c *keys.Credential) { c.Disabled = true }),
+			want:  Counts{KeysNarrowed: 1},
+			check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B] disabled"), keyStands(keys.Disabled)},
+		},
+		"enabled": {
+			before: key(func(c *keys.Credential) { c.Disabled = true }),
+			after:  key(func(c *keys.Credential) { c.Disabled = false }),
+			check:  []func(*testing.T, *vault){keyStands(keys.Disabled)},
+		},
+		"scopes taken away": {
+			after: key(func(c *keys.Credential) { c.Scopes = []string{"B", "C"} }),
+			want:  Counts{KeysNarrowed: 1},
+			check: []func(*testing.T, *vault){keyIs("[B] [/p.S/A /p.S/B]")},
+		},
+		"scopes given": {
+			after: key(func(c *keys.Credential) { c.Scopes = []string{"A", "B", "C"} }),
+			check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B]")},
+		},
+		"all scopes given": {
+			after: key(func(c *keys.Credential) { c.Scopes = []string{policy.ScopeAll} }),
+			check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B]")},
+		},
+		"all scopes taken away": {
+			before: key(func(c *keys.Credential) { c.Scopes = []string{policy.ScopeAll} }),
+			after:  key(func(c *keys.Credential) { c.Scopes = []string{"C"} }),
+			want:   Counts{KeysNarrowed: 1},
+			check:  []func(*testing.T, *vault){keyIs("[C] [/p.S/A /p.S/B]")},
+		},
+		"endpoints taken away": {
+			after: key(func(c *keys.Credential) { c.Endpoints = []string{endpointB} }),
+			want:  Counts{KeysNarrowed: 1},
+			check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/B]")},
+		},
+		"other endpoints, and none of both": {
+			after: key(func(c *keys.Credential) { c.Endpoints = []string{"/p.S/C"} }),
+			want:  Counts{KeysNarrowed: 1},
+			check: []func(*testing.T, *vault){keyIs("[A B] []"), func(t *testing.T, v *vault) {
+				e, err := v.d.Find(t.Context(), v.key.Digest)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if permits(t, e, endpointA) || permits(t, e, endpointB) || permits(t, e, "/p.S/C") {
+					t.Error("a list that was emptied grants an endpoint")
+				}
+			}},
+		},
+		"limited to endpoints": {
+			before: key(func(c *keys.Credential) { c.Endpoints = nil }),
+			after:  key(func(c *keys.Credential) { c.Endpoints = []string{endpointA} }),
+			want:   Counts{KeysNarrowed: 1},
+			check:  []func(*testing.T, *vault){keyIs("[A B] [/p.S/A]")},
+		},
+		"all endpoints given": {
+			after: key(func(c *keys.Credential) { c.Endpoints = nil }),
+			check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B]")},
+		},
+		"an expiry":    {after: expires(0), want: Counts{KeysNarrowed: 1}, check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B] until 0s")}},
+		"sooner":       {before: expires(time.Hour), after: expires(0), want: Counts{KeysNarrowed: 1}, check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B] until 0s")}},
+		"later":        {before: expires(0), after: expires(time.Hour), check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B] until 0s")}},
+		"never at all": {before: expires(0), after: key(func(c *keys.Credential) { c.ExpiresAt = time.Time{} }), check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B] until 0s")}},
+		"suspended": {
+			after: alice(func(u *keys.User) { u.Suspended = true }),
+			want:  Counts{UsersChanged: 1}, check: []func(*testing.T, *vault){keyStands(keys.Suspended)},
+		},
+		"no longer suspended": {
+			before: alice(func(u *keys.User) { u.Suspended = true }), after: alice(func(u *keys.User) { u.Suspended = false }),
+			check: []func(*testing.T, *vault){keyStands(keys.Suspended)},
+		},
+		"another password and second factor": {
+			after: alice(func(u *keys.User) {
+				u.PasswordHash, u.TwoFactor = "$argon2id$new", keys.TwoFactor{Secret: "NEW", Enabled: true, LastStep: 7}
+				u.Name = "Alice" // which is no narrowing
+			}),
+			want: Counts{UsersChanged: 1},
+			check: []func(*testing.T, *vault){func(t *testing.T, v *vault) {
+				v.view(func(r keys.Reader) error {
+					u, err := r.User("alice")
+					if err != nil || u.PasswordHash != "$argon2id$new" || u.TwoFactor.Secret != "NEW" || u.TwoFactor.LastStep != 7 || u.Name != "" {
+						t.Errorf("the user is %+v, %v", u, err)
+					}
+					return nil
+				})
+			}},
+		},
+		"no password any more": {
+			after: alice(func(u *keys.User) { u.PasswordHash = "" }), want: Counts{UsersChanged: 1},
+			check: []func(*testing.T, *vault){func(t *testing.T, v *vault) {
+				v.view(func(r keys.Reader) error {
+					if u, err := r.User("alice"); err != nil || u.PasswordHash != "" {
+						t.Errorf("the user is %+v, %v", u, err)
+					}
+					return nil
+				})
+			}},
+		},
+		"user deleted": {
+			after: func(*vault) func(*keys.Tx) error { return func(tx *keys.Tx) error { return tx.DeleteUser("alice") } },
+			want:  Counts{UsersDeleted: 1, AppsDeleted: 1, KeysRevoked: 1, TombstonesAdded: 1, CollaboratorsRemoved: 1},
+			check: []func(*testing.T, *vault){keyStands(keys.Unknown), func(t *testing.T, v *vault) {
+				err := v.d.Update(t.Context(), operator, func(tx *keys.Tx) error { _, err := tx.CreateUser(keys.User{ID: "alice"}); return err })
+				if !errors.Is(err, keys.ErrExists) {
+					t.Errorf("the id can be used again: %v", err)
+				}
+			}},
+		},
+		"collaborator deleted": {
+			after: func(*vault) func(*keys.Tx) error { return func(tx *keys.Tx) error { return tx.DeleteUser("bob") } },
+			want:  Counts{UsersDeleted: 1, KeysRevoked: 1, TombstonesAdded: 1, CollaboratorsRemoved: 1},
+		},
+		"app deleted": {
+			after: func(*vault) func(*keys.Tx) error { return func(tx *keys.Tx) error { return tx.DeleteApp(shop) } },
+			want:  Counts{AppsReturned: 1, KeysRevoked: 1, TombstonesAdded: 1, CollaboratorsRemoved: 1},
+			check: []func(*testing.T, *vault){keyStands(keys.Unknown)},
+		},
+		"invitation taken back": {
+			after: func(v *vault) func(*keys.Tx) error {
+				return func(tx *keys.Tx) error { return tx.Uninvite(v.invitation) }
+			},
+			want: Counts{CollaboratorsRemoved: 1},
+			check: []func(*testing.T, *vault){func(t *testing.T, v *vault) {
+				e, err := v.d.Invitation(t.Context(), v.invitation)
+				if err != nil || e.Exists() {
+					t.Errorf("the invitation is there, %v", err)
+				}
+			}},
+		},
+		"invitation narrowed": {
+			after: invite([]string{"B", "C"}, []string{endpointB}), want: Counts{CollaboratorsNarrowed: 1},
+			check: []func(*testing.T, *vault){invitationIs("[B] [/p.S/B] true")},
+		},
+		"invitation emptied": {
+			after: invite([]string{"C"}, []string{"/p.S/C"}), want: Counts{CollaboratorsNarrowed: 1},
+			check: []func(*testing.T, *vault){invitationIs("[] [] true")},
+		},
+		"invitation widened": {
+			after: invite([]string{policy.ScopeAll}, nil),
+			check: []func(*testing.T, *vault){invitationIs("[A B] [/p.S/A /p.S/B] true")},
+		},
+		"taken back and made anew, for less": {
+			after: func(v *vault) func(*keys.Tx) error {
+				return func(tx *keys.Tx) error {
+					return errors.Join(tx.Uninvite(v.invitation), invite([]string{"A"}, []string{endpointA})(v)(tx))
+				}
+			},
+			want: Counts{CollaboratorsNarrowed: 1}, check: []func(*testing.T, *vault){invitationIs("[A] [/p.S/A] true")},
+		},
+		"made since": {
+			after: func(v *vault) func(*keys.Tx) error {
+				return func(tx *keys.Tx) error {
+					v.mint(tx, keys.Credential{Kind: policy.PAT, UserID: "bob"})
+					_, err := tx.CreateUser(keys.User{ID: "dora"})
+					return err
+				}
+			},
+			want: Counts{KeysGone: 1, UsersGone: 1},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVault(t)
+			if c.before != nil {
+				v.update(c.before(v))
+			}
+			backup := v.backup("backup.db")
+			if c.after != nil {
+				v.update(c.after(v))
+			}
+			versions := v.versions()
+			report := v.restore(backup)
+			c.want.SessionsEnded = 1
+			if report.Counts != c.want {
+				t.Errorf("it says\n     %+v\nwant %+v", report.Counts, c.want)
+			}
+			if len(report.Notices) > 0 || report.LostRevocations != "" {
+				t.Errorf("it says %q, %q", report.Notices, report.LostRevocations)
+			}
+			for _, check := range c.check {
+				check(t, v)
+			}
+			if v.standing(v.session) != keys.Unknown {
+				t.Error("a session is good after the restore")
+			}
+			v.wantNewVersions(versions)
+
+			// Once more changes nothing more.
+			again := v.restore(backup)
+			again.SessionsEnded, again.KeysGone, again.UsersGone = 0, 0, 0
+			for _, check := range c.check {
+				check(t, v)
+			}
+			if again.UsersDeleted != c.want.UsersDeleted || again.KeysRevoked != c.want.KeysRevoked || again.CollaboratorsRemoved != c.want.CollaboratorsRemoved {
+				t.Errorf("the second time it says %+v, after %+v", again.Counts, c.want)
+			}
+		})
+	}
+}
+
+// permits says whether an entry may call an endpoint, without asking any scope.
+func permits(t *testing.T, e *keys.Entry, endpoint string) bool {
+	t.Helper()
+	table, err := policy.NewTable([]policy.Route{{Method: "GET", Pattern: "/x", Endpoint: []string{endpoint}}}, "user_id", "app_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	grant := *e.Grant()
+	return grant.Permits(table.Find("GET", false, "/x"))
+}
+
+// versions are those of the records that are edited, by what they are of.
+func (v *vault) versions() map[string][2]uint64 {
+	v.t.Helper()
+	all := map[string][2]uint64{}
+	v.view(func(r keys.Reader) error {
+		for u, err := range r.Users(0) {
+			if err != nil {
+				return err
+			}
+			all[u.ID] = [2]uint64{u.Version, uint64(u.ModifiedAt.UnixNano())}
+			for c, err := range r.Credentials(u.ID, 0) {
+				if err != nil {
+					return err
+				}
+				all[c.ID] = [2]uint64{c.Version, uint64(c.ModifiedAt.UnixNano())}
+			}
+		}
+		return nil
+	})
+	return all
+}
+
+// wantNewVersions wants an edit that was begun before the restore to be
+// refused where the record has changed: by the restore too.
+func (v *vault) wantNewVersions(before map[string][2]uint64) {
+	v.t.Helper()
+	for of, now := range v.versions() {
+		if was, there := before[of]; there && now != was && now[0] <= was[0] {
+			v.t.Errorf("%s has the version %d, and before the restore it had %d", of, now[0], was[0])
+		}
+	}
+}
