@@ -39,6 +39,7 @@ func keyCommand() *cobra.Command {
 			0, 0, verifyKey, func(f *pflag.FlagSet) {
 				f.String("file", "", "File that the credential is read from")
 			}),
+		importCommand(), exportCommand(),
 	)
 	return cmd
 }

@@ -1,0 +1,179 @@
+package cmd
+
+import (
+	"bufio"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+func exportCommand() *cobra.Command {
+	cmd := command("export [--user USER [--app APP]]", "Writes what is known of all keys, without anything secret", 0, 0, exportKeys, func(f *pflag.FlagSet) {
+		f.String("user", "", "Export the keys of this user alone")
+		f.String("app", "", "Export the keys of this app of the user alone")
+		f.String("format", "jsonl", "Form of the output: jsonl, one of the API's objects a line, or csv")
+	})
+	cmd.Long = `
+Writes what is known of all keys, a line each, user by user in order of
+creation. Neither a key nor its digest is in it: it can't be imported again, but
+be searched, counted and compared. For a copy of everything there is
+"store backup".
+
+In csv a description that a spreadsheet would take for a formula has an
+apostrophe in front.`
+	return cmd
+}
+
+// exported writes keys as they come.
+type exported interface {
+	write(raw json.RawMessage) error
+	end() error
+}
+
+func exportKeys(c *call) error {
+	user, app := c.flag("user"), c.flag("app")
+	if app != "" && user == "" {
+		return usagef("--app is an app of a --user: give that too")
+	}
+	out := bufio.NewWriterSize(c.OutOrStdout(), 64<<10)
+	var to exported
+	switch format := c.flag("format"); {
+	case format == "jsonl":
+		to = jsonLines{out}
+	case format == "csv" && !c.json:
+		to = newCSVLines(out)
+	default:
+		return usagef("--format takes jsonl or csv, and -o json goes with jsonl alone")
+	}
+	err := c.exportUsers(user, app, to)
+	return errors.Join(err, to.end(), out.Flush())
+}
+
+// exportUsers exports the keys of one user, or of one after the other.
+func (c *call) exportUsers(user, app string, to exported) error {
+	if user != "" {
+		return c.exportUser(user, app, to)
+	}
+	return c.pages([]string{"users"}, func(_ []byte, answer *manage.Answer) error {
+		for _, u := range answer.Users {
+			err := c.exportUser(u.ID, "", to)
+			if r, ok := errors.AsType[refusedError](err); ok && r.Code == manage.CodeNotFound {
+				continue // deleted since it was listed
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (c *call) exportUser(user, app string, to exported) error {
+	path := []string{"users", user, "keys"}
+	if app != "" {
+		path = []string{"users", user, "apps", app, "keys"}
+	}
+	return c.pages(path, func(text []byte, _ *manage.Answer) error {
+		var page struct {
+			Keys []json.RawMessage `json:"keys"`
+		}
+		if err := json.Unmarshal(text, &page); err != nil {
+			return fmt.Errorf("reading the answer: %w", err)
+		}
+		for _, raw := range page.Keys {
+			if err := to.write(raw); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// pages asks for a whole list, page by page. All that is held in memory is one
+// page.
+func (c *call) pages(path []string, each func(text []byte, answer *manage.Answer) error) error {
+	query := url.Values{"per_page": {pageSize}}
+	for {
+		text, answer, err := c.ask("GET", path, query, nil)
+		if err != nil {
+			return err
+		}
+		if err := each(text, answer); err != nil {
+			return err
+		}
+		if answer.Next == "" {
+			return nil
+		}
+		query.Set("after", answer.Next)
+	}
+}
+
+// jsonLines are the API's own objects, a line each.
+type jsonLines struct{ out io.Writer }
+
+func (l jsonLines) write(raw json.RawMessage) error {
+	// The API writes each without a line end in it.
+	_, err := l.out.Write(append(raw[:len(raw):len(raw)], '\n'))
+	return err
+}
+
+func (jsonLines) end() error { return nil }
+
+// csvLines are rows.
+type csvLines struct{ w *csv.Writer }
+
+var exportColumns = []string{
+	"id", "type", "user", "app", "description", "scopes", "endpoints", "disabled",
+	"created_at", "created_by", "modified_at", "expires_at", "last_used_at", "last_used_from", "version",
+}
+
+func newCSVLines(out io.Writer) csvLines {
+	l := csvLines{csv.NewWriter(out)}
+	_ = l.w.Write(exportColumns) // end returns what goes wrong
+	return l
+}
+
+func (l csvLines) write(raw json.RawMessage) error {
+	var k manage.Key
+	if err := json.Unmarshal(raw, &k); err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	return l.w.Write([]string{
+		k.KeyID, k.Type, k.UserID, appOf(k), noFormula(k.Description), strings.Join(k.Scopes, " "), strings.Join(k.Endpoints, " "),
+		strconv.FormatBool(k.Disabled), stamp(&k.CreatedAt), k.CreatedBy, stamp(&k.ModifiedAt), stamp(k.ExpiresAt),
+		stamp(k.LastUsedAt), k.LastUsedFrom, strconv.FormatUint(k.Version, 10),
+	})
+}
+
+func (l csvLines) end() error {
+	l.w.Flush()
+	return l.w.Error()
+}
+
+// stamp is a time as other programs read it; empty where there is none.
+func stamp(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// noFormula keeps a spreadsheet from taking a text for a formula: users write
+// descriptions, and operators open them.
+func noFormula(text string) string {
+	if text != "" && strings.ContainsRune("=+-@", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}

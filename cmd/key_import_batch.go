@@ -1,0 +1,290 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/cmd/migrate"
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+// keyImport is an import under way.
+type keyImport struct {
+	*call
+	options             migrate.Options
+	dryRun, skipInvalid bool
+	// asked are the fields of a request, beside the keys.
+	asked  map[string]any
+	report *report
+	bar    *bar
+	// answered says that the API has answered once, so that a connection that
+	// fails now is one that may come back.
+	answered bool
+}
+
+// entry is one key of the file, or what is wrong with one.
+type entry struct {
+	line    int
+	element json.RawMessage // nil where it is not to be imported
+	problem *migrate.Problem
+	outcome string // of a check
+}
+
+// The most of a batch: the API takes no more keys in a request, and what they
+// are in bytes leaves its limit far away.
+const (
+	batchKeys  = 1000
+	batchBytes = 4 << 20
+)
+
+// pass reads the file once, and does something with each batch.
+func (i *keyImport) pass(ctx context.Context, source io.Reader, do func(context.Context, []entry) error) error {
+	counted := &countingReader{source: source}
+	var batch []entry
+	size, read := 0, 0
+	flush := func() error {
+		if err := do(ctx, batch); err != nil {
+			return err
+		}
+		i.bar.at(read, counted.n)
+		batch, size = batch[:0], 0
+		return ctx.Err()
+	}
+	err := migrate.Read(counted, i.options, func(k migrate.Record, p *migrate.Problem) error {
+		e := entry{line: k.Line, problem: p}
+		if p != nil {
+			e.line = p.Line
+		} else {
+			var err error
+			if e.element, err = json.Marshal(elementOf(k)); err != nil {
+				return err
+			}
+		}
+		batch = append(batch, e)
+		read++
+		if size += len(e.element); len(batch) < batchKeys && size < batchBytes {
+			return nil
+		}
+		return flush()
+	})
+	if err == nil && len(batch) > 0 {
+		err = flush()
+	}
+	i.bar.clear()
+	if err == nil && read == 0 {
+		err = fmt.Errorf("no keys were found: is this of the format %s?", i.options.Format)
+	}
+	return err
+}
+
+// elementOf is a key as the API takes one.
+func elementOf(k migrate.Record) map[string]any {
+	e := map[string]any{"user_id": k.User, "type": k.Type, "description": k.Description, "scopes": k.Scopes, "disabled": k.Disabled}
+	if k.Credential != "" {
+		e["credential"] = k.Credential
+	} else {
+		e["sha256"] = k.SHA256
+	}
+	if k.App != "" {
+		e["apps"] = []any{map[string]string{"id": k.App}}
+	}
+	if len(k.Endpoints) > 0 {
+		e["endpoints"] = k.Endpoints
+	}
+	if !k.ExpiresAt.IsZero() {
+		e["expires_at"] = k.ExpiresAt.Format(time.RFC3339Nano)
+	}
+	return e
+}
+
+// check asks the API what would become of a batch, and reports it. What it
+// refuses is taken out of the batch.
+func (i *keyImport) check(ctx context.Context, batch []entry) error {
+	if err := i.judge(ctx, batch); err != nil {
+		return err
+	}
+	for n := range batch {
+		i.bar.clear()
+		i.report.add(&batch[n])
+	}
+	return nil
+}
+
+// judge is check without a report.
+func (i *keyImport) judge(ctx context.Context, batch []entry) error {
+	done, err := i.send(ctx, batch, true)
+	if err != nil {
+		return err
+	}
+	for n := range batch {
+		e := &batch[n]
+		if e.element == nil {
+			continue
+		}
+		one := done[0]
+		done = done[1:]
+		e.outcome = one.Outcome
+		switch {
+		case one.Refusal != nil:
+			e.element = nil
+			e.problem = &migrate.Problem{Line: e.line, Field: column(one.Refusal.Field), Reason: one.Refusal.Details}
+		case one.Warning != "":
+			e.problem = &migrate.Problem{Line: e.line, Field: "credential", Reason: one.Warning}
+		}
+	}
+	return nil
+}
+
+// apply imports what is left of a batch, all of it or nothing. What was found
+// wrong when the file was checked is found again.
+func (i *keyImport) apply(ctx context.Context, batch []entry) error {
+	for {
+		done, err := i.send(ctx, batch, false)
+		if err == nil {
+			for _, one := range done {
+				i.report.count(one.Outcome)
+			}
+			return nil
+		}
+		n, refused := refusedElement(err)
+		if !refused {
+			return err
+		}
+		if !i.skipInvalid {
+			return i.atLine(batch, n, err)
+		}
+		left := remaining(batch)
+		if err := i.judge(ctx, batch); err != nil {
+			return err
+		}
+		if remaining(batch) == left { // it was refused, and now it isn't
+			return err
+		}
+	}
+}
+
+func remaining(batch []entry) (n int) {
+	for _, e := range batch {
+		if e.element != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// refusedElement is the element of a list that the API refuses.
+func refusedElement(err error) (n int, ok bool) {
+	r, ok := errors.AsType[refusedError](err)
+	if !ok {
+		return 0, false
+	}
+	_, scanErr := fmt.Sscanf(r.Field, "keys[%d]", &n)
+	return n, scanErr == nil
+}
+
+// atLine says of a refusal of the n-th key of a request on which line it is.
+func (i *keyImport) atLine(batch []entry, n int, err error) error {
+	var r refusedError
+	errors.As(err, &r)
+	for _, e := range batch {
+		if e.element == nil {
+			continue
+		}
+		if n--; n < 0 {
+			return fmt.Errorf("line %d: %s", e.line, strings.TrimPrefix(r.Details, r.Field+": "))
+		}
+	}
+	return err
+}
+
+// send makes a request of a batch.
+func (i *keyImport) send(ctx context.Context, batch []entry, dryRun bool) ([]manage.Imported, error) {
+	list := make([]json.RawMessage, 0, len(batch))
+	for _, e := range batch {
+		if e.element != nil {
+			list = append(list, e.element)
+		}
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	body := map[string]any{"keys": list, "dry_run": dryRun}
+	for name, value := range i.asked {
+		body[name] = value
+	}
+	answer, err := i.askPatiently(ctx, body)
+	if err != nil {
+		return nil, err
+	}
+	if len(answer.Imported) != len(list) {
+		return nil, fmt.Errorf("%s answered for %d of %d keys", i.api.where, len(answer.Imported), len(list))
+	}
+	return answer.Imported, nil
+}
+
+// firstPause is how long to wait where the store can't answer now; it is twice
+// as long each time. All pauses together are about two minutes.
+var firstPause = time.Second
+
+const maxPauses = 7
+
+// askPatiently asks again where the API can't answer now. What was sent is
+// waited for, whoever interrupts. A batch that was imported though nobody heard
+// of it is found there when it is sent again.
+func (i *keyImport) askPatiently(ctx context.Context, body any) (*manage.Answer, error) {
+	pause := firstPause
+	for n := 0; ; n++ {
+		_, answer, err := i.api.askAt(context.WithoutCancel(ctx), "POST", []string{"keys", "import"}, nil, body)
+		if err == nil {
+			i.answered = true
+			return answer, nil
+		}
+		if !i.passing(err) || n == maxPauses {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause):
+			pause *= 2
+		}
+	}
+}
+
+// passing says whether what went wrong may pass.
+func (i *keyImport) passing(err error) bool {
+	if r, ok := errors.AsType[refusedError](err); ok {
+		return r.Code == manage.CodeUnavailable
+	}
+	_, connection := errors.AsType[*url.Error](err)
+	return connection && i.answered
+}
+
+// column is the field of the file for one of the API's.
+func column(field string) string {
+	switch {
+	case field == "user_id":
+		return "user"
+	case strings.HasPrefix(field, "apps"):
+		return "app"
+	}
+	return field
+}
+
+// countingReader counts what is read.
+type countingReader struct {
+	source io.Reader
+	n      int64
+}
+
+func (r *countingReader) Read(p []byte) (int, error) {
+	n, err := r.source.Read(p)
+	r.n += int64(n)
+	return n, err
+}

@@ -1,0 +1,192 @@
+package cmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/term"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+// report says of a file what becomes of it, by line. It is printed as it comes,
+// and ends with the sums.
+type report struct {
+	*call `json:"-"`
+	first bool
+	// applied says that what is counted was imported, and not only checked.
+	applied bool
+
+	Read     int `json:"read"`
+	Imported int `json:"imported"`
+	Existing int `json:"existing"`
+	Revoked  int `json:"revoked"`
+	Refused  int `json:"refused"`
+	Warnings int `json:"warnings"`
+}
+
+// reported is what is said of a line, in JSON.
+type reported struct {
+	Line    int    `json:"line"`
+	Field   string `json:"field,omitempty"`
+	Reason  string `json:"reason"`
+	Warning bool   `json:"warning,omitempty"`
+}
+
+func (r *report) begin() {
+	r.first = true
+	if r.json {
+		fmt.Fprint(r.OutOrStdout(), "{\n  \"report\": [")
+	}
+}
+
+// add reports on one key that was checked.
+func (r *report) add(e *entry) {
+	r.Read++
+	warning := e.element != nil
+	if warning {
+		r.count(e.outcome)
+	} else {
+		r.Refused++
+	}
+	p := e.problem
+	if p == nil {
+		return
+	}
+	if warning {
+		r.Warnings++
+	}
+	if !r.json {
+		if warning {
+			fmt.Fprintf(r.OutOrStdout(), "line %d: warning: %s\n", p.Line, p.Reason)
+		} else {
+			fmt.Fprintln(r.OutOrStdout(), p)
+		}
+		return
+	}
+	text, err := json.Marshal(reported{p.Line, p.Field, p.Reason, warning})
+	if err != nil {
+		panic(err) // it is texts and numbers
+	}
+	before := ",\n    "
+	if r.first {
+		before, r.first = "\n    ", false
+	}
+	fmt.Fprintf(r.OutOrStdout(), "%s%s", before, text)
+}
+
+// count counts what became of a key, or would.
+func (r *report) count(outcome string) {
+	switch outcome {
+	case manage.BecameImported:
+		r.Imported++
+	case manage.BecameExisting:
+		r.Existing++
+	case manage.BecameRevoked:
+		r.Revoked++
+	}
+}
+
+// undo takes back what was counted of a batch that was checked: it is counted
+// again when it is imported.
+func (r *report) undo(batch []entry) {
+	for _, e := range batch {
+		switch {
+		case e.element == nil:
+		case e.outcome == manage.BecameImported:
+			r.Imported--
+		case e.outcome == manage.BecameExisting:
+			r.Existing--
+		case e.outcome == manage.BecameRevoked:
+			r.Revoked--
+		}
+	}
+}
+
+// again begins to count what is imported, after all was checked.
+func (r *report) again() { r.Imported, r.Existing, r.Revoked, r.applied = 0, 0, 0, true }
+
+// end prints the sums.
+func (r *report) end() error {
+	if r.json {
+		before := "\n  ]"
+		if r.first {
+			before = "]"
+		}
+		text, err := json.MarshalIndent(struct {
+			DryRun bool `json:"dry_run"`
+			*report
+		}{!r.applied, r}, "", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(r.OutOrStdout(), "%s,%s\n", before, text[1:])
+		return err
+	}
+	did := "to import"
+	if r.applied {
+		did = "imported"
+	}
+	_, err := fmt.Fprintf(r.OutOrStdout(), "%s read: %d %s, %d there already, %d revoked here before, %d that can't be imported; %s.\n",
+		counted(r.Read, "key"), r.Imported, did, r.Existing, r.Revoked, r.Refused, counted(r.Warnings, "warning"))
+	return err
+}
+
+// bar shows how far an import is: on a terminal as one line that changes,
+// elsewhere as a line from time to time.
+type bar struct {
+	out      io.Writer
+	terminal bool
+	doing    string
+	size     int64
+	shown    bool
+	next     int
+}
+
+// barStep is after how many keys there is another line.
+const barStep = 100_000
+
+func newBar(out io.Writer) *bar {
+	b := &bar{out: out}
+	if f, ok := out.(*os.File); ok {
+		b.terminal = term.IsTerminal(int(f.Fd()))
+	}
+	return b
+}
+
+// begin begins a pass over a file of a size; 0 where that is not known.
+func (b *bar) begin(doing string, size int64) {
+	b.doing, b.size, b.next = doing, size, barStep
+}
+
+// at shows how many keys are done, and how many bytes.
+func (b *bar) at(done int, read int64) {
+	text := fmt.Sprintf("%s %d keys", b.doing, done)
+	if b.size > 0 {
+		percent := int(min(read*100/b.size, 100))
+		text += fmt.Sprintf(" (%d%%)", percent)
+		if b.terminal {
+			const width = 30
+			full := percent * width / 100
+			text = fmt.Sprintf("[%-*.*s] ", width, full, "##############################") + text
+		}
+	}
+	switch {
+	case b.terminal:
+		fmt.Fprintf(b.out, "\r\x1b[K%s", text)
+		b.shown = true
+	case done >= b.next:
+		fmt.Fprintln(b.out, text)
+		b.next += barStep
+	}
+}
+
+// clear makes room for other lines.
+func (b *bar) clear() {
+	if b.shown {
+		fmt.Fprint(b.out, "\r\x1b[K")
+		b.shown = false
+	}
+}

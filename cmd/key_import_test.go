@@ -1,0 +1,545 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+// Credentials as others mint them.
+const (
+	foreign      = "9f86d081884c7d659a2feaa0c55ad015"
+	otherForeign = "Zq3vT8mXb2Lr9KcW5yHn7PdJ4sGf6RtA"
+	weakForeign  = "production-password-2024"
+)
+
+func sumOf(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
+
+// dump writes a file of keys.
+func dump(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// many keys as CSV, of one user and app, with n-th credentials that nobody
+// could guess.
+func manyKeys(n int) string {
+	var b strings.Builder
+	b.WriteString("credential,user,app,scopes\n")
+	for i := range n {
+		fmt.Fprintf(&b, "%s,alice,photos,Predict\n", sumOf(fmt.Sprint(i))[:40])
+	}
+	return b.String()
+}
+
+func TestKeyImport(t *testing.T) {
+	shells(t, func(t *testing.T, s *shell) {
+		s.secrets = append(s.secrets, foreign, otherForeign, weakForeign)
+		s.must("", "user", "create", "alice")
+		file := dump(t, "keys.csv", "credential,sha256,user,app,scopes,disabled\n"+
+			foreign+",,alice,photos,Predict,\n,"+sumOf(otherForeign)+",bob,music,Predict,\n"+weakForeign+",,bob,music,Predict,true\n")
+
+		// What is missing is found before anything is imported, all of it.
+		r := s.run("", "key", "import", file)
+		contains(t, r.out, "line 2: app: this user has no such app", "line 3: user: there is no such user", "line 4: user", "3 keys read: 0 to import", "3 that can't be imported")
+		if r.err == nil || !strings.Contains(r.err.Error(), "nothing was imported") {
+			t.Errorf("ended with %v", r.err)
+		}
+		contains(t, s.must("", "key", "import", file, "--create-missing", "--dry-run"), "3 to import", "line 4: warning", "1 warning")
+		if list := s.answer("", "user", "list").Users; len(list) != 1 {
+			t.Errorf("a dry run made %v", list)
+		}
+
+		out := s.must("", "key", "import", file, "--create-missing")
+		contains(t, out, "3 keys read: 3 imported", "line 4: warning: it looks as if it could be guessed")
+		for _, secret := range s.secrets {
+			if strings.Contains(out, secret) {
+				t.Errorf("it printed a credential: %s", out)
+			}
+		}
+		contains(t, s.must(foreign, "key", "verify"), "active", "alice", "photos", "cak_")
+		contains(t, s.must(otherForeign, "key", "verify"), "active", "bob", "music")
+		if r := s.run(weakForeign, "key", "verify"); r.err == nil || !strings.Contains(r.out, "disabled") {
+			t.Errorf("verified with %v", r.err)
+		}
+		contains(t, s.must("", "key", "import", file), "0 imported, 3 there already")
+
+		// A revoked one stays so.
+		s.must(foreign, "key", "revoke", "-")
+		r = s.run("", "key", "import", file)
+		if contains(t, r.out, "line 2: this credential was revoked"); r.err == nil {
+			t.Error("a revoked key was imported")
+		}
+		contains(t, s.must("", "key", "import", file, "--skip-revoked"), "0 imported, 2 there already, 1 revoked")
+		if r := s.run(foreign, "key", "verify"); r.err == nil || !strings.Contains(r.out, "revoked") {
+			t.Errorf("verified with %v", r.err)
+		}
+
+		// In JSON.
+		var report struct {
+			Report []struct {
+				Line    int
+				Field   string
+				Reason  string
+				Warning bool
+			}
+			DryRun                                               bool `json:"dry_run"`
+			Read, Imported, Existing, Revoked, Refused, Warnings int
+		}
+		jsonl := dump(t, "keys.jsonl", fmt.Sprintf(`{"credential":%q,"user":"bob","app":"music","scopes":["Predict"]}`+"\n"+`{"credential":"short","user":"bob","app":"music","scopes":["Predict"]}`, strings.ToUpper(foreign)))
+		r = s.run("", "key", "import", jsonl, "-o", "json", "--skip-invalid")
+		if err := json.Unmarshal([]byte(r.out), &report); err != nil || r.err != nil {
+			t.Fatalf("printed %s (%v, %v)", r.out, err, r.err)
+		}
+		if len(report.Report) != 1 || report.Report[0].Line != 2 || report.Report[0].Field != "credential" || report.Read != 2 || report.Imported != 1 || report.Refused != 1 || report.DryRun {
+			t.Errorf("reported %+v", report)
+		}
+		if out := s.must("", "key", "import", jsonl, "-o", "json", "--skip-invalid", "--dry-run"); !json.Valid([]byte(out)) {
+			t.Errorf("printed %s", out)
+		}
+	})
+}
+
+// A file of more than one batch, of which one has mistakes.
+func TestKeyImportInBatches(t *testing.T) {
+	shells(t, func(t *testing.T, s *shell) {
+		s.must("", "user", "create", "alice")
+		s.answer("", "app", "create", "photos", "--user", "alice")
+		lines := strings.SplitAfter(manyKeys(2500), "\n")
+		bad := strings.Join(append(append([]string{}, lines[:1500]...), strings.Replace(lines[1500], "Predict", "Predict/", 1), strings.Join(lines[1501:], "")), "")
+		file := dump(t, "keys.csv", bad)
+		r := s.run("", "key", "import", file)
+		contains(t, r.out, "line 1501: scopes: ", "2499 to import")
+		if n := len(s.answer("", "key", "list", "--user", "alice").Keys); r.err == nil || n != 1 {
+			t.Errorf("ended with %v, and %d keys", r.err, n)
+		}
+
+		// From standard input, batches before the mistake are imported.
+		r = s.run(bad, "key", "import", "-", "--format", "csv")
+		contains(t, r.out, "line 1501: scopes: ", "2000 keys read: 1000 imported")
+		if r.err == nil || !strings.Contains(r.err.Error(), "until then 1000 keys were imported") {
+			t.Errorf("ended with %v", r.err)
+		}
+		if n := len(s.answer("", "key", "list", "--user", "alice").Keys); n != 1001 {
+			t.Errorf("%d keys", n)
+		}
+		contains(t, s.must("", "key", "import", file, "--skip-invalid"), "2500 keys read: 1499 imported, 1000 there already", "1 that can't")
+		contains(t, s.must(strings.Join(lines, ""), "key", "import", "-", "--format", "csv"), "1 imported, 2499 there already")
+		contains(t, s.must(strings.Join(lines, ""), "key", "import", "-", "--format", "csv", "--dry-run"), "0 to import, 2500 there already")
+		if n := len(s.answer("", "key", "list", "--user", "alice").Keys); n != 2501 {
+			t.Errorf("%d keys", n)
+		}
+	})
+}
+
+func TestKeyImportFromOtherGateways(t *testing.T) {
+	for _, c := range []struct {
+		file  string
+		args  []string
+		keys  int
+		wrong string
+		user  string // one of whom keys were imported
+	}{
+		{"kong-deck.yaml", []string{"--app", "imported"}, 8, "line 40: credential: this is no key but where one is kept", "ada-example-com-b5fc85e55755"},
+		{"kong-db_export.yaml", []string{"--pat"}, 1, "line 16: consumer", "storefront"},
+		{"tyk-detailed.json", []string{"--app", "imported"}, 3, "line 6: key_hash: it looks like a hash of murmur", "hashed"},
+		{"apisix-standalone.yaml", []string{"--app", "imported"}, 3, "line 12: credential: this is no key", "jack"},
+		{"aws-keys.json", []string{"--user", "aws", "--app", "imported"}, 2, "line 20: value: the key itself is not in the dump", "aws"},
+	} {
+		t.Run(c.file, func(t *testing.T) {
+			s := &shell{t: t, where: []string{"--db", filepath.Join(t.TempDir(), "keys.db")}}
+			format, _, _ := strings.Cut(c.file, "-")
+			args := append([]string{"key", "import", filepath.Join("migrate", "testdata", c.file), "--format", format, "--scopes", "Predict", "--create-missing", "--skip-invalid"}, c.args...)
+			contains(t, s.must("", args...), fmt.Sprintf(" %d imported", c.keys), c.wrong)
+			if n := len(s.answer("", "key", "list", "--user", c.user).Keys); n == 0 {
+				t.Errorf("%s has no keys", c.user)
+			}
+		})
+	}
+}
+
+// Of clear text nothing is left in the store, in an error or in a log.
+func TestKeyImportLeavesNoClearText(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.db")
+	s := &shell{t: t, where: []string{"--db", path}}
+	secrets := []string{foreign, otherForeign, weakForeign}
+	text := "user,app,scopes,credential\n"
+	for _, secret := range secrets {
+		text += "alice,photos,All," + secret + "\n"
+	}
+	// Mixed-up columns.
+	for n := range 4 {
+		cells := []string{"alice", "photos", "All", "Aq3vT8mXb2Lr9KcW5yHn7PdJ4sGf6RtB"}
+		cells[n] = "Cq3vT8mXb2Lr9KcW5yHn7PdJ4sGf6RtD,"
+		text += `"` + strings.Join(cells, `","`) + "\"\n"
+	}
+	secrets = append(secrets, "Cq3vT8mXb2Lr9KcW5yHn7PdJ4sGf6RtD", "Aq3vT8mXb2Lr9KcW5yHn7PdJ4sGf6RtB")
+	r := s.run("", "key", "import", dump(t, "keys.csv", text), "--create-missing", "--skip-invalid")
+	contains(t, r.out, "7 keys read: 3 imported", "4 that can't")
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range secrets {
+		for where, text := range map[string][]byte{"the store": file, "the output": []byte(r.out), "the errors": []byte(r.errOut + fmt.Sprint(r.err))} {
+			if bytes.Contains(text, []byte(secret)) {
+				t.Errorf("%s is in %s", secret, where)
+			}
+		}
+	}
+}
+
+// At the gate of a running Caddy an imported key works as it is, whether its
+// text was imported or its SHA-256, and a revoked one never again; and its logs
+// say nothing of it.
+func TestKeyImportAtTheGate(t *testing.T) {
+	folder := t.TempDir()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := ln.Addr().(*net.TCPAddr)
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	socket, log, store := filepath.Join(folder, "caddy.sock"), filepath.Join(folder, "log"), filepath.Join(folder, "keys.db")
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(fmt.Appendf(nil, `{
+	admin "unix/%s|0600"
+	persist_config off
+	log {
+		output file %s
+		level DEBUG
+	}
+	api_keys {
+		store bbolt %s
+	}
+}
+http://:%d {
+	bind 127.0.0.1
+	log
+	api_keys {
+		route GET /v2/users/{user_id}/apps/{app_id}/inputs Predict
+	}
+	respond "through"
+}
+`, socket, log, store, site.Port), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Load(config, true); err != nil {
+		t.Fatal(err)
+	}
+	stopped := false
+	stop := func() {
+		if !stopped {
+			stopped = true
+			if err := caddy.Stop(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	t.Cleanup(stop)
+	asked := func(credential string) string {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+site.String()+"/v2/users/alice/apps/photos/inputs", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Key "+credential)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(resp.StatusCode, " ", string(text))
+	}
+	s := &shell{t: t, where: []string{"--address", "unix/" + socket + "|0600"}}
+	credentials := []string{foreign, otherForeign}
+	for _, credential := range credentials {
+		if got := asked(credential); !strings.HasPrefix(got, "401 ") {
+			t.Errorf("before, it is answered %s", got)
+		}
+	}
+	file := dump(t, "keys.csv", "credential,sha256,user,app,scopes\n"+foreign+",,alice,photos,Predict\n,"+sumOf(otherForeign)+",alice,photos,Predict\n")
+	contains(t, s.must("", "key", "import", file, "--create-missing"), "2 imported")
+	for _, credential := range credentials {
+		if got := asked(credential); got != "200 through" {
+			t.Errorf("imported, it is answered %s", got)
+		}
+	}
+	s.must(foreign+"\n"+otherForeign, "key", "revoke", "-")
+	contains(t, s.must("", "key", "import", file, "--skip-revoked"), "2 revoked")
+	for _, credential := range credentials {
+		if got := asked(credential); !strings.HasPrefix(got, "401 ") {
+			t.Errorf("revoked, it is answered %s", got)
+		}
+	}
+	stop()
+	for _, path := range []string{log, store} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, credential := range credentials {
+			if bytes.Contains(text, []byte(credential)) {
+				t.Errorf("%s is in %s", credential, filepath.Base(path))
+			}
+		}
+	}
+}
+
+func TestKeyImportUsage(t *testing.T) {
+	file := dump(t, "keys.csv", "credential\n")
+	for _, c := range []struct {
+		name string
+		args []string
+		says string
+	}{
+		{"no file", nil, "1 argument"},
+		{"no format", []string{"-"}, "--format is missing"},
+		{"unknown format", []string{file, "--format", "xml"}, "no such format"},
+		{"app and PAT", []string{file, "--app", "a", "--pat"}, "either"},
+		{"users of CSV", []string{file, "--user-from", "consumer"}, "column user"},
+		{"a folder", []string{t.TempDir(), "--format", "csv"}, "folder"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &shell{t: t, where: []string{"--db", filepath.Join(t.TempDir(), "keys.db")}}
+			s.must("", "user", "create", "alice")
+			r := s.run("", append([]string{"key", "import"}, c.args...)...)
+			if r.err == nil || r.err.Error() != "exiting with status 2" || !strings.Contains(r.errOut, c.says) {
+				t.Errorf("ended with %v: %s", r.err, r.errOut)
+			}
+		})
+	}
+	s := &shell{t: t, where: []string{"--db", filepath.Join(t.TempDir(), "keys.db")}}
+	s.must("", "user", "create", "alice")
+	for says, args := range map[string][]string{
+		"no such file":       {filepath.Join(t.TempDir(), "none.csv")},
+		"no keys were found": {file},
+		"isn't known":        {dump(t, "keys.csv", foreign+",alice\n")},
+	} {
+		r := s.run("", append([]string{"key", "import"}, args...)...)
+		if r.err == nil || !strings.Contains(r.err.Error(), says) || strings.Contains(r.err.Error(), foreign) {
+			t.Errorf("ended with %v, want %q", r.err, says)
+		}
+	}
+}
+
+// flaky is the API behind something that can be made to fail.
+type flaky struct {
+	api    http.Handler
+	before func(n int, w http.ResponseWriter, r *http.Request) (answered bool)
+	calls  int
+}
+
+func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.calls++
+	if !f.before(f.calls, w, r) {
+		f.api.ServeHTTP(w, r)
+	}
+}
+
+// flakyEndpoint is an admin endpoint with alice and photos, before whose calls
+// something happens.
+func flakyEndpoint(t *testing.T, before func(n int, w http.ResponseWriter, r *http.Request) bool) *shell {
+	t.Helper()
+	pause := firstPause
+	firstPause = time.Millisecond
+	t.Cleanup(func() { firstPause = pause })
+	s := &shell{t: t, where: []string{"--address", adminEndpoint(t)}}
+	s.must("", "user", "create", "alice")
+	s.answer("", "app", "create", "photos", "--user", "alice")
+	behind := "http://" + s.where[1]
+	server := httptest.NewServer(&flaky{before: before, api: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next, err := http.NewRequestWithContext(r.Context(), r.Method, behind+r.URL.RequestURI(), r.Body)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		next.Header.Set("Origin", behind)
+		resp, err := http.DefaultClient.Do(next)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer resp.Body.Close()
+		w.WriteHeader(resp.StatusCode)
+		_, _ = io.Copy(w, resp.Body)
+	})})
+	t.Cleanup(server.Close)
+	s.where[1] = server.Listener.Addr().String()
+	return s
+}
+
+// What can't answer now is asked again; what was imported without an answer is
+// found there.
+func TestKeyImportIsPatient(t *testing.T) {
+	s := flakyEndpoint(t, func(n int, w http.ResponseWriter, _ *http.Request) bool {
+		switch n {
+		case 1, 2, 5: // the store can't answer
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprintf(w, `{"status":{"code":%d,"description":"Service unavailable"}}`, manage.CodeUnavailable)
+			return true
+		case 7: // the connection breaks
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	})
+	file := dump(t, "keys.csv", manyKeys(2500))
+	contains(t, s.must("", "key", "import", file), "2500 keys read: 2500 imported")
+	if n := len(s.answer("", "key", "list", "--user", "alice").Keys); n != 2501 {
+		t.Errorf("%d keys", n)
+	}
+}
+
+func TestKeyImportGivesUp(t *testing.T) {
+	calls := 0
+	s := flakyEndpoint(t, func(n int, w http.ResponseWriter, r *http.Request) bool {
+		calls = n
+		if n <= 4 || r.Method == http.MethodGet { // three checks, and the first batch
+			return false
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintf(w, `{"status":{"code":%d,"description":"Service unavailable","details":"the key store can't answer now; try again"}}`, manage.CodeUnavailable)
+		return true
+	})
+	r := s.run("", "key", "import", dump(t, "keys.csv", manyKeys(2500)))
+	if r.err == nil || !strings.Contains(r.err.Error(), "the key store can't answer now; try again; until then 1000 keys were imported") {
+		t.Errorf("ended with %v", r.err)
+	}
+	if calls != 4+1+maxPauses {
+		t.Errorf("it asked %d times", calls)
+	}
+	if n := len(s.answer("", "key", "list", "--user", "alice").Keys); n != 1001 {
+		t.Errorf("%d keys", n)
+	}
+}
+
+// An import that is interrupted finishes its batch, and goes on when it is run
+// again.
+func TestKeyImportInterrupted(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	s := flakyEndpoint(t, func(n int, _ http.ResponseWriter, _ *http.Request) bool {
+		if n == 5 { // the second batch, after three checks
+			interrupt()
+		}
+		return false
+	})
+	file := dump(t, "keys.csv", manyKeys(2500))
+	root := &cobra.Command{Use: "caddy", SilenceUsage: true}
+	group := &cobra.Command{Use: "api-keys <command>"}
+	configure(group)
+	root.AddCommand(group)
+	var out bytes.Buffer
+	root.SetOut(&out)
+	root.SetErr(io.Discard)
+	root.SetArgs(append([]string{"api-keys", "key", "import", file}, s.where...))
+	err := root.ExecuteContext(ctx)
+	if err == nil || !strings.Contains(err.Error(), "interrupted: until then 2000 keys were imported") || !strings.Contains(err.Error(), "run this again") {
+		t.Errorf("ended with %v\n%s", err, out.String())
+	}
+	contains(t, s.must("", "key", "import", file), "500 imported, 2000 there already")
+}
+
+func TestKeyImportProgress(t *testing.T) {
+	var b bytes.Buffer
+	plain := newBar(&b)
+	plain.begin("Checked", 1000)
+	plain.at(1000, 10)
+	plain.at(barStep, 500)
+	plain.at(barStep+1000, 510)
+	plain.clear()
+	if b.String() != "Checked 100000 keys (50%)\n" {
+		t.Errorf("printed %q", b.String())
+	}
+	b.Reset()
+	terminal := &bar{out: &b, terminal: true}
+	terminal.begin("Imported", 1000)
+	terminal.at(1000, 500)
+	terminal.clear()
+	terminal.clear()
+	if want := "\r\x1b[K[###############               ] Imported 1000 keys (50%)\r\x1b[K"; b.String() != want {
+		t.Errorf("printed %q, want %q", b.String(), want)
+	}
+}
+
+func TestKeyExport(t *testing.T) {
+	shells(t, func(t *testing.T, s *shell) {
+		if out := s.must("", "user", "create", "alice"); out == "" {
+			t.Error("nothing was said")
+		}
+		s.answer("", "app", "create", "photos", "--user", "alice")
+		contains(t, s.must(manyKeys(2100), "key", "import", "-", "--format", "csv"), "2100 imported")
+		s.must("", "user", "create", "bob")
+		pat := s.answer("", "key", "create", "--user", "bob", "--pat", "--scopes", "Predict", "--description", `=HYPERLINK("x"), or "so"`, "--endpoints", "/a.B/C").Keys[0]
+
+		lines := strings.Split(strings.TrimSuffix(s.must("", "key", "export"), "\n"), "\n")
+		if len(lines) != 2102 {
+			t.Fatalf("%d lines", len(lines))
+		}
+		var listed []string
+		for _, user := range []string{"alice", "bob"} {
+			for _, k := range s.answer("", "key", "list", "--user", user).Keys {
+				listed = append(listed, k.KeyID)
+			}
+		}
+		for n, line := range lines {
+			var k manage.Key
+			if err := json.Unmarshal([]byte(line), &k); err != nil {
+				t.Fatalf("line %d is %s: %v", n, line, err)
+			}
+			if k.ID != listed[n] || k.KeyID != listed[n] {
+				t.Errorf("line %d is %s, want %s", n, k.ID, listed[n])
+			}
+		}
+		whole := strings.Join(lines, "")
+		first := sumOf("0")[:40]
+		for _, secret := range []string{pat.ID, first, sumOf(first)} {
+			if strings.Contains(whole, secret) {
+				t.Errorf("%s is in it", secret)
+			}
+		}
+		for args, n := range map[string]int{"--user bob": 1, "--user alice --app photos": 2101, "--user bob --format csv": 2} {
+			if got := strings.Count(s.must("", append([]string{"key", "export"}, strings.Fields(args)...)...), "\n"); got != n {
+				t.Errorf("%s: %d lines, want %d", args, got, n)
+			}
+		}
+		contains(t, s.must("", "key", "export", "--format", "csv", "--user", "bob"),
+			"id,type,user,app,description,scopes,endpoints,disabled,created_at,created_by,modified_at,expires_at,last_used_at,last_used_from,version\n"+
+				pat.KeyID+`,personal_access_token,bob,,"'=HYPERLINK(""x""), or ""so""",Predict,/a.B/C,false,`, ",(operator),")
+		if r := s.run("", "key", "export", "--user", "nobody"); r.err == nil || !strings.Contains(r.err.Error(), "no such user") {
+			t.Errorf("ended with %v", r.err)
+		}
+		for _, args := range [][]string{{"--app", "photos"}, {"--format", "xml"}, {"--format", "csv", "-o", "json"}} {
+			if r := s.run("", append([]string{"key", "export"}, args...)...); r.err == nil || r.err.Error() != "exiting with status 2" {
+				t.Errorf("%v: %v", args, r.err)
+			}
+		}
+	})
+}
