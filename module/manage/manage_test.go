@@ -25,11 +25,16 @@ type service struct {
 
 func newService(t testing.TB) *service {
 	t.Helper()
+	return serviceOver(t, openStore(t))
+}
+
+func openStore(t testing.TB) keys.Store {
+	t.Helper()
 	store, err := boltstore.Open(filepath.Join(t.TempDir(), "keys.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return serviceOver(t, store)
+	return store
 }
 
 func serviceOver(t testing.TB, store keys.Store) *service {
