@@ -143,6 +143,10 @@ func (s *Store) openDB(flag int) (*bolt.DB, error) {
 		_ = db.Close()
 		return nil, err
 	}
+	if err := settle(db, file); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
 	return db, nil
 }
 
