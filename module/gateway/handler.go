@@ -19,6 +19,9 @@ const maxDecisions = 16
 
 // ServeHTTP decides on a request, and hands it on or refuses it.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if inChunks(r) {
+		next = chunked{gate: g, next: next}
+	}
 	if g.CORS == nil {
 		return g.serve(w, r, next)
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -25,6 +26,10 @@ func (g *Gate) checkTarget(r *http.Request, path string, rule *policy.Rule) stri
 	}
 	if !originForm(r) {
 		return "the request target has to be a path: it begins with a slash and names no scheme or host"
+	}
+	// HTTP/2 and HTTP/3 can carry it. Forwarded, it would be escaped.
+	if strings.IndexByte(r.RequestURI, ' ') >= 0 {
+		return "the request target has a space in it (write it as %20)"
 	}
 	if why := checkEscapes(path, rule != nil && rule.AllowsEncodedSlash()); why != "" {
 		return why
@@ -188,6 +193,8 @@ func checkFraming(r *http.Request) string {
 	}
 	if lengths := h["Content-Length"]; len(lengths) > 1 || len(lengths) == 1 && len(r.TransferEncoding) > 0 {
 		return "the length of the body is given in more than one way"
+	} else if len(lengths) == 1 && !isLength(lengths[0], r.ContentLength) {
+		return "the length of the body is not the one that is given"
 	}
 	if len(h["Content-Type"]) > 1 {
 		return "there is more than one Content-Type"
@@ -202,6 +209,14 @@ func checkFraming(r *http.Request) string {
 		return "a connection header in a version of HTTP that has none"
 	}
 	return ""
+}
+
+// isLength says whether a Content-Length says what net/http made of it. In
+// HTTP/2 that is none, where the stream has no body or the text is no number
+// (RFC 9113, section 8.1.1).
+func isLength(text string, length int64) bool {
+	n, err := strconv.ParseUint(text, 10, 63)
+	return err == nil && int64(n) == length
 }
 
 // padded says whether any value has white space around it. HTTP/2 and HTTP/3
