@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -124,7 +125,7 @@ type jsonLines struct{ out io.Writer }
 
 func (l jsonLines) write(raw json.RawMessage) error {
 	// The API writes each without a line end in it.
-	_, err := l.out.Write(append(raw[:len(raw):len(raw)], '\n'))
+	_, err := l.out.Write(append(slices.Clip(raw), '\n'))
 	return err
 }
 

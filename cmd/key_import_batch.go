@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"strings"
 	"time"
@@ -215,9 +216,7 @@ func (i *keyImport) send(ctx context.Context, batch []entry, dryRun bool) ([]man
 		return nil, nil
 	}
 	body := map[string]any{"keys": list, "dry_run": dryRun}
-	for name, value := range i.asked {
-		body[name] = value
-	}
+	maps.Copy(body, i.asked)
 	answer, err := i.askPatiently(ctx, body)
 	if err != nil {
 		return nil, err

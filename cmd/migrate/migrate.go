@@ -77,8 +77,8 @@ type Problem struct {
 	Field, Reason string
 }
 
-// Error is the line, the field and the reason.
-func (p *Problem) Error() string {
+// String is the line, the field and the reason.
+func (p *Problem) String() string {
 	if p.Field == "" {
 		return fmt.Sprintf("line %d: %s", p.Line, p.Reason)
 	}
@@ -289,15 +289,12 @@ func clean(text string) string {
 	return text
 }
 
-// describe says where a key comes from.
-func describe(where string, more ...string) string {
-	text := where
-	for _, m := range more {
-		if m != "" {
-			text += "; " + m
-		}
+// describe says where a key comes from, and what else the file says of it.
+func describe(where, more string) string {
+	if more == "" {
+		return where
 	}
-	return text
+	return where + "; " + more
 }
 
 // several is a text that holds several, separated by spaces or semicolons. A

@@ -147,7 +147,7 @@ func TestMapping(t *testing.T) {
 			var got []string
 			err := Read(strings.NewReader(c.text), c.options, func(k Record, p *Problem) error {
 				if p != nil {
-					return p
+					return errors.New(p.String())
 				}
 				got = append(got, fmt.Sprintf("%s/%s %s %v", k.User, k.App, k.Type, k.Scopes))
 				return nil
@@ -342,7 +342,7 @@ func FuzzRead(f *testing.F) {
 		text = bytes.ReplaceAll(text, []byte("32"), []byte(canary))
 		err := Read(bytes.NewReader(text), o, func(k Record, p *Problem) error {
 			switch {
-			case p != nil && strings.Contains(p.Error(), canary):
+			case p != nil && strings.Contains(p.String(), canary):
 				t.Errorf("a problem repeats the file: %v", p)
 			case p != nil && p.Line < 1, p == nil && k.Line < 1:
 				t.Errorf("no line: %+v %v", k, p)

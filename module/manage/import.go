@@ -240,6 +240,9 @@ func (r *request) importKey(tx *keys.Tx, in *imports, k importedKey) (Imported, 
 	if err := r.api.checkImportable(field, c.Scopes); err != nil {
 		return Imported{}, err
 	}
+	if err := r.api.checkEndpoints(join(k.path, "endpoints"), c.Endpoints, nil); err != nil {
+		return Imported{}, err
+	}
 	// Again as the store checks it, before users and apps are made for it.
 	if !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(tx.Now()) {
 		return Imported{}, refuse(CodeInvalid, join(k.path, "expires_at"), "it is past: an expired key need not be imported")

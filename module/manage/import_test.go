@@ -189,6 +189,7 @@ func TestImportRefuses(t *testing.T) {
 		{"a scope that needs another", "POST", importPath, key("Predict", "Inputs:Get"), manage.CodeInvalid, "keys[1].scopes", "Apps:Get"},
 		{"no scopes", "POST", importPath, key(`,"scopes":["Predict"]`, ""), manage.CodeInvalid, "keys[1].scopes", "missing"},
 		{"a credential for an endpoint", "POST", importPath, key(`"user_id"`, `"endpoints":["`+secret+`"],"user_id"`), manage.CodeInvalid, "keys[1].endpoints", "/package.Service/Method"},
+		{"an unknown endpoint", "POST", importPath, key(`"user_id"`, `"endpoints":["/no.Such/Endpoint"],"user_id"`), manage.CodeInvalid, "keys[1].endpoints", "/no.Such/Endpoint"},
 		{"a credential for an expiry", "POST", importPath, key(`"user_id"`, `"expires_at":"`+secret+`","user_id"`), manage.CodeInvalid, "keys[1].expires_at", "RFC 3339"},
 		{"expired", "POST", importPath, key(`"user_id"`, `"expires_at":"2020-01-01T00:00:00Z","user_id"`), manage.CodeInvalid, "keys[1].expires_at", "past"},
 		{"a long description", "POST", importPath, key(`"user_id"`, `"description":"`+strings.Repeat("x", 1025)+`","user_id"`), manage.CodeInvalid, "keys[1].description", "1025"},
@@ -267,8 +268,7 @@ func TestImportOfManyBytes(t *testing.T) {
 	for i := range 1000 {
 		list = append(list, map[string]any{
 			"sha256": sum(fmt.Sprint(i)), "user_id": "alice", "type": "personal_access_token", "scopes": []string{"All"},
-			"description": strings.Repeat("long ", 200), "endpoints": []string{"/" + strings.Repeat("a", 1000) + "/B"},
-			"expires_at": time.Now().Add(time.Hour),
+			"description": strings.Repeat("long ", 200), "expires_at": time.Now().Add(time.Hour),
 		})
 	}
 	body, err := json.Marshal(map[string]any{"keys": list})
@@ -278,8 +278,8 @@ func TestImportOfManyBytes(t *testing.T) {
 	if len(body) < manage.DefaultMaxBody {
 		t.Fatalf("only %d bytes", len(body))
 	}
-	if a := s.must("POST", importPath, string(body)); len(a.Imported) != 1000 {
-		t.Errorf("%d keys", len(a.Imported))
+	if a := s.call("POST", importPath, string(body)); len(a.Imported) != 1000 {
+		t.Errorf("%d keys: %+v", len(a.Imported), a.Status)
 	}
 	if a := s.call("POST", importPath, `{"keys":[{"description":"`+strings.Repeat("x", 16<<20)+`"}]}`); a.Status.Code != manage.CodeTooLarge {
 		t.Errorf("answered %s", a.body)
