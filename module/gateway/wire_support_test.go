@@ -1,11 +1,13 @@
 package gateway_test
 
 import (
+	"bufio"
 	"bytes"
+	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -124,48 +126,27 @@ func encode(fields []hpack.HeaderField) []byte {
 	return b.Bytes()
 }
 
-// TestPseudoHeaders is what only frames can say. Nothing of it reaches the
-// upstream.
-func TestPseudoHeaders(t *testing.T) {
-	w := start(t, "route * /public/{rest=**} Public:Get\nroute grpc /pkg.Service/Method Public:Get")
-	w.user("alice")
-	w.app("alice", "shop")
-	auth := "authorization: Key " + w.key("alice", "shop", "Public:Get")
-	smuggled := []byte("GET /admin HTTP/1.1\r\nHost: a\r\nX-Caller-User-Id: forged\r\n\r\n")
-	pseudo := func(pairs ...string) (fields []hpack.HeaderField) {
-		for i := 0; i < len(pairs); i += 2 {
-			fields = append(fields, hpack.HeaderField{Name: pairs[i], Value: pairs[i+1]})
-		}
-		return fields
+// raw writes bytes to a new connection, and answers the status that comes
+// back first: 0 if the connection was closed without.
+func (w *world) raw(text string) int {
+	w.t.Helper()
+	conn, err := net.Dial("tcp", w.addr)
+	if err != nil {
+		w.t.Fatal(err)
 	}
-	for _, tt := range []struct {
-		name   string
-		pseudo []hpack.HeaderField
-		body   []byte
-		lines  []string
-		// server says that net/http answers, and no handler is asked.
-		server bool
-	}{
-		{"CONNECT with a body (GHSA-3ccp-42pg-hgv6)", pseudo(":method", "CONNECT", ":authority", w.addr), smuggled, nil, false},
-		{"CONNECT with a path", pseudo(":method", "CONNECT", ":scheme", "http", ":authority", w.addr, ":path", "/public/x"), smuggled, nil, false},
-		{"extended CONNECT", pseudo(":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":authority", w.addr, ":path", "/public/x"), nil, nil, false},
-		{"a method with a request in it", pseudo(":method", "GET /admin HTTP/1.1", ":scheme", "http", ":authority", w.addr, ":path", "/public/x"), nil, nil, false},
-		{"a path without a slash (CVE-2026-33186)", pseudo(":method", "POST", ":scheme", "http", ":authority", w.addr, ":path", "pkg.Service/Method"), nil, []string{"content-type: application/grpc"}, false},
-		{"a path with a host", pseudo(":method", "GET", ":scheme", "http", ":authority", w.addr, ":path", "http://a/public/x"), nil, nil, false},
-		{"an asterisk", pseudo(":method", "OPTIONS", ":scheme", "http", ":authority", w.addr, ":path", "*"), nil, nil, true},
-		{"an empty path", pseudo(":method", "GET", ":scheme", "http", ":authority", w.addr, ":path", ""), nil, nil, false},
-		{"Transfer-Encoding", pseudo(":method", "POST", ":scheme", "http", ":authority", w.addr, ":path", "/public/x"), smuggled, []string{"transfer-encoding: chunked"}, false},
-		{"Connection", pseudo(":method", "GET", ":scheme", "http", ":authority", w.addr, ":path", "/public/x"), nil, []string{"connection: x-caller-user-id"}, false},
-		{"Upgrade", pseudo(":method", "GET", ":scheme", "http", ":authority", w.addr, ":path", "/public/x"), nil, []string{"upgrade: h2c"}, false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got := w.sendFrames(tt.pseudo, tt.body, append(tt.lines, auth)...)
-			if got.status < 400 && !got.reset && !tt.server && got.header["grpc-status"] == "" {
-				t.Errorf("answered %+v", got)
-			}
-			if n := w.upstream.count(); n != 0 {
-				t.Errorf("the upstream was reached: %+v", w.upstream.last())
-			}
-		})
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(deadline)); err != nil {
+		w.t.Fatal(err)
 	}
+	if _, err := io.WriteString(conn, text); err != nil {
+		w.t.Fatal(err)
+	}
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
 }
