@@ -31,6 +31,11 @@ type Answer struct {
 	Verification *AuditVerification `json:"verification,omitempty"`
 	StatusCode   *StatusCode        `json:"status_code,omitempty"`
 	Statuses     []StatusCode       `json:"statuses,omitzero"`
+	Login
+	TwoFactor *TwoFactor `json:"two_factor,omitempty"`
+	Sessions  []Session  `json:"sessions,omitzero"`
+	// SessionIDs are the public ids of the sessions that a call ended.
+	SessionIDs []string `json:"session_ids,omitzero"`
 	// Count is how many keys a call revoked that revokes many at once.
 	Count *int `json:"count,omitempty"`
 	// KeyIDs are the public ids of the keys that a call revoked; where they
@@ -77,6 +82,9 @@ func fail(w http.ResponseWriter, reqID string, e *Error) {
 	}
 	if e.Code == CodeUnavailable {
 		w.Header().Set("Retry-After", "1")
+	}
+	if e.Code == CodeThrottled {
+		w.Header().Set("Retry-After", e.retryAfter)
 	}
 	write(w, &Answer{Status: Status{
 		Code:          e.Code,

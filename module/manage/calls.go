@@ -60,6 +60,16 @@ var calls = []call{
 	{"POST", "/v2/users/{user_id}/keys/{key_id}/rotate", (*request).rotateKey, demand{scopes: "Keys:Add Keys:Delete Keys:Get"}},
 	{"GET", "/v2/users/{user_id}/apps/{app_id}/keys", (*request).listAppKeys, demand{scopes: "Apps:Get Keys:Get", endpoint: "ListAppKeys", owner: true}},
 
+	{"POST", "/v2/login", (*request).login, demand{accept: public}},
+	{"POST", "/v2/logout", (*request).logout, demand{accept: sessions}},
+	{"POST", "/v2/users/{user_id}/password", (*request).changePassword, demand{accept: sessions}},
+	{"GET", "/v2/users/{user_id}/sessions", (*request).listSessions, demand{accept: sessions}},
+	{"DELETE", "/v2/users/{user_id}/sessions", (*request).endSessions, demand{accept: sessions}},
+	{"POST", "/v2/users/{user_id}/two_factor", (*request).createTwoFactor, demand{accept: sessions}},
+	{"DELETE", "/v2/users/{user_id}/two_factor", (*request).deleteTwoFactor, demand{accept: sessions}},
+	{"POST", "/v2/users/{user_id}/two_factor/enable", (*request).enableTwoFactor, demand{accept: sessions}},
+	{"POST", "/v2/users/{user_id}/two_factor/recovery_codes", (*request).renewRecoveryCodes, demand{accept: sessions}},
+
 	{"POST", "/v2/users/{user_id}/keys/revoke", (*request).revokeMany, demand{scopes: "Keys:Add Keys:Delete Keys:Get"}},
 
 	{"GET", "/v2/users/{user_id}/apps/{app_id}/collaborators", (*request).listCollaborators, demand{scopes: "Apps:Get Collaborators:Get", endpoint: "ListCollaborators", accept: anyKey}},

@@ -25,6 +25,8 @@ type Error struct {
 	Cause error
 
 	allow []string
+	// retryAfter is when to try again, in seconds.
+	retryAfter string
 }
 
 // Error is the field and the details.
@@ -78,6 +80,8 @@ func refusal(err error) *Error {
 	switch {
 	case errors.As(err, &e):
 		return e
+	case errors.Is(err, keys.ErrBusy):
+		return refuse(CodeUnavailable, "", "%v; try again", keys.ErrBusy)
 	case errors.Is(err, keys.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &Error{Code: CodeUnavailable, Details: "the key store can't answer now; try again", Cause: err}
 	default:

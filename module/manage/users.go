@@ -17,6 +17,7 @@ type User struct {
 	Name       string    `json:"name"`
 	Email      string    `json:"email"`
 	Suspended  bool      `json:"suspended"`
+	TwoFactor  bool      `json:"two_factor"` // a second factor is asked for
 	CreatedAt  time.Time `json:"created_at"`
 	ModifiedAt time.Time `json:"modified_at"`
 	Version    uint64    `json:"version"` // as a key's
@@ -24,7 +25,7 @@ type User struct {
 
 func showUser(u keys.User) User {
 	return User{
-		ID: u.ID, Name: u.Name, Email: u.Email, Suspended: u.Suspended,
+		ID: u.ID, Name: u.Name, Email: u.Email, Suspended: u.Suspended, TwoFactor: u.TwoFactor.Enabled,
 		CreatedAt: u.CreatedAt.UTC(), ModifiedAt: u.ModifiedAt.UTC(), Version: u.Version,
 	}
 }

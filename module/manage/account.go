@@ -1,0 +1,177 @@
+package manage
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// proof is what somebody shows to be a user: the password, and where the
+// second factor is on, a code.
+type proof struct {
+	password, code string
+	// wrong is what is answered of a wrong password.
+	wrong *Error
+	// update makes the change.
+	update func(func(*keys.Tx) error) error
+}
+
+// prove makes a change if the proof is good, and sees to it that the attempt
+// counts as what it was. u is the user as it was read a moment ago, the zero
+// one where there is none.
+func (r *request) prove(attempt *keys.Attempt, u keys.User, p proof, change func(*keys.Tx) error) error {
+	right, err := keys.CheckPassword(r.Context(), u.PasswordHash, p.password)
+	if err != nil {
+		attempt.Excuse() // nothing was found out
+		return err
+	}
+	if !right {
+		return p.wrong
+	}
+	if u.Suspended {
+		attempt.Excuse()
+		return errSuspended()
+	}
+	if u.TwoFactor.Enabled {
+		if p.code == "" {
+			attempt.Excuse()
+			return refuse(CodeLoginFailed, "code", "the password is right, and this user has a second factor: send the code of the authenticator app too, or a recovery code")
+		}
+		if wait := attempt.Code(); wait > 0 {
+			attempt.Excuse()
+			return throttled(wait)
+		}
+	}
+	err = p.update(func(tx *keys.Tx) error {
+		if err := stillProven(tx, u, p); err != nil {
+			return err
+		}
+		return change(tx)
+	})
+	settle(attempt, err)
+	return err
+}
+
+// stillProven looks at the user again, in the transaction of the change, and
+// uses the code up.
+func stillProven(tx *keys.Tx, was keys.User, p proof) error {
+	u, err := tx.User(was.ID)
+	if errors.Is(err, keys.ErrNotFound) {
+		return p.wrong
+	}
+	switch {
+	case err != nil:
+		return err
+	case u.PasswordHash != was.PasswordHash:
+		return p.wrong
+	case u.Suspended:
+		return errSuspended()
+	case u.TwoFactor.Enabled != was.TwoFactor.Enabled:
+		return refuse(CodeConflict, "", "the second factor was turned on or off at this moment; try again")
+	case !u.TwoFactor.Enabled:
+		return nil
+	}
+	if ok, err := tx.AcceptCode(u.ID, p.code); err != nil || ok {
+		return err
+	}
+	return wrongCode()
+}
+
+// settle ends an attempt of which the password was right.
+func settle(attempt *keys.Attempt, err error) {
+	var e *Error
+	switch {
+	case err == nil:
+		attempt.Succeed()
+	case errors.As(err, &e) && e.Code == CodeLoginFailed:
+		// A failure, as it counts already.
+	default:
+		attempt.Excuse()
+	}
+}
+
+func wrongCode() *Error {
+	return refuse(CodeLoginFailed, "code", "the code is wrong, or was used already; wait for the next one of the authenticator app")
+}
+
+func errSuspended() *Error {
+	return refuse(CodeKeyInvalid, "", "this user is suspended; ask whoever runs the service")
+}
+
+// throttled refuses one attempt more, for so long.
+func throttled(wait time.Duration) *Error {
+	seconds := strconv.Itoa(int(math.Ceil(wait.Seconds())))
+	e := refuse(CodeThrottled, "", "too many attempts failed; try again in %s seconds", seconds)
+	e.retryAfter = seconds
+	return e
+}
+
+// proving makes a change of the caller's own account, for which the password
+// is asked for again, and the second factor where it is on. field is where the
+// password stands in the body.
+func (r *request) proving(field string, p proof, change func(*keys.Tx) error) error {
+	u, attempt, err := r.beginInside()
+	if err != nil {
+		return err
+	}
+	p.wrong = refuse(CodeLoginFailed, field, "it is not the user's password")
+	if p.update == nil {
+		p.update = r.update
+	}
+	return r.prove(attempt, u, p, change)
+}
+
+// beginInside begins an attempt of the user whom the path names, who holds a
+// session.
+func (r *request) beginInside() (u keys.User, attempt *keys.Attempt, err error) {
+	err = r.view(func(from keys.Reader) (err error) {
+		u, err = r.findUser(from)
+		return err
+	})
+	if err != nil {
+		return u, nil, err
+	}
+	attempt, wait := r.api.Directory.Logins().BeginInside(u.ID, r.caller.Address)
+	if attempt == nil {
+		return u, nil, throttled(wait)
+	}
+	return u, attempt, nil
+}
+
+// changePassword ends the user's other sessions.
+func (r *request) changePassword() (*Answer, error) {
+	if err := r.notOperator(); err != nil {
+		return nil, err
+	}
+	o, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	p := proof{password: o.required("current_password"), code: o.optional("code")}
+	next := o.required("password")
+	if err := o.end(); err != nil {
+		return nil, err
+	}
+	var hash string
+	p.update = func(change func(*keys.Tx) error) (err error) {
+		// Before the transaction, for others wait for that one.
+		if hash, err = keys.HashPassword(r.Context(), next); err != nil {
+			return err
+		}
+		return r.update(change)
+	}
+	err = r.proving("current_password", p, func(tx *keys.Tx) error {
+		_, err := tx.ChangeUser(r.user(), func(u *keys.User) error {
+			u.PasswordHash = hash
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{}, nil
+}

@@ -1,0 +1,149 @@
+package manage
+
+import (
+	"errors"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// How long a session lives: in all, and without being used (NIST SP 800-63B-4,
+// section 2.2.3). And how many a user has: the oldest ends when there is one
+// more.
+const (
+	sessionLife = 24 * time.Hour
+	sessionIdle = time.Hour
+	maxSessions = 100
+)
+
+// Login is what whoever has signed in is told.
+type Login struct {
+	UserID string `json:"v2_user_id,omitempty"`
+	// SessionToken is the whole credential, shown this once.
+	SessionToken string `json:"session_token,omitempty"`
+	// ExpiresAt is when the session ends at the latest.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+}
+
+// login makes a session. Of an address that nobody has, a user without a
+// password and a wrong password it says the same, and has done the same work.
+func (r *request) login() (*Answer, error) {
+	if err := r.notOperator(); err != nil {
+		return nil, err
+	}
+	o, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	email := o.required("email")
+	p := proof{password: o.required("password"), code: o.optional("code")}
+	if err := o.end(); err != nil {
+		return nil, err
+	}
+	attempt, wait := r.api.Directory.Logins().Begin(email, r.caller.Address)
+	if attempt == nil {
+		return nil, throttled(wait)
+	}
+	var u keys.User
+	err = r.view(func(from keys.Reader) (err error) {
+		u, err = from.UserByEmail(email)
+		if errors.Is(err, keys.ErrNotFound) {
+			return nil // and what follows finds no password
+		}
+		return err
+	})
+	if err != nil {
+		attempt.Excuse()
+		return nil, err
+	}
+	p.wrong = refuse(CodeLoginFailed, "", "the e-mail address or the password is wrong, or no password was ever set")
+	p.update = func(fn func(*keys.Tx) error) error {
+		return r.api.Directory.Update(r.Context(), keys.Actor{UserID: u.ID, Address: r.caller.Address}, fn)
+	}
+	answer := &Answer{}
+	err = r.prove(attempt, u, p, func(tx *keys.Tx) (err error) {
+		answer.Login, err = r.beginSession(tx, u.ID)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+// beginSession makes a session, and ends those of the user's that have expired
+// or are too many.
+func (r *request) beginSession(tx *keys.Tx, userID string) (Login, error) {
+	var live, expired []keys.Credential
+	for c, err := range tx.Credentials(userID, 0) {
+		if err != nil {
+			return Login{}, err
+		}
+		if c.Kind != policy.Session {
+			continue
+		}
+		s, err := r.readSession(tx, c)
+		switch {
+		case err != nil:
+			return Login{}, err
+		case s.over(tx.Now()):
+			expired = append(expired, c)
+		default:
+			live = append(live, c)
+		}
+	}
+	for _, c := range expired {
+		if err := tx.Revoke(c.ID, "expired"); err != nil {
+			return Login{}, err
+		}
+	}
+	for ; len(live) >= maxSessions; live = live[1:] {
+		if err := tx.Revoke(live[0].ID, "too many sessions"); err != nil {
+			return Login{}, err
+		}
+	}
+	token, id := keys.Mint(r.api.Brand, policy.Session)
+	c, err := tx.CreateCredential(keys.Credential{
+		Kind: policy.Session, UserID: userID, ID: id, Digest: keys.DigestOf(token),
+		ExpiresAt: tx.Now().Add(sessionLife).UTC(), Idle: sessionIdle, Address: r.caller.Address,
+	})
+	if err != nil {
+		return Login{}, err
+	}
+	return Login{UserID: userID, SessionToken: token, ExpiresAt: &c.ExpiresAt}, nil
+}
+
+// logout ends the session of the call.
+func (r *request) logout() (*Answer, error) {
+	if err := errors.Join(r.notOperator(), r.noBody()); err != nil {
+		return nil, err
+	}
+	err := r.update(func(tx *keys.Tx) error { return tx.Revoke(r.own.ID, "signed out") })
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{}, nil
+}
+
+// notOperator refuses the calls that only a user can make.
+func (r *request) notOperator() error {
+	if r.caller.Operator {
+		return refuse(CodeInvalid, "", "this call is for users, on a site, and the operator needs no session or password: to set a user's password, PATCH /v2/users/USER; to take away a second factor, DELETE /v2/users/USER/two_factor; to end sessions, DELETE /v2/users/USER/sessions")
+	}
+	return nil
+}
+
+// required reads a text that has to be there.
+func (o *object) required(name string) string {
+	text := o.optional(name)
+	if text == "" {
+		o.fail(refuse(CodeInvalid, o.field(name), "it is missing"))
+	}
+	return text
+}
+
+func (o *object) optional(name string) (text string) {
+	o.text(name, &text)
+	return text
+}

@@ -1,0 +1,174 @@
+package manage
+
+import (
+	"net"
+	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// TwoFactor is a user's second factor. What is secret of it is shown once.
+type TwoFactor struct {
+	Enabled bool `json:"enabled"`
+	// Secret and OTPAuthURI, which is the same for an authenticator app to
+	// scan, are shown when it is made; the recovery codes then, and when they
+	// are made anew.
+	Secret        string   `json:"secret,omitempty"`
+	OTPAuthURI    string   `json:"otpauth_uri,omitempty"`
+	RecoveryCodes []string `json:"recovery_codes,omitempty"`
+}
+
+// readProof reads what the calls about a second factor ask for.
+func (r *request) readProof() (p proof, err error) {
+	if err := r.notOperator(); err != nil {
+		return p, err
+	}
+	o, err := r.body()
+	if err != nil {
+		return p, err
+	}
+	p.password, p.code = o.required("password"), o.optional("code")
+	return p, o.end()
+}
+
+// createTwoFactor makes a second factor that is asked for once it is enabled:
+// until then another may be made in its place.
+func (r *request) createTwoFactor() (*Answer, error) {
+	p, err := r.readProof()
+	if err != nil {
+		return nil, err
+	}
+	answer := &Answer{}
+	err = r.proving("password", p, func(tx *keys.Tx) error {
+		_, err := tx.ChangeUser(r.user(), func(u *keys.User) error {
+			if u.TwoFactor.Enabled {
+				return refuse(CodeExists, "", "the second factor is on; turn it off first, by a DELETE of two_factor, or make new recovery codes alone, by a POST of two_factor/recovery_codes")
+			}
+			account := u.Email
+			if account == "" {
+				account = u.ID
+			}
+			made, uri, codes, err := keys.NewTwoFactor(r.issuer(), account)
+			u.TwoFactor = made
+			answer.TwoFactor = &TwoFactor{Secret: made.Secret, OTPAuthURI: uri, RecoveryCodes: codes}
+			return err
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+// issuer is what an authenticator app shows: the host of the site, or where it
+// can't stand in the app's label, the brand.
+func (r *request) issuer() string {
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	if host == "" || strings.ContainsAny(host, ":[]/") {
+		return r.api.Brand
+	}
+	return host
+}
+
+// enableTwoFactor turns the second factor on, when a code shows that the user's
+// device has it. The other sessions, which were begun without it, end.
+func (r *request) enableTwoFactor() (*Answer, error) {
+	if err := r.notOperator(); err != nil {
+		return nil, err
+	}
+	o, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	code := o.required("code")
+	if err := o.end(); err != nil {
+		return nil, err
+	}
+	_, attempt, err := r.beginInside()
+	if err != nil {
+		return nil, err
+	}
+	if wait := attempt.Code(); wait > 0 {
+		attempt.Excuse()
+		return nil, throttled(wait)
+	}
+	err = r.update(func(tx *keys.Tx) error {
+		_, err := tx.ChangeUser(r.user(), func(u *keys.User) error {
+			switch t := &u.TwoFactor; {
+			case t.Enabled:
+				return refuse(CodeExists, "", "the second factor is on already")
+			case t.Secret == "":
+				return refuse(CodeNotFound, "", "there is no second factor to turn on; make one first, by a POST of two_factor")
+			case !t.Enable(code, tx.Now()):
+				return wrongCode()
+			}
+			return nil
+		})
+		return err
+	})
+	settle(attempt, err)
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{TwoFactor: &TwoFactor{Enabled: true}}, nil
+}
+
+// deleteTwoFactor turns the second factor off. The operator does so without
+// password or code, for a user whose device is lost.
+func (r *request) deleteTwoFactor() (*Answer, error) {
+	off := func(tx *keys.Tx) error {
+		if _, err := r.findUser(tx); err != nil {
+			return err
+		}
+		_, err := tx.ChangeUser(r.user(), func(u *keys.User) error {
+			if u.TwoFactor.Secret == "" && !u.TwoFactor.Enabled {
+				return refuse(CodeNotFound, "", "this user has no second factor")
+			}
+			u.TwoFactor = keys.TwoFactor{}
+			return nil
+		})
+		return err
+	}
+	var err error
+	if r.caller.Operator {
+		if err = r.noBody(); err == nil {
+			err = r.update(off)
+		}
+	} else {
+		var p proof
+		if p, err = r.readProof(); err == nil {
+			err = r.proving("password", p, off)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{TwoFactor: &TwoFactor{}}, nil
+}
+
+// renewRecoveryCodes puts new recovery codes in the place of those left.
+func (r *request) renewRecoveryCodes() (*Answer, error) {
+	p, err := r.readProof()
+	if err != nil {
+		return nil, err
+	}
+	answer := &Answer{}
+	err = r.proving("password", p, func(tx *keys.Tx) error {
+		_, err := tx.ChangeUser(r.user(), func(u *keys.User) error {
+			if !u.TwoFactor.Enabled {
+				return refuse(CodeNotFound, "", "the second factor is not on; a POST of two_factor makes one, with its recovery codes")
+			}
+			answer.TwoFactor = &TwoFactor{Enabled: true, RecoveryCodes: u.TwoFactor.RenewCodes()}
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
