@@ -31,10 +31,9 @@ func keyCommand() *cobra.Command {
 		command("rotate ID", "Puts a new key in the place of one, and shows it, this once", 1, 1, rotateKey, func(f *pflag.FlagSet) {
 			f.Duration("grace", 0, "Time for which the old key goes on, as 24h (default it ends now)")
 		}),
-		command("revoke (ID... | - | --file FILE)", "Revokes keys for good: by public id, or by whole credentials, one a line, from standard input or a file",
-			0, many, revokeKeys, func(f *pflag.FlagSet) {
-				f.String("file", "", "File that whole credentials are read from")
-			}),
+		command("revoke (ID... | - | --file FILE | --user USER (--app APP | --created-before TIME | --minted-by ID | --all))",
+			"Revokes keys for good: by public id, by whole credentials, one a line, from standard input or a file, or many of a user's at once",
+			0, many, revokeKeys, revokeFlagsOf),
 		command("verify [--file FILE]", "Says whose a credential is and what it is good for; it is read from standard input or a file",
 			0, 0, verifyKey, func(f *pflag.FlagSet) {
 				f.String("file", "", "File that the credential is read from")
@@ -111,6 +110,14 @@ func state(k manage.Key, u *manage.User) string {
 	}
 }
 
+// lastUsed is when and from where a key was last used.
+func lastUsed(k manage.Key) string {
+	if k.LastUsedAt == nil {
+		return "never"
+	}
+	return when(*k.LastUsedAt) + " from " + k.LastUsedFrom
+}
+
 func appOf(k manage.Key) string {
 	if len(k.Apps) == 0 {
 		return ""
@@ -158,7 +165,8 @@ func showKey(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.details(describe(*answer.Key, state(*answer.Key, owner))...)
+	lines := describe(*answer.Key, state(*answer.Key, owner))
+	return c.details(append(lines, [2]string{"Last used", lastUsed(*answer.Key)})...)
 }
 
 // user asks what is known of a user.

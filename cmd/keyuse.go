@@ -49,6 +49,9 @@ func rotateKey(c *call) error {
 }
 
 func revokeKeys(c *call) error {
+	if c.choosesKeys() {
+		return revokeMany(c)
+	}
 	file := c.flag("file")
 	fromInput := len(c.args) == 1 && c.args[0] == "-"
 	var ids, places []string

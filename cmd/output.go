@@ -40,13 +40,18 @@ const pageSize = "1000"
 // object with the elements as the API gave them. name is the list's in the
 // answer.
 func (c *call) table(path []string, name, header string, rows func(*manage.Answer) []string) error {
+	return c.tableOf(path, url.Values{}, name, header, rows)
+}
+
+// tableOf is table for a list that query limits.
+func (c *call) tableOf(path []string, query url.Values, name, header string, rows func(*manage.Answer) []string) error {
 	out := c.OutOrStdout()
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if !c.json {
 		fmt.Fprintln(w, header)
 	}
 	before := fmt.Sprintf("{\n  %q: [", name)
-	query := url.Values{"per_page": {pageSize}}
+	query.Set("per_page", pageSize)
 	for {
 		text, answer, err := c.ask("GET", path, query, nil)
 		if err != nil {

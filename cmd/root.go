@@ -43,6 +43,7 @@ var groups = []func() *cobra.Command{
 	userCommand,
 	appCommand,
 	keyCommand,
+	auditCommand,
 	demoCommand,
 	routesCommand,
 }
@@ -59,6 +60,7 @@ func configure(root *cobra.Command) {
 	for _, build := range groups {
 		root.AddCommand(build())
 	}
+	completions(root, "")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, usageError{err}) })
 }
 

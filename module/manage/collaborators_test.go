@@ -106,7 +106,9 @@ func TestCollaboratorsRefused(t *testing.T) {
 	s := friends(t)
 	s.must("POST", shared, `{"collaborators":[{"user_id":"carol","scopes":["Predict"],"endpoints":["/a.B/C"]}]}`)
 	before := s.lists()
-	one := func(fields string) string { return `{"collaborators":[{"user_id":"bob","scopes":[]},{` + fields + `}]}` }
+	one := func(fields string) string {
+		return `{"collaborators":[{"user_id":"bob","scopes":[]},{` + fields + `}]}`
+	}
 	table := []refusal{
 		{"nobody", "POST", shared, one(`"scopes":[]`), manage.CodeInvalid, "collaborators[1].user", "missing"},
 		{"null", "POST", shared, one(`"user":null,"scopes":[]`), manage.CodeInvalid, "collaborators[1].user", "missing"},
