@@ -1,0 +1,380 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// Setup is what histories are made with.
+type Setup struct {
+	// Open opens the store at a path, and makes it where there is none.
+	Open func(path string) (keys.Store, error)
+	// Directory makes a directory whose clock is a test's, and whose cache
+	// finds all entries under one hash where collide says so. Nil where
+	// there is no way to; time is the machine's then.
+	Directory func(s keys.Store, cacheBytes int64, clock func() time.Time, collide bool) (*keys.Directory, error)
+	// Histories is how many there are at most: no more are begun once a
+	// while is over, for a machine may be slow or busy. The environment
+	// variable HISTORIES says otherwise: a number, or a time as 10m.
+	Histories int
+}
+
+// while is how long histories are begun, unless HISTORIES says otherwise.
+const while = 20 * time.Second
+
+// seedVariable has the one history of a seed run, HISTORIES times.
+const seedVariable = "HISTORY_SEED"
+
+// Run runs histories and checks them.
+func Run(t *testing.T, s Setup) {
+	count, enough := s.Histories, while
+	if text := os.Getenv("HISTORIES"); text != "" {
+		var err error
+		if count, err = strconv.Atoi(text); err == nil {
+			enough = math.MaxInt64
+		} else if enough, err = time.ParseDuration(text); err != nil {
+			t.Fatalf("HISTORIES is %q: give a number of histories, or a time as 10m", text)
+		} else {
+			count = math.MaxInt
+		}
+	}
+	begun := time.Now()
+	first, step := rand.Uint64()>>16, uint64(1) //nolint:gosec // a seed to print, nothing secret
+	if text := os.Getenv(seedVariable); text != "" {
+		var err error
+		if first, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("%s: %v", seedVariable, err)
+		}
+		step = 0
+	}
+	folder := t.TempDir()
+	var next, n atomic.Int64
+	var all counts
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for !t.Failed() {
+				i := next.Add(1) - 1
+				if i >= int64(count) || time.Since(begun) > enough {
+					return
+				}
+				h := newRun(s, first+uint64(i)*step, filepath.Join(folder, fmt.Sprintf("%d.db", i)))
+				faults, err := h.run()
+				_ = os.Remove(h.path)
+				all.add(&h.n)
+				n.Add(1)
+				if err != nil {
+					t.Errorf("%s=%d (%s): %v", seedVariable, h.seed, h, err)
+				}
+				if len(faults) > 0 {
+					t.Errorf("%s=%d (%s): %d faults, the first of them:\n%s",
+						seedVariable, h.seed, h, len(faults), strings.Join(faults[:min(len(faults), 3)], "\n"))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if all.reads.Load() == 0 || all.changes.Load() == 0 || all.looks.Load() == 0 {
+		t.Error("there was nothing to check")
+	}
+	if !t.Failed() {
+		t.Logf("%d histories, %s; stale: 0", n.Load(), &all)
+	}
+}
+
+// counts are what was done.
+type counts struct {
+	reads, requests, looks, ended, changes, unanswered, reloads atomic.Int64
+}
+
+func (c *counts) all() []*atomic.Int64 {
+	return []*atomic.Int64{&c.reads, &c.requests, &c.looks, &c.ended, &c.changes, &c.unanswered, &c.reloads}
+}
+
+func (c *counts) add(o *counts) {
+	for i, n := range o.all() {
+		c.all()[i].Add(n.Load())
+	}
+}
+
+// String is a sentence of the counts.
+func (c *counts) String() string {
+	return fmt.Sprintf("%d reads, %d requests admitted (looked at %d times while live, %d ended), %d changes, %d reads and changes that failed, %d reloads",
+		c.reads.Load(), c.requests.Load(), c.looks.Load(), c.ended.Load(), c.changes.Load(), c.unanswered.Load(), c.reloads.Load())
+}
+
+// never is the end of what has not ended.
+const never = math.MaxInt64
+
+var actor = keys.Actor{ID: keys.Operator}
+
+// deadline is how long what has to happen may take.
+const deadline = 30 * time.Second
+
+// run is one history.
+type run struct {
+	Setup
+	seed uint64
+	path string
+	// What the seed decides.
+	reloads, collide          bool
+	cacheBytes                int64
+	readers, callers, writers int
+	changesEach               int
+	mood                      mood
+
+	ticks atomic.Int64
+	clock *clock // nil where it is the machine's
+	began time.Time
+	slots []slot
+	use   user
+	done  chan struct{}
+
+	mu        sync.Mutex // guards what follows
+	registers [][]*entry
+	writes    []*transaction
+	unsettled []*entry
+	reads     []Read
+	looks     []Look
+	errs      []error
+
+	n counts
+}
+
+func newRun(s Setup, seed uint64, path string) *run {
+	r := stream(seed, 0)
+	h := &run{
+		Setup: s, seed: seed, path: path,
+		reloads:    s.Directory == nil || r.IntN(4) == 0,
+		collide:    r.IntN(3) == 0,
+		cacheBytes: anyCache(r),
+		readers:    1 + r.IntN(4), callers: 1 + r.IntN(4), writers: 1 + r.IntN(3),
+		changesEach: 5 + r.IntN(15),
+		mood:        mood{random: stream(seed, 1), slow: []int{0, 10, 40}[r.IntN(3)]},
+		began:       time.Now(),
+		slots:       newSlots(),
+		done:        make(chan struct{}),
+	}
+	if r.IntN(3) == 0 {
+		h.mood.failing = 1 + r.IntN(10)
+	}
+	if !h.reloads {
+		h.clock = &clock{h: h, now: h.began}
+	}
+	return h
+}
+
+// largest is a cache for all entries.
+const largest = 64 << 10
+
+// anyCache is a budget: none, for a few entries, or for all.
+func anyCache(r *rand.Rand) int64 { return []int64{0, 700, 2_000, largest}[r.IntN(4)] }
+
+// String says what the seed has decided.
+func (h *run) String() string {
+	return fmt.Sprintf("cache %d, collide %v, reloads %v, slow %d%%, failing %d%%; %d readers, %d callers, %d writers of %d changes",
+		h.cacheBytes, h.collide, h.reloads, h.mood.slow, h.mood.failing, h.readers, h.callers, h.writers, h.changesEach)
+}
+
+func (h *run) tick() int64 { return h.ticks.Add(1) }
+
+// fault keeps an error that is no ordinary answer of the store.
+func (h *run) fault(format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.errs = append(h.errs, err)
+	return err
+}
+
+// stream is one of the sequences of a seed, for each goroutine its own.
+func stream(seed, n uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(seed, n)) //nolint:gosec // what can be repeated, nothing secret
+}
+
+// run plays the history and checks it.
+func (h *run) run() (faults []string, err error) {
+	if err := h.open(); err != nil {
+		return nil, err
+	}
+	if err := h.fill(); err != nil {
+		return nil, errors.Join(err, h.use.close())
+	}
+	h.mood.begin()
+	h.play()
+	h.mood.end()
+	err = errors.Join(append(h.errs, h.conclude(), h.use.close())...)
+	if err != nil {
+		return nil, err
+	}
+	return Check(h.history()), nil
+}
+
+// fill makes what is there before the history begins.
+func (h *run) fill() error {
+	h.registers = make([][]*entry, len(h.slots)+len(invitations))
+	return h.use.with(h.slots[0].digest, func(d *keys.Directory) error {
+		return d.Update(h.context(), actor, func(tx *keys.Tx) error {
+			for _, id := range []string{"alice", "bob", "ali"} {
+				if _, err := tx.CreateUser(keys.User{ID: id}); err != nil {
+					return err
+				}
+			}
+			for _, ref := range []keys.AppRef{shop, blog, ceshop} {
+				if _, err := tx.CreateApp(keys.App{AppRef: ref}); err != nil {
+					return err
+				}
+			}
+			for _, ref := range invitations[:2] {
+				if _, err := tx.Invite(keys.Collaborator{CollaboratorRef: ref, Scopes: scopes[:3]}); err != nil {
+					return err
+				}
+			}
+			for i := range h.slots {
+				if !h.slots[i].first {
+					continue
+				}
+				c := h.slots[i].credential()
+				c.Scopes = scopes
+				if _, err := tx.CreateCredential(c); err != nil {
+					return err
+				}
+			}
+			for register := range h.registers {
+				s, err := h.stored(tx, register)
+				if err != nil {
+					return err
+				}
+				h.registers[register] = []*entry{{Version{State: s, At: tx.Now().UnixNano(), Acknowledged: true}, register}}
+			}
+			return nil
+		})
+	})
+}
+
+// play has everybody do what they do, until the writers have done.
+func (h *run) play() {
+	var others, writers sync.WaitGroup
+	streams := uint64(1) // the first two are taken
+	start := func(wg *sync.WaitGroup, n int, do func(*rand.Rand)) {
+		for range n {
+			streams++
+			r := stream(h.seed, streams)
+			wg.Go(func() { do(r) })
+		}
+	}
+	start(&others, h.readers, h.reader)
+	start(&others, h.callers, h.caller)
+	start(&writers, h.writers, h.writer)
+	start(&others, 1, h.meddler)
+	writers.Wait()
+	close(h.done)
+	others.Wait()
+}
+
+func (h *run) over() bool {
+	select {
+	case <-h.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// writer makes changes.
+func (h *run) writer(r *rand.Rand) {
+	for range h.changesEach {
+		name := anyChange(r)
+		err := h.use.with(h.anySlot(r).digest, func(d *keys.Directory) error { return h.change(d, r, name) })
+		switch {
+		case err == nil:
+			h.n.changes.Add(1)
+		case errors.Is(err, keys.ErrUnavailable):
+			h.n.unanswered.Add(1)
+			<-time.After(time.Duration(r.IntN(1000)) * time.Microsecond) // it may be on its way back
+		case !refused(err):
+			_ = h.fault("%s: %w", name, err)
+		}
+		h.mood.wait()
+	}
+}
+
+// refused says whether an error is the directory's word on what was asked.
+func refused(err error) bool {
+	var invalid *keys.InvalidError
+	return errors.Is(err, keys.ErrNotFound) || errors.Is(err, keys.ErrExists) || errors.Is(err, keys.ErrRevoked) ||
+		errors.Is(err, errRegret) || errors.As(err, &invalid)
+}
+
+// meddler sets the cache's size and the clock, and reloads.
+func (h *run) meddler(r *rand.Rand) {
+	for !h.over() {
+		switch {
+		case h.reloads:
+			if err := h.use.reload(r); err != nil {
+				_ = h.fault("a reload: %w", err)
+			}
+			h.n.reloads.Add(1)
+		case r.IntN(2) == 0:
+			h.use.directory.SetCache(anyCache(r))
+		default:
+			h.clock.set(h.began.Add(time.Duration(r.IntN(3000)-1000) * time.Millisecond))
+		}
+		<-time.After(time.Duration(r.IntN(2000)) * time.Microsecond)
+	}
+}
+
+// conclude settles the last change.
+func (h *run) conclude() error {
+	for end := time.Now().Add(deadline); ; {
+		err := h.use.with(h.slots[0].digest, func(d *keys.Directory) error {
+			return d.View(h.context(), h.settle)
+		})
+		if err == nil || time.Now().After(end) {
+			return err
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+// history is what the rule is applied to.
+func (h *run) history() *History {
+	out := &History{Reads: h.reads, Looks: h.looks, Settings: []Setting{{To: h.began.UnixNano()}}}
+	if h.clock != nil {
+		out.Settings = append(out.Settings, h.clock.settings...)
+	}
+	for _, versions := range h.registers {
+		var list []Version
+		for _, e := range versions {
+			list = append(list, e.Version)
+		}
+		out.Registers = append(out.Registers, list)
+	}
+	for _, w := range h.writes {
+		out.Writes = append(out.Writes, w.Write)
+	}
+	return out
+}
+
+// changeNames are the changes in an order that a seed can rely on.
+var changeNames = func() (names []string) {
+	for name := range changes {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}()
