@@ -29,6 +29,7 @@ func codecs(t testing.TB) []codec {
 	return []codec{
 		codecOf(t, &users, someUser), codecOf(t, &apps, someApp), codecOf(t, &credentials, someKey),
 		codecOf(t, &collaborators, someCollaborator), codecOf(t, &tombstones, someTombstone),
+		codecOf(t, &usages, someUsage), codecOf(t, &audit, someAuditEntry),
 	}
 }
 

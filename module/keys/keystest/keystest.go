@@ -31,6 +31,12 @@ func Run(t *testing.T, open func(t *testing.T) keys.Store) {
 		"Iterators":             testIterators,
 		"Copies":                testCopies,
 		"Retired":               testRetired,
+		"RetiredUsers":          testRetiredUsers,
+		"Emails":                testEmails,
+		"EmailTaken":            testEmailTaken,
+		"LastUsed":              testLastUsed,
+		"Tombstones":            testTombstones,
+		"Audit":                 testAudit,
 		"LastWrite":             testLastWrite,
 		"ReadsOwnWrites":        testReadsOwnWrites,
 		"OneMoment":             testOneMoment,
@@ -122,6 +128,10 @@ func putAll(w keys.Writer, records ...any) error {
 			err = w.PutCollaborator(r)
 		case keys.Tombstone:
 			err = w.PutTombstone(r)
+		case keys.AuditEntry:
+			err = w.PutAuditEntry(r)
+		case keys.AuditHead:
+			err = w.PutAuditHead(r)
 		default:
 			err = fmt.Errorf("the suite can't put a %T", r)
 		}
@@ -171,6 +181,8 @@ func nameOf(record any) string {
 		return r.ID
 	case keys.Collaborator:
 		return r.OwnerID + "/" + r.AppID + "+" + r.UserID
+	case keys.AuditEntry:
+		return fmt.Sprint(r.Seq)
 	}
 	return fmt.Sprintf("%T", record)
 }

@@ -50,18 +50,21 @@ func testNotFound(t *testing.T, s keys.Store) {
 }
 
 func testRoundTrip(t *testing.T, s keys.Store) {
-	u := keys.User{ID: "u", Name: "Ünal", Email: "u@example.com", Suspended: true, PasswordHash: "$argon2id$", CreatedAt: at(1), ModifiedAt: at(2)}
-	a := keys.App{AppRef: keys.AppRef{OwnerID: "u", AppID: "a"}, Name: "An app", CreatedAt: at(1), ModifiedAt: at(2)}
+	u := keys.User{
+		ID: "u", Name: "Ünal", Email: "U@example.com", Suspended: true, PasswordHash: "$argon2id$", CreatedAt: at(1), ModifiedAt: at(2), Version: 7,
+		TwoFactor: keys.TwoFactor{Secret: "BASE32", Enabled: true, LastStep: 1 << 40, RecoveryCodes: []keys.Digest{keys.DigestOf("1"), keys.DigestOf("2")}},
+	}
+	a := keys.App{AppRef: keys.AppRef{OwnerID: "u", AppID: "a"}, Name: "An app", CreatedAt: at(1), ModifiedAt: at(2), Version: 8}
 	k := keys.Credential{
 		Digest: keys.DigestOf("k"), ID: "cak_1", Kind: policy.AppKey, UserID: "u", AppID: "a",
 		Description: "a key", Scopes: []string{"B", "A"}, Endpoints: []string{"/p.S/N", "/p.S/M"}, Disabled: true,
-		CreatedAt: at(1), ModifiedAt: at(2), CreatedBy: "cap_1", ExpiresAt: at(3),
+		CreatedAt: at(1), ModifiedAt: at(2), CreatedBy: "cap_1", ExpiresAt: at(3), Version: 9,
 	}
 	p := keys.Credential{Digest: keys.DigestOf("p"), ID: "cap_1", Kind: policy.PAT, UserID: "u"}
-	n := keys.Credential{Digest: keys.DigestOf("n"), ID: "cas_1", Kind: policy.Session, UserID: "u"}
+	n := keys.Credential{Digest: keys.DigestOf("n"), ID: "cas_1", Kind: policy.Session, UserID: "u", Idle: 36 * time.Hour, Address: "2001:db8::1"}
 	l := keys.Collaborator{
 		CollaboratorRef: keys.CollaboratorRef{AppRef: a.AppRef, UserID: keys.Everyone},
-		Scopes:          []string{"B", "A"}, Endpoints: []string{"/p.S/N", "/p.S/M"}, CreatedAt: at(1), ModifiedAt: at(2),
+		Scopes:          []string{"B", "A"}, Endpoints: []string{"/p.S/N", "/p.S/M"}, CreatedAt: at(1), ModifiedAt: at(2), Version: 10,
 	}
 	d := keys.Tombstone{Digest: keys.DigestOf("d"), ID: "cak_0", UserID: "u", CreatedBy: "cap_1", At: at(1), Reason: "leaked"}
 	put(t, s, u, a, k, p, n, l, d)

@@ -68,8 +68,15 @@ func half(w keys.Writer) error {
 	if err := w.DeleteUser("1"); err != nil {
 		return err
 	}
-	return putAll(w, user("2"), app("2", "a"), token("cap_2", "2"), collaborator("2", "a", "1"),
-		keys.Tombstone{Digest: keys.DigestOf("x"), ID: "x"})
+	two := user("2")
+	two.Email = "two@example.com"
+	entry, head := auditEntry(1, "2", keys.Digest{})
+	err := putAll(w, two, app("2", "a"), token("cap_2", "2"), collaborator("2", "a", "1"),
+		keys.Tombstone{Digest: keys.DigestOf("x"), ID: "x"}, entry, head)
+	if err != nil {
+		return err
+	}
+	return w.PutLastUsed(keys.DigestOf("cap_2"), keys.Usage{At: at(1)})
 }
 
 // wantUntouched wants nothing of half to be there, and the store to work.
@@ -84,6 +91,21 @@ func wantUntouched(t *testing.T, s keys.Store) {
 		wantNotFound(t, "Tombstone", d, err)
 		if retired, err := r.UserRetired("1"); err != nil || retired {
 			t.Errorf("UserRetired: got %v, %v", retired, err)
+		}
+		u, err := r.UserByEmail("two@example.com")
+		wantNotFound(t, "UserByEmail", u, err)
+		l, err := r.LastUsed(keys.DigestOf("cap_2"))
+		wantNotFound(t, "LastUsed", l, err)
+		for range r.Tombstones() {
+			t.Error("there is a tombstone")
+		}
+		for range r.RetiredUsers() {
+			t.Error("there is a retired user")
+		}
+		wantIDs(t, "AuditEntries", r.AuditEntries("", 0))
+		wantIDs(t, "AuditEntries of a user", r.AuditEntries("2", 0))
+		if head, err := r.AuditHead(); err != nil || head != (keys.AuditHead{}) {
+			t.Errorf("AuditHead: got %+v, %v", head, err)
 		}
 		if last, err := r.LastWrite(); err != nil || !last.IsZero() {
 			t.Errorf("LastWrite: got %v, %v", last, err)
