@@ -131,6 +131,9 @@ func (i *keyImport) fromFile(ctx context.Context, file *os.File) error {
 	if before.IsDir() {
 		return usagef("%s is a folder", file.Name())
 	}
+	if !before.Mode().IsRegular() { // a pipe, as shells make of <(…)
+		return i.fromInput(ctx, file)
+	}
 	i.bar.begin("Checked", before.Size())
 	if err := i.pass(ctx, file, i.check); err != nil {
 		return i.brokenOff(err, "nothing was imported")
@@ -151,9 +154,16 @@ func (i *keyImport) fromFile(ctx context.Context, file *os.File) error {
 	if err != nil {
 		return fmt.Errorf("reading the keys: %w", err)
 	}
+	expected := i.report.done()
 	i.report.again()
 	i.bar.begin("Imported", before.Size())
-	return i.brokenOff(i.pass(ctx, file, i.apply), "")
+	if err := i.pass(ctx, file, i.apply); err != nil {
+		return i.brokenOff(err, "")
+	}
+	if missing := expected - i.report.done(); missing > 0 {
+		return fmt.Errorf("%s refused that could have been imported when the file was checked: it has them twice, for different users or apps, or they were made or revoked meanwhile; run this again, and the report names their lines", were(missing))
+	}
+	return nil
 }
 
 // fromInput goes through what can be read only once.

@@ -105,6 +105,9 @@ func (r *report) undo(batch []entry) {
 	}
 }
 
+// done is how many keys are or would be where they should be.
+func (r *report) done() int { return r.Imported + r.Existing + r.Revoked }
+
 // again begins to count what is imported, after all was checked.
 func (r *report) again() { r.Imported, r.Existing, r.Revoked, r.applied = 0, 0, 0, true }
 
