@@ -2,25 +2,19 @@ package cmd
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-	"github.com/spf13/cobra"
-
-	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
 // Credentials as others mint them.
@@ -385,198 +379,4 @@ func TestKeyImportUsage(t *testing.T) {
 			t.Errorf("ended with %v, want %q", r.err, says)
 		}
 	}
-}
-
-// flaky is the API behind something that can be made to fail.
-type flaky struct {
-	api    http.Handler
-	before func(n int, w http.ResponseWriter, r *http.Request) (answered bool)
-	calls  int
-}
-
-func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f.calls++
-	if !f.before(f.calls, w, r) {
-		f.api.ServeHTTP(w, r)
-	}
-}
-
-// flakyEndpoint is an admin endpoint with alice and photos, before whose calls
-// something happens.
-func flakyEndpoint(t *testing.T, before func(n int, w http.ResponseWriter, r *http.Request) bool) *shell {
-	t.Helper()
-	pause := firstPause
-	firstPause = time.Millisecond
-	t.Cleanup(func() { firstPause = pause })
-	s := &shell{t: t, where: []string{"--address", adminEndpoint(t)}}
-	s.must("", "user", "create", "alice")
-	s.answer("", "app", "create", "photos", "--user", "alice")
-	behind := "http://" + s.where[1]
-	server := httptest.NewServer(&flaky{before: before, api: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next, err := http.NewRequestWithContext(r.Context(), r.Method, behind+r.URL.RequestURI(), r.Body)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		next.Header.Set("Origin", behind)
-		resp, err := http.DefaultClient.Do(next)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer resp.Body.Close()
-		w.WriteHeader(resp.StatusCode)
-		_, _ = io.Copy(w, resp.Body)
-	})})
-	t.Cleanup(server.Close)
-	s.where[1] = server.Listener.Addr().String()
-	return s
-}
-
-// What can't answer now is asked again; what was imported without an answer is
-// found there.
-func TestKeyImportIsPatient(t *testing.T) {
-	s := flakyEndpoint(t, func(n int, w http.ResponseWriter, _ *http.Request) bool {
-		switch n {
-		case 1, 2, 5: // the store can't answer
-			w.WriteHeader(http.StatusServiceUnavailable)
-			fmt.Fprintf(w, `{"status":{"code":%d,"description":"Service unavailable"}}`, manage.CodeUnavailable)
-			return true
-		case 7: // the connection breaks
-			panic(http.ErrAbortHandler)
-		}
-		return false
-	})
-	file := dump(t, "keys.csv", manyKeys(2500))
-	contains(t, s.must("", "key", "import", file), "2500 keys read: 2500 imported")
-	if n := len(s.answer("", "key", "list", "--user", "alice").Keys); n != 2501 {
-		t.Errorf("%d keys", n)
-	}
-}
-
-func TestKeyImportGivesUp(t *testing.T) {
-	calls := 0
-	s := flakyEndpoint(t, func(n int, w http.ResponseWriter, r *http.Request) bool {
-		calls = n
-		if n <= 4 || r.Method == http.MethodGet { // three checks, and the first batch
-			return false
-		}
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, `{"status":{"code":%d,"description":"Service unavailable","details":"the key store can't answer now; try again"}}`, manage.CodeUnavailable)
-		return true
-	})
-	r := s.run("", "key", "import", dump(t, "keys.csv", manyKeys(2500)))
-	if r.err == nil || !strings.Contains(r.err.Error(), "the key store can't answer now; try again; until then 1000 keys were imported") {
-		t.Errorf("ended with %v", r.err)
-	}
-	if calls != 4+1+maxPauses {
-		t.Errorf("it asked %d times", calls)
-	}
-	if n := len(s.answer("", "key", "list", "--user", "alice").Keys); n != 1001 {
-		t.Errorf("%d keys", n)
-	}
-}
-
-// An import that is interrupted finishes its batch, and goes on when it is run
-// again.
-func TestKeyImportInterrupted(t *testing.T) {
-	ctx, interrupt := context.WithCancel(t.Context())
-	defer interrupt()
-	s := flakyEndpoint(t, func(n int, _ http.ResponseWriter, _ *http.Request) bool {
-		if n == 5 { // the second batch, after three checks
-			interrupt()
-		}
-		return false
-	})
-	file := dump(t, "keys.csv", manyKeys(2500))
-	root := &cobra.Command{Use: "caddy", SilenceUsage: true}
-	group := &cobra.Command{Use: "api-keys <command>"}
-	configure(group)
-	root.AddCommand(group)
-	var out bytes.Buffer
-	root.SetOut(&out)
-	root.SetErr(io.Discard)
-	root.SetArgs(append([]string{"api-keys", "key", "import", file}, s.where...))
-	err := root.ExecuteContext(ctx)
-	if err == nil || !strings.Contains(err.Error(), "interrupted: until then 2000 keys were imported") || !strings.Contains(err.Error(), "run this again") {
-		t.Errorf("ended with %v\n%s", err, out.String())
-	}
-	contains(t, s.must("", "key", "import", file), "500 imported, 2000 there already")
-}
-
-func TestKeyImportProgress(t *testing.T) {
-	var b bytes.Buffer
-	plain := newBar(&b)
-	plain.begin("Checked", 1000)
-	plain.at(1000, 10)
-	plain.at(barStep, 500)
-	plain.at(barStep+1000, 510)
-	plain.clear()
-	if b.String() != "Checked 100000 keys (50%)\n" {
-		t.Errorf("printed %q", b.String())
-	}
-	b.Reset()
-	terminal := &bar{out: &b, terminal: true}
-	terminal.begin("Imported", 1000)
-	terminal.at(1000, 500)
-	terminal.clear()
-	terminal.clear()
-	if want := "\r\x1b[K[###############               ] Imported 1000 keys (50%)\r\x1b[K"; b.String() != want {
-		t.Errorf("printed %q, want %q", b.String(), want)
-	}
-}
-
-func TestKeyExport(t *testing.T) {
-	shells(t, func(t *testing.T, s *shell) {
-		if out := s.must("", "user", "create", "alice"); out == "" {
-			t.Error("nothing was said")
-		}
-		s.answer("", "app", "create", "photos", "--user", "alice")
-		contains(t, s.must(manyKeys(2100), "key", "import", "-", "--format", "csv"), "2100 imported")
-		s.must("", "user", "create", "bob")
-		pat := s.answer("", "key", "create", "--user", "bob", "--pat", "--scopes", "Predict", "--description", `=HYPERLINK("x"), or "so"`, "--endpoints", "/a.B/C").Keys[0]
-
-		lines := strings.Split(strings.TrimSuffix(s.must("", "key", "export"), "\n"), "\n")
-		if len(lines) != 2102 {
-			t.Fatalf("%d lines", len(lines))
-		}
-		var listed []string
-		for _, user := range []string{"alice", "bob"} {
-			for _, k := range s.answer("", "key", "list", "--user", user).Keys {
-				listed = append(listed, k.KeyID)
-			}
-		}
-		for n, line := range lines {
-			var k manage.Key
-			if err := json.Unmarshal([]byte(line), &k); err != nil {
-				t.Fatalf("line %d is %s: %v", n, line, err)
-			}
-			if k.ID != listed[n] || k.KeyID != listed[n] {
-				t.Errorf("line %d is %s, want %s", n, k.ID, listed[n])
-			}
-		}
-		whole := strings.Join(lines, "")
-		first := sumOf("0")[:40]
-		for _, secret := range []string{pat.ID, first, sumOf(first)} {
-			if strings.Contains(whole, secret) {
-				t.Errorf("%s is in it", secret)
-			}
-		}
-		for args, n := range map[string]int{"--user bob": 1, "--user alice --app photos": 2101, "--user bob --format csv": 2} {
-			if got := strings.Count(s.must("", append([]string{"key", "export"}, strings.Fields(args)...)...), "\n"); got != n {
-				t.Errorf("%s: %d lines, want %d", args, got, n)
-			}
-		}
-		contains(t, s.must("", "key", "export", "--format", "csv", "--user", "bob"),
-			"id,type,user,app,description,scopes,endpoints,disabled,created_at,created_by,modified_at,expires_at,last_used_at,last_used_from,version\n"+
-				pat.KeyID+`,personal_access_token,bob,,"'=HYPERLINK(""x""), or ""so""",Predict,/a.B/C,false,`, ",(operator),")
-		if r := s.run("", "key", "export", "--user", "nobody"); r.err == nil || !strings.Contains(r.err.Error(), "no such user") {
-			t.Errorf("ended with %v", r.err)
-		}
-		for _, args := range [][]string{{"--app", "photos"}, {"--format", "xml"}, {"--format", "csv", "-o", "json"}} {
-			if r := s.run("", append([]string{"key", "export"}, args...)...); r.err == nil || r.err.Error() != "exiting with status 2" {
-				t.Errorf("%v: %v", args, r.err)
-			}
-		}
-	})
 }
