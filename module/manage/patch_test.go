@@ -1,9 +1,7 @@
 package manage_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -113,78 +111,5 @@ func TestExpiryIsSetAndCleared(t *testing.T) {
 	}
 	if at := expiry(`,"expires_at":null`); at != nil {
 		t.Errorf("null left %v", at)
-	}
-}
-
-// TestActionsAgainstSets holds merge, overwrite and remove against what they
-// mean for sets, over lists made at random.
-func TestActionsAgainstSets(t *testing.T) {
-	s := newService(t)
-	s.alice()
-	random := rand.New(rand.NewPCG(1, 2))
-	draw := func() []string {
-		var list []string
-		for range random.IntN(6) {
-			list = append(list, fmt.Sprintf("/a.B/M%d", random.IntN(6)))
-		}
-		return list
-	}
-	set := func(list []string) map[string]bool {
-		m := map[string]bool{}
-		for _, v := range list {
-			m[v] = true
-		}
-		return m
-	}
-	toJSON := func(list []string) string {
-		text, err := json.Marshal(list)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
-	}
-	for range 300 {
-		before, given := draw(), draw()
-		if given == nil {
-			given = []string{}
-		}
-		act := []string{"merge", "overwrite", "remove"}[random.IntN(3)]
-		k := s.key(`["Predict"]`, toJSON(before))
-		a := s.call("PATCH", "/v2/keys", fmt.Sprintf(`{"keys":[{"id":%q,"endpoints":%s}],"action":%q}`, k.KeyID, toJSON(given), act))
-
-		want := set(given)
-		for v := range set(before) {
-			switch act {
-			case "merge":
-				want[v] = true
-			}
-		}
-		if act == "remove" {
-			want = set(before)
-			for _, v := range given {
-				delete(want, v)
-			}
-		}
-		refused := len(before) > 0 && len(want) == 0 || len(before) == 0 && act == "remove" && len(given) > 0
-		if refused != (a.Status.Code == manage.CodeInvalid) {
-			t.Fatalf("%v %s %v answered %s", before, act, given, a.body)
-		}
-		if refused {
-			continue
-		}
-		got := a.Keys[0].Endpoints
-		if len(got) != len(want) || len(set(got)) != len(want) {
-			t.Fatalf("%v %s %v is %v", before, act, given, got)
-		}
-		for _, v := range got {
-			if !want[v] {
-				t.Fatalf("%v %s %v is %v", before, act, given, got)
-			}
-		}
-		// Doing it again changes nothing more.
-		again := s.call("PATCH", "/v2/keys", fmt.Sprintf(`{"keys":[{"id":%q,"endpoints":%s}],"action":%q}`, k.KeyID, toJSON(given), act))
-		if again.Status.Code == manage.CodeOK && !slices.Equal(again.Keys[0].Endpoints, got) {
-			t.Fatalf("%v %s %v, again: %v", before, act, given, again.Keys[0].Endpoints)
-		}
 	}
 }
