@@ -84,6 +84,16 @@ func (c *client) ask(ctx context.Context, method string, path []string, query ur
 // askAt makes a call of the API, and answers its body, as it is and read. The
 // parts of path are escaped; body nil sends none.
 func (c *client) askAt(ctx context.Context, method string, path []string, query url.Values, body any) ([]byte, *manage.Answer, error) {
+	resp, err := c.send(ctx, method, path, query, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	return c.answer(resp)
+}
+
+// send sends a call of the API.
+func (c *client) send(ctx context.Context, method string, path []string, query url.Values, body any) (*http.Response, error) {
 	parts := []string{c.base + "/api_keys"}
 	for _, part := range path {
 		parts = append(parts, url.PathEscape(part))
@@ -96,13 +106,13 @@ func (c *client) askAt(ctx context.Context, method string, path []string, query 
 	if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {
-			return nil, nil, fmt.Errorf("writing the request: %w", err)
+			return nil, fmt.Errorf("writing the request: %w", err)
 		}
 		sent = bytes.NewReader(text)
 	}
 	r, err := http.NewRequestWithContext(ctx, method, target, sent)
 	if err != nil {
-		return nil, nil, fmt.Errorf("making the request: %w", err)
+		return nil, fmt.Errorf("making the request: %w", err)
 	}
 	if c.origin != "" {
 		r.Header.Set("Origin", c.origin)
@@ -110,9 +120,13 @@ func (c *client) askAt(ctx context.Context, method string, path []string, query 
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := c.http.Do(r)
 	if err != nil {
-		return nil, nil, c.unreachable(err)
+		return nil, c.unreachable(err)
 	}
-	defer resp.Body.Close()
+	return resp, nil
+}
+
+// answer reads what was answered, as it is and read.
+func (c *client) answer(resp *http.Response) ([]byte, *manage.Answer, error) {
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the answer of %s: %w", c.where, err)

@@ -44,6 +44,7 @@ var groups = []func() *cobra.Command{
 	appCommand,
 	keyCommand,
 	auditCommand,
+	storeCommand,
 	demoCommand,
 	routesCommand,
 }

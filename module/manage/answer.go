@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
 // Answer is the body of every answer: the status, and what was asked for.
@@ -50,6 +52,12 @@ type Answer struct {
 	Revocation *Revocation `json:"revocation,omitempty"`
 	// Explanations say how a request would be decided, one for each site.
 	Explanations []Explanation `json:"explanations,omitzero"`
+	// StoreCheck and StoreStats are of the whole store.
+	StoreCheck *StoreCheck `json:"store_check,omitempty"`
+	StoreStats *keys.Stats `json:"store_stats,omitempty"`
+	// backup is sent instead of all this.
+	backup *keys.Backup
+
 	// Next is given as after to go on with a list; empty at its end.
 	Next string `json:"next,omitempty"`
 }

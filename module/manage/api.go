@@ -88,6 +88,10 @@ func (a *API) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 		a.Refuse(w, r, err)
 		return
 	}
+	if answer.backup != nil {
+		a.sendBackup(w, r, answer.backup)
+		return
+	}
 	succeed(w, a.requestID(r), answer)
 }
 

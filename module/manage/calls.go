@@ -95,6 +95,10 @@ var operatorCalls = []call{
 	{"POST", "/routes/explain", (*request).explainRoute, demand{}},
 	{"POST", "/keys/import", (*request).importKeys, demand{}},
 
+	{"GET", "/store/backup", (*request).backUpStore, demand{}},
+	{"GET", "/store/check", (*request).checkStore, demand{}},
+	{"GET", "/store/stats", (*request).countStore, demand{}},
+
 	{"GET", "/v2/audit", (*request).listAudit, demand{}},
 	{"GET", "/v2/audit/verify", (*request).verifyAudit, demand{}},
 

@@ -1,0 +1,243 @@
+package cmd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+func storeCommand() *cobra.Command {
+	cmd := group(&cobra.Command{Use: "store <command>", Short: "Backs up, restores and checks the key store"})
+	restore := command("restore FILE --db STORE", "Puts a backup in the place of a key store that no server is using; what was revoked since stays revoked",
+		1, 1, restoreStore, func(f *pflag.FlagSet) {
+			f.Bool("accept-lost-revocations", false, "Restore even where the store before can't be read, and so what was revoked since the backup works again")
+		})
+	restore.Long = `
+Puts a backup in the place of the key store that --db names. No server may be
+using it: stop Caddy, restore, start Caddy.
+
+What was taken away since the backup stays away: that is read from the store
+that is replaced. Revoked keys stay revoked, deleted users deleted, disabled
+keys disabled; scopes, endpoints and expiries are the narrower of the two;
+passwords and second factors are the newer ones; everybody is signed out. Where
+that store is gone or damaged, nothing of this can be known, and nothing is
+restored unless --accept-lost-revocations is given.
+
+The store before is kept beside the new one, as STORE.replaced-TIME.`
+	cmd.AddCommand(
+		command("backup [FILE | -]", "Copies the key store while it is used, checks the copy, and only then gives it its name; - is standard output",
+			0, 1, backUpStore, func(f *pflag.FlagSet) {
+				f.Bool("force", false, "Replace a file of that name")
+			}),
+		restore,
+		command("check", "Reads the whole key store, and lists what is wrong with it", 0, 0, checkStore),
+		command("stats", "Says how much of what there is in the key store", 0, 0, countStore),
+	)
+	return cmd
+}
+
+func restoreStore(c *call) error {
+	store, err := c.required("db")
+	if err != nil {
+		return usagef("--db is missing: name the key store that is to be replaced; no server may be using it")
+	}
+	if c.flag("address") != "" {
+		return usagef("a store is restored where no server is using it: leave --address out, and stop Caddy")
+	}
+	accept, _ := c.Flags().GetBool("accept-lost-revocations") // declared as such
+	report, err := boltstore.Restore(c.Context(), c.args[0], store, accept)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.printValue(report)
+	}
+	return c.tellRestored(store, report)
+}
+
+// printValue prints what is no answer of the API.
+func (c *call) printValue(v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("writing the answer: %w", err)
+	}
+	return c.printJSON(text)
+}
+
+// tellRestored says in words what a restore did.
+func (c *call) tellRestored(store string, r boltstore.Report) error {
+	out := c.OutOrStdout()
+	fmt.Fprintf(out, "Restored %s as it was at %s.\n", store, when(r.BackupAt))
+	if r.ReplacedFile != "" {
+		fmt.Fprintf(out, "The store before is %s: delete it when you don't need it any more.\n", r.ReplacedFile)
+	}
+	for _, line := range []struct {
+		n    int
+		one  string
+		what string
+	}{
+		{r.KeysRevoked, "key", "revoked since, stays revoked"},
+		{r.KeysNarrowed, "key", "disabled or narrowed since, stays so"},
+		{r.UsersDeleted, "user", "deleted since, stays deleted"},
+		{r.UsersChanged, "user", "suspended or with another password or second factor since, stays so"},
+		{r.CollaboratorsRemoved, "collaborator", "removed since, stays removed"},
+		{r.CollaboratorsNarrowed, "collaborator", "narrowed since, stays so"},
+		{r.AppsReturned, "app", "deleted since, is there again, without keys and collaborators: delete what you don't want"},
+		{r.SessionsEnded, "session", "ended: sign in again"},
+		{r.UsersGone, "user", "created since, is gone"},
+		{r.KeysGone, "key", "created since, is gone: the holder needs another"},
+		{r.Unreadable, "record", "of the store before could not be read"},
+	} {
+		if line.n > 0 {
+			fmt.Fprintf(out, "  %s: %s\n", counted(line.n, line.one), line.what)
+		}
+	}
+	if r.LostRevocations != "" {
+		fmt.Fprintf(out, "The store before could not be read (%s): keys that were revoked since the backup work again. Revoke them.\n", r.LostRevocations)
+	}
+	for _, notice := range r.Notices {
+		fmt.Fprintf(out, "Notice: %s.\n", notice)
+	}
+	return nil
+}
+
+// checkStore fails where there is anything to tell, so that scripts can ask. A
+// file is checked as it is: one that is damaged can't be opened as a store.
+func checkStore(c *call) error {
+	var text []byte
+	var check *manage.StoreCheck
+	if file := c.flag("db"); file != "" {
+		if c.flag("address") != "" {
+			return usagef("--db checks a file, and --address asks a running Caddy: give one of them")
+		}
+		found, err := boltstore.Examine(c.Context(), file)
+		if err != nil {
+			return fmt.Errorf("%w; where a Caddy is running, leave --db out and it is asked", err)
+		}
+		check = manage.ShowCheck(found)
+		if text, err = json.Marshal(map[string]any{"store_check": check}); err != nil {
+			return fmt.Errorf("writing the answer: %w", err)
+		}
+	} else {
+		if err := c.connect(); err != nil {
+			return err
+		}
+		var answer *manage.Answer
+		var err error
+		if text, answer, err = c.api.askAt(c.Context(), "GET", []string{"store", "check"}, nil, nil); err != nil {
+			return err
+		}
+		check = answer.StoreCheck
+	}
+	if err := c.tellChecked(text, check); err != nil {
+		return err
+	}
+	if damaged(check.Findings) {
+		return errors.New("the key store is damaged: stop Caddy and restore a backup with \"store restore\", which keeps what was revoked since as far as it can be read")
+	}
+	if !check.Good {
+		return errors.New("the key store can be read, and some records in it don't fit together")
+	}
+	return nil
+}
+
+func (c *call) tellChecked(text []byte, check *manage.StoreCheck) error {
+	if c.json {
+		return c.printJSON(text)
+	}
+	out := c.OutOrStdout()
+	for _, f := range check.Findings {
+		kind := "odd"
+		if f.Damage {
+			kind = "damage"
+		}
+		fmt.Fprintf(out, "%s: %s\n", kind, f.Text)
+	}
+	if check.More > 0 {
+		fmt.Fprintf(out, "and %d more\n", check.More)
+	}
+	if check.Good {
+		fmt.Fprintf(out, "The key store is good: %s, every page, record and index read.\n", counted(check.Records, "record"))
+	}
+	return nil
+}
+
+func damaged(list []keys.Finding) bool {
+	for _, f := range list {
+		if f.Damage {
+			return true
+		}
+	}
+	return false
+}
+
+func countStore(c *call) error {
+	if err := c.connect(); err != nil {
+		return err
+	}
+	text, answer, err := c.api.askAt(c.Context(), "GET", []string{"store", "stats"}, nil, nil)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(text)
+	}
+	s := answer.StoreStats
+	return c.details(
+		[2]string{"Users", and(s.Users, part{s.SuspendedUsers, "suspended"}) + fmt.Sprintf("; %d deleted", s.RetiredUsers)},
+		[2]string{"Apps", fmt.Sprint(s.Apps)},
+		[2]string{"App keys", kinds(s.AppKeys)},
+		[2]string{"Personal access tokens", kinds(s.PATs)},
+		[2]string{"Sessions", kinds(s.Sessions)},
+		[2]string{"Collaborators", fmt.Sprint(s.Collaborators)},
+		[2]string{"Revoked keys", fmt.Sprint(s.Tombstones)},
+		[2]string{"Audit entries", span(s)},
+		[2]string{"Last write", whenever(s.LastWrite)},
+		[2]string{"File", fmt.Sprintf("%s, of which %s are free to be used again", megabytes(s.FileBytes), megabytes(s.FreeBytes))},
+	)
+}
+
+// part is how many of a number are of a state.
+type part struct {
+	n     int
+	state string
+}
+
+// and is a number with what is to be told of it.
+func and(n int, parts ...part) string {
+	var told []string
+	for _, p := range parts {
+		if p.n > 0 {
+			told = append(told, fmt.Sprintf("%d %s", p.n, p.state))
+		}
+	}
+	if len(told) == 0 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%d, of which %s", n, strings.Join(told, ", "))
+}
+
+func kinds(k keys.KindStats) string {
+	return and(k.Total(), part{k.Disabled, "disabled"}, part{k.Expired, "expired"}, part{k.Suspended, "of suspended users"})
+}
+
+func span(s *keys.Stats) string {
+	if s.AuditFrom == nil || s.AuditTo == nil {
+		return fmt.Sprint(s.AuditEntries)
+	}
+	return fmt.Sprintf("%d, from %s to %s", s.AuditEntries, when(*s.AuditFrom), when(*s.AuditTo))
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+
+// progressInterval is how often a terminal is told how far a backup is.
+const progressInterval = 200 * time.Millisecond

@@ -1,0 +1,180 @@
+package cmd
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+// backedUp is what is printed of a backup.
+type backedUp struct {
+	File    string `json:"file"`
+	Size    int64  `json:"size"`
+	SHA256  string `json:"sha256"`
+	Records int    `json:"records"`
+}
+
+// backUpStore copies the store into a file, or to standard output.
+func backUpStore(c *call) error {
+	target := "-"
+	if len(c.args) == 1 {
+		target = c.args[0]
+	}
+	if target == "-" {
+		if c.json {
+			return usagef("standard output is for the backup: with -o json, name a file")
+		}
+		if f, ok := c.OutOrStdout().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			return usagef("a backup is nothing to look at: name a file, or lead standard output to one")
+		}
+		_, _, err := c.fetchBackup(c.OutOrStdout())
+		return err
+	}
+	if force, _ := c.Flags().GetBool("force"); !force { // declared as such
+		if _, err := os.Lstat(target); err == nil {
+			return fmt.Errorf("there is a file %s: name another, or replace it with --force", target)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	b, err := c.saveBackup(target)
+	if err != nil {
+		return fmt.Errorf("there is no backup: %w", err)
+	}
+	if c.json {
+		return c.printValue(b)
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "Backed up %s, %s, to %s, and checked it.\n", counted(b.Records, "record"), megabytes(b.Size), b.File)
+	return err
+}
+
+// saveBackup writes a backup beside its place, checks what has arrived there,
+// and only then lets it have its name.
+func (c *call) saveBackup(target string) (b backedUp, err error) {
+	folder, name := filepath.Split(target)
+	if folder == "" {
+		folder = "."
+	}
+	file, err := os.CreateTemp(folder, "."+name+".backup-*") // for this user alone
+	if err != nil {
+		return b, err
+	}
+	defer func() { _ = os.Remove(file.Name()) }() // it isn't there any more where all went well
+	size, sum, err := c.fetchBackup(file)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err := errors.Join(err, file.Close()); err != nil {
+		return b, err
+	}
+	found, err := boltstore.Examine(c.Context(), file.Name())
+	if err != nil {
+		return b, err
+	}
+	if d := found.Damage(); d != nil {
+		return b, fmt.Errorf("what has arrived is damaged (%s): try again, and if it stays so, try \"store check\"", d.Text)
+	}
+	for _, f := range found.Findings {
+		c.PrintErrf("Notice: %s.\n", f.Text)
+	}
+	if err := os.Rename(file.Name(), target); err != nil {
+		return b, err
+	}
+	return backedUp{File: target, Size: size, SHA256: hex.EncodeToString(sum[:]), Records: found.Records}, boltstore.SyncFolder(folder)
+}
+
+// fetchBackup copies a backup to where it is to go. It fails unless all of it
+// came as it was sent.
+func (c *call) fetchBackup(to io.Writer) (size int64, sum keys.Digest, err error) {
+	if err := c.connect(); err != nil {
+		return 0, sum, err
+	}
+	from, size, digest, err := c.openBackup()
+	if err != nil {
+		return 0, sum, err
+	}
+	hash := sha256.New()
+	shown := &progress{c: c, of: size}
+	got, err := io.Copy(io.MultiWriter(to, hash, shown), from)
+	shown.end()
+	err = errors.Join(err, from.Close())
+	hash.Sum(sum[:0])
+	switch {
+	case err != nil:
+		return 0, sum, fmt.Errorf("copying the backup of %s: %w", c.api.where, err)
+	case got != size || manage.SHA256Digest(sum) != digest:
+		return 0, sum, fmt.Errorf("the backup of %s did not arrive as it was sent: try again", c.api.where)
+	}
+	return got, sum, nil
+}
+
+// openBackup begins to read a backup: of a running Caddy, or of the store
+// itself.
+func (c *call) openBackup() (from io.ReadCloser, size int64, digest string, err error) {
+	if itself, ok := c.api.http.Transport.(inProcess); ok {
+		b, err := itself.api.Directory.Backup(c.Context(), "")
+		if err != nil {
+			return nil, 0, "", err
+		}
+		file, err := os.Open(b.Path)
+		if err != nil {
+			return nil, 0, "", errors.Join(err, os.Remove(b.Path))
+		}
+		return &temporary{file}, b.Size, manage.SHA256Digest(b.SHA256), nil
+	}
+	resp, err := c.api.send(c.Context(), http.MethodGet, []string{"store", "backup"}, nil, nil)
+	if err != nil {
+		return nil, 0, "", err
+	}
+	digest = resp.Header.Get(manage.DigestHeader)
+	if resp.StatusCode != http.StatusOK || digest == "" || resp.ContentLength < 0 {
+		defer resp.Body.Close()
+		if _, _, err := c.api.answer(resp); err != nil {
+			return nil, 0, "", err
+		}
+		return nil, 0, "", fmt.Errorf("what answers at %s sends no backups: is it an older version?", c.api.where)
+	}
+	return resp.Body, resp.ContentLength, digest, nil
+}
+
+// temporary is a file that is gone once it is closed.
+type temporary struct{ *os.File }
+
+func (t *temporary) Close() error { return errors.Join(t.File.Close(), os.Remove(t.Name())) }
+
+// progress tells a terminal how far a copy is.
+type progress struct {
+	c        *call
+	of, done int64
+	last     time.Time
+	shown    bool
+}
+
+func (p *progress) Write(data []byte) (int, error) {
+	p.done += int64(len(data))
+	if f, ok := p.c.ErrOrStderr().(*os.File); ok && time.Since(p.last) > progressInterval && term.IsTerminal(int(f.Fd())) {
+		p.last, p.shown = time.Now(), true
+		p.c.PrintErrf("\r%s of %s", megabytes(p.done), megabytes(p.of))
+	}
+	return len(data), nil
+}
+
+// end takes what was shown away.
+func (p *progress) end() {
+	if p.shown {
+		p.c.PrintErr("\r\x1b[K")
+	}
+}

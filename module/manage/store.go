@@ -1,0 +1,116 @@
+package manage
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// StoreCheck is what a check of the whole store found.
+type StoreCheck struct {
+	// Good says that there were no findings.
+	Good bool `json:"good"`
+	// Records is how many records were read.
+	Records int `json:"records"`
+	// Findings are the first; More is how many there were beyond them.
+	Findings []keys.Finding `json:"findings"`
+	More     int            `json:"more,omitempty"`
+}
+
+// ShowCheck is what an examination found, as the API shows it.
+func ShowCheck(e keys.Examination) *StoreCheck {
+	return &StoreCheck{
+		Good: len(e.Findings) == 0, Records: e.Records, More: e.More,
+		Findings: append([]keys.Finding{}, e.Findings...),
+	}
+}
+
+// BackupType is the media type of a backup.
+const BackupType = "application/octet-stream"
+
+// DigestHeader names the integrity of a body (RFC 9530), and SHA256Digest is
+// what it says of one.
+const DigestHeader = "Repr-Digest"
+
+// SHA256Digest is the value of [DigestHeader].
+func SHA256Digest(sum keys.Digest) string {
+	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
+}
+
+// storeFailed says to the operator, who may know, what can't be done with this
+// store.
+func storeFailed(err error) error {
+	switch {
+	case errors.Is(err, keys.ErrUnsupported):
+		return refuse(CodeInvalid, "", "%v", keys.ErrUnsupported)
+	case errors.Is(err, keys.ErrUnavailable), errors.Is(err, context.Canceled):
+		return err
+	}
+	return &Error{Code: CodeStore, Details: err.Error(), Cause: err}
+}
+
+func (r *request) checkStore() (*Answer, error) {
+	if err := r.noBody(); err != nil {
+		return nil, err
+	}
+	found, err := r.api.Directory.Examine(r.Context())
+	if err != nil {
+		return nil, storeFailed(err)
+	}
+	return &Answer{StoreCheck: ShowCheck(found)}, nil
+}
+
+func (r *request) countStore() (*Answer, error) {
+	if err := r.noBody(); err != nil {
+		return nil, err
+	}
+	stats, err := r.api.Directory.Count(r.Context())
+	if err != nil {
+		return nil, storeFailed(err)
+	}
+	return &Answer{StoreStats: &stats}, nil
+}
+
+// backUpStore makes a backup beside the store, which is sent only once it is
+// whole and checked: no transaction waits for the network.
+func (r *request) backUpStore() (*Answer, error) {
+	if err := r.noBody(); err != nil {
+		return nil, err
+	}
+	b, err := r.api.Directory.Backup(r.Context(), "")
+	if err != nil {
+		return nil, storeFailed(err)
+	}
+	return &Answer{backup: &b}, nil
+}
+
+// sendBackup sends a backup, and removes it, whether or not anybody is there
+// to take it.
+func (a *API) sendBackup(w http.ResponseWriter, r *http.Request, b *keys.Backup) {
+	file, err := os.Open(b.Path)
+	// At once, where the system lets it be read all the same: then not even a
+	// process that is killed leaves it behind.
+	_ = os.Remove(b.Path)
+	defer func() { _ = os.Remove(b.Path) }()
+	if err != nil {
+		a.Refuse(w, r, fmt.Errorf("sending the backup: %w", err))
+		return
+	}
+	defer func() { _ = file.Close() }()
+	h := w.Header()
+	h.Set("Content-Type", BackupType)
+	h.Set("Content-Length", strconv.FormatInt(b.Size, 10))
+	h.Set("Content-Disposition", `attachment; filename="keys-`+b.LastWrite.UTC().Format("20060102T150405Z")+`.db"`)
+	h.Set(DigestHeader, SHA256Digest(b.SHA256))
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+	// Whoever gets less than Content-Length says knows that it is cut short.
+	_, _ = io.Copy(w, file)
+}
