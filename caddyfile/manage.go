@@ -10,7 +10,8 @@ import (
 // parseManage sets up the management API of a site. Syntax:
 //
 //	api_keys_manage [<matcher>] {
-//	    base <path>
+//	    base   <path>
+//	    portal <path>
 //	}
 func parseManage(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // the directive's name
@@ -27,8 +28,12 @@ func parseManage(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 			if err := given.word(d, &m.Base, "base PATH, as base /v2"); err != nil {
 				return nil, err
 			}
+		case "portal":
+			if err := given.word(d, &m.Portal, "portal PATH, as portal /portal"); err != nil {
+				return nil, err
+			}
 		default:
-			return nil, d.Errf("unknown option %q: use base", d.Val())
+			return nil, d.Errf("unknown option %q: use base or portal", d.Val())
 		}
 		if err := m.Check(); err != nil {
 			return nil, d.WrapErr(err)

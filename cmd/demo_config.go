@@ -19,6 +19,9 @@ func (p *demoPlaces) site() string {
 	return fmt.Sprintf(`http://:%d {
     bind %s
     log
+    api_keys_manage {
+        portal /portal
+    }
     api_keys {
         include clarifai
     }

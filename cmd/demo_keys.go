@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,7 +15,8 @@ import (
 
 // What the demo has of its own.
 const (
-	demoUser = "demo"
+	demoUser  = "demo"
+	demoEmail = "demo@example.com"
 	// demoMark begins the description of every key of the demo's, by which
 	// those of the last run are found.
 	demoMark = "caddy api-keys demo: "
@@ -27,6 +29,8 @@ type demoKeys struct {
 	// predicts may read and predict in the app photos, reads only read; music
 	// may do everything in the other app, and pat in both.
 	predicts, reads, music, pat manage.Key
+	// email and password are what the user signs in with on the portal.
+	email, password string
 }
 
 // openDemoStore opens the store, and makes it where there is none.
@@ -56,7 +60,8 @@ func openDemoStore(c *call, path string) (*client, error) {
 // prepareDemo makes what the demo needs and isn't there yet, and puts new keys
 // in the place of those of the last run. What others made stays as it is.
 func prepareDemo(c *call) (made demoKeys, err error) {
-	if err := prepareUser(c); err != nil {
+	email, password, err := prepareUser(c)
+	if err != nil {
 		return made, err
 	}
 	for _, app := range demoApps {
@@ -79,7 +84,7 @@ func prepareDemo(c *call) (made demoKeys, err error) {
 		return made, err
 	}
 	k := answer.Keys
-	return demoKeys{predicts: k[0], reads: k[1], music: k[2], pat: k[3]}, nil
+	return demoKeys{predicts: k[0], reads: k[1], music: k[2], pat: k[3], email: email, password: password}, nil
 }
 
 // demoKey describes a key to be made, for an app, or without one a personal
@@ -94,19 +99,30 @@ func demoKey(purpose string, scopes []string, app string) map[string]any {
 	return key
 }
 
-// prepareUser makes the user. One who was suspended to see what happens is let
+// prepareUser makes the user, and gives it a new password, for that of the last
+// run is written down nowhere. One who was suspended to see what happens is let
 // in again, or no command would do what is printed.
-func prepareUser(c *call) error {
+func prepareUser(c *call) (email, password string, err error) {
+	email, password = demoEmail, strings.ToLower(rand.Text())
 	path := []string{"users", demoUser}
-	if _, _, err := c.ask("GET", path, nil, nil); err == nil {
-		_, _, err = c.ask("PATCH", path, nil, map[string]any{"user": map[string]any{"suspended": false}})
-		return err
-	}
-	_, _, err := c.ask("POST", path[:1], nil, map[string]any{"users": []any{map[string]string{"id": demoUser}}})
+	_, answer, err := c.ask("GET", path, nil, nil)
 	if err != nil {
-		return fmt.Errorf("making the user %s, whose id can't be used again once deleted: %w", demoUser, err)
+		_, _, err = c.ask("POST", path[:1], nil, map[string]any{"users": []any{
+			map[string]string{"id": demoUser, "email": email, "password": password},
+		}})
+		if err != nil {
+			err = fmt.Errorf("making the user %s, whose id can't be used again once deleted: %w", demoUser, err)
+		}
+		return email, password, err
 	}
-	return nil
+	changes := map[string]any{"suspended": false, "password": password}
+	if answer.User.Email == "" {
+		changes["email"] = email
+	} else {
+		email = answer.User.Email
+	}
+	_, _, err = c.ask("PATCH", path, nil, map[string]any{"user": changes})
+	return email, password, err
 }
 
 // prepareApp makes an app. The key that comes with it is nobody's, so it is

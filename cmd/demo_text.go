@@ -18,6 +18,8 @@ func demoText(p *demoPlaces, k demoKeys) string {
 	fmt.Fprintf(&b, `Caddy API Keys is running on this machine, until Ctrl-C ends it:
 
     gate      %s, which asks for a key
+    portal    %s/portal, where people make their own; sign in as
+              %s with the password %s
     upstream  http://%s, which echoes what the gate tells it
     admin     %s, where users, apps and keys are made and revoked
     data      %s
@@ -28,7 +30,7 @@ This is the gate's Caddyfile. The table that it includes says which scopes each 
 %s
 There is a user, demo, who has two apps, photos and music. Open another terminal in this folder,
 and paste these commands one by one. Above each stands the HTTP status to expect.
-`, p.url(), p.upstream, p.admin, p.folder, p.log(), indented(p.site()))
+`, p.url(), p.url(), k.email, k.password, p.upstream, p.admin, p.folder, p.log(), indented(p.site()))
 
 	inputs, outputs := "/v2/users/demo/apps/photos/inputs", "/v2/users/demo/apps/photos/models/general/outputs"
 	for i, step := range []struct{ says, command string }{

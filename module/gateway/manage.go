@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/manage/portal"
 	"github.com/caddy-api-keys/gateway/module/policy"
 	"github.com/caddy-api-keys/gateway/module/policy/tables"
 )
@@ -33,7 +36,12 @@ type Manage struct {
 	// Default: /v2.
 	Base string `json:"base,omitempty"`
 
+	// Portal is the path of the web page on which people do what the API does.
+	// Default: none.
+	Portal string `json:"portal,omitempty"`
+
 	gate   *Gate
+	portal *portal.Portal // nil where there is none
 	logger *zap.Logger
 }
 
@@ -65,20 +73,35 @@ func (m *Manage) Provision(ctx caddy.Context) error {
 	}
 	m.gate.app = app.(*App)
 	m.gate.app.addManagement()
+	if m.Portal != "" {
+		m.portal = portal.New(m.Portal, m.call, func(r *http.Request, cause error) {
+			m.logger.Error("a page of the portal failed", zap.String("uuid", requestID(r)), zap.Error(cause))
+		})
+	}
 	m.gate.metrics, err = newMetrics(ctx.GetMetricsRegistry())
 	return err
 }
 
 // Check says what is wrong with the configuration.
 func (m *Manage) Check() error {
-	if m.Base == "" {
-		return nil
+	for _, path := range []struct{ option, value, example string }{{"base", m.Base, defaultBase}, {"portal", m.Portal, "/portal"}} {
+		if path.value == "" {
+			continue
+		}
+		p, err := policy.ParsePattern(path.value + "/x")
+		if err != nil || len(p.Variables) > 0 || p.Verb != "" || strings.HasSuffix(path.value, "/") || strings.ContainsAny(path.value, "%:?#") {
+			return fmt.Errorf("%s %q: give a path without variables that doesn't end in a slash, as %s", path.option, path.value, path.example)
+		}
 	}
-	p, err := policy.ParsePattern(m.Base + "/x")
-	if err != nil || len(p.Variables) > 0 || p.Verb != "" || strings.HasSuffix(m.Base, "/") {
-		return fmt.Errorf("base %q: give a path without variables that doesn't end in a slash, as /v2", m.Base)
+	if inside(m.Portal, m.base()) || m.Portal != "" && inside(m.base(), m.Portal) {
+		return fmt.Errorf("portal %s and base %s: give each a path of its own", m.Portal, m.base())
 	}
 	return nil
+}
+
+// inside says whether a path stands under another, or is it.
+func inside(path, base string) bool {
+	return path == base || strings.HasPrefix(path, base+"/")
 }
 
 func (m *Manage) base() string {
@@ -91,8 +114,20 @@ func (m *Manage) base() string {
 // ServeHTTP answers the paths of the API, and hands on all others.
 func (m *Manage) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if !m.gate.table.Knows(r.URL.EscapedPath()) {
-		return next.ServeHTTP(w, r)
+		if m.portal == nil || !m.portal.Owns(r.URL.Path) {
+			return next.ServeHTTP(w, r)
+		}
+		if why := m.gate.checkTarget(r, r.URL.EscapedPath(), nil); why != "" {
+			return m.gate.refuse(w, r, refuseTarget(why))
+		}
+		m.portal.ServeHTTP(w, r)
+		return nil
 	}
+	return m.serve(w, r)
+}
+
+// serve answers a path of the API.
+func (m *Manage) serve(w http.ResponseWriter, r *http.Request) error {
 	// As in Gate.serve, but that nothing is forwarded.
 	path, rule, refused := m.gate.address(r)
 	if refused != nil {
@@ -155,6 +190,46 @@ func (m *Manage) answer(w http.ResponseWriter, r *http.Request, caller manage.Ca
 	}
 	api.Serve(w, m.rebased(r), caller)
 }
+
+// call makes a call of the API for a page of the portal, as the browser would
+// that the page is made for.
+func (m *Manage) call(from *http.Request, credential, method, target string, body any) (*manage.Answer, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	if body == nil {
+		text = nil
+	}
+	target = m.base() + strings.TrimPrefix(target, defaultBase)
+	r, err := http.NewRequestWithContext(from.Context(), method, target, bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	r.RequestURI, r.RemoteAddr = target, from.RemoteAddr
+	if credential != "" {
+		r.Header.Set("Authorization", "Key "+credential)
+	}
+	w := &reply{header: http.Header{}}
+	if err := m.serve(w, r); err != nil {
+		return nil, err
+	}
+	a := new(manage.Answer)
+	if err := json.Unmarshal(w.body.Bytes(), a); err != nil {
+		return nil, fmt.Errorf("reading the API's answer: %w", err)
+	}
+	return a, nil
+}
+
+// reply keeps an answer, which says in itself what its status is.
+type reply struct {
+	header http.Header
+	body   bytes.Buffer
+}
+
+func (w *reply) Header() http.Header            { return w.header }
+func (*reply) WriteHeader(int)                  {}
+func (w *reply) Write(text []byte) (int, error) { return w.body.Write(text) }
 
 // rebased is the request with the path that the API describes.
 func (m *Manage) rebased(r *http.Request) *http.Request {

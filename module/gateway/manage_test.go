@@ -34,7 +34,12 @@ func startManaged(t *testing.T, directives ...string) *managed {
 	if len(directives) == 0 {
 		directives = []string{"api_keys_manage"}
 	}
-	m := &managed{world: start(t, managedRoutes, directives...), sessions: map[string]string{}}
+	return startManagedWith(t, managedRoutes, directives...)
+}
+
+func startManagedWith(t *testing.T, routes string, directives ...string) *managed {
+	t.Helper()
+	m := &managed{world: start(t, routes, directives...), sessions: map[string]string{}}
 	m.update(func(tx *keys.Tx) error {
 		for _, user := range []string{"alice", "bob"} {
 			if _, err := tx.CreateUser(keys.User{ID: user, Email: user + "@example.com"}); err != nil {

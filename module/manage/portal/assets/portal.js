@@ -1,0 +1,78 @@
+// The portal works without this. It makes copying a key one click, and moves
+// the focus to what has just happened.
+"use strict";
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  if (!navigator.clipboard) continue;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const field = document.getElementById(button.dataset.copy);
+    await navigator.clipboard.writeText(field.value);
+    button.closest(".secret").querySelector("[data-copied]").textContent = "Copied.";
+  });
+}
+
+const result = document.getElementById("problem") || document.getElementById("notice");
+if (result) result.focus();
+
+// Scopes that others need are ticked along with them, and go with what they
+// need; either way it is said.
+const form = document.getElementById("key-form");
+if (form) {
+  const boxes = new Map([...form.querySelectorAll('[name="scope"]')].map((box) => [box.value, box]));
+  const needs = (box) => box.dataset.needs.split(" ").filter((name) => boxes.has(name));
+  const note = document.getElementById("scopes-note");
+
+  const tick = (box, said) => {
+    for (const name of needs(box)) {
+      const other = boxes.get(name);
+      if (other.checked) continue;
+      other.checked = true;
+      said.push(`${name} (needed by ${box.value})`);
+      tick(other, said);
+    }
+  };
+  const untick = (box, said) => {
+    for (const [name, other] of boxes) {
+      if (!other.checked || !needs(other).includes(box.value)) continue;
+      other.checked = false;
+      said.push(`${name} (needs ${box.value})`);
+      untick(other, said);
+    }
+  };
+  form.addEventListener("change", ({ target }) => {
+    if (target.name !== "scope") return;
+    const said = [];
+    (target.checked ? tick : untick)(target, said);
+    note.textContent = said.length === 0 ? "" : `${target.checked ? "Ticked along" : "Taken away with it"}: ${said.join(", ")}.`;
+  });
+
+  for (const preset of form.querySelectorAll("[data-scopes]")) {
+    preset.addEventListener("click", (event) => {
+      event.preventDefault();
+      const chosen = preset.dataset.scopes.split(" ");
+      for (const [name, box] of boxes) box.checked = chosen.includes(name);
+      note.textContent = `Ticked: ${preset.textContent.toLowerCase()}.`;
+    });
+  }
+
+  // Choosing a day is choosing to expire on it.
+  document.getElementById("date").addEventListener("input", () => {
+    form.querySelector('[name="expires"][value="date"]').checked = true;
+  });
+
+  for (const part of form.querySelectorAll("[data-only-script]")) part.hidden = false;
+  const search = document.getElementById("endpoint-search");
+  if (search) {
+    const rows = [...document.querySelectorAll("#endpoints .check")];
+    search.addEventListener("input", () => {
+      const words = search.value.toLowerCase().split(/\s+/);
+      let found = 0;
+      for (const row of rows) {
+        row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+        if (!row.hidden) found++;
+      }
+      document.getElementById("endpoints-found").textContent = `${found} of ${rows.length} endpoints`;
+    });
+  }
+}

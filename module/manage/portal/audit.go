@@ -1,0 +1,133 @@
+package portal
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+// auditPage shows what was changed.
+type auditPage struct {
+	Entries      []auditRow
+	Next         string
+	App, Key     string
+	Since, Until string
+	Problem      *manage.Status
+	Applied      bool
+}
+
+// auditRow is an entry in words.
+type auditRow struct {
+	manage.AuditEntry
+	What, Changes string
+}
+
+// actions are what the log's words mean.
+var actions = map[string]string{
+	"user.create": "account created", "user.change": "account changed", "user.delete": "account deleted",
+	"app.create": "application created", "app.change": "application changed", "app.delete": "application deleted",
+	"key.create": "key created", "key.import": "key imported", "key.change": "key changed",
+	"key.rotate": "key created in the place of another", "key.revoke": "key revoked",
+	"session.create": "signed in", "session.end": "session ended",
+	"collaborator.add": "collaborator invited", "collaborator.change": "invitation changed", "collaborator.remove": "invitation taken back",
+	"store.restore": "restored from a backup",
+}
+
+func (v *visit) showAudit() error {
+	in := v.r.URL.Query()
+	page := auditPage{App: in.Get("app"), Key: in.Get("key"), Since: in.Get("since"), Until: in.Get("until")}
+	query := url.Values{"per_page": {"50"}}
+	set := func(name, value, suffix string) {
+		if value != "" {
+			query.Set(name, value+suffix)
+			page.Applied = true
+		}
+	}
+	set("app_id", page.App, "")
+	set("key_id", page.Key, "")
+	set("since", page.Since, "T00:00:00Z")
+	set("until", page.Until, "T23:59:59Z")
+	if next := in.Get("after"); next != "" {
+		query.Set("after", next)
+	}
+	a, err := v.get(mine("audit") + "?" + query.Encode())
+	if no, ok := problems(err); ok {
+		page.Problem = no
+		return v.show(no.Code.HTTP(), "audit", "Audit", page)
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range a.Entries {
+		page.Entries = append(page.Entries, auditRow{e, inWords(e.Action), changes(e)})
+	}
+	if a.Next != "" {
+		q := v.r.URL.Query()
+		q.Set("after", a.Next)
+		q.Del("done")
+		page.Next = "?" + q.Encode()
+	}
+	return v.show(http.StatusOK, "audit", "Audit", page)
+}
+
+func inWords(action string) string {
+	if words, ok := actions[action]; ok {
+		return words
+	}
+	return action
+}
+
+// changes says what was before and after, field by field.
+func changes(e manage.AuditEntry) string {
+	var before, after map[string]any
+	// What isn't an object has nothing to show.
+	_ = json.Unmarshal(e.Before, &before)
+	_ = json.Unmarshal(e.After, &after)
+	if before == nil || after == nil {
+		return ""
+	}
+	names := map[string]bool{}
+	for name := range before {
+		names[name] = true
+	}
+	for name := range after {
+		names[name] = true
+	}
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		was, had := before[name]
+		is, has := after[name]
+		label := strings.ReplaceAll(name, "_", " ")
+		switch {
+		case !has:
+			continue // it went with the rest
+		case had:
+			list = append(list, fmt.Sprintf("%s: %s → %s", label, said(was), said(is)))
+		default:
+			list = append(list, fmt.Sprintf("%s: %s", label, said(is)))
+		}
+	}
+	return strings.Join(list, "; ")
+}
+
+func said(value any) string {
+	switch value := value.(type) {
+	case nil:
+		return "none"
+	case string:
+		return value
+	case []any:
+		var list []string
+		for _, v := range value {
+			list = append(list, fmt.Sprint(v))
+		}
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprint(value)
+}

@@ -1,0 +1,204 @@
+package portal
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+// collaboratorsPage lists those who may use an application beside its owner.
+type collaboratorsPage struct {
+	App           *manage.App
+	Collaborators []manage.Collaborator
+	Next          string
+}
+
+func (v *visit) app() (*manage.App, error) {
+	a, err := v.get(mine("apps", v.r.PathValue("app")))
+	if err != nil {
+		return nil, err
+	}
+	return a.App, nil
+}
+
+func (v *visit) listCollaborators() error {
+	app, err := v.app()
+	if err != nil {
+		return err
+	}
+	a, err := v.get(mine("apps", app.ID, "collaborators") + after(v.r))
+	if err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "collaborators", "Collaborators of "+nameOf(app), collaboratorsPage{app, a.Collaborators, a.Next})
+}
+
+// collaboratorForm is the form of an invitation.
+type collaboratorForm struct {
+	keyForm
+	User string
+	// Invited says that there is the invitation already.
+	Invited bool
+}
+
+func (v *visit) collaboratorForm() (*collaboratorForm, error) {
+	f, err := v.keyForm()
+	if err != nil {
+		return nil, err
+	}
+	form := &collaboratorForm{keyForm: *f, User: v.r.PathValue("user")}
+	if form.User == "" {
+		return form, nil
+	}
+	c, err := v.collaborator(form.App.ID, form.User)
+	if err != nil {
+		return nil, err
+	}
+	form.Invited = true
+	form.Scopes, form.Endpoints, form.Version = c.Scopes, c.Endpoints, fmt.Sprint(c.Version)
+	return form, nil
+}
+
+// collaborator finds one in the list, which is as long as the people who work
+// together.
+func (v *visit) collaborator(app, user string) (*manage.Collaborator, error) {
+	next := ""
+	for {
+		query := "?per_page=1000"
+		if next != "" {
+			query += "&after=" + url.QueryEscape(next)
+		}
+		a, err := v.get(mine("apps", app, "collaborators") + query)
+		if err != nil {
+			return nil, err
+		}
+		if i := slices.IndexFunc(a.Collaborators, func(c manage.Collaborator) bool { return c.User.ID == user }); i >= 0 {
+			return &a.Collaborators[i], nil
+		}
+		if next = a.Next; next == "" {
+			return nil, &refused{manage.Status{
+				Code: manage.CodeNotFound, Description: "There is no such collaborator", Details: "The invitation was taken back, or there never was one.",
+			}}
+		}
+	}
+}
+
+func (v *visit) askInvite() error {
+	f, err := v.collaboratorForm()
+	if err != nil {
+		return err
+	}
+	if preset := v.r.URL.Query().Get("preset"); preset != "" {
+		f.Scopes = f.Catalogue.Preset(preset)
+	}
+	return v.showCollaboratorForm(http.StatusOK, f)
+}
+
+func (v *visit) showCollaboratorForm(status int, f *collaboratorForm) error {
+	title := "Invite a collaborator"
+	if f.Invited {
+		title = "Change what " + f.User + " may do"
+	}
+	if f.Problem != nil {
+		f.Field = fieldOf(f.Problem.Field)
+	}
+	return v.show(status, "collaborator", title, f)
+}
+
+func (v *visit) invite() error {
+	f, err := v.collaboratorForm()
+	if err != nil {
+		return err
+	}
+	had := f.Endpoints
+	f.read(v.r.PostForm)
+	// What others need is ticked along, as the form says.
+	for _, a := range f.Catalogue.complete(f.Scopes) {
+		f.Scopes = append(f.Scopes, a.Scope)
+	}
+	c := map[string]any{"scopes": append([]string{}, f.Scopes...)}
+	body := map[string]any{"collaborators": []any{c}}
+	method := http.MethodPost
+	if f.Invited {
+		method, body["action"] = http.MethodPatch, "overwrite"
+		c["version"] = number(f.Version)
+	} else {
+		f.User = v.r.PostForm.Get("user")
+	}
+	if c["user_id"] = f.User; len(f.Endpoints) > 0 || len(had) > 0 {
+		c["endpoints"] = append([]string{}, f.Endpoints...)
+	}
+	_, err = v.do(method, mine("apps", f.App.ID, "collaborators"), body)
+	if no, ok := problems(err); ok {
+		f.Problem = no
+		return v.showCollaboratorForm(no.Code.HTTP(), f)
+	}
+	if err != nil {
+		return err
+	}
+	return v.goTo("/apps/"+url.PathEscape(f.App.ID)+"/collaborators", "invited")
+}
+
+func (v *visit) removeCollaborator() error {
+	app := v.r.PathValue("app")
+	_, err := v.do(http.MethodDelete, mine("apps", app, "collaborators"), map[string]any{"ids": []string{v.r.PostForm.Get("user")}})
+	if err != nil {
+		return err
+	}
+	return v.goTo("/apps/"+url.PathEscape(app)+"/collaborators", "uninvited")
+}
+
+func (v *visit) listShared() error {
+	a, err := v.get(mine("collaborations") + after(v.r))
+	if err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "shared", "Shared with me", a)
+}
+
+// settingsPage is what can be changed of an application, and its end.
+type settingsPage struct {
+	App     *manage.App
+	Problem *manage.Status
+	Form    string
+}
+
+func (v *visit) showSettings() error { return v.showSettingsWith(http.StatusOK, "", nil) }
+
+func (v *visit) showSettingsWith(status int, form string, wrong *manage.Status) error {
+	app, err := v.app()
+	if err != nil {
+		return err
+	}
+	return v.show(status, "settings", "Settings of "+nameOf(app), settingsPage{app, wrong, form})
+}
+
+func (v *visit) changeApp() error {
+	app := v.r.PathValue("app")
+	_, err := v.do(http.MethodPatch, mine("apps", app), map[string]any{"app": map[string]any{
+		"name": v.r.PostForm.Get("name"), "version": number(v.r.PostForm.Get("version")),
+	}})
+	if no, ok := problems(err); ok {
+		return v.showSettingsWith(no.Code.HTTP(), "name", no)
+	}
+	if err != nil {
+		return err
+	}
+	return v.goTo("/apps/"+url.PathEscape(app)+"/settings", "app-changed")
+}
+
+func (v *visit) deleteApp() error {
+	app := v.r.PathValue("app")
+	if v.r.PostForm.Get("sure") != app {
+		return v.showSettingsWith(http.StatusBadRequest, "delete", &manage.Status{
+			Field: "sure", Details: "It is not the id of this application. Type it as it stands at the top.",
+		})
+	}
+	if _, err := v.do(http.MethodDelete, mine("apps", app), nil); err != nil {
+		return err
+	}
+	return v.goTo("/apps", "app-deleted")
+}

@@ -1,0 +1,190 @@
+// Package portal is the web page that goes with the management API: people
+// sign in, and make and revoke their keys by ticking boxes. It is a client of
+// the API like any other, and can do nothing that the API wouldn't.
+//
+// Pages are made on the server and work without JavaScript; the one script
+// makes some of them more convenient.
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+// Call makes a call of the management API as a client would, with a credential
+// or none. from is the request of the browser that it is made for. An error
+// means that the API could not be asked; what it refuses is in the answer's
+// status.
+type Call func(from *http.Request, credential, method, target string, body any) (*manage.Answer, error)
+
+// Portal serves the pages. [New] makes one.
+type Portal struct {
+	base   string
+	call   Call
+	failed func(*http.Request, error)
+	mux    *http.ServeMux
+	forms  forms
+	// cross refuses what other sites' pages have a browser send.
+	cross http.CrossOriginProtection
+}
+
+// New makes a portal whose pages stand under base, a path such as /portal. It
+// asks the API by call, and tells failed of failures of our own, which the page
+// says nothing about but that there was one.
+func New(base string, call Call, failed func(*http.Request, error)) *Portal {
+	p := &Portal{base: base, call: call, failed: failed, mux: http.NewServeMux()}
+	p.mux.HandleFunc("GET "+base+"/assets/{version}/{name}", p.asset)
+	for _, pg := range pages {
+		p.mux.HandleFunc(pg.method+" "+base+pg.path, func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, pg) })
+	}
+	return p
+}
+
+// Owns says whether a path is one of the portal's.
+func (p *Portal) Owns(path string) bool {
+	return path == p.base || strings.HasPrefix(path, p.base+"/")
+}
+
+// page is what a request of a method and path is answered by.
+type page struct {
+	method, path string
+	serve        func(*visit) error
+	// open pages are those that need nobody to be signed in.
+	open bool
+	// steps says that the form comes back on the way to what it does, to which
+	// one may go back; only the last step uses up its token.
+	steps bool
+}
+
+// pages are all there are. What changes something is a POST, and comes back
+// with a one-time token that its form was made with.
+var pages = []page{
+	{method: "GET", path: "/{$}", serve: (*visit).home},
+	{method: "GET", path: "/signin", serve: (*visit).showSignIn, open: true},
+	{method: "POST", path: "/signin", serve: (*visit).signIn, open: true},
+	{method: "POST", path: "/signout", serve: (*visit).signOut},
+
+	{method: "GET", path: "/apps", serve: (*visit).listApps},
+	{method: "POST", path: "/apps", serve: (*visit).createApp},
+	{method: "GET", path: "/apps/{app}", serve: (*visit).showApp},
+	{method: "GET", path: "/apps/{app}/new", serve: (*visit).newKey},
+	{method: "POST", path: "/apps/{app}/new", serve: (*visit).createKey, steps: true},
+	{method: "POST", path: "/apps/{app}/revoke", serve: (*visit).revokeSeveral, steps: true},
+	{method: "GET", path: "/apps/{app}/collaborators", serve: (*visit).listCollaborators},
+	{method: "GET", path: "/apps/{app}/collaborators/new", serve: (*visit).askInvite},
+	{method: "POST", path: "/apps/{app}/collaborators/new", serve: (*visit).invite},
+	{method: "POST", path: "/apps/{app}/collaborators/remove", serve: (*visit).removeCollaborator},
+	{method: "GET", path: "/apps/{app}/collaborators/of/{user}", serve: (*visit).askInvite},
+	{method: "POST", path: "/apps/{app}/collaborators/of/{user}", serve: (*visit).invite},
+	{method: "GET", path: "/apps/{app}/settings", serve: (*visit).showSettings},
+	{method: "POST", path: "/apps/{app}/settings", serve: (*visit).changeApp},
+	{method: "POST", path: "/apps/{app}/delete", serve: (*visit).deleteApp},
+
+	{method: "GET", path: "/tokens", serve: (*visit).listTokens},
+	{method: "GET", path: "/tokens/new", serve: (*visit).newKey},
+	{method: "POST", path: "/tokens/new", serve: (*visit).createKey, steps: true},
+	{method: "POST", path: "/tokens/revoke", serve: (*visit).revokeSeveral, steps: true},
+
+	{method: "GET", path: "/keys/{key}", serve: (*visit).showKey},
+	{method: "GET", path: "/keys/{key}/change", serve: (*visit).editKey},
+	{method: "POST", path: "/keys/{key}/change", serve: (*visit).changeKey, steps: true},
+	{method: "POST", path: "/keys/{key}/disable", serve: (*visit).disableKey},
+	{method: "POST", path: "/keys/{key}/enable", serve: (*visit).enableKey},
+	{method: "GET", path: "/keys/{key}/rotate", serve: (*visit).askRotate},
+	{method: "POST", path: "/keys/{key}/rotate", serve: (*visit).rotateKey},
+	{method: "GET", path: "/keys/{key}/revoke", serve: (*visit).askRevoke},
+	{method: "POST", path: "/keys/{key}/revoke", serve: (*visit).revokeKey},
+
+	{method: "GET", path: "/shared", serve: (*visit).listShared},
+	{method: "GET", path: "/audit", serve: (*visit).showAudit},
+	{method: "GET", path: "/account", serve: (*visit).showAccount},
+	{method: "POST", path: "/account/password", serve: (*visit).changePassword},
+	{method: "POST", path: "/account/factor", serve: (*visit).beginFactor},
+	{method: "POST", path: "/account/factor/on", serve: (*visit).enableFactor},
+	{method: "POST", path: "/account/factor/off", serve: (*visit).removeFactor},
+	{method: "POST", path: "/account/codes", serve: (*visit).newCodes},
+	{method: "POST", path: "/account/sessions", serve: (*visit).endSessions},
+}
+
+// ServeHTTP answers a request for one of the portal's pages.
+func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	protect(w.Header())
+	if err := p.cross.Check(r); err != nil {
+		v := &visit{portal: p, w: w, r: r}
+		v.refuse(http.StatusForbidden, "This came from another site", "The request was sent by a page of another site, so nothing was done. Open the portal itself, and do it there.")
+		return
+	}
+	if r.URL.Path == p.base {
+		http.Redirect(w, r, p.base+"/", http.StatusSeeOther)
+		return
+	}
+	if _, pattern := p.mux.Handler(r); pattern == "" {
+		v := &visit{portal: p, w: w, r: r}
+		v.refuse(http.StatusNotFound, "There is no such page", "Look at the address, or begin at the start page.")
+		return
+	}
+	p.mux.ServeHTTP(w, r)
+}
+
+// protect sets what every answer says to browsers: nothing but our own style
+// and script, no frame around the page, and nothing of it kept.
+func protect(h http.Header) {
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+	h.Set("Cache-Control", "no-store")
+}
+
+// maxForm is the largest form that is read, in bytes.
+const maxForm = 256 << 10
+
+func (p *Portal) serve(w http.ResponseWriter, r *http.Request, pg page) {
+	v := &visit{portal: p, w: w, r: r}
+	if err := v.prepare(pg); err != nil {
+		v.fail(err)
+		return
+	}
+	if err := pg.serve(v); err != nil {
+		v.fail(err)
+	}
+}
+
+// prepare reads the form, and finds out who is signed in.
+func (v *visit) prepare(pg page) error {
+	if v.r.Method == http.MethodPost {
+		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
+		if err := v.r.ParseForm(); err != nil {
+			return errMalformed
+		}
+	}
+	if pg.open {
+		return nil
+	}
+	if err := v.signedIn(); err != nil {
+		return err
+	}
+	if v.r.Method == http.MethodPost && !v.portal.forms.take(v.session, v.r.PostForm.Get("form"), !pg.steps || v.lastStep()) {
+		return errReplayed
+	}
+	return nil
+}
+
+// lastStep says whether the form is to do what it is for.
+func (v *visit) lastStep() bool {
+	step := v.r.PostForm.Get("step")
+	return step != stepForm && step != stepReview
+}
+
+// What a visit can end with, besides what the API says.
+var (
+	errSignIn    = errors.New("nobody is signed in")
+	errMalformed = errors.New("the form can't be read")
+	errReplayed  = errors.New("the form was used already")
+)

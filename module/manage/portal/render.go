@@ -1,0 +1,209 @@
+package portal
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+//go:embed pages assets
+var files embed.FS
+
+// templates are the pages, each with the layout around it.
+var templates = func() map[string]*template.Template {
+	layout := template.Must(template.New("layout").Funcs(functions).ParseFS(files, "pages/layout.html", "pages/parts.html"))
+	list, err := fs.Glob(files, "pages/*.html")
+	if err != nil {
+		panic(err) // only of a mistake in the pattern
+	}
+	all := map[string]*template.Template{}
+	for _, file := range list {
+		name := strings.TrimSuffix(path.Base(file), ".html")
+		if name == "layout" || name == "parts" {
+			continue
+		}
+		all[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, file))
+	}
+	return all
+}()
+
+// view is what a page is made of.
+type view struct {
+	Base, Version string
+	// Section is the part of the navigation that the page belongs to.
+	Section string
+	Title   string
+	User    *manage.User
+	Notice  string
+	Now     time.Time
+	Data    any
+
+	visit *visit
+}
+
+// Form is the one-time token of a form.
+func (v *view) Form() string { return v.visit.portal.forms.make(v.visit.session) }
+
+// show answers with a page.
+func (v *visit) show(status int, name, title string, data any) error {
+	t, ok := templates[name]
+	if !ok {
+		return fmt.Errorf("there is no page %s", name)
+	}
+	section, _, _ := strings.Cut(strings.TrimPrefix(v.r.URL.Path, v.portal.base+"/"), "/")
+	// Made whole before it is sent, for a page that breaks off says nothing.
+	var text bytes.Buffer
+	err := t.ExecuteTemplate(&text, "layout", &view{
+		Base: v.portal.base, Version: version, Section: section, Title: title, User: v.user,
+		Notice: notices[v.r.URL.Query().Get("done")], Now: time.Now(), Data: data, visit: v,
+	})
+	if err != nil {
+		return fmt.Errorf("making the page %s: %w", name, err)
+	}
+	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	v.w.WriteHeader(status)
+	// Whoever has gone away needs no page.
+	_, _ = v.w.Write(text.Bytes())
+	return nil
+}
+
+// notices are what pages say of what has just been done, by the word in the
+// address: the address says nothing that came from a user.
+var notices = map[string]string{
+	"signed-out":       "You are signed out.",
+	"key-changed":      "The changes are in effect.",
+	"key-disabled":     "The key is disabled. It is refused until you enable it again.",
+	"key-enabled":      "The key is enabled.",
+	"key-revoked":      "Revoked. Requests are refused from now on.",
+	"app-changed":      "The changes are in effect.",
+	"app-deleted":      "The application is deleted, and its keys are refused from now on.",
+	"invited":          "What the collaborator may do is in effect.",
+	"uninvited":        "The invitation is taken back, and what was under way has ended.",
+	"password-changed": "Your password is changed, and your other sessions have ended.",
+	"factor-on":        "The second factor is on, and your other sessions have ended.",
+	"factor-off":       "The second factor is off, and your other sessions have ended.",
+	"sessions-ended":   "Those sessions have ended.",
+	"none-chosen":      "Nothing was ticked, so nothing was done.",
+}
+
+// functions are those that pages use.
+var functions = template.FuncMap{
+	"time":  timeElement,
+	"join":  strings.Join,
+	"short": shortList,
+	"dict":  dict,
+	"name":  func(k manage.Key) string { return titleOf(&k) },
+	"state": func(k manage.Key, now time.Time) string { return stateOf(&k, now) },
+	"add":   func(a, b int) int { return a + b },
+}
+
+// timeElement shows a time as people say it, and exactly to those who look
+// closer.
+func timeElement(now time.Time, at any) template.HTML {
+	var t time.Time
+	switch at := at.(type) {
+	case time.Time:
+		t = at
+	case *time.Time:
+		if at != nil {
+			t = *at
+		}
+	}
+	if t.IsZero() {
+		return "never"
+	}
+	t = t.UTC()
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`,
+		t.Format(time.RFC3339), t.Format("2 January 2006, 15:04 UTC"), relative(now, t)))
+}
+
+// relative is a time as it is said now: in 3 days, 5 minutes ago.
+func relative(now, t time.Time) string {
+	d := now.Sub(t)
+	form := "%s ago"
+	if d < 0 {
+		d, form = -d, "in %s"
+	}
+	for _, unit := range []struct {
+		name string
+		is   time.Duration
+	}{{"year", 365 * 24 * time.Hour}, {"month", 30 * 24 * time.Hour}, {"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}} {
+		if n := int((d + unit.is/2) / unit.is); d >= unit.is || n > 0 && unit.name == "minute" && d >= time.Minute/2 {
+			n = max(n, 1)
+			name := unit.name
+			if n != 1 {
+				name += "s"
+			}
+			return fmt.Sprintf(form, fmt.Sprintf("%d %s", n, name))
+		}
+	}
+	return "now"
+}
+
+// shortList names the first few of a list, and says how many more there are.
+func shortList(list []string) string {
+	const most = 3
+	if len(list) <= most {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
+}
+
+// dict hands several values to a part of a page.
+func dict(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, fmt.Errorf("dict takes names and values")
+	}
+	m := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("dict: %v is no name", pairs[i])
+		}
+		m[name] = pairs[i+1]
+	}
+	return m, nil
+}
+
+// version changes with the assets, which browsers may therefore keep for good.
+var version = func() string {
+	h := sha256.New()
+	err := fs.WalkDir(files, "assets", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := files.ReadFile(name)
+		fmt.Fprintf(h, "%s %d\n%s", name, len(text), text)
+		return err
+	})
+	if err != nil {
+		panic(err) // only of a mistake in the program
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}()
+
+// asset answers with a style sheet, a script or a picture.
+func (p *Portal) asset(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	text, err := files.ReadFile("assets/" + path.Base(name))
+	if err != nil || r.PathValue("version") != version {
+		v := &visit{portal: p, w: w, r: r}
+		v.refuse(http.StatusNotFound, "There is no such file", "It was one of an earlier version. Load the page anew.")
+		return
+	}
+	w.Header().Set("Content-Type", map[string]string{
+		".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+	}[path.Ext(name)])
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	_, _ = w.Write(text)
+}

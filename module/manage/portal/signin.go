@@ -1,0 +1,62 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// signInForm is the form of the sign-in page, as it was filled in but for the
+// password.
+type signInForm struct {
+	Email, Then string
+	// Code says that the second factor is asked for.
+	Code    bool
+	Problem string
+}
+
+// home leads to the first page, which is that of the applications.
+func (v *visit) home() error { return v.goTo("/apps", "") }
+
+func (v *visit) showSignIn() error {
+	return v.show(http.StatusOK, "signin", "Sign in", signInForm{Then: ours(v.r.URL.Query().Get("then"))})
+}
+
+// ours is a path within the portal to go on to, empty if it is anything else.
+func ours(then string) string {
+	if !strings.HasPrefix(then, "/") || strings.HasPrefix(then, "//") || strings.ContainsAny(then, "\\\r\n") {
+		return ""
+	}
+	return then
+}
+
+func (v *visit) signIn() error {
+	in := v.r.PostForm
+	f := signInForm{Email: in.Get("email"), Then: ours(in.Get("then"))}
+	body := map[string]string{"email": f.Email, "password": in.Get("password")}
+	if code := strings.TrimSpace(in.Get("code")); code != "" {
+		body["code"] = code
+	}
+	a, err := v.do(http.MethodPost, "/v2/login", body)
+	var no *refused
+	if errors.As(err, &no) {
+		f.Problem, f.Code = no.Details, no.Field == "code"
+		return v.show(no.Code.HTTP(), "signin", "Sign in", f)
+	}
+	if err != nil {
+		return err
+	}
+	v.keep(a.SessionToken, *a.ExpiresAt)
+	if f.Then == "" {
+		f.Then = "/apps"
+	}
+	return v.goTo(f.Then, "")
+}
+
+func (v *visit) signOut() error {
+	if _, err := v.do(http.MethodPost, "/v2/logout", nil); err != nil {
+		return err
+	}
+	v.forget()
+	return v.goTo("/signin", "signed-out")
+}
