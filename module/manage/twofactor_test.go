@@ -211,7 +211,11 @@ func TestEnableIsThrottled(t *testing.T) {
 func TestOneCodeAtOnce(t *testing.T) {
 	withAccounts(t, func(t *testing.T, s *service) {
 		d, codes, _ := s.withSecondFactor(t)
-		for name, once := range map[string]string{"one-time password": d.next(), "recovery code": codes[0]} {
+		for _, c := range []struct{ name, code string }{{"recovery code", codes[0]}, {"one-time password", ""}} {
+			once := c.code
+			if once == "" {
+				once = d.next()
+			}
 			var wg sync.WaitGroup
 			in := make(chan string, 50)
 			for range 9 {
@@ -223,7 +227,7 @@ func TestOneCodeAtOnce(t *testing.T) {
 			}
 			wg.Wait()
 			if len(in) != 1 {
-				t.Errorf("%d got in with one %s", len(in), name)
+				t.Errorf("%d got in with one %s", len(in), c.name)
 			}
 			later(48 * time.Hour)
 		}
