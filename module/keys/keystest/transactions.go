@@ -96,11 +96,11 @@ func wantUntouched(t *testing.T, s keys.Store) {
 		wantNotFound(t, "UserByEmail", u, err)
 		l, err := r.LastUsed(keys.DigestOf("cap_2"))
 		wantNotFound(t, "LastUsed", l, err)
-		for range r.Tombstones() {
-			t.Error("there is a tombstone")
+		for d, err := range r.Tombstones() {
+			t.Errorf("there is the tombstone %+v, %v", d, err)
 		}
-		for range r.RetiredUsers() {
-			t.Error("there is a retired user")
+		for id, err := range r.RetiredUsers() {
+			t.Errorf("there is the retired user %s, %v", id, err)
 		}
 		wantIDs(t, "AuditEntries", r.AuditEntries("", 0))
 		wantIDs(t, "AuditEntries of a user", r.AuditEntries("2", 0))
