@@ -99,16 +99,11 @@ func (c *call) moment(flag string) (string, error) {
 
 // subject is what was changed.
 func subject(e manage.AuditEntry) string {
-	text := e.UserID
+	owner := e.UserID
 	if e.AppID != "" {
-		text += "/" + e.AppID
+		owner += "/" + e.AppID
 	}
-	for _, id := range []string{e.KeyID, e.CollaboratorID} {
-		if id != "" {
-			text += " " + id
-		}
-	}
-	return text
+	return strings.Join(strings.Fields(owner+" "+e.KeyID+" "+e.CollaboratorID), " ")
 }
 
 // actor is who changed it, and with what.
