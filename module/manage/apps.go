@@ -87,8 +87,16 @@ func readApp(o *object) (appFields, error) {
 	f.userID = given(o.text, "user_id")
 	f.name = given(o.text, "name")
 	f.version = given(o.number, "version")
+	for _, name := range ignoredOfApps {
+		delete(o.fields, name)
+	}
 	return f, o.err
 }
+
+// ignoredOfApps are fields that programs for Clarifai's service send, and that
+// are about what stands behind the gate: which model is asked where a request
+// names none. They grant nothing, so they are ignored rather than refused.
+var ignoredOfApps = []string{"default_workflow_id", "default_workflow", "default_language_id", "default_language"}
 
 // ownedBy refuses an owner who isn't the user of the path. element is where
 // the app stands.
