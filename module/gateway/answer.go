@@ -162,13 +162,15 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, ref *refusal) erro
 	if ref.status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "1")
 	}
+	closes := inChunks(r) // which nobody may have looked at
 	switch ref.status {
 	case http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:
 		// What else is on this connection may not be what it seems, or is a
 		// body that the server would wait for before it answers.
-		if r.ProtoMajor == 1 {
-			h.Set("Connection", "close")
-		}
+		closes = r.ProtoMajor == 1
+	}
+	if closes {
+		h.Set("Connection", "close")
 	}
 	// A gRPC call is a POST. Whoever asks otherwise looks at the HTTP status.
 	if isGRPC(r) && r.Method == http.MethodPost {

@@ -113,10 +113,17 @@ func (m *Manage) base() string {
 
 // ServeHTTP answers the paths of the API, and hands on all others.
 func (m *Manage) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if !m.gate.table.Knows(r.URL.EscapedPath()) {
-		if m.portal == nil || !m.portal.Owns(r.URL.Path) {
-			return next.ServeHTTP(w, r)
-		}
+	api := m.gate.table.Knows(r.URL.EscapedPath())
+	if !api && (m.portal == nil || !m.portal.Owns(r.URL.Path)) {
+		return next.ServeHTTP(w, r)
+	}
+	if inChunks(r) {
+		// Malformed chunks are refused, and nothing that follows on their
+		// connection is answered. Nobody sends many such requests here, so it
+		// ends behind well-formed ones too.
+		w.Header().Set("Connection", "close")
+	}
+	if !api {
 		if why := m.gate.checkTarget(r, r.URL.EscapedPath(), nil); why != "" {
 			return m.gate.refuse(w, r, refuseTarget(why))
 		}
