@@ -75,14 +75,14 @@ func (e *Entry) cost() int64 {
 }
 
 // loadCredential reads all that a decision needs to know of a credential.
-func (dir *Directory) loadCredential(r Reader, d Digest) (*Entry, error) {
+func (d *Directory) loadCredential(r Reader, digest Digest) (*Entry, error) {
 	// The tombstone counts even if a record should stand beside it.
-	if _, err := r.Tombstone(d); err == nil {
+	if _, err := r.Tombstone(digest); err == nil {
 		return &Entry{}, nil
 	} else if !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
-	c, err := r.Credential(d)
+	c, err := r.Credential(digest)
 	if errors.Is(err, ErrNotFound) {
 		return &Entry{}, nil
 	}
@@ -117,7 +117,7 @@ func (dir *Directory) loadCredential(r Reader, d Digest) (*Entry, error) {
 	case c.Disabled:
 		e.standing = Disabled
 	}
-	return e, dir.loadUsage(r, e, &c)
+	return e, d.loadUsage(r, e, &c)
 }
 
 func loadInvitation(r Reader, ref CollaboratorRef) (*Entry, error) {

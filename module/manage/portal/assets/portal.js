@@ -57,7 +57,7 @@ if (form) {
   }
 
   // Choosing a day is choosing to expire on it.
-  document.getElementById("date").addEventListener("input", () => {
+  document.getElementById("date")?.addEventListener("input", () => {
     form.querySelector('[name="expires"][value="date"]').checked = true;
   });
 
