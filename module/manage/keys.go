@@ -108,12 +108,16 @@ func (r *request) findKeyInPath(from keys.Reader) (keys.Credential, error) {
 	id := r.vars["key_id"]
 	c, err := r.findKey(from, id, "key_id")
 	if isNotFound(err) {
-		if _, whole := from.Credential(keys.DigestOf(id)); whole == nil {
+		if whole, absent := from.Credential(keys.DigestOf(id)); absent == nil && r.mayKnow(whole.UserID) {
 			return c, credentialInPath("key_id")
 		}
 	}
 	return c, err
 }
+
+// mayKnow says whether the caller may learn that a text is a credential of a
+// user's, or was one.
+func (r *request) mayKnow(userID string) bool { return r.caller.Operator || userID == r.user() }
 
 // ownKey turns what a look-up found into a key of the user's. Whose key it is
 // otherwise, or that it is a session, is nobody's business.

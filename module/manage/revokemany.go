@@ -82,7 +82,7 @@ func (r *request) chosen(tx *keys.Tx, which revocation) (func(*keys.Credential) 
 	}
 	minted := func(*keys.Credential) bool { return true }
 	if which.mintedBy != "" {
-		minter, err := publicID(tx, which.mintedBy)
+		minter, err := r.publicID(tx, which.mintedBy)
 		if err != nil {
 			return nil, err
 		}
@@ -100,19 +100,20 @@ func (r *request) chosen(tx *keys.Tx, which revocation) (func(*keys.Credential) 
 var publicIDs = regexp.MustCompile(`^[a-z0-9]{1,10}[kps]_[0-9A-Za-z]{12}$`)
 
 // publicID is the public id of a credential that a body names by that or by
-// its whole text. It may be revoked, and a session.
-func publicID(from keys.Reader, named string) (string, error) {
+// its whole text. It may be revoked, and a session; another user's is not
+// known.
+func (r *request) publicID(from keys.Reader, named string) (string, error) {
 	digest := keys.DigestOf(named)
 	c, err := from.Credential(digest)
-	if err == nil {
+	if err == nil && r.mayKnow(c.UserID) {
 		return c.ID, nil
 	}
 	stone, err2 := from.Tombstone(digest)
-	if err2 == nil {
+	if err2 == nil && r.mayKnow(stone.UserID) {
 		return stone.ID, nil
 	}
 	for _, err := range []error{err, err2} {
-		if !errors.Is(err, keys.ErrNotFound) {
+		if err != nil && !errors.Is(err, keys.ErrNotFound) {
 			return "", err
 		}
 	}
