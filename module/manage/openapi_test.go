@@ -1,0 +1,120 @@
+package manage_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// The description names every call, with what it asks of a credential, and no
+// other.
+func TestDescriptionIsOfTheCalls(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromFile("openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doc.Validate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if doc.OpenAPI != "3.1.0" {
+		t.Errorf("it is of OpenAPI %s", doc.OpenAPI)
+	}
+	described := map[string]*openapi3.Operation{}
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			described[method+" "+path] = op
+		}
+	}
+	check := func(r policy.Route, operator, ownerOnly bool) {
+		op := described[r.String()]
+		delete(described, r.String())
+		if op == nil {
+			t.Errorf("%s is not described", r)
+			return
+		}
+		if slices.Contains(op.Tags, "operator") != operator {
+			t.Errorf("%s has the tags %q", r, op.Tags)
+		}
+		if operator {
+			if op.Security == nil || len(*op.Security) > 0 {
+				t.Errorf("%s asks for a credential, and is the operator's", r)
+			}
+			return
+		}
+		public := slices.Contains(r.Accept, "public")
+		if op.Security == nil || public != (len(*op.Security) == 0) {
+			t.Errorf("%s: public is %v", r, public)
+		}
+		for _, one := range *op.Security {
+			for scheme, scopes := range one {
+				if !slices.Equal(scopes, r.Scopes) {
+					t.Errorf("%s with %s asks for %q, described are %q", r, scheme, r.Scopes, scopes)
+				}
+			}
+		}
+		endpoint, _ := op.Extensions["x-endpoint"].(string)
+		if strings.Join(r.Endpoint, " ") != endpoint {
+			t.Errorf("%s is %q, described is %q", r, r.Endpoint, endpoint)
+		}
+		if got := fmt.Sprint(op.Extensions["x-accept"]); got != fmt.Sprint(r.Accept) {
+			t.Errorf("%s accepts %q, described are %s", r, r.Accept, got)
+		}
+		if got, _ := op.Extensions["x-owner-only"].(bool); got != ownerOnly {
+			t.Errorf("%s is its owner's alone: %v, described is %v", r, ownerOnly, got)
+		}
+	}
+	for _, r := range manage.Routes() {
+		check(r, false, manage.OwnerOnly(r))
+	}
+	for _, r := range manage.OperatorRoutes() {
+		check(r, true, false)
+	}
+	for call := range described {
+		t.Errorf("%s is described, and is no call", call)
+	}
+}
+
+// Where it says what an object has, it says that it has nothing else: an
+// answer that gains a field has to be described anew.
+func TestDescriptionIsStrict(t *testing.T) {
+	text, err := os.ReadFile("openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc any
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	objects := 0
+	var walk func(at string, v any)
+	walk = func(at string, v any) {
+		switch v := v.(type) {
+		case []any:
+			for i, one := range v {
+				walk(fmt.Sprintf("%s[%d]", at, i), one)
+			}
+		case map[string]any:
+			if v["type"] == "object" {
+				objects++
+				if v["additionalProperties"] != false {
+					t.Errorf("%s may have what is not described", at)
+				}
+			}
+			for name, one := range v {
+				walk(at+"."+name, one)
+			}
+		}
+	}
+	walk("", doc)
+	if objects < 100 {
+		t.Errorf("%d objects, there have to be more", objects)
+	}
+}
