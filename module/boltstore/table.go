@@ -92,6 +92,44 @@ func (t *table[R, S]) list(tx *bolt.Tx, by index[R], prefix []byte, after uint64
 	}
 }
 
+// back walks the records under a prefix of an index in the reverse order of
+// their seq, from before the given one; 0 is the end.
+func (t *table[R, S]) back(tx *bolt.Tx, by index[R], prefix []byte, before uint64) iter.Seq2[R, error] {
+	return backwards(tx.Bucket(by.bucket), prefix, before, func(key, target []byte) (R, error) {
+		return t.follow(tx, by, key, target)
+	})
+}
+
+// allBack walks all records of a table whose keys are places.
+func (t *table[R, S]) allBack(tx *bolt.Tx, before uint64) iter.Seq2[R, error] {
+	return backwards(tx.Bucket(t.bucket), nil, before, t.decode)
+}
+
+func backwards[R any](bucket *bolt.Bucket, prefix []byte, before uint64, read func(key, value []byte) (R, error)) iter.Seq2[R, error] {
+	return func(yield func(R, error) bool) {
+		cursor := bucket.Cursor()
+		for next := before - 1; next > 0; { // of 0 that is the largest there is
+			// Sought each time, as in list.
+			at := place(slices.Clip(prefix), next)
+			key, value := cursor.Seek(at)
+			switch {
+			case key == nil:
+				key, value = cursor.Last()
+			case !bytes.Equal(key, at):
+				key, value = cursor.Prev()
+			}
+			if !bytes.HasPrefix(key, prefix) || len(key) != len(prefix)+8 {
+				return
+			}
+			next = binary.BigEndian.Uint64(key[len(prefix):]) - 1
+			record, err := read(key, value)
+			if !yield(record, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 // all walks every record, in the order of their keys, from after the given
 // one.
 func (t *table[R, S]) all(tx *bolt.Tx, after []byte) iter.Seq2[R, error] {

@@ -101,6 +101,13 @@ func (r reader) AuditEntries(userID string, after uint64) iter.Seq2[keys.AuditEn
 	return audit.list(r.tx, auditOfUser, join(userID), after)
 }
 
+func (r reader) AuditEntriesBack(userID string, before uint64) iter.Seq2[keys.AuditEntry, error] {
+	if userID == "" {
+		return audit.allBack(r.tx, before)
+	}
+	return audit.back(r.tx, auditOfUser, join(userID), before)
+}
+
 // AuditHead is the zero one where nothing has been written.
 func (r reader) AuditHead() (keys.AuditHead, error) {
 	value := r.tx.Bucket(metaBucket).Get(auditHeadKey)

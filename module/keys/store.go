@@ -93,6 +93,9 @@ type Reader interface {
 	// AuditEntries lists the entries of the audit log about a user's things,
 	// or where userID is empty all of them.
 	AuditEntries(userID string, after uint64) iter.Seq2[AuditEntry, error]
+	// AuditEntriesBack lists them backwards: from the newest, or where before
+	// is not 0 from the one before that Seq.
+	AuditEntriesBack(userID string, before uint64) iter.Seq2[AuditEntry, error]
 	// AuditHead is the zero AuditHead where nothing was ever written.
 	AuditHead() (AuditHead, error)
 

@@ -60,6 +60,8 @@ func asJSON(text []byte) json.RawMessage {
 
 // auditQuery says which entries are asked for.
 type auditQuery struct {
+	// newest says that the newest entries are asked for first.
+	newest                        bool
 	user, app, key, actor, action string
 	since, until                  time.Time
 }
@@ -67,6 +69,13 @@ type auditQuery struct {
 func (r *request) auditQuery() (auditQuery, error) {
 	q := auditQuery{user: r.user()}
 	query, _ := url.ParseQuery(r.URL.RawQuery) // page has read it
+	switch query.Get("order") {
+	case "", "oldest":
+	case "newest":
+		q.newest = true
+	default:
+		return q, refuse(CodeInvalid, "order", "it has to be oldest, which it is by itself, or newest")
+	}
 	for _, want := range []struct {
 		name string
 		into *string
@@ -105,11 +114,19 @@ func (r *request) auditQuery() (auditQuery, error) {
 func (q *auditQuery) shows(e *keys.AuditEntry) bool {
 	is := func(want, is string) bool { return want == "" || want == is }
 	return is(q.app, e.AppID) && is(q.key, e.KeyID) && is(q.action, e.Action) &&
-		(is(q.actor, e.ActorID) || is(q.actor, e.ActorUserID)) && !e.At.Before(q.since) && !q.ended(e)
+		(is(q.actor, e.ActorID) || is(q.actor, e.ActorUserID)) && !e.At.Before(q.since) && !q.late(e)
 }
 
-// ended says that the entry and all that follow are too late.
+// ended says that the entry and all that follow are too late, or where the
+// newest come first, too early.
 func (q *auditQuery) ended(e *keys.AuditEntry) bool {
+	if q.newest {
+		return e.At.Before(q.since)
+	}
+	return q.late(e)
+}
+
+func (q *auditQuery) late(e *keys.AuditEntry) bool {
 	return !q.until.IsZero() && !e.At.Before(q.until)
 }
 
@@ -129,14 +146,17 @@ func (r *request) listAudit() (*Answer, error) {
 		if err := r.wasUser(from); err != nil {
 			return err
 		}
-		if !q.since.IsZero() {
+		list := from.AuditEntries
+		if q.newest {
+			list = from.AuditEntriesBack
+		} else if !q.since.IsZero() {
 			before, err := lastBefore(from, q.since)
 			if err != nil {
 				return err
 			}
 			p.after = max(p.after, before)
 		}
-		found, next, err := scan(from.AuditEntries(q.user, p.after), p, &q)
+		found, next, err := scan(list(q.user, p.after), p, &q)
 		answer.Entries, answer.Next = show(found, r.showEntry), next
 		return err
 	})

@@ -57,6 +57,11 @@ func TestAudit(t *testing.T) {
 		{"never", alice, "/v2/users/alice/audit", url.Values{"since": {mid}, "until": {mid}}, ""},
 		{"after the end", alice, "/v2/users/alice/audit", url.Values{"since": {"2199-01-01T00:00:00Z"}}, ""},
 		{"before the beginning", alice, "/v2/users/alice/audit", url.Values{"until": {"2001-01-01T00:00:00Z"}}, ""},
+		{"newest first", alice, "/v2/users/alice/audit", url.Values{"order": {"newest"}}, "collaborator.add key.revoke key.change key.create session.create key.create app.create user.create"},
+		{"newest first, since and until", alice, "/v2/users/alice/audit", url.Values{"order": {"newest"}, "since": {mid}}, "collaborator.add key.revoke key.change key.create"},
+		{"newest first, until", alice, "/v2/users/alice/audit", url.Values{"order": {"newest"}, "until": {mid}}, "session.create key.create app.create user.create"},
+		{"newest first, a page", alice, "/v2/users/alice/audit", url.Values{"order": {"newest"}, "page": {"2"}, "per_page": {"3"}}, "key.create session.create key.create"},
+		{"all, newest first", operator, "/v2/audit", url.Values{"order": {"newest"}}, "key.create app.create collaborator.add key.revoke key.change key.create session.create user.create user.create key.create app.create user.create"},
 		{"a page", alice, "/v2/users/alice/audit", url.Values{"page": {"2"}, "per_page": {"3"}}, "session.create key.create key.change"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

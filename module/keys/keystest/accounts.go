@@ -202,10 +202,18 @@ func testAudit(t *testing.T, s keys.Store) {
 			}
 		}
 		wantIDs(t, "entries of "+userID, r.AuditEntries(userID, after), want...)
+		var before []string
+		for _, e := range slices.Backward(all) {
+			if (e.Seq < after || after == 0) && (userID == "" || e.UserID == userID) {
+				before = append(before, nameOf(e))
+			}
+		}
+		wantIDs(t, "entries back of "+userID, r.AuditEntriesBack(userID, after), before...)
 	}
 	view(t, s, func(r keys.Reader) error {
 		for _, userID := range []string{"", "u", "uu"} {
 			of(r, userID, 0)
+			of(r, userID, 1)
 			of(r, userID, 255)
 			of(r, userID, many)
 		}
@@ -239,6 +247,7 @@ func testAudit(t *testing.T, s keys.Store) {
 	view(t, s, func(r keys.Reader) error {
 		for _, userID := range []string{"", "u", "uu"} {
 			of(r, userID, 0)
+			of(r, userID, 1)
 		}
 		if got, err := r.AuditHead(); err != nil || got != head {
 			t.Errorf("got %+v, %v", got, err)

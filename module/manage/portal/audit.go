@@ -42,7 +42,7 @@ var actions = map[string]string{
 func (v *visit) showAudit() error {
 	in := v.r.URL.Query()
 	page := auditPage{App: in.Get("app"), Key: in.Get("key"), Since: in.Get("since"), Until: in.Get("until")}
-	query := url.Values{"per_page": {"50"}}
+	query := url.Values{"per_page": {"50"}, "order": {"newest"}}
 	set := func(name, value, suffix string) {
 		if value != "" {
 			query.Set(name, value+suffix)
