@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -148,14 +149,14 @@ func (m *Manage) serve(w http.ResponseWriter, r *http.Request) error {
 			return m.gate.refuse(w, r, refused)
 		}
 		defer lease.Exit(q.digest)
-		v := q.decide(r.Context())
-		if v.good {
-			lease.Used(v.credential, func() string { return caller.Address })
+		v := m.decide(r, lease, &q)
+		if v.refused == nil && r.Body != nil && r.Body != http.NoBody {
+			// Whoever may send the body as slowly as they like could otherwise
+			// do with its last byte what they have long not been permitted.
+			r.Body = readAhead(w, r)
+			v = m.decide(r, lease, &q)
 		}
 		m.gate.log(r, &v)
-		if v.refused == nil && manage.OwnerOnly(m.described(rule)) && v.credential.Caller().Reaches(v.owner, v.app) != policy.Own {
-			v.refused = refuseOwner
-		}
 		if v.refused != nil {
 			return m.gate.refuse(w, r, v.refused)
 		}
@@ -164,6 +165,44 @@ func (m *Manage) serve(w http.ResponseWriter, r *http.Request) error {
 	m.gate.metrics.allowed.Inc()
 	m.answer(w, r, caller)
 	return nil
+}
+
+// decide is steps 4 to 8, and whether the call is the owner's alone.
+func (m *Manage) decide(r *http.Request, lease *keys.Lease, q *question) verdict {
+	v := q.decide(r.Context())
+	if v.good {
+		lease.Used(v.credential, func() string { return clientAddress(r) })
+	}
+	if v.refused == nil && manage.OwnerOnly(m.described(q.rule)) && v.credential.Caller().Reaches(v.owner, v.app) != policy.Own {
+		v.refused = refuseOwner
+	}
+	return v
+}
+
+// readAhead reads a body, as much of it as the API takes.
+func readAhead(w http.ResponseWriter, r *http.Request) io.ReadCloser {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, manage.DefaultMaxBody))
+	if err == nil {
+		err = io.EOF
+	}
+	return &readBody{Closer: r.Body, text: text, err: err}
+}
+
+// readBody is a body that was read before, with what it ended with.
+type readBody struct {
+	io.Closer
+	text []byte
+	err  error
+}
+
+// Read reads what was read.
+func (b *readBody) Read(p []byte) (n int, err error) {
+	if len(b.text) == 0 {
+		return 0, b.err
+	}
+	n = copy(p, b.text)
+	b.text = b.text[n:]
+	return n, nil
 }
 
 // described is a route of the table as the API describes it, whatever the base.

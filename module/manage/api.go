@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"runtime/debug"
 	"strings"
 
@@ -205,7 +206,8 @@ func (r *request) view(fn func(keys.Reader) error) error {
 
 // update makes a change: all of it or nothing, and in effect when it returns.
 // A credential that was revoked since the call began can make none any more:
-// what it made afterwards would outlive the revocation of what it had made.
+// what it made afterwards would outlive the revocation of what it had made. And
+// one that was narrowed can't do any more what the call was let in with.
 func (r *request) update(fn func(*keys.Tx) error) error {
 	return r.api.Directory.Update(r.Context(), r.caller.actor(), func(tx *keys.Tx) error {
 		if err := r.stillGood(tx); err != nil {
@@ -232,6 +234,9 @@ func (r *request) stillGood(tx *keys.Tx) error {
 	if err != nil {
 		return err
 	}
+	if grant := policy.NewGrant(own.Scopes, own.Endpoints); own.Kind != policy.Session && !reflect.DeepEqual(grant, r.caller.Grant) {
+		return refuse(CodeConflict, "", "what the credential of this call may do was changed meanwhile; nothing was changed, send the request again")
+	}
 	if own.Disabled || u.Suspended || !own.ExpiresAt.IsZero() && !own.ExpiresAt.After(tx.Now()) {
 		return refuse(CodeKeyInvalid, "", "the credential of this call is no longer good; nothing was changed")
 	}
@@ -241,6 +246,9 @@ func (r *request) stillGood(tx *keys.Tx) error {
 
 // getHealth says whether the store answers.
 func (r *request) getHealth() (*Answer, error) {
+	if err := r.noBody(); err != nil {
+		return nil, err
+	}
 	return &Answer{}, r.view(func(from keys.Reader) error {
 		_, err := from.LastWrite()
 		return err

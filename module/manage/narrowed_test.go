@@ -1,0 +1,38 @@
+package manage_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+// A change is made with what the credential may do then: one that was narrowed
+// since the call was let in makes none, be it one that it could make still.
+func TestNarrowedSinceTheCallWasLetIn(t *testing.T) {
+	s := newService(t)
+	s.alice()
+	for name, change := range map[string]func(*keys.Credential){
+		"scopes":    func(c *keys.Credential) { c.Scopes = []string{"Predict"} },
+		"endpoints": func(c *keys.Credential) { c.Endpoints = []string{"/a.B/C"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			pat, other := s.pat(operator, "alice", `["All"]`, ""), s.pat(operator, "alice", `[]`, "")
+			caller := s.with(pat.ID)
+			err := s.api.Directory.Update(t.Context(), keys.Actor{ID: keys.Operator}, func(tx *keys.Tx) error {
+				_, err := tx.ChangeCredential(pat.KeyID, func(c *keys.Credential) error { change(c); return nil })
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.refusesTo(t, caller, []refusal{
+				{"revokes", "DELETE", "/v2/users/alice/keys/" + other.KeyID, "", manage.CodeConflict, "", "meanwhile"},
+				{"many", "POST", revoke, `{"all":true}`, manage.CodeConflict, "", "meanwhile"},
+				{"an app", "DELETE", "/v2/users/alice/apps/shop", "", manage.CodeConflict, "", "meanwhile"},
+			})
+			s.mustAs(s.with(pat.ID), "PATCH", "/v2/users/alice/keys", fmt.Sprintf(`{"keys":[{"id":%q,"description":"x"}]}`, pat.KeyID))
+		})
+	}
+}
