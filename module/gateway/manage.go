@@ -75,7 +75,7 @@ func (m *Manage) Provision(ctx caddy.Context) error {
 	m.gate.app = app.(*App)
 	m.gate.app.addManagement()
 	if m.Portal != "" {
-		m.portal = portal.New(m.Portal, m.call, func(r *http.Request, cause error) {
+		m.portal = portal.New(m.Portal, m.base(), m.call, func(r *http.Request, cause error) {
 			m.logger.Error("a page of the portal failed", zap.String("uuid", requestID(r)), zap.Error(cause))
 		})
 	}

@@ -2,7 +2,9 @@ package portal
 
 import (
 	"errors"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -267,17 +269,35 @@ func (v *visit) showSecret(title string, k *manage.Key, app *manage.App) error {
 
 func (v *visit) secret(k *manage.Key, app *manage.App) secretPage {
 	p := secretPage{Key: k, App: app, Back: "/tokens"}
-	path := "/v2/myscopes"
+	path := "/myscopes"
 	if app != nil {
 		p.Back = "/apps/" + url.PathEscape(app.ID)
-		path = "/v2/users/" + url.PathEscape(app.UserID) + "/apps/" + url.PathEscape(app.ID) + "/myscopes"
+		path = "/users/" + url.PathEscape(app.UserID) + "/apps/" + url.PathEscape(app.ID) + path
 	}
-	scheme := "https"
-	if v.r.TLS == nil {
-		scheme = "http"
-	}
-	p.Curl = "curl -H 'Authorization: Key " + k.ID + "' " + scheme + "://" + v.r.Host + path
+	p.Curl = "curl -H " + quoted("Authorization: Key "+k.ID) + " " + quoted(v.scheme()+"://"+v.r.Host+v.portal.api+path)
 	return p
+}
+
+// scheme is that of the site as the browser sees it, which a proxy in front may
+// hide. The cookie of the session lives where there is HTTPS, and on the
+// browser's own machine: elsewhere no key is to be sent in the clear.
+func (v *visit) scheme() string {
+	host, _, err := net.SplitHostPort(v.r.Host)
+	if err != nil {
+		host = v.r.Host
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	own := host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && ip.IsLoopback()
+	if v.r.TLS == nil && own {
+		return "http"
+	}
+	return "https"
+}
+
+// quoted is a text as a shell takes it for one word. A host can have a $ or a ;
+// in it.
+func quoted(text string) string {
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 // problems are what the API says is wrong with a form; where it says that

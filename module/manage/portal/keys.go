@@ -230,8 +230,12 @@ func (v *visit) revokeKey() error {
 }
 
 // revoke revokes keys, and those that tokens among them have made where that is
-// wished.
+// wished: afterwards, when none can make another, and when it doesn't matter
+// that one has made another of them.
 func (v *visit) revoke(ids []string, back string) error {
+	if _, err := v.do(http.MethodDelete, mine("keys"), map[string]any{"ids": ids}); err != nil {
+		return err
+	}
 	if v.r.PostForm.Get("minted") != "" {
 		for _, id := range ids {
 			_, err := v.do(http.MethodPost, mine("keys", "revoke"), map[string]any{"minted_by": id})
@@ -239,9 +243,6 @@ func (v *visit) revoke(ids []string, back string) error {
 				return err
 			}
 		}
-	}
-	if _, err := v.do(http.MethodDelete, mine("keys"), map[string]any{"ids": ids}); err != nil {
-		return err
 	}
 	return v.goTo(back, "key-revoked")
 }
@@ -256,7 +257,7 @@ func (v *visit) revokeSeveral() error {
 	if len(ids) == 0 {
 		return v.goTo(back, "none-chosen")
 	}
-	if v.r.PostForm.Get("step") != stepReview {
+	if v.lastStep() {
 		return v.revoke(ids, back)
 	}
 	page := revokePage{Back: back, Action: back + "/revoke", Tokens: back == "/tokens"}

@@ -23,6 +23,7 @@ type Call func(from *http.Request, credential, method, target string, body any) 
 // Portal serves the pages. [New] makes one.
 type Portal struct {
 	base   string
+	api    string
 	call   Call
 	failed func(*http.Request, error)
 	mux    *http.ServeMux
@@ -31,11 +32,11 @@ type Portal struct {
 	cross http.CrossOriginProtection
 }
 
-// New makes a portal whose pages stand under base, a path such as /portal. It
-// asks the API by call, and tells failed of failures of our own, which the page
-// says nothing about but that there was one.
-func New(base string, call Call, failed func(*http.Request, error)) *Portal {
-	p := &Portal{base: base, call: call, failed: failed, mux: http.NewServeMux()}
+// New makes a portal whose pages stand under base, a path such as /portal; those
+// who use keys find the API under api. It asks that by call, and tells failed of
+// failures of our own, which the page says nothing about but that there was one.
+func New(base, api string, call Call, failed func(*http.Request, error)) *Portal {
+	p := &Portal{base: base, api: api, call: call, failed: failed, mux: http.NewServeMux()}
 	p.mux.HandleFunc("GET "+base+"/assets/{version}/{name}", p.asset)
 	for _, pg := range pages {
 		p.mux.HandleFunc(pg.method+" "+base+pg.path, func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, pg) })

@@ -39,6 +39,8 @@ func TestFormsAreTakenOnce(t *testing.T) {
 func TestSignInLeadsNowhereElse(t *testing.T) {
 	for then, want := range map[string]string{
 		"/apps/shop": "/apps/shop", "": "", "https://evil.example": "", "//evil.example": "", `/\evil.example`: "", "apps": "", "/a\r\nb": "",
+		"/../v2/login": "", "/..": "", "/%2e%2e/else": "", "/apps/.%2E/../else": "", "/./..//evil.example": "", "/a//b": "",
+		"/%5cevil.example": "", "/a?b": "", "/a#b": "", "/a\tb": "", "/%zz": "",
 	} {
 		if got := ours(then); got != want {
 			t.Errorf("%q leads to %q, want %q", then, got, want)

@@ -3,6 +3,8 @@ package portal
 import (
 	"errors"
 	"net/http"
+	"net/url"
+	"path"
 	"strings"
 )
 
@@ -23,8 +25,11 @@ func (v *visit) showSignIn() error {
 }
 
 // ours is a path within the portal to go on to, empty if it is anything else.
+// It is compared decoded, for browsers resolve %2e%2e as well.
 func ours(then string) string {
-	if !strings.HasPrefix(then, "/") || strings.HasPrefix(then, "//") || strings.ContainsAny(then, "\\\r\n") {
+	u, err := url.Parse(then)
+	if err != nil || u.IsAbs() || u.Host != "" || u.RawQuery != "" || u.Fragment != "" || !strings.HasPrefix(then, "/") ||
+		strings.ContainsRune(u.Path, '\\') || path.Clean(u.Path) != u.Path {
 		return ""
 	}
 	return then
