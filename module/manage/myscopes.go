@@ -38,7 +38,10 @@ func (r *request) getMyScopes() (*Answer, error) {
 		}
 		mine.Granted, mine.Everyone = own, nil
 		if r.app().AppID == "" {
-			return nil
+			if r.user() != "" {
+				_, err = r.findUser(from)
+			}
+			return err
 		}
 		if r.caller.Operator || r.user() == r.caller.UserID {
 			_, err := r.findApp(from)

@@ -36,7 +36,7 @@ func (r *request) listScopes() (*Answer, error) {
 	for _, s := range r.api.Catalogue.List() {
 		if !s.Hidden {
 			answer.Scopes = append(answer.Scopes, Scope{
-				Scope: s.Name, Description: s.Description, DependingScopes: slices.Concat([]string{}, s.Needs),
+				Scope: s.Name, Description: s.Description, DependingScopes: append([]string{}, s.Needs...),
 			})
 		}
 	}
