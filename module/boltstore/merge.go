@@ -269,7 +269,9 @@ func narrow(c *keys.Credential, now keys.Credential) bool {
 	was := *c
 	c.Scopes = sharedScopes(c.Scopes, now.Scopes)
 	c.Endpoints = sharedEndpoints(c.Endpoints, now.Endpoints)
-	c.Disabled = c.Disabled || now.Disabled
+	// A list that is left empty grants none, but is shown as if there were no
+	// list: a disabled key leaves no doubt.
+	c.Disabled = c.Disabled || now.Disabled || c.Endpoints != nil && len(c.Endpoints) == 0
 	if !now.ExpiresAt.IsZero() && (c.ExpiresAt.IsZero() || now.ExpiresAt.Before(c.ExpiresAt)) {
 		c.ExpiresAt = now.ExpiresAt
 	}
@@ -346,6 +348,9 @@ func (r *restoring) collaborators(into *batches) error {
 		}
 		scopes, endpoints := sharedScopes(c.Scopes, now.Scopes), sharedEndpoints(c.Endpoints, now.Endpoints)
 		switch {
+		case endpoints != nil && len(endpoints) == 0: // nothing is left of it
+			r.CollaboratorsRemoved++
+			return w.DeleteCollaborator(c.CollaboratorRef)
 		case !slices.Equal(scopes, c.Scopes) || !sameEndpoints(endpoints, c.Endpoints):
 			r.CollaboratorsNarrowed++
 		case now.Version == c.Version && now.ModifiedAt.Equal(c.ModifiedAt):
