@@ -4,6 +4,7 @@ import (
 	"net/mail"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -193,10 +194,18 @@ func checkText(field, text string, most int) error {
 		return invalid(field, "%d bytes, more than %d", len(text), most)
 	case !utf8.ValidString(text):
 		return invalid(field, "it is not valid UTF-8")
-	case strings.ContainsFunc(text, func(c rune) bool { return c < 0x20 || c == 0x7f }):
+	case strings.ContainsFunc(text, isControl):
 		return invalid(field, "it has a control character")
 	}
 	return nil
+}
+
+// isControl says of a character that it would steer what shows the text, as the
+// operator's terminal: by a code of its own (those of C1 too, which begin what
+// ESC [ begins), by breaking the line, or by turning the direction of what
+// follows it (CVE-2021-42574).
+func isControl(c rune) bool {
+	return unicode.IsControl(c) || c == '\u2028' || c == '\u2029' || c >= '\u202a' && c <= '\u202e' || c >= '\u2066' && c <= '\u2069'
 }
 
 func checkGrant(scopes, endpoints []string) error {

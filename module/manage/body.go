@@ -20,6 +20,11 @@ import (
 // others waiting.
 const maxElements = 1000
 
+// maxPublicBody is the largest body that nobody in particular has read, in
+// bytes: an address, a password and a code are no longer, however they are
+// escaped.
+const maxPublicBody = 16 << 10
+
 // object is a JSON object of a request, read field by field. It is as strict
 // as a credential's scopes deserve: a field that is unknown, or there twice,
 // is refused, for two readers of one body could take it for two things. Names
@@ -66,7 +71,11 @@ func (r *request) noBody() error {
 }
 
 func (r *request) read() ([]byte, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(r.w, r.Body, r.api.maxBody()))
+	most := r.api.maxBody()
+	if r.caller.UserID == "" && !r.caller.Operator {
+		most = min(most, maxPublicBody)
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(r.w, r.Body, most))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):

@@ -250,6 +250,7 @@ func TestLoginBodies(t *testing.T) {
 			{"two passwords", `{"email":"alice@example.com","password":"x","password":"y"}`, manage.CodeBadFormat, "password"},
 			{"another field", `{"email":"alice@example.com","password":"x","user":"bob"}`, manage.CodeInvalid, "user"},
 			{"number as code", `{"email":"alice@example.com","password":"x","code":123456}`, manage.CodeInvalid, "code"},
+			{"more than anyone has to say", `{"email":"alice@example.com","password":"` + strings.Repeat("x", 16<<10) + `"}`, manage.CodeTooLarge, ""},
 		} {
 			named(t, c.name, func() {
 				a := s.callAs(manage.Caller{Address: home}, "POST", "/v2/login", c.body)
