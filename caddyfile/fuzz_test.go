@@ -1,17 +1,39 @@
 package caddyfile_test
 
-import "testing"
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
 
-// Whatever stands in a Caddyfile, adapting it ends with a configuration or an
-// error.
+	"github.com/caddy-api-keys/gateway/module/gateway"
+)
+
+// Whatever stands in a Caddyfile, adapting it ends with an error or with a
+// configuration: the same one each time, whose gates can be built. A mistake
+// that is found only when it is loaded has lost its file and line.
 func FuzzAdapt(f *testing.F) {
 	for _, g := range goldens(f) {
 		f.Add(g.caddyfile)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		config, _, err := golden{caddyfile: text}.adapt()
-		if err == nil && len(config) == 0 {
-			t.Error("neither a configuration nor an error")
+		if err != nil {
+			return
+		}
+		if !json.Valid(config) {
+			t.Fatalf("neither a configuration nor an error: %q", config)
+		}
+		if again, _, err := (golden{caddyfile: text}).adapt(); err != nil || !bytes.Equal(again, config) {
+			t.Errorf("adapted again, it is another: %v\n%s\n%s", err, config, again)
+		}
+		sites, err := gateway.SitesOf(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, site := range sites {
+			if _, err := site.Gate.Build(); err != nil {
+				t.Errorf("adapted, it can't be loaded: %v\n%s", err, config)
+			}
 		}
 	})
 }

@@ -241,7 +241,8 @@ func TestFlippedOnDisk(t *testing.T) {
 }
 
 // FuzzRecord gives the decoders what a good checksum lets through: they must
-// neither panic nor read a record that would be written differently.
+// neither panic, nor read a record that would be written differently, nor one
+// that is another's, of another key or another table.
 func FuzzRecord(f *testing.F) {
 	all := codecs(f)
 	for i, c := range all {
@@ -278,8 +279,19 @@ func FuzzRecord(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%+v was written and can't be read: %v", record, err)
 		}
-		if twice, err := c.encode(back); err != nil || !bytes.Equal(twice, again) {
+		if twice, err := c.encode(back); err != nil || !bytes.Equal(twice, again) || !reflect.DeepEqual(back, record) {
 			t.Errorf("%+v came back as %+v, %v", record, back, err)
+		}
+		others := [][]byte{nil, append(bytes.Clone(c.key), 0), c.key[1:], c.key[:len(c.key)-1]}
+		for i := range c.key {
+			key := bytes.Clone(c.key)
+			key[i] ^= 1
+			others = append(others, key)
+		}
+		for _, key := range others {
+			if got, err := c.decode(key, value); !errors.Is(err, keys.ErrCorrupt) {
+				t.Errorf("%+v stands under the key %x too: %+v, %v", record, key, got, err)
+			}
 		}
 	})
 }

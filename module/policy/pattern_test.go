@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -158,6 +159,25 @@ func written(p Pattern) string {
 	return text.String()
 }
 
+// described is a path that a pattern is to match.
+func described(p Pattern) string {
+	var path strings.Builder
+	for _, seg := range p.Segments {
+		path.WriteByte('/')
+		switch seg {
+		case "*":
+			seg = "x"
+		case anyRest:
+			seg = "x/y"
+		}
+		path.WriteString(url.PathEscape(seg))
+	}
+	if p.Verb != "" {
+		path.WriteString(":" + p.Verb)
+	}
+	return path.String()
+}
+
 func FuzzParsePattern(f *testing.F) {
 	for _, tc := range malformed {
 		f.Add(tc.text)
@@ -176,6 +196,18 @@ func FuzzParsePattern(f *testing.F) {
 		again, err := ParsePattern(written(p))
 		if err != nil || !reflect.DeepEqual(again, p) {
 			t.Fatalf("%q is %+v, which written as %q is %+v, %v", text, p, written(p), again, err)
+		}
+		// It matches what it describes, and nothing that is shorter.
+		table, err := NewTable([]Route{{Method: "GET", Pattern: text}}, "user_id", "app_id")
+		if err != nil {
+			t.Fatalf("%q is a pattern, but of no route: %v", text, err)
+		}
+		path := described(p)
+		if table.Find("GET", false, path) == nil {
+			t.Errorf("%q doesn't match %q", text, path)
+		}
+		for _, other := range []string{path, path + "/", path + ":x", path[:len(path)-1], "/x" + path} {
+			compare(t, table, "GET", false, other)
 		}
 		for i, seg := range p.Segments {
 			if seg == anyRest && i != len(p.Segments)-1 {
