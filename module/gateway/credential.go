@@ -105,17 +105,23 @@ func (g *Gate) credential(r *http.Request) (p presented, refused *refusal) {
 // known says that the scheme, in any case, is Key or Bearer; ok that one space
 // and a token follow.
 func cutScheme(line string) (text string, known, ok bool) {
-	end := 0
-	for end < len(line) && line[end] != ' ' && line[end] != '\t' && line[end] != ',' {
-		end++
-	}
-	if !equalFold(line[:end], "key") && !equalFold(line[:end], "bearer") {
+	scheme := schemeOf(line)
+	if !equalFold(scheme, "key") && !equalFold(scheme, "bearer") {
 		return "", false, false
 	}
+	end := len(scheme)
 	if end == len(line) || line[end] != ' ' {
 		return "", true, false
 	}
 	return line[end+1:], true, true
+}
+
+// schemeOf is the first word of an Authorization.
+func schemeOf(line string) string {
+	if end := strings.IndexAny(line, " \t,"); end >= 0 {
+		return line[:end]
+	}
+	return line
 }
 
 // wellFormed says whether a text may be a credential. A comma would make it a
@@ -148,7 +154,8 @@ func queryIs(raw, name string) bool {
 // none was looked at.
 func (g *Gate) stripCredential(r *http.Request) {
 	for _, line := range r.Header["Authorization"] {
-		if _, known, _ := cutScheme(line); known {
+		// Not equalFold: an upstream may take a Kelvin sign for a k.
+		if scheme := schemeOf(line); strings.EqualFold(scheme, "key") || strings.EqualFold(scheme, "bearer") {
 			delete(r.Header, "Authorization")
 			break
 		}

@@ -202,7 +202,7 @@ func checkFraming(r *http.Request) string {
 	if resemblesGRPC(r) && !isGRPC(r) {
 		return "the Content-Type resembles those of gRPC, and some upstreams take it for one"
 	}
-	if r.ProtoMajor >= 2 && padded(h) {
+	if padded(h) {
 		return "a header's value begins or ends with white space"
 	}
 	if r.ProtoMajor >= 2 && (len(h["Connection"]) > 0 || len(h["Proxy-Connection"]) > 0 || len(h["Keep-Alive"]) > 0 || len(h["Upgrade"]) > 0) {
@@ -220,8 +220,9 @@ func isLength(text string, length int64) bool {
 }
 
 // padded says whether any value has white space around it. HTTP/2 and HTTP/3
-// can carry it, though they must not (RFC 9113, section 8.2.1), and the next
-// hop takes it away: " Key K" is no credential here, and one there.
+// can carry it, though they must not (RFC 9113, section 8.2.1), and in HTTP/1.1
+// net/http leaves it behind a value that is folded (RFC 9112, section 5.2). The
+// next hop takes it away: " Key K" is no credential here, and one there.
 func padded(h http.Header) bool {
 	for _, values := range h {
 		for _, v := range values {

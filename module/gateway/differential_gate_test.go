@@ -1,0 +1,344 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+func init() {
+	caddy.RegisterModule(new(differentialProbe))
+	httpcaddyfile.RegisterHandlerDirective("differential_probe", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		p := new(differentialProbe)
+		return p, p.UnmarshalCaddyfile(h.Dispenser)
+	})
+}
+
+// differential is a running gate, with a site in front of each upstream.
+type differential struct {
+	ears    []*ear
+	secrets *strings.Replacer // what names in braces stand for
+	texts   []string          // of all credentials
+	// holders are by public id.
+	holders map[string]keys.Credential
+	// sent counts what was sent, to tell the requests of one from another's.
+	sent atomic.Int64
+}
+
+// inBody is the site whose gate looks into bodies, which have to be JSON.
+const inBody = " (bodies)"
+
+// differentialSite is the gate of the corpus's sites, with all places in which
+// credentials and owners may stand.
+const differentialSite = `
+	route {
+		differential_probe before
+		api_keys {
+			import routes
+			route * /v2/things Public:Get
+			owner_query user_app_id.user_id user_app_id.app_id
+			credential header X-Api-Key
+			credential query api_key
+			%s
+		}
+		differential_probe behind
+		reverse_proxy %s
+	}
+`
+
+var routeLine = regexp.MustCompile(`(?m)^\troute (\S+ \S+)`)
+
+func newDifferential(f testing.TB) *differential {
+	f.Helper()
+	snippets, err := os.ReadFile(attackFolder + "sites.caddyfile")
+	if err != nil {
+		f.Fatal(err)
+	}
+	operations := []string{"* /v2/things"}
+	for _, found := range routeLine.FindAllStringSubmatch(string(snippets), -1) {
+		operations = append(operations, found[1])
+	}
+	d := &differential{
+		ears:    []*ear{newGoUpstream(f, operations), newNodeUpstream(f, operations)},
+		holders: map[string]keys.Credential{},
+	}
+	var servers, sites strings.Builder
+	for _, e := range d.ears {
+		for name, option := range map[string]string{e.name: "", e.name + inBody: "owner_body user_app_id.user_id user_app_id.app_id"} {
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				f.Fatal(err)
+			}
+			_, port, _ := net.SplitHostPort(ln.Addr().String())
+			if err := ln.Close(); err != nil {
+				f.Fatal(err)
+			}
+			fmt.Fprintf(&servers, "servers 127.0.0.1:%s {\nprotocols h1\nlistener_wrappers {\ndifferential %q\n}\n}\n", port, name)
+			fmt.Fprintf(&sites, "http://:%s {\nbind 127.0.0.1\n"+differentialSite+"}\n", port, option, e.addr)
+		}
+	}
+	text := fmt.Sprintf("{\nadmin off\npersist_config off\nauto_https off\nlog {\noutput discard\n}\n%s\napi_keys {\nstore bbolt %s\n}\n}\n%s\n%s",
+		servers.String(), filepath.Join(f.TempDir(), "keys.db"), snippets, sites.String())
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), nil)
+	if err == nil {
+		err = caddy.Load(config, true)
+	}
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			f.Error(err)
+		}
+	})
+	if err := d.populate(); err != nil {
+		f.Fatal(err)
+	}
+	return d
+}
+
+// populate makes what the corpus names in braces: alice with her app shop, bob
+// with his, and bob's farm to which alice is invited.
+func (d *differential) populate() error {
+	app, err := caddy.ActiveContext().AppIfConfigured("api_keys")
+	if err != nil {
+		return err
+	}
+	lease, err := app.(*gateway.App).Directory()
+	if err != nil {
+		return err
+	}
+	get := []string{"Public:Get"}
+	pairs := []string{"{host}", "a.example.com", "{smuggled}", "56"}
+	return errors.Join(lease.Update(context.Background(), operator, func(tx *keys.Tx) error {
+		_, err1 := tx.CreateUser(keys.User{ID: "alice"})
+		_, err2 := tx.CreateUser(keys.User{ID: "bob"})
+		all := []error{err1, err2}
+		for _, ref := range []keys.AppRef{{OwnerID: "alice", AppID: "shop"}, {OwnerID: "bob", AppID: "barn"}, {OwnerID: "bob", AppID: "farm"}} {
+			_, err := tx.CreateApp(keys.App{AppRef: ref})
+			all = append(all, err)
+		}
+		_, err := tx.Invite(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
+			AppRef: keys.AppRef{OwnerID: "bob", AppID: "farm"}, UserID: "alice"}, Scopes: get})
+		all = append(all, err)
+		for name, c := range map[string]keys.Credential{
+			"key":      {Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: get},
+			"other":    {Kind: policy.AppKey, UserID: "bob", AppID: "barn", Scopes: get},
+			"pat":      {Kind: policy.PAT, UserID: "alice", Scopes: get},
+			"session":  {Kind: policy.Session, UserID: "alice"},
+			"expired":  {Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}},
+			"disabled": {Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}, Disabled: true},
+		} {
+			var text string
+			text, c.ID = keys.Mint("ca", c.Kind)
+			c.Digest = keys.DigestOf(text)
+			_, err := tx.CreateCredential(c)
+			all = append(all, err)
+			d.texts, d.holders[c.ID] = append(d.texts, text), c
+			pairs = append(pairs, "{"+name+"}", text)
+			if name == "expired" {
+				c.ExpiresAt = time.Now().Add(-time.Hour)
+				d.holders[c.ID] = c
+				_, err = tx.ChangeCredential(c.ID, func(was *keys.Credential) error { was.ExpiresAt = c.ExpiresAt; return nil })
+				all = append(all, err)
+			}
+		}
+		d.secrets = strings.NewReplacer(pairs...)
+		return errors.Join(all...)
+	}))
+}
+
+// differentialProbe notes what comes before a gate, and what behind it.
+type differentialProbe struct {
+	// At is before or behind.
+	At  string `json:"at"`
+	app *gateway.App
+}
+
+func (*differentialProbe) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.differential_probe",
+		New: func() caddy.Module { return new(differentialProbe) },
+	}
+}
+
+func (p *differentialProbe) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if !d.Args(&p.At) {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func (p *differentialProbe) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("api_keys")
+	if err != nil {
+		return err
+	}
+	p.app = app.(*gateway.App)
+	return nil
+}
+
+// exchange is what is sent over one connection, and what became of it.
+type exchange struct {
+	number  int64
+	site    string
+	arrived []*arrival // at Caddy, in their order
+	allowed []*allowed
+	answers []byte
+	heard   []*heard
+}
+
+// arrival is a request as Caddy's server reads it.
+type arrival struct {
+	method, target string
+	allowed        *allowed // nil where the gate refused it
+}
+
+// allowed is a request as the gate hands it on.
+type allowed struct {
+	tag      string
+	method   string
+	path     string
+	host     string
+	header   http.Header
+	route    *policy.Rule
+	inBody   bool      // the gate looks into bodies
+	identity [5]string // placeholders: user, key, kind, owner, app
+	body     *bodyProbe
+	// whole says that the body came to its end.
+	whole bool
+	text  string
+}
+
+// exchanges is the one that runs.
+var exchanges atomic.Pointer[exchange]
+
+func (p *differentialProbe) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	x := exchanges.Load()
+	if x == nil {
+		return errors.New("nothing was sent")
+	}
+	if p.At == "before" {
+		x.arrived = append(x.arrived, &arrival{method: r.Method, target: r.RequestURI})
+		return next.ServeHTTP(w, r)
+	}
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	a := &allowed{
+		tag: fmt.Sprintf("%d.%d", x.number, len(x.allowed)), method: r.Method, path: r.URL.EscapedPath(), host: r.Host, inBody: strings.HasSuffix(x.site, inBody),
+		header: r.Header.Clone(), route: gateway.RouteOf(p.app, r),
+	}
+	for i, name := range []string{"id", "key_id", "key_type", "owner_id", "app_id"} {
+		a.identity[i], _ = repl.GetString("http.auth.user." + name)
+	}
+	x.allowed = append(x.allowed, a)
+	x.arrived[len(x.arrived)-1].allowed = a
+	r.Header.Set("X-Forwarded-Tag", a.tag)
+	if r.Body != nil && r.Body != http.NoBody {
+		a.body = &bodyProbe{ReadCloser: r.Body}
+		r.Body = a.body
+	}
+	err := next.ServeHTTP(w, r)
+	a.whole, a.text = a.body.read(r.ContentLength)
+	return err
+}
+
+// bodyProbe keeps what is read of a body.
+type bodyProbe struct {
+	io.ReadCloser
+	mu   sync.Mutex
+	text bytes.Buffer
+	end  bool
+}
+
+func (b *bodyProbe) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text.Write(p[:n])
+	b.end = b.end || errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
+	return n, err
+}
+
+func (b *bodyProbe) read(length int64) (whole bool, text string) {
+	if b == nil {
+		return true, ""
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.end || length >= 0 && int64(b.text.Len()) == length, b.text.String()
+}
+
+// send sends bytes over a connection to a site in front of an upstream, and
+// answers all that happened until the server ended it.
+func (d *differential) send(t *testing.T, e *ear, site string, raw []byte) *exchange {
+	t.Helper()
+	x := &exchange{number: d.sent.Add(1), site: site}
+	exchanges.Store(x)
+	defer exchanges.Store(nil)
+	conn := newPipeConn(raw)
+	ln, _ := pipes.Load(site)
+	late := time.NewTimer(deadline)
+	defer late.Stop()
+	select {
+	case ln.(*pipeListener).conns <- conn:
+	case <-late.C:
+		t.Fatal("nobody takes the connection")
+	}
+	select {
+	case <-conn.done:
+	case <-late.C:
+		t.Fatalf("the connection isn't ended; answered was %q", conn.answered())
+	}
+	x.answers = conn.answered()
+	if len(x.allowed) > 0 {
+		if err := e.sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x.heard = e.take(func(all []*heard) bool {
+		came := 0
+		for _, h := range all {
+			if h.Whole || h.Refused != "" {
+				came++
+			}
+		}
+		want := 0
+		for _, a := range x.allowed {
+			if a.whole {
+				want++
+			}
+		}
+		return came >= want
+	})
+	return x
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*differentialProbe)(nil)
+	_ caddyhttp.MiddlewareHandler = (*differentialProbe)(nil)
+	_ caddyfile.Unmarshaler       = (*differentialProbe)(nil)
+)
