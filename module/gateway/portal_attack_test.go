@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -112,6 +113,34 @@ func TestPortalCommandOfANewKey(t *testing.T) {
 		field := regexp.MustCompile(`id="curl"[^>]* value="([^"]*)"`).FindStringSubmatch(text)
 		if field == nil || !regexp.MustCompile(want).MatchString(html.UnescapeString(field[1])) {
 			t.Errorf("%s: %q, want %s", host, field, want)
+		}
+	}
+}
+
+// Whose session is no good any more, for whatever reason, is led to where they
+// can begin another, and the browser forgets the old one.
+func TestPortalLeadsFromADeadSessionToSignIn(t *testing.T) {
+	m := startManaged(t, "api_keys_manage {\nportal /portal\n}")
+	soon := time.Now().Add(time.Hour)
+	idle := m.token(keys.Credential{Kind: policy.Session, UserID: "alice", ExpiresAt: soon, Idle: time.Nanosecond})
+	ended := m.token(keys.Credential{Kind: policy.Session, UserID: "alice", ExpiresAt: soon})
+	if status, _, text := m.call(ended, "POST", "/v2/logout", ""); status != http.StatusOK {
+		t.Fatalf("%d %s", status, text)
+	}
+	suspended := m.token(keys.Credential{Kind: policy.Session, UserID: "bob", ExpiresAt: soon})
+	m.update(func(tx *keys.Tx) error {
+		_, err := tx.ChangeUser("bob", func(u *keys.User) error { u.Suspended = true; return nil })
+		return err
+	})
+	for name, session := range map[string]string{
+		"idle": idle, "ended": ended, "suspended": suspended, "no session": "", "no credential": "x y", "mistyped": ended[:len(ended)-1] + "-",
+	} {
+		status, header, text := m.page(session, "", "/portal/apps", "", nil)
+		if status != http.StatusSeeOther || header.Get("Location") != "/portal/signin?then=%2Fapps" {
+			t.Errorf("%s: %d to %q: %s", name, status, header.Get("Location"), text)
+		}
+		if set := header.Get("Set-Cookie"); !strings.HasPrefix(set, "__Host-api-keys-session=;") || !strings.Contains(set, "Max-Age=0") {
+			t.Errorf("%s: the browser is told to keep %q", name, set)
 		}
 	}
 }

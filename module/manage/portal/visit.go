@@ -33,6 +33,12 @@ func (v *visit) signedIn() error {
 	}
 	v.session = c.Value
 	a, err := v.get("/v2/users/me")
+	var no *refused
+	if errors.As(err, &no) && no.Code.HTTP() < http.StatusInternalServerError {
+		// It has ended, or was idle for too long, or its user is suspended,
+		// which whoever signs in is told.
+		return errSignIn
+	}
 	if err != nil {
 		return err
 	}
@@ -101,7 +107,7 @@ func (v *visit) goTo(path, done string) error {
 func (v *visit) fail(err error) {
 	var no *refused
 	switch {
-	case errors.Is(err, errSignIn), errors.As(err, &no) && no.Code.HTTP() == http.StatusUnauthorized && v.user == nil:
+	case errors.Is(err, errSignIn):
 		v.forget()
 		then := ""
 		if v.r.Method == http.MethodGet && v.r.URL.Path != v.portal.base+"/" {
@@ -112,7 +118,7 @@ func (v *visit) fail(err error) {
 		v.refuse(http.StatusBadRequest, "The form can't be read", "It is too large, or was changed on its way. Go back, and send it again.")
 	case errors.Is(err, errReplayed):
 		v.refuse(http.StatusConflict, "This form was used already", "Nothing was done a second time. If it stood open for long, open the page anew, and send it again.")
-	case no != nil:
+	case errors.As(err, &no):
 		v.refuse(no.Code.HTTP(), no.Description, no.Details)
 	default:
 		v.portal.failed(v.r, err)
