@@ -228,6 +228,7 @@ func TestKeys(t *testing.T) {
 		}
 		contains(t, s.must("", "key", "enable", key.KeyID), "Enabled "+key.KeyID)
 		contains(t, s.must(key.ID, "key", "verify"), "active", "alice", "photos", "Predict", "app key")
+		contains(t, s.must(key.ID, "key", "verify", "-"), "active", key.KeyID)
 
 		next := s.answer("", "key", "rotate", key.KeyID, "--grace", "1h").Key
 		contains(t, s.must(key.ID, "key", "verify"), "active")
@@ -258,11 +259,23 @@ func TestKeys(t *testing.T) {
 			"line 3: ":           s.run(left.ID+"\n\n"+strings.Repeat("x", 40)+"\n", "key", "revoke", "-"),
 			pats[1].KeyID + ": ": s.run("", "key", "revoke", left.KeyID, pats[1].KeyID),
 		} {
-			if want := place + "there is no such key, or it was revoked; nothing was revoked"; r.err == nil || r.err.Error() != want {
+			if want := place + "there is no such key, or it was revoked; nothing was revoked; leave it out to revoke the others"; r.err == nil || r.err.Error() != want {
 				t.Errorf("ended with %v, want %s", r.err, want)
 			}
 		}
 		contains(t, s.must(left.ID, "key", "verify"), "active")
+		gone := pats[1].KeyID
+		for _, args := range [][]string{
+			{"key", "show", gone}, {"key", "rotate", gone}, {"key", "disable", left.KeyID, gone}, {"key", "enable", left.KeyID, gone}, {"key", "revoke", gone},
+		} {
+			want := gone + ": there is no such key, or it was revoked"
+			if r := s.run("", args...); r.err == nil || strings.TrimSuffix(r.err.Error(), "; nothing was revoked") != want {
+				t.Errorf("%v ended with %v, want %s", args, r.err, want)
+			}
+		}
+		if r := s.run("", "user", "delete", "alice", "nobody"); r.err == nil || r.err.Error() != "nobody: there is no such user" {
+			t.Errorf("ended with %v", r.err)
+		}
 
 		for credential, says := range map[string]string{pats[0].ID[:54] + "~": "nothing is known", pats[0].ID[:54] + flip(pats[0].ID[54]): "mistyped"} {
 			if r := s.run(credential, "key", "verify"); r.err == nil || !strings.Contains(r.err.Error(), says) {
@@ -400,7 +413,8 @@ func TestUsageMistakes(t *testing.T) {
 		{"revoke by an id and -", []string{"key", "revoke", id, "-"}, "no public id"},
 		{"credential as argument", []string{"key", "revoke", credential}, "standard input"},
 		{"credential to verify as argument", []string{"key", "verify", credential}, "standard input"},
-		{"foreign credential as argument", []string{"key", "verify", "0123456789abcdef0123456789abcdef"}, "it takes no arguments, and 1 was given"},
+		{"foreign credential as argument", []string{"key", "verify", "0123456789abcdef0123456789abcdef"}, "it takes no argument but -"},
+		{"two credentials to verify", []string{"key", "verify", "-", "--file", "x"}, "only one"},
 		{"credential in a flag", []string{"key", "list", "--user", credential}, "--user"},
 		{"two places", []string{"user", "list", "--address", "localhost:1"}, "one of them"},
 	} {

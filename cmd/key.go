@@ -34,8 +34,8 @@ func keyCommand() *cobra.Command {
 		command("revoke (ID... | - | --file FILE | --user USER (--app APP | --created-before TIME | --minted-by ID | --all))",
 			"Revokes keys for good: by public id, by whole credentials, one a line, from standard input or a file, or many of a user's at once",
 			0, many, revokeKeys, revokeFlagsOf),
-		command("verify [--file FILE]", "Says whose a credential is and what it is good for; it is read from standard input or a file",
-			0, 0, verifyKey, func(f *pflag.FlagSet) {
+		command("verify [- | --file FILE]", "Says whose a credential is and what it is good for; it is read from standard input or a file",
+			0, 1, verifyKey, func(f *pflag.FlagSet) {
 				f.String("file", "", "File that the credential is read from")
 			}),
 		importCommand(), exportCommand(),
@@ -156,7 +156,7 @@ func showKey(c *call) error {
 	}
 	text, answer, err := c.ask("GET", []string{"keys", ids[0]}, nil, nil)
 	if err != nil {
-		return err
+		return placed(err, "key_id", ids)
 	}
 	if c.json {
 		return c.printJSON(text)

@@ -80,16 +80,18 @@ func importKeys(c *call) (err error) {
 	defer stop()
 	// The second time it ends at once.
 	context.AfterFunc(ctx, stop)
+	var file *os.File
+	if c.args[0] != "-" {
+		if file, err = os.Open(c.args[0]); err != nil {
+			return fmt.Errorf("reading the keys: %w", err)
+		}
+		defer file.Close()
+	}
 	i.report.begin()
 	defer func() { err = errors.Join(err, i.report.end()) }()
-	if c.args[0] == "-" {
+	if file == nil {
 		return i.fromInput(ctx, c.InOrStdin())
 	}
-	file, err := os.Open(c.args[0])
-	if err != nil {
-		return fmt.Errorf("reading the keys: %w", err)
-	}
-	defer file.Close()
 	return i.fromFile(ctx, file)
 }
 

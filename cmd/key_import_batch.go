@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-api-keys/gateway/cmd/migrate"
+	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -134,7 +135,7 @@ func (i *keyImport) judge(ctx context.Context, batch []entry) error {
 		switch {
 		case one.Refusal != nil:
 			e.element = nil
-			e.problem = &migrate.Problem{Line: e.line, Field: column(one.Refusal.Field), Reason: one.Refusal.Details}
+			e.problem = &migrate.Problem{Line: e.line, Field: column(one.Refusal.Field), Reason: inFlags(one.Refusal.Details)}
 		case one.Warning != "":
 			e.problem = &migrate.Problem{Line: e.line, Field: "credential", Reason: one.Warning}
 		}
@@ -263,6 +264,15 @@ func (i *keyImport) passing(err error) bool {
 	}
 	_, connection := errors.AsType[*url.Error](err)
 	return connection && i.answered
+}
+
+// inFlags says with the command's flags what the API advises with its fields.
+func inFlags(details string) string {
+	details = strings.ReplaceAll(details, "create_missing", "--create-missing")
+	if strings.HasSuffix(details, keys.ErrRevoked.Error()) {
+		details += ", or pass over it with --skip-revoked"
+	}
+	return details
 }
 
 // column is the field of the file for one of the API's.

@@ -57,8 +57,12 @@ func TestKeyImport(t *testing.T) {
 		// What is missing is found before anything is imported, all of it.
 		r := s.run("", "key", "import", file)
 		contains(t, r.out, "line 2: app: this user has no such app", "line 3: user: there is no such user", "line 4: user", "3 keys read: 0 to import", "3 that can't be imported")
+		contains(t, r.out, "have it made with --create-missing")
 		if r.err == nil || !strings.Contains(r.err.Error(), "nothing was imported") {
 			t.Errorf("ended with %v", r.err)
+		}
+		if r := s.run("", "key", "import", file+".none.csv"); r.err == nil || r.out != "" {
+			t.Errorf("of no file it reported %q (%v)", r.out, r.err)
 		}
 		contains(t, s.must("", "key", "import", file, "--create-missing", "--dry-run"), "3 to import", "line 4: warning", "1 warning")
 		if list := s.answer("", "user", "list").Users; len(list) != 1 {
@@ -82,7 +86,7 @@ func TestKeyImport(t *testing.T) {
 		// A revoked one stays so.
 		s.must(foreign, "key", "revoke", "-")
 		r = s.run("", "key", "import", file)
-		if contains(t, r.out, "line 2: this credential was revoked"); r.err == nil {
+		if contains(t, r.out, "line 2: this credential was revoked", "--skip-revoked"); r.err == nil {
 			t.Error("a revoked key was imported")
 		}
 		contains(t, s.must("", "key", "import", file, "--skip-revoked"), "0 imported, 2 there already, 1 revoked")

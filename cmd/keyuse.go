@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ func setDisabled(c *call, disabled bool) error {
 	}
 	text, _, err := c.ask("PATCH", []string{"keys"}, nil, map[string]any{"keys": changes})
 	if err != nil {
-		return err
+		return placed(err, "keys[#].id", ids)
 	}
 	if disabled {
 		return c.say(text, "Disabled %s: refused from now on, until enabled.", strings.Join(ids, ", "))
@@ -39,7 +40,7 @@ func rotateKey(c *call) error {
 	}
 	text, answer, err := c.ask("POST", []string{"keys", ids[0], "rotate"}, nil, map[string]string{"grace": grace.String()})
 	if err != nil {
-		return err
+		return placed(err, "key_id", ids)
 	}
 	end := "is revoked"
 	if grace > 0 {
@@ -80,20 +81,25 @@ func revokeKeys(c *call) error {
 	}
 	text, answer, err := c.ask("DELETE", []string{"keys"}, nil, map[string]any{"ids": ids})
 	if err != nil {
-		return placed(err, "ids", places)
+		err = placed(err, "ids[#]", places)
+		if _, unplaced := errors.AsType[refusedError](err); len(places) > 1 && !unplaced {
+			return fmt.Errorf("%w; leave it out to revoke the others", err)
+		}
+		return err
 	}
 	return c.say(text, "Revoked %s, for good.", strings.Join(answer.KeyIDs, ", "))
 }
 
-// placed says of a refusal of one element of a list where that was given.
-func placed(err error, list string, places []string) error {
+// placed says of a refusal of one element of a list where that was given. In
+// field, which the API names, # is its number.
+func placed(err error, field string, places []string) error {
 	r, ok := errors.AsType[refusedError](err)
 	if !ok {
 		return err
 	}
 	for i, place := range places {
-		if field := fmt.Sprintf("%s[%d]", list, i); r.Field == field {
-			return fmt.Errorf("%s: %s", place, strings.TrimPrefix(r.Details, field+": "))
+		if one := strings.ReplaceAll(field, "#", strconv.Itoa(i)); r.Field == one {
+			return fmt.Errorf("%s: %s", place, strings.TrimPrefix(r.Details, one+": "))
 		}
 	}
 	return err
@@ -112,6 +118,9 @@ var why = map[string]string{
 // verifyKey says what the gate would make of a credential. It fails where that
 // is a refusal, so that scripts can ask.
 func verifyKey(c *call) error {
+	if len(c.args) == 1 && (c.args[0] != "-" || c.flag("file") != "") {
+		return usagef("it takes no argument but -: the credential is read from standard input, or from a file by --file, and only one of these")
+	}
 	credential, err := c.secret(c.flag("file"), "the credential")
 	if err != nil {
 		return err

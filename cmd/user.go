@@ -65,7 +65,7 @@ func listUsers(c *call) error {
 func deleteUsers(c *call) error {
 	text, _, err := c.ask("DELETE", []string{"users"}, nil, map[string]any{"ids": c.args})
 	if err != nil {
-		return err
+		return placed(err, "ids[#]", c.args)
 	}
 	return c.say(text, "Deleted %s, with all apps and collaborations. Their keys are revoked.", strings.Join(c.args, ", "))
 }
