@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -133,4 +134,60 @@ func (m *managed) slowly(head, credential, body string, meanwhile func()) (statu
 		m.t.Fatal(err)
 	}
 	return res.StatusCode, string(text)
+}
+
+// A leaked token makes keys, and those make more, as fast as they can. Once it
+// is revoked, and then what it has made, none of them all is good.
+func TestManageRevokesWhatIsMadeMeanwhile(t *testing.T) {
+	m := startManaged(t)
+	leaked := m.patWithID("alice", "All")
+	const body = `{"keys":[{"type":"personal_access_token","scopes":["All"]},{"scopes":["All"],"apps":[{"id":"alice-app"}]}]}`
+	var mu sync.Mutex
+	var made []string
+	var makers sync.WaitGroup
+	begun := make(chan struct{}, 100)
+	for range 4 {
+		makers.Go(func() {
+			for by := leaked.text; ; {
+				status, a, _ := m.call(by, "POST", "/v2/users/me/keys", body)
+				select {
+				case begun <- struct{}{}:
+				default:
+				}
+				switch {
+				case status == http.StatusOK:
+					mu.Lock()
+					made = append(made, a.Keys[0].ID, a.Keys[1].ID)
+					mu.Unlock()
+					by = a.Keys[0].ID
+				case by != leaked.text:
+					by = leaked.text
+				default:
+					return
+				}
+			}
+		})
+	}
+	for range 20 {
+		<-begun
+	}
+	// Whoever made something with what is still good at the first goes on, so
+	// the line is revoked before its members are looked for.
+	for _, c := range []struct{ method, path, body string }{
+		{"DELETE", "/v2/users/me/keys/" + leaked.id, ""},
+		{"POST", "/v2/users/me/keys/revoke", fmt.Sprintf(`{"minted_by":%q}`, leaked.id)},
+	} {
+		if status, _, text := m.call(m.sessions["alice"], c.method, c.path, c.body); status != http.StatusOK {
+			t.Fatalf("%s: %d %s", c.path, status, text)
+		}
+	}
+	makers.Wait()
+	if len(made) < 20 {
+		t.Errorf("%d keys were made, which shows nothing", len(made))
+	}
+	for _, key := range made {
+		if status, _, text := m.call(key, "GET", "/v2/myscopes", ""); status != http.StatusUnauthorized {
+			t.Fatalf("a key that the token or one of its line has made is good still: %d %s", status, text)
+		}
+	}
 }
