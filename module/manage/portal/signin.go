@@ -43,8 +43,7 @@ func (v *visit) signIn() error {
 		body["code"] = code
 	}
 	a, err := v.do(http.MethodPost, "/v2/login", body)
-	var no *refused
-	if errors.As(err, &no) {
+	if no, ok := errors.AsType[*refused](err); ok {
 		f.Problem, f.Code = no.Details, no.Field == "code"
 		return v.show(no.Code.HTTP(), "signin", "Sign in", f)
 	}

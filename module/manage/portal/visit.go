@@ -86,11 +86,11 @@ func (v *visit) do(method, target string, body any) (*manage.Answer, error) {
 // mine is a target of the API about the user's own things; each part is one
 // segment.
 func mine(parts ...string) string {
-	target := "/v2/users/me"
+	target := []string{"/v2/users/me"}
 	for _, part := range parts {
-		target += "/" + url.PathEscape(part)
+		target = append(target, url.PathEscape(part))
 	}
-	return target
+	return strings.Join(target, "/")
 }
 
 // goTo sends the browser to a page of ours, where done names what happened:
@@ -128,5 +128,8 @@ func (v *visit) fail(err error) {
 
 // refuse answers with a page that says what is wrong, and what to do.
 func (v *visit) refuse(status int, title, text string) {
-	v.show(status, "problem", title, struct{ Text string }{text})
+	if err := v.show(status, "problem", title, struct{ Text string }{text}); err != nil {
+		v.portal.failed(v.r, err)
+		http.Error(v.w, title, status)
+	}
 }
