@@ -21,6 +21,10 @@ type forms struct {
 	cleared time.Time
 }
 
+// allForms are those of the process: a form that was used stays so when the
+// configuration is loaded anew, for the session that it is bound to lives on.
+var allForms forms
+
 const (
 	nonceSize = 16
 	// formLife is how long a page may stand open before its form is sent.

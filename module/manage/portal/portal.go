@@ -27,7 +27,7 @@ type Portal struct {
 	call   Call
 	failed func(*http.Request, error)
 	mux    *http.ServeMux
-	forms  forms
+	forms  *forms
 	// cross refuses what other sites' pages have a browser send.
 	cross http.CrossOriginProtection
 }
@@ -36,7 +36,7 @@ type Portal struct {
 // who use keys find the API under api. It asks that by call, and tells failed of
 // failures of our own, which the page says nothing about but that there was one.
 func New(base, api string, call Call, failed func(*http.Request, error)) *Portal {
-	p := &Portal{base: base, api: api, call: call, failed: failed, mux: http.NewServeMux()}
+	p := &Portal{base: base, api: api, call: call, failed: failed, mux: http.NewServeMux(), forms: &allForms}
 	p.mux.HandleFunc("GET "+base+"/assets/{version}/{name}", p.asset)
 	for _, pg := range pages {
 		p.mux.HandleFunc(pg.method+" "+base+pg.path, func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, pg) })
@@ -136,7 +136,7 @@ func protect(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
