@@ -155,8 +155,13 @@ func (c *client) unreachable(err error) error {
 type refusedError manage.Status
 
 func (r refusedError) Error() string {
-	if r.Details == "" {
+	switch {
+	case r.Details == "":
 		return r.Description
+	case r.Code == manage.CodeNotFound && r.Field == "user_id":
+		return r.Details + "; \"user list\" shows those that there are"
+	case r.Code == manage.CodeNotFound && (r.Field == "app_id" || strings.HasSuffix(r.Field, "apps[0].id")):
+		return r.Details + "; \"app list\" shows those that there are"
 	}
 	return r.Details
 }

@@ -273,6 +273,14 @@ func TestKeys(t *testing.T) {
 				t.Errorf("%v ended with %v, want %s", args, r.err, want)
 			}
 		}
+		for says, args := range map[string][]string{
+			`"user list"`: {"app", "create", "music", "--user", "nobody"},
+			`"app list"`:  {"key", "create", "--user", "alice", "--app", "music", "--scopes", "All"},
+		} {
+			if r := s.run("", args...); r.err == nil || !strings.Contains(r.err.Error(), says) {
+				t.Errorf("%v ended with %v, which doesn't name %s", args, r.err, says)
+			}
+		}
 		if r := s.run("", "user", "delete", "alice", "nobody"); r.err == nil || r.err.Error() != "nobody: there is no such user" {
 			t.Errorf("ended with %v", r.err)
 		}

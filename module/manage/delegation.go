@@ -36,7 +36,7 @@ func (r *request) delegable(element string, c *keys.Credential) error {
 		}
 	}
 	if !own.ExpiresAt.IsZero() && (c.ExpiresAt.IsZero() || c.ExpiresAt.After(own.ExpiresAt)) {
-		return refuse(CodeInsufficientScopes, join(element, "expires_at"), "the credential of this call expires at %s, and the key can't live longer", own.ExpiresAt.UTC().Format(time.RFC3339))
+		return refuse(CodeInsufficientScopes, join(element, "expires_at"), "the credential of this call expires at %s, and the key can't live longer: give it an expires_at no later", own.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

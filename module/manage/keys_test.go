@@ -281,3 +281,18 @@ func flip(c byte) string {
 	}
 	return "0"
 }
+
+// Who may not make a key that lives as long as that is told what to do.
+func TestExpiryBeyondTheCallersOwn(t *testing.T) {
+	s := friends(t)
+	caller := s.with(s.pat(operator, "alice", `["All"]`, `,"expires_at":"2100-01-01T00:00:00Z"`).ID)
+	for expiry, want := range map[string]manage.Code{"null": manage.CodeInsufficientScopes, `"2100-01-01T00:00:01Z"`: manage.CodeInsufficientScopes, `"2100-01-01T00:00:00Z"`: manage.CodeOK} {
+		a := s.callAs(caller, "POST", "/v2/users/alice/keys", `{"keys":[{"scopes":["Predict"],"apps":[{"id":"photos"}],"expires_at":`+expiry+`}]}`)
+		if a.Status.Code != want {
+			t.Errorf("%s: answered %s, want %d", expiry, a.body, want)
+		}
+		if want != manage.CodeOK && (a.Status.Field != "keys[0].expires_at" || !strings.Contains(a.Status.Details, "give it an expires_at no later")) {
+			t.Errorf("%s: answered %s", expiry, a.body)
+		}
+	}
+}
