@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -60,7 +61,9 @@ func (adminAPI) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer lease.Exit(keys.Digest{})
-	api.Serve(w, r, manage.Caller{Operator: true})
+	// A socket that is a file has no address.
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	api.Serve(w, r, manage.Caller{Operator: true, Address: host})
 }
 
 // prepare fills in the API from the configuration that is running now.

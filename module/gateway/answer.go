@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -72,11 +73,7 @@ var (
 	refuseExpired   = refuseStanding("The credential has expired. Make a new one.")
 	refuseDisabled  = refuseStanding("The credential is disabled. Enable it, or use another.")
 	refuseSuspended = refuseStanding("The credential's user is suspended.")
-	refuseKind      = &refusal{
-		step: 6, status: http.StatusForbidden, code: manage.CodeInsufficientScopes, grpc: grpcPermissionDenied,
-		details: "This route doesn't accept this kind of credential.",
-	}
-	refuseOwner = &refusal{
+	refuseOwner     = &refusal{
 		step: 7, status: http.StatusForbidden, code: manage.CodeKeyInvalid, grpc: grpcPermissionDenied,
 		details: "The credential has no right to what the request addresses.",
 	}
@@ -105,6 +102,17 @@ func refuseMethod(allow []string) *refusal {
 		step: 5, status: http.StatusMethodNotAllowed, code: manage.CodeMethod, grpc: grpcUnimplemented,
 		details: "This path answers " + strings.Join(allow, ", ") + ".",
 		allow:   allow,
+	}
+}
+
+// refuseKind names the kinds that the route accepts.
+func refuseKind(r *policy.Rule) *refusal {
+	details := "This route accepts no credential of any kind."
+	if !slices.Contains(r.Accept, "none") {
+		details = "This route doesn't accept this kind of credential. Use one of the kind " + strings.Join(r.Accept, " or ") + "."
+	}
+	return &refusal{
+		step: 6, status: http.StatusForbidden, code: manage.CodeInsufficientScopes, grpc: grpcPermissionDenied, details: details,
 	}
 }
 

@@ -232,7 +232,7 @@ func (q *question) decide(ctx context.Context) (v verdict) {
 	// 6 Kind.
 	caller := e.Caller()
 	if !q.rule.Accepts().Kind(caller.Kind) {
-		v.refused = refuseKind
+		v.refused = refuseKind(q.rule)
 		return v
 	}
 
