@@ -96,12 +96,17 @@ func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 // checked again when the configuration is loaded, but places are known here
 // only.
 func addSite(state map[string]any, catalogue *policy.Catalogue) error {
-	const key = "api_keys.catalogues"
-	sites, _ := state[key].([]*policy.Catalogue)
-	sites = append(sites, catalogue)
-	state[key] = sites
-	_, err := policy.Union(sites...)
-	return err
+	const key = "api_keys.catalogue"
+	sites := []*policy.Catalogue{catalogue}
+	if before, ok := state[key].(*policy.Catalogue); ok {
+		sites = []*policy.Catalogue{before, catalogue}
+	}
+	all, err := policy.Union(sites...)
+	if err != nil {
+		return err
+	}
+	state[key] = all
+	return nil
 }
 
 type gateParser struct {

@@ -57,8 +57,9 @@ type App struct {
 	openErr  error
 	released bool
 
-	sitesMu    sync.Mutex
-	catalogues []*policy.Catalogue
+	sitesMu sync.Mutex
+	// catalogue is the union of the sites' so far: one, or none.
+	catalogue  []*policy.Catalogue
 	gates      []*Gate
 	management bool // a site answers the management API
 }
@@ -183,16 +184,19 @@ func (a *App) addSite(g *Gate, c *policy.Catalogue) error {
 	a.sitesMu.Lock()
 	defer a.sitesMu.Unlock()
 	a.gates = append(a.gates, g)
-	a.catalogues = append(a.catalogues, c)
-	_, err := policy.Union(a.catalogues...)
-	return err
+	all, err := policy.Union(append(a.catalogue, c)...)
+	if err != nil {
+		return err
+	}
+	a.catalogue = []*policy.Catalogue{all}
+	return nil
 }
 
 // Catalogue is what can be granted: the union over the sites.
 func (a *App) Catalogue() (*policy.Catalogue, error) {
 	a.sitesMu.Lock()
 	defer a.sitesMu.Unlock()
-	return CatalogueOf(a.catalogues, a.management)
+	return CatalogueOf(a.catalogue, a.management)
 }
 
 // CatalogueOf is what can be granted where sites have these catalogues, and

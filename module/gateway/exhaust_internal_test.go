@@ -97,3 +97,23 @@ func TestRandomCredentials(t *testing.T) {
 		t.Errorf("%d on the list of live requests", live)
 	}
 }
+
+// Sites that say the same share what is large in them, in configurations that
+// come later too.
+func TestSitesShareTheirTable(t *testing.T) {
+	build := func(own ...policy.Route) *policy.Table {
+		t.Helper()
+		g := &Gate{Include: []string{"clarifai"}, Route: own}
+		if _, err := g.Build(); err != nil {
+			t.Fatal(err)
+		}
+		return g.table
+	}
+	first := build()
+	if build() != first {
+		t.Error("two sites have a table each")
+	}
+	if build(policy.Route{Method: "GET", Pattern: "/own", Scopes: []string{"Apps:Get"}}) == first {
+		t.Error("a site with a route of its own has the same table")
+	}
+}

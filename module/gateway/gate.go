@@ -186,7 +186,7 @@ func (g *Gate) Build() (*policy.Catalogue, error) {
 	if err := g.nameOwners(t.OwnerQuery, t.OwnerBody, t.OwnerMessage); err != nil {
 		return nil, fmt.Errorf("include %s: %w", strings.Join(g.Include, " "), err)
 	}
-	if g.table, err = policy.NewTable(t.Routes, g.Owner[0], g.Owner[1]); err != nil {
+	if g.table, err = policy.SharedTable(t.Routes, g.Owner[0], g.Owner[1]); err != nil {
 		return nil, err
 	}
 	if err := g.ownersAreNamed(); err != nil {

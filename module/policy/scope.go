@@ -49,16 +49,15 @@ type Catalogue struct {
 	scopes map[string]Scope
 	// endpoints are those that routes name, which keys can be limited to.
 	endpoints map[string]bool
-	// derived says that the scopes are those that routes need, none of them
-	// declared.
-	derived bool
+	// derived are the scopes that only routes name, none of them declared.
+	derived map[string]bool
 }
 
 // NewCatalogue makes a catalogue of declared scopes, with [ScopeAll] always in
 // it. Every scope that another needs has to be declared. A scope declared
 // again in the same words is one scope.
 func NewCatalogue(declared []Scope) (*Catalogue, error) {
-	c := &Catalogue{scopes: map[string]Scope{ScopeAll: allScopes}, endpoints: map[string]bool{}}
+	c := &Catalogue{scopes: map[string]Scope{ScopeAll: allScopes}, endpoints: map[string]bool{}, derived: map[string]bool{}}
 	errs := []error{c.merge(declared)}
 	for _, s := range c.List() {
 		for _, need := range s.Needs {
@@ -106,7 +105,9 @@ func needed(rules []*Rule) (*Catalogue, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.derived = true
+	for name := range c.scopes {
+		c.derived[name] = true
+	}
 	c.takeEndpoints(rules)
 	return c, nil
 }
@@ -121,7 +122,8 @@ func (c *Catalogue) takeEndpoints(rules []*Rule) {
 
 // Union is the catalogue of several sites. Two that declare the same scope and
 // disagree on what it needs are an error; one that only needs a scope has no
-// say in that.
+// say in that. A union may be taken together with more: it comes to the same
+// as all at once.
 func Union(catalogues ...*Catalogue) (*Catalogue, error) {
 	u, err := NewCatalogue(nil)
 	if err != nil {
@@ -129,16 +131,9 @@ func Union(catalogues ...*Catalogue) (*Catalogue, error) {
 	}
 	var errs []error
 	for _, c := range catalogues {
-		if !c.derived {
-			errs = append(errs, u.take(c))
-		}
-	}
-	for _, c := range catalogues {
 		maps.Copy(u.endpoints, c.endpoints)
-		for name, s := range c.scopes {
-			if _, ok := u.scopes[name]; !ok {
-				u.scopes[name] = s
-			}
+		for _, s := range c.List() {
+			errs = append(errs, u.take(s, c.derived[s.Name]))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -158,20 +153,24 @@ func (c *Catalogue) With(more []Scope) *Catalogue {
 	return all
 }
 
-// take takes in what another site declares.
-func (c *Catalogue) take(site *Catalogue) error {
-	var errs []error
-	for _, s := range site.List() {
-		other, ok := c.scopes[s.Name]
-		switch {
-		case !ok:
-			c.scopes[s.Name] = s
-		case !slices.Equal(s.Needs, other.Needs):
-			errs = append(errs, at(s.Place, fmt.Errorf("scope %s needs %s here, but %s%s; sites of one configuration have to agree",
-				s.Name, orNothing(s.Needs), orNothing(other.Needs), inPlace(other.Place))))
+// take takes in what another site says of a scope.
+func (c *Catalogue) take(s Scope, derived bool) error {
+	other, ok := c.scopes[s.Name]
+	switch {
+	case !ok:
+		c.scopes[s.Name] = s
+		if derived {
+			c.derived[s.Name] = true
 		}
+	case derived:
+	case c.derived[s.Name]:
+		c.scopes[s.Name] = s
+		delete(c.derived, s.Name)
+	case !slices.Equal(s.Needs, other.Needs):
+		return at(s.Place, fmt.Errorf("scope %s needs %s here, but %s%s; sites of one configuration have to agree",
+			s.Name, orNothing(s.Needs), orNothing(other.Needs), inPlace(other.Place)))
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 func (c *Catalogue) merge(declared []Scope) error {

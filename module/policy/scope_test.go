@@ -132,6 +132,15 @@ func TestUnion(t *testing.T) {
 			t.Errorf("%v, want it to name c:1 and a:2", err)
 		}
 	})
+	t.Run("that disagree, one by one", func(t *testing.T) {
+		u, err := Union(a, b)
+		if err == nil {
+			_, err = Union(u, c)
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), "c:1: ") || !strings.Contains(err.Error(), "needs nothing here, but Get at a:2") {
+			t.Errorf("%v, want it to name c:1 and a:2", err)
+		}
+	})
 	t.Run("leaves its parts alone", func(t *testing.T) {
 		if a.Unknown([]string{"Put"}) == nil {
 			t.Error("the union wrote to a catalogue of its parts")
@@ -195,10 +204,19 @@ func TestUnionOfDeclaredAndNeeded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other := mustCatalogue(t, Scope{Name: "Inputs:Add", Needs: []string{ScopeAll}})
 	for _, order := range [][]*Catalogue{{declared, site}, {site, declared}} {
-		u, err := Union(order...)
+		u, err := Union(order[0])
+		if err == nil {
+			u, err = Union(u, order[1])
+		}
 		if err != nil {
 			t.Fatal(err)
+		}
+		// What was only needed first is declared now, and may be declared no
+		// other way.
+		if _, err := Union(u, other); err == nil {
+			t.Error("a union with a site that disagrees")
 		}
 		if lacking := u.Lacking([]string{"Inputs:Add"}); len(lacking) != 1 || lacking[0] != "Inputs:Get" {
 			t.Errorf("Inputs:Add lacks %v", lacking)

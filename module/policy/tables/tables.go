@@ -28,6 +28,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -48,14 +49,27 @@ const extension = ".routes"
 //go:embed *.routes
 var shipped embed.FS
 
-// Shipped reads a table that the program brings along.
+// read are the shipped tables once they have been asked for, for each of many
+// sites may include one.
+var read sync.Map // of *Table, by name
+
+// Shipped is a table that the program brings along. All who ask share it: it
+// is not to be changed.
 func Shipped(name string) (*Table, error) {
+	if t, ok := read.Load(name); ok {
+		return t.(*Table), nil
+	}
 	text, err := shipped.ReadFile(name + extension)
 	if err != nil {
 		return nil, fmt.Errorf("no table %q is shipped: use %s, or import a file of your own",
 			name, strings.Join(ShippedNames(), ", "))
 	}
-	return Read(name+extension, text)
+	t, err := Read(name+extension, text)
+	if err != nil {
+		return nil, err
+	}
+	first, _ := read.LoadOrStore(name, t)
+	return first.(*Table), nil
 }
 
 // ShippedNames lists the tables that the program brings along, sorted.

@@ -1,6 +1,7 @@
 package tables
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -135,5 +136,35 @@ func TestClarifaiClientCalls(t *testing.T) {
 		if r := routes.Find("GET", false, path); r == nil || !r.Accepts().Public() {
 			t.Errorf("GET %s: want a public route", path)
 		}
+	}
+}
+
+// A shipped table is one for all: what is built of it leaves it as it is.
+func TestShippedIsShared(t *testing.T) {
+	table, err := Shipped("clarifai")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := table.Format()
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes := slices.Clone(table.Routes)
+	for _, r := range table.Routes {
+		r.Endpoint = []string{"/another.Service/Method"}
+		routes = append(routes, r)
+	}
+	if _, err := policy.NewTable(routes, "user_id", "app_id"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := policy.NewCatalogue(table.Scopes); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Shipped("clarifai")
+	if err != nil || again != table {
+		t.Errorf("who asks again is given another, %v", err)
+	}
+	if after, err := again.Format(); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("it has changed: %v", err)
 	}
 }

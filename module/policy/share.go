@@ -1,0 +1,72 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"runtime"
+	"sync"
+	"weak"
+)
+
+// shared are the tables that somebody holds, by the digest of what they were
+// built of.
+var shared struct {
+	sync.Mutex
+	tables map[[sha256.Size]byte]weak.Pointer[Table]
+}
+
+// SharedTable is [NewTable] for those who may be many: whoever declares the
+// same is given the same table, as long as anybody holds it. The table of a
+// large API is nearly all of what a site keeps in memory, and configurations
+// that were replaced may stay there for minutes.
+func SharedTable(routes []Route, ownerVar, appVar string) (*Table, error) {
+	b := appendText(appendText(nil, ownerVar), appVar)
+	for i := range routes {
+		b = routes[i].appendTo(b)
+	}
+	key := sha256.Sum256(b)
+	shared.Lock()
+	defer shared.Unlock()
+	if t := shared.tables[key].Value(); t != nil {
+		return t, nil
+	}
+	t, err := NewTable(routes, ownerVar, appVar)
+	if err != nil {
+		return nil, err
+	}
+	if shared.tables == nil {
+		shared.tables = map[[sha256.Size]byte]weak.Pointer[Table]{}
+	}
+	shared.tables[key] = weak.Make(t)
+	runtime.AddCleanup(t, forgetTable, key)
+	return t, nil
+}
+
+// appendTo writes all that a route has, so that nothing else is written the
+// same.
+func (r *Route) appendTo(b []byte) []byte {
+	for _, text := range [...]string{r.Method, r.Pattern, r.Place} {
+		b = appendText(b, text)
+	}
+	for _, list := range [...][]string{r.Scopes, r.Endpoint, r.Accept, r.Allow} {
+		b = binary.AppendUvarint(b, uint64(len(list)))
+		for _, text := range list {
+			b = appendText(b, text)
+		}
+	}
+	return b
+}
+
+func appendText(b []byte, text string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}
+
+// forgetTable takes away the entry of a table that is gone, unless another has
+// its place.
+func forgetTable(key [sha256.Size]byte) {
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.tables[key].Value() == nil {
+		delete(shared.tables, key)
+	}
+}
