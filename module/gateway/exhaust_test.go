@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -19,6 +20,18 @@ func inUse() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
+}
+
+// forget drops what the test itself keeps of the requests so far.
+func (w *world) forget() {
+	w.t.Helper()
+	w.logs.check(w.t)
+	w.logs.mu.Lock()
+	w.logs.text = bytes.Buffer{}
+	w.logs.mu.Unlock()
+	w.upstream.mu.Lock()
+	w.upstream.all = nil
+	w.upstream.mu.Unlock()
 }
 
 const exhaustSite = `
@@ -43,78 +56,6 @@ func (w *world) latency(c *http.Client, key string, n int) (took []time.Duration
 		}
 	}
 	return took
-}
-
-// Connections that send slowly, or read slowly, cost what they cost and no
-// more, hold nobody up, and leave nothing behind. EXHAUST_CONNECTIONS says how
-// many there are.
-func TestSlowConnections(t *testing.T) {
-	w := start(t, exhaustSite)
-	w.user("alice")
-	w.app("alice", "shop")
-	key := w.key("alice", "shop", "Inputs:Get")
-	n := figures(t, "EXHAUST_CONNECTIONS", 300)
-	var reading atomic.Int64
-	w.upstream.answerWith(func(rw http.ResponseWriter, r *http.Request) {
-		switch r.Method {
-		case http.MethodPut:
-			reading.Add(1)
-			_, _ = io.Copy(io.Discard, r.Body)
-		case http.MethodPost: // a long answer
-			reading.Add(1)
-			chunk := make([]byte, 64<<10)
-			for {
-				if _, err := rw.Write(chunk); err != nil {
-					return
-				}
-			}
-		}
-	})
-	good := client(t, "HTTP/1.1")
-	asks := 500
-	w.latency(good, key, 50)
-	quiet := w.latency(good, key, asks)
-	memory, goroutines := inUse(), runtime.NumGoroutine()
-
-	head := " /v2/inputs HTTP/1.1\r\nHost: a\r\nAuthorization: Key " + key + "\r\n"
-	slow := []string{
-		"GET /v2/inputs HTTP/1.1\r\nHost: a\r\nX-Slow: ", // its headers
-		"PUT" + head + "Content-Length: 1000000\r\n\r\nbegun",
-		"POST" + head + "Content-Length: 0\r\n\r\n", // reads nothing of the answer
-	}
-	var conns []net.Conn
-	for i := range n {
-		conn, err := net.Dial("tcp", w.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if i%3 == 2 {
-			// So that the kernel keeps little of what nobody reads.
-			_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
-		}
-		if _, err := io.WriteString(conn, slow[i%3]); err != nil {
-			t.Fatal(err)
-		}
-		conns = append(conns, conn)
-	}
-	until(t, "all of them at the upstream", func() bool { return reading.Load() >= int64(n/3*2) })
-	busy := w.latency(good, key, asks)
-	grown, more := inUse()-memory, runtime.NumGoroutine()-goroutines
-	q50, q99, _ := quantiles(quiet)
-	b50, b99, _ := quantiles(busy)
-	t.Logf("%d connections: %d KiB of heap each, with the upstream's and the client's; %.1f goroutines each; good ones, quiet: p50 %v, p99 %v; beside the slow: p50 %v, p99 %v (%.2f and %.2f times)",
-		n, grown>>10/int64(n), float64(more)/float64(n), q50, q99, b50, b99, float64(b50)/float64(q50), float64(b99)/float64(q99))
-	if grown > int64(n)*512<<10 {
-		t.Errorf("%d connections grew the heap by %d bytes", n, grown)
-	}
-	if more > n*12 {
-		t.Errorf("%d connections have %d goroutines", n, more)
-	}
-	for _, c := range conns {
-		c.Close()
-	}
-	until(t, "the end of all of them", func() bool { return w.directory().Live() == 0 && runtime.NumGoroutine() <= goroutines+50 })
 }
 
 // What is large is refused or passes through; it isn't kept.
@@ -223,13 +164,15 @@ func TestManySitesAndReloads(t *testing.T) {
 	memory, goroutines := inUse(), runtime.NumGoroutine()
 	for round := range reloads {
 		load(2 + round)
+		w.forget()
 	}
 	stop()
 	requests := receive(t, ended, "the end of the traffic")
 	until(t, "the end of the old configurations", func() bool { return runtime.NumGoroutine() <= goroutines+10 })
+	w.forget()
 	grown := inUse() - memory
 	t.Logf("%d sites, loaded %d times, %d requests meanwhile: the heap grew by %d KiB, %d goroutines are more", sites, reloads, requests, grown>>10, runtime.NumGoroutine()-goroutines)
-	if grown > 64<<20 {
+	if grown > 16<<20 {
 		t.Errorf("the heap grew by %d bytes", grown)
 	}
 }

@@ -82,7 +82,7 @@ func TestHowSoonLiveRequestsEnd(t *testing.T) {
 	doomed, _ := s.cast(nil, true)
 	var all []*run
 	c := s.caller(t, "h1")
-	for range 5 * n {
+	for range 5 * n / 2 {
 		all = append(all, s.open(t, c, "events", "h1", doomed.who))
 	}
 	row("events, all of one key", "h1", end("events", all, &doomed))
