@@ -54,7 +54,7 @@ func Bits(text string) float64 {
 	for i := range free {
 		free[i] = true
 	}
-	lower := strings.ToLower(text)
+	lower := lowered(text)
 	for _, word := range commonWords {
 		for at := 0; ; {
 			i := strings.Index(lower[at:], word)
@@ -83,6 +83,18 @@ func Bits(text string) float64 {
 		}
 	}
 	return float64(n) * math.Log2(float64(alphabet(text)))
+}
+
+// lowered is a text in small letters, byte by byte: what isn't ASCII stays, for
+// another length would make the places of text and free differ.
+func lowered(text string) string {
+	b := []byte(text)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // alphabet is how many characters there are of the sorts that a text has.

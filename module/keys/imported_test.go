@@ -86,6 +86,7 @@ func FuzzBits(f *testing.F) {
 	f.Add("password")
 	f.Add("0123456789abcdef")
 	f.Add("\xff\x00äöü")
+	f.Add("\xff567")
 	f.Fuzz(func(t *testing.T, text string) {
 		if b := Bits(text); !(b >= 0 && b <= float64(len(text))*7) {
 			t.Errorf("%v bits", b)
