@@ -2,13 +2,14 @@ package cmd
 
 import (
 	"bytes"
-	"net"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-api-keys/gateway/internal/testaddr"
 )
 
 // offeredTo is what a shell is offered after words, of which the last is being
@@ -80,14 +81,7 @@ func TestCompletion(t *testing.T) {
 
 // A shell is told nothing of what went wrong.
 func TestCompletionWithoutAnswer(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().String()
-	if err := ln.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := testaddr.Free(t)
 	none := filepath.Join(t.TempDir(), "none")
 	for _, where := range [][]string{{"--address", address}, {"--address", "%%"}, {"--config", none}, {"--db", none}} {
 		for _, words := range [][]string{

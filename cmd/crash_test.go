@@ -24,6 +24,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/internal/testaddr"
 	"github.com/caddy-api-keys/gateway/module/boltstore"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -43,7 +44,7 @@ func newServer(t *testing.T, program string) *server {
 	folder := t.TempDir()
 	s := &server{
 		t: t, program: program, config: filepath.Join(folder, "Caddyfile"),
-		store: filepath.Join(folder, "keys.db"), gate: unusedAddress(t), socket: filepath.Join(folder, "admin.sock"),
+		store: filepath.Join(folder, "keys.db"), gate: testaddr.Free(t), socket: filepath.Join(folder, "admin.sock"),
 	}
 	_, port, _ := net.SplitHostPort(s.gate)
 	config := fmt.Sprintf(`{
@@ -77,16 +78,6 @@ http://:%s {
 		_ = s.admin.close()
 	})
 	return s
-}
-
-func unusedAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // start starts it, and waits until the gate answers from the store.

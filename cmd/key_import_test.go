@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +14,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/caddy-api-keys/gateway/internal/testaddr"
 )
 
 // Credentials as others mint them.
@@ -250,14 +251,7 @@ func TestKeyImportLeavesNoClearText(t *testing.T) {
 // say nothing of it.
 func TestKeyImportAtTheGate(t *testing.T) {
 	folder := t.TempDir()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	site := ln.Addr().(*net.TCPAddr)
-	if err := ln.Close(); err != nil {
-		t.Fatal(err)
-	}
+	site := testaddr.Free(t)
 	socket, log, store := filepath.Join(folder, "caddy.sock"), filepath.Join(folder, "log"), filepath.Join(folder, "keys.db")
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(fmt.Appendf(nil, `{
 	admin "unix/%s|0600"
@@ -270,15 +264,14 @@ func TestKeyImportAtTheGate(t *testing.T) {
 		store bbolt %s
 	}
 }
-http://:%d {
-	bind 127.0.0.1
+http://%s {
 	log
 	api_keys {
 		route GET /v2/users/{user_id}/apps/{app_id}/inputs Predict
 	}
 	respond "through"
 }
-`, socket, log, store, site.Port), nil)
+`, socket, log, store, site), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +290,7 @@ http://:%d {
 	t.Cleanup(stop)
 	asked := func(credential string) string {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+site.String()+"/v2/users/alice/apps/photos/inputs", nil)
+		r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+site+"/v2/users/alice/apps/photos/inputs", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
+	"github.com/caddy-api-keys/gateway/internal/testaddr"
 	"github.com/caddy-api-keys/gateway/module/boltstore"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -214,7 +214,7 @@ func TestStoreRestoreUsage(t *testing.T) {
 func TestRevokedStaysRevokedThroughARestore(t *testing.T) {
 	folder := t.TempDir()
 	path, backup := filepath.Join(folder, "keys.db"), filepath.Join(folder, "backup.db")
-	site, admin := freeAddress(t), freeAddress(t)
+	site, admin := testaddr.Free(t), testaddr.Free(t)
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(fmt.Appendf(nil, `{
 	admin %s
 	persist_config off
@@ -308,14 +308,4 @@ http://%s {
 	}
 	start()
 	gate(revoked.ID, http.StatusOK)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
 }

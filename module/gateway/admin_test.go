@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-api-keys/gateway/internal/testaddr"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -23,7 +24,7 @@ type adminEndpoint struct {
 
 func startAdmin(t *testing.T, apps string) *adminEndpoint {
 	t.Helper()
-	e := &adminEndpoint{t: t, addr: freeAddress(t)}
+	e := &adminEndpoint{t: t, addr: testaddr.Free(t)}
 	if err := e.load(apps); err != nil {
 		t.Fatal(err)
 	}

@@ -35,6 +35,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/caddy-api-keys/gateway/internal/testaddr"
 )
 
 // clarifaiService is what the calls of these tests are of. Its methods:
@@ -68,10 +70,10 @@ func startGRPC(t *testing.T, options string) *grpcWorld {
 	t.Helper()
 	w := &grpcWorld{
 		world: &world{
-			t: t, addr: freeAddress(t), storeModule: "bbolt", store: filepath.Join(t.TempDir(), "keys.db"),
+			t: t, addr: testaddr.Free(t), storeModule: "bbolt", store: filepath.Join(t.TempDir(), "keys.db"),
 			upstream: newUpstream(t), logs: captureLogs(t),
 		},
-		tlsAddr: freeAddress(t),
+		tlsAddr: testaddr.Free(t),
 		server:  newStandIn(t),
 	}
 	var key string

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-api-keys/gateway/internal/testaddr"
 )
 
 // stage is a running Caddy with one site, in clear and over TLS, in front of
@@ -50,8 +52,8 @@ const liveSite = `
 func startStage(t *testing.T, options string) *stage {
 	t.Helper()
 	s := &stage{
-		world:  &world{t: t, addr: freeAddress(t), storeModule: "bbolt", store: filepath.Join(t.TempDir(), "keys.db"), logs: captureLogs(t)},
-		secure: freeAddress(t),
+		world:  &world{t: t, addr: testaddr.Free(t), storeModule: "bbolt", store: filepath.Join(t.TempDir(), "keys.db"), logs: captureLogs(t)},
+		secure: testaddr.Free(t),
 		parts:  map[string]*part{},
 	}
 	certificate, key, roots := newCertificate(t)

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/h2c"
 
+	"github.com/caddy-api-keys/gateway/internal/testaddr"
 	"github.com/caddy-api-keys/gateway/module/gateway"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -57,7 +58,7 @@ func start(t *testing.T, options string, directives ...string) *world {
 func startOn(t *testing.T, storeModule, options string, directives ...string) *world {
 	t.Helper()
 	w := &world{
-		t: t, addr: freeAddress(t), storeModule: storeModule, store: filepath.Join(t.TempDir(), "keys.db"),
+		t: t, addr: testaddr.Free(t), storeModule: storeModule, store: filepath.Join(t.TempDir(), "keys.db"),
 		upstream: newUpstream(t), logs: captureLogs(t), directives: strings.Join(directives, "\n"),
 	}
 	w.reload(options)
@@ -432,14 +433,4 @@ func (l *logs) check(t *testing.T) {
 			}
 		}
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
