@@ -49,7 +49,8 @@ type Catalogue struct {
 	scopes map[string]Scope
 	// endpoints are those that routes name, which keys can be limited to.
 	endpoints map[string]bool
-	// derived are the scopes that only routes name, none of them declared.
+	// derived are the scopes that no line declares: only routes name them, or
+	// nobody does, as may be with [ScopeAll].
 	derived map[string]bool
 }
 
@@ -57,7 +58,9 @@ type Catalogue struct {
 // it. Every scope that another needs has to be declared. A scope declared
 // again in the same words is one scope.
 func NewCatalogue(declared []Scope) (*Catalogue, error) {
-	c := &Catalogue{scopes: map[string]Scope{ScopeAll: allScopes}, endpoints: map[string]bool{}, derived: map[string]bool{}}
+	c := &Catalogue{
+		scopes: map[string]Scope{ScopeAll: allScopes}, endpoints: map[string]bool{}, derived: map[string]bool{ScopeAll: true},
+	}
 	errs := []error{c.merge(declared)}
 	for _, s := range c.List() {
 		for _, need := range s.Needs {
@@ -189,7 +192,12 @@ func (c *Catalogue) merge(declared []Scope) error {
 		case !ok:
 			c.scopes[s.Name] = s
 		case s.Name == ScopeAll && len(s.Needs) == 0:
+			if s.Description == "" {
+				s.Description = other.Description
+			}
+			s.Hidden = s.Hidden || other.Hidden
 			c.scopes[ScopeAll] = s
+			delete(c.derived, ScopeAll)
 		case !slices.Equal(s.Needs, other.Needs) || s.Description != other.Description || s.Hidden != other.Hidden:
 			errs = append(errs, at(s.Place, fmt.Errorf("scope %s is declared otherwise%s; take one of the two away", s.Name, inPlace(other.Place))))
 		}

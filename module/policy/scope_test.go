@@ -227,6 +227,40 @@ func TestUnionOfDeclaredAndNeeded(t *testing.T) {
 	}
 }
 
+// A site may declare All, to describe or to hide it, and what it says counts in
+// the union too; whoever only lists it, without a description, takes none away.
+func TestUnionWithAllDeclared(t *testing.T) {
+	silent := mustCatalogue(t, Scope{Name: "A"})
+	listed := mustCatalogue(t, Scope{Name: ScopeAll}, Scope{Name: "A"})
+	said := mustCatalogue(t, Scope{Name: ScopeAll, Description: "Anything", Hidden: true}, Scope{Name: ScopeAll})
+	for _, tc := range []struct {
+		name  string
+		sites []*Catalogue
+		want  Scope
+	}{
+		{"by nobody", []*Catalogue{silent}, allScopes},
+		{"without a description", []*Catalogue{silent, listed}, allScopes},
+		{"with one", []*Catalogue{said}, Scope{Name: ScopeAll, Description: "Anything", Hidden: true}},
+		{"with one, first", []*Catalogue{said, silent}, Scope{Name: ScopeAll, Description: "Anything", Hidden: true}},
+		{"with one, last", []*Catalogue{silent, said}, Scope{Name: ScopeAll, Description: "Anything", Hidden: true}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			u, err := Union()
+			for _, site := range tc.sites {
+				if err == nil {
+					u, err = Union(u, site)
+				}
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := u.List()[slices.IndexFunc(u.List(), func(s Scope) bool { return s.Name == ScopeAll })]; !reflect.DeepEqual(got, tc.want) {
+				t.Errorf("All is %+v, want %+v", got, tc.want)
+			}
+		})
+	}
+}
+
 // What keys can be limited to are the endpoints of every site's routes.
 func TestCatalogueEndpoints(t *testing.T) {
 	site := func(scopes []Scope, routes ...Route) *Catalogue {
