@@ -19,8 +19,7 @@ func init() {
 
 // BoltStore keeps users, apps and credentials in one file on this machine. It
 // is what is used where no store is configured. The file belongs to one
-// running Caddy alone; several that are to share their credentials use another
-// store.
+// running Caddy alone: several can't share their credentials by it.
 type BoltStore struct {
 	// The file. It is made where it does not exist, and so are the folders
 	// above it, readable for the user that Caddy runs as and nobody else. It
@@ -119,16 +118,16 @@ func (b *BoltStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		switch d.Val() {
 		case "path":
 			if b.Path != "" {
-				return d.Err("path already set")
+				return d.Err("the path is given twice: take one of the two away")
 			}
 			if !d.NextArg() {
-				return d.ArgErr()
+				return d.Err("path: write path FILE, as path /var/lib/caddy/api_keys/keys.db")
 			}
 			if err := b.unmarshalPath(d); err != nil {
 				return err
 			}
 		default:
-			return d.Errf("unrecognized parameter '%s'", d.Val())
+			return d.Errf("unknown option %q of the store bbolt: use path", d.Val())
 		}
 	}
 	return nil
@@ -142,7 +141,7 @@ func (b *BoltStore) unmarshalPath(d *caddyfile.Dispenser) error {
 		return d.Err("the path is empty; to use the default, leave it out")
 	}
 	if d.NextArg() {
-		return d.ArgErr()
+		return d.Errf("unexpected %q behind the path: take it away, or put a path with spaces in quotes", d.Val())
 	}
 	return nil
 }

@@ -20,12 +20,12 @@ func TestUnmarshalCaddyfile(t *testing.T) {
 		"quoted":         {`bbolt "/a b/keys.db"`, "/a b/keys.db", ""},
 		"block":          {"bbolt {\n path /a/keys.db\n}", "/a/keys.db", ""},
 		"empty block":    {"bbolt {\n}", "", ""},
-		"two":            {"bbolt /a /b", "", "wrong argument count"},
-		"two in block":   {"bbolt {\n path /a /b\n}", "", "wrong argument count"},
-		"none in block":  {"bbolt {\n path\n}", "", "wrong argument count"},
-		"repeated":       {"bbolt /a {\n path /a\n}", "", "path already set"},
-		"twice in block": {"bbolt {\n path /a\n path /a\n}", "", "path already set"},
-		"unknown":        {"bbolt {\n size 1\n}", "", "unrecognized parameter 'size'"},
+		"two":            {"bbolt /a /b", "", `unexpected "/b" behind the path`},
+		"two in block":   {"bbolt {\n path /a /b\n}", "", `unexpected "/b" behind the path`},
+		"none in block":  {"bbolt {\n path\n}", "", "write path FILE"},
+		"repeated":       {"bbolt /a {\n path /a\n}", "", "the path is given twice"},
+		"twice in block": {"bbolt {\n path /a\n path /a\n}", "", "the path is given twice"},
+		"unknown":        {"bbolt {\n size 1\n}", "", `unknown option "size" of the store bbolt: use path`},
 		"empty":          {`bbolt ""`, "", "the path is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
