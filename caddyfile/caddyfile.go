@@ -1,6 +1,6 @@
 // Package caddyfile teaches the Caddyfile the directives api_keys and
-// api_keys_manage, and the global option api_keys. The lines that declare scopes and routes are
-// those of package tables.
+// api_keys_manage, and the global option api_keys. The lines that declare
+// scopes and routes are those of package tables.
 package caddyfile
 
 import (

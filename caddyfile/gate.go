@@ -51,9 +51,10 @@ import (
 //	}
 //
 // The options scope, route, include, credential, cors, owner_query, owner_body
-// and owner_message may be given several times, and their lines may stand in another file that is imported. What no
-// route matches is refused, so there has to be a route or an include. A
-// request that a matcher keeps from the gate is not decided at all.
+// and owner_message may be given several times, and their lines may stand in
+// another file that is imported. What no route matches is refused, so there has
+// to be a route or an include. A request that a matcher keeps from the gate is
+// not decided at all.
 func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // the directive's name
 	if h.NextArg() {

@@ -10,7 +10,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// CreateCredential adds a credential that was minted here. A digest that was revoked is refused with [ErrRevoked].
+// CreateCredential adds a credential that was minted here. A digest that was
+// revoked is refused with [ErrRevoked].
 func (tx *Tx) CreateCredential(c Credential) (Credential, error) {
 	action := ActionKeyCreate
 	if c.Kind == policy.Session {

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// Standing says whether a credential is good, apart from its expiry.
+// Standing says whether a credential is good, and if not, why.
 type Standing uint8
 
 // The standings of a credential.
@@ -32,8 +32,8 @@ type Entry struct {
 	digest Digest
 	// generation is that of the digest before the load began.
 	generation uint64
-	standing   Standing
-	expires    int64 // Unix nanoseconds, 0 is never
+	standing   Standing // apart from expiry, which [Directory.Standing] looks at
+	expires    int64    // Unix nanoseconds, 0 is never
 	// idle is how long a session lives after seen, in nanoseconds; 0 is for
 	// good. seen is when the credential was last used, to the minute, in Unix
 	// nanoseconds; it is the one thing that changes.

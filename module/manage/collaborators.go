@@ -149,14 +149,13 @@ func readInvited(o *object) invited {
 	return v
 }
 
-// ref is the invitation that an element is about. It is on the app of the
-// path.
+// invitation is the one that an element is about, on the app of the path.
 func (r *request) invitation(v invited) (keys.CollaboratorRef, error) {
 	ref := keys.CollaboratorRef{AppRef: r.app(), UserID: v.userID}
 	if v.app == nil {
 		return ref, nil
 	}
-	if err := ownedBy(r.user(), v.app.userID, v.app.path); err != nil {
+	if err := r.ownedBy(v.app.userID, v.app.path); err != nil {
 		return ref, err
 	}
 	if v.app.id != "" && v.app.id != r.app().AppID {

@@ -193,7 +193,7 @@ func (f *keyForm) review() {
 	f.May, f.MayNot = f.Catalogue.inWords(f.Scopes, f.Where())
 }
 
-// show answers with the form, or with what it would do.
+// showKeyForm answers with the form, or at the review with what it would do.
 func (v *visit) showKeyForm(status int, f *keyForm, page, title string) error {
 	if f.Problem != nil {
 		f.Field = fieldOf(f.Problem.Field)

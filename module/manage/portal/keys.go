@@ -18,7 +18,6 @@ type keyPage struct {
 	Back        string
 	May, MayNot string
 	State       string
-	Minted      int // how many keys it has made
 	Problem     *manage.Status
 }
 
