@@ -77,7 +77,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 			continue
 		}
 		// 9 Forward, unless what it was decided by has changed meanwhile.
-		if f, ok := q.admit(&v, w, r); ok {
+		if f := q.forward(&v, w, r); f.admit(&v) {
 			q.note(r, &v)
 			return f.serve(w, r, next)
 		}

@@ -26,26 +26,44 @@ type forwarded struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 
-	// mu guards what follows: after the handler has returned, neither the
-	// writer nor its connection is this request's any more.
+	// mu guards what follows: before the request is admitted, and after the
+	// handler has returned, neither the writer nor its connection is its own.
 	mu    sync.Mutex
-	over  bool // ended, or left
-	left  bool
+	over  bool        // ended, or left
+	left  bool        // or not yet admitted
 	timer *time.Timer // for the expiry; once ended, for the deadlines
 	due   time.Time   // of timer
 }
 
-// admit puts a request that is to be forwarded on the list. It returns false
-// if what it was decided by holds no longer.
-func (q *question) admit(v *verdict, w http.ResponseWriter, r *http.Request) (*forwarded, bool) {
-	f := &forwarded{question: *q, identity: identify(v), w: w}
+// forward is the request as it will be forwarded, once it is admitted.
+func (q *question) forward(v *verdict, w http.ResponseWriter, r *http.Request) *forwarded {
+	f := &forwarded{question: *q, identity: identify(v), w: w, left: true}
 	f.ctx, f.cancel = context.WithCancel(r.Context())
-	if !q.lease.Admit(&f.live, f, v.credential, v.invitation, v.everyone) {
+	return f
+}
+
+// admit puts the request on the list. It returns false if what it was decided
+// by holds no longer: then it is not forwarded, and has to be decided anew.
+//
+// A sweep may have come by the request meanwhile, and rechecks it when it may.
+// So it is admitted only if it wasn't ended, and is over if it isn't admitted:
+// the writer, and the connection, are then another's.
+func (f *forwarded) admit(v *verdict) bool {
+	admitted := f.question.lease.Admit(&f.live, f, v.credential, v.invitation, v.everyone)
+	f.mu.Lock()
+	admitted = admitted && !f.over
+	f.left, f.over = !admitted, !admitted
+	if !admitted && f.timer != nil {
+		f.timer.Stop()
+	}
+	f.mu.Unlock()
+	if !admitted {
+		f.question.lease.Leave(&f.live)
 		f.cancel()
-		return nil, false
+		return false
 	}
 	f.arm(v.credential)
-	return f, true
+	return true
 }
 
 // serve hands the request on: less the credential, with the caller's identity.
@@ -146,6 +164,9 @@ func (f *forwarded) end(v *verdict) {
 	f.over = true
 	if f.timer != nil {
 		f.timer.Stop()
+	}
+	if f.left {
+		return // admit sees that it is over
 	}
 	if f.question.gate.shadow {
 		f.question.noteEnd(f.ctx, v)

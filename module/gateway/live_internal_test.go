@@ -60,6 +60,77 @@ func TestAnEarlierExpiryStays(t *testing.T) {
 	f.leave()
 }
 
+// keptConn counts the deadlines that it is given.
+type keptConn struct {
+	http.ResponseWriter
+	deadlines int
+}
+
+func (c *keptConn) SetWriteDeadline(time.Time) error { c.deadlines++; return nil }
+func (c *keptConn) SetReadDeadline(time.Time) error  { c.deadlines++; return nil }
+
+// A sweep may have taken a request from the list while that looked whether it
+// may be forwarded. Rechecked before it is admitted, or after it was not, the
+// request leaves its connection alone: another answer is given there, and an
+// HTTP/2 writer whose handler has returned panics when a deadline is set.
+func TestARequestThatIsNotAdmittedIsNotCut(t *testing.T) {
+	for name, meanwhile := range map[string]func(change func(func(*keys.Credential)), f *forwarded){
+		"swept too late": func(change func(func(*keys.Credential)), _ *forwarded) {
+			change(func(c *keys.Credential) { c.Disabled = true })
+		},
+		"swept in time": func(change func(func(*keys.Credential)), f *forwarded) {
+			change(func(c *keys.Credential) { c.Disabled = true })
+			f.Recheck()
+		},
+		"swept behind the look": func(_ func(func(*keys.Credential)), f *forwarded) {
+			f.end(&verdict{refused: refuseDisabled})
+		},
+		"swept, and still good": func(change func(func(*keys.Credential)), f *forwarded) {
+			change(func(c *keys.Credential) { c.ExpiresAt = time.Now().Add(time.Hour) })
+			f.Recheck()
+			change(func(c *keys.Credential) { c.Disabled = true })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, texts := benchGate(t, 1, 1)
+			lease := g.app.lease.Load()
+			path := "/v2/users/alice/apps/shop/things0/one"
+			q := question{gate: g, lease: lease, registry: lease.Directory, digest: keys.DigestOf(texts[0]), rule: g.table.Find("GET", false, path)}
+			v := q.decide(t.Context())
+			if v.refused != nil {
+				t.Fatal(v.refused.details)
+			}
+			w := &keptConn{ResponseWriter: httptest.NewRecorder()}
+			f := q.forward(&v, w, httptest.NewRequestWithContext(t.Context(), "GET", path, http.NoBody))
+			meanwhile(func(change func(*keys.Credential)) {
+				err := lease.Update(t.Context(), keys.Actor{ID: keys.Operator}, func(tx *keys.Tx) error {
+					_, err := tx.ChangeCredential(v.credential.Caller().KeyID, func(c *keys.Credential) error { change(c); return nil })
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}, f)
+			if f.admit(&v) {
+				t.Fatal("admitted")
+			}
+			f.Recheck()
+			if w.deadlines > 0 {
+				t.Errorf("its connection was given %d deadlines", w.deadlines)
+			}
+			if f.timer != nil && f.timer.Stop() {
+				t.Error("its timer runs on")
+			}
+			if n := lease.Live(); n > 0 {
+				t.Errorf("it is on the list %d times", n)
+			}
+			if f.ctx.Err() == nil {
+				t.Error("its context isn't done")
+			}
+		})
+	}
+}
+
 // slowConn holds up the first deadline that lies ahead, as a writer does that
 // is overtaken.
 type slowConn struct {
