@@ -253,6 +253,29 @@ func TestCollaboratorsAreNoOwners(t *testing.T) {
 	}
 }
 
+// In a body, as in a path, the owner me is whoever calls.
+func TestMeInABody(t *testing.T) {
+	m := startManaged(t)
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+	}{
+		{"POST", "/v2/users/me/keys", `{"keys":[{"scopes":[],"apps":[{"id":"alice-app","user_id":"me"}]}]}`, 200},
+		{"POST", "/v2/users/alice/apps", `{"apps":[{"id":"shop","user_id":"me"}]}`, 200},
+		{"PATCH", "/v2/users/alice/apps/shop", `{"app":{"user_id":"me","name":"Shop"}}`, 200},
+		{"POST", "/v2/users/me/apps/shop/collaborators", `{"collaborators":[{"user":{"id":"bob"},"scopes":[],"app":{"id":"shop","user_id":"me"}}]}`, 200},
+		{"POST", "/v2/users/me/keys", `{"keys":[{"scopes":[],"apps":[{"id":"bob-app","user_id":"me"}]}]}`, 404},
+		{"POST", "/v2/users/me/keys", `{"keys":[{"scopes":[],"apps":[{"id":"bob-app","user_id":"bob"}]}]}`, 400},
+	} {
+		if status, _, text := m.call(m.sessions["alice"], c.method, c.path, c.body); status != c.status {
+			t.Errorf("%s %s %s: %d %s, want %d", c.method, c.path, c.body, status, text, c.status)
+		}
+	}
+	if _, a, text := m.call(m.sessions["alice"], "GET", "/v2/users/me/apps/alice-app/keys", ""); len(a.Keys) != 1 || a.Keys[0].Apps[0].UserID != "alice" {
+		t.Errorf("made %s", text)
+	}
+}
+
 // The API may stand under another path, and the gate has /v2 then.
 func TestManageBase(t *testing.T) {
 	m := startManaged(t, "api_keys_manage {\nbase /account/v2\n}")

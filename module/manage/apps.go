@@ -100,11 +100,12 @@ var ignoredOfApps = []string{"default_workflow_id", "default_workflow", "default
 
 // ownedBy refuses an owner who isn't the user of the path. element is where
 // the app stands.
-func ownedBy(user string, owner *string, element string) error {
-	if owner != nil && *owner != user {
-		return refuse(CodeInvalid, join(element, "user_id"), "it is not the user of the path, who has to own the app")
+func (r *request) ownedBy(owner *string, element string) error {
+	switch {
+	case owner == nil, *owner == r.user(), *owner == policy.Me && r.user() == r.caller.UserID:
+		return nil
 	}
-	return nil
+	return refuse(CodeInvalid, join(element, "user_id"), "it is not the user of the path, who has to own the app")
 }
 
 // createApps makes apps, and for each its first key, which grants everything
@@ -128,7 +129,7 @@ func (r *request) createApps() (*Answer, error) {
 			return err
 		}
 		for _, f := range list {
-			if err := ownedBy(r.user(), f.userID, f.path); err != nil {
+			if err := r.ownedBy(f.userID, f.path); err != nil {
 				return err
 			}
 			a := keys.App{AppRef: keys.AppRef{OwnerID: r.user(), AppID: f.id}}
@@ -169,7 +170,7 @@ func (r *request) changeApp() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := ownedBy(r.user(), f.userID, f.path); err != nil {
+	if err := r.ownedBy(f.userID, f.path); err != nil {
 		return nil, err
 	}
 	if f.id != "" && f.id != r.app().AppID {

@@ -109,7 +109,7 @@ func (r *request) fillIn(tx *keys.Tx, k newKey) (keys.Credential, error) {
 	c.Kind, c.UserID = k.kind, r.user()
 	if k.kind == policy.AppKey {
 		app := k.apps[0]
-		if err := ownedBy(r.user(), app.userID, app.path); err != nil {
+		if err := r.ownedBy(app.userID, app.path); err != nil {
 			return c, err
 		}
 		_, err := tx.App(keys.AppRef{OwnerID: r.user(), AppID: app.id})
