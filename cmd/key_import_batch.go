@@ -269,6 +269,7 @@ func (i *keyImport) passing(err error) bool {
 // inFlags says with the command's flags what the API advises with its fields.
 func inFlags(details string) string {
 	details = strings.ReplaceAll(details, "create_missing", "--create-missing")
+	details = strings.ReplaceAll(details, manage.EarlierKey, "a key of an earlier line")
 	if strings.HasSuffix(details, keys.ErrRevoked.Error()) {
 		details += ", or pass over it with --skip-revoked"
 	}

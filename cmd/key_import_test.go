@@ -84,6 +84,14 @@ func TestKeyImport(t *testing.T) {
 		}
 		contains(t, s.must("", "key", "import", file), "0 imported, 3 there already")
 
+		// Of two that can't both be, the second is refused, and no key is named
+		// that there isn't.
+		fresh := strings.ToUpper(otherForeign)
+		r = s.run("", "key", "import", dump(t, "twice.csv", "credential,user,app,scopes\n"+fresh+",alice,photos,Predict\n"+fresh+",bob,music,Predict\n"))
+		if contains(t, r.out, "line 3: this credential is there already, as a key of an earlier line, of another user"); r.err == nil {
+			t.Error("one credential was imported for two")
+		}
+
 		// A revoked one stays so.
 		s.must(foreign, "key", "revoke", "-")
 		r = s.run("", "key", "import", file)
@@ -230,9 +238,12 @@ func TestKeyImportLeavesNoClearText(t *testing.T) {
 		cells[n] = "Cq3vT8mXb2Lr9KcW5yHn7PdJ4sGf6RtD,"
 		text += `"` + strings.Join(cells, `","`) + "\"\n"
 	}
-	secrets = append(secrets, "Cq3vT8mXb2Lr9KcW5yHn7PdJ4sGf6RtD", "Aq3vT8mXb2Lr9KcW5yHn7PdJ4sGf6RtB")
+	// A column that repeats it, as where a consumer is named by the key.
+	const named = "Eq3vT8mXb2Lr9KcW5yHn7PdJ4sGf6RtF"
+	text += named + ",photos,All," + named + "\nalice," + named + ",All," + named + "\n"
+	secrets = append(secrets, "Cq3vT8mXb2Lr9KcW5yHn7PdJ4sGf6RtD", "Aq3vT8mXb2Lr9KcW5yHn7PdJ4sGf6RtB", named)
 	r := s.run("", "key", "import", dump(t, "keys.csv", text), "--create-missing", "--skip-invalid")
-	contains(t, r.out, "7 keys read: 3 imported", "4 that can't")
+	contains(t, r.out, "9 keys read: 3 imported", "6 that can't", "line 9: user: the credential stands here too", "line 10: app: the credential stands here too")
 	file, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -190,10 +190,13 @@ func readImportedKey(o *object) (importedKey, error) {
 		}
 		c.Digest = keys.DigestOf(text)
 		if bits := keys.Bits(text); bits < keys.MinBits {
-			k.warning = fmt.Sprintf("it looks as if it could be guessed (about %.0f bits, less than %d): have its holder rotate it", bits, keys.MinBits)
+			k.warning = fmt.Sprintf("it looks as if it could be guessed (about %d bits, less than %d): have its holder rotate it", int(bits), keys.MinBits)
 		}
 	case err != nil || copy(c.Digest[:], sum) != len(sum) || len(sum) != len(c.Digest):
 		return k, refuse(CodeInvalid, o.field("sha256"), "it has to be the 64 hexadecimal digits of a SHA-256")
+	}
+	if err := k.tells(o, text); err != nil {
+		return k, err
 	}
 	// Before anything that would repeat it: whoever mixes up two columns gives
 	// a credential for an id or a scope.
@@ -219,6 +222,31 @@ func readImportedKey(o *object) (importedKey, error) {
 		}
 	}
 	return k, nil
+}
+
+// tells refuses a key of which another field repeats the credential: that would
+// be stored, and shown in lists, in the audit log and to the upstream. text is
+// the credential, empty where its digest was given.
+func (k *importedKey) tells(o *object, text string) error {
+	repeats := func(value string) bool {
+		return text != "" && strings.Contains(value, text) || keys.DigestOf(value) == k.credential.Digest
+	}
+	c, field := &k.credential, ""
+	switch {
+	case repeats(k.userID):
+		field = "user_id"
+	case repeats(c.Description):
+		field = "description"
+	case slices.ContainsFunc(k.apps, func(a appRef) bool { return repeats(a.id) }):
+		field = "apps"
+	case slices.ContainsFunc(c.Scopes, repeats):
+		field = "scopes"
+	case slices.ContainsFunc(c.Endpoints, repeats):
+		field = "endpoints"
+	default:
+		return nil
+	}
+	return refuse(CodeInvalid, o.field(field), "the credential stands here too, where it would be kept and shown as it is: write something else")
 }
 
 // importKey imports one key. What it refuses it has not begun.
@@ -278,9 +306,9 @@ func (in *imports) passOver(tx *keys.Tx, k importedKey, c keys.Credential) (one 
 	case err != nil:
 		return one, false, err
 	case old.Kind != c.Kind || old.UserID != c.UserID || old.AppID != c.AppID:
-		return one, false, refuse(CodeExists, k.path, "this credential is there already, as the key %s of another user or app, or of another type", old.ID)
+		return one, false, refuse(CodeExists, k.path, "this credential is there already, as %s, of another user or app, or of another type", named(tx, old))
 	case !in.skipExisting:
-		return one, false, refuse(CodeExists, k.path, `this credential is there already, as the key %s; with "existing":"skip" such keys are passed over`, old.ID)
+		return one, false, refuse(CodeExists, k.path, `this credential is there already, as %s; with "existing":"skip" such keys are passed over`, named(tx, old))
 	default:
 		one = Imported{Outcome: BecameExisting, KeyID: old.ID, Warning: k.warning}
 		if in.dryRun && old.CreatedAt.Equal(tx.Now()) {
@@ -288,6 +316,17 @@ func (in *imports) passOver(tx *keys.Tx, k importedKey, c keys.Credential) (one 
 		}
 		return one, true, nil
 	}
+}
+
+// EarlierKey is what an error calls a key that stands before in the same
+// request. Its public id would lead nowhere: nothing of the request is kept.
+const EarlierKey = "an earlier key of this request"
+
+func named(tx *keys.Tx, c keys.Credential) string {
+	if c.CreatedAt.Equal(tx.Now()) {
+		return EarlierKey
+	}
+	return "the key " + c.ID
 }
 
 // holder finds the user of a key, and its app, or makes them where that is

@@ -92,6 +92,63 @@ func TestImport(t *testing.T) {
 	}
 }
 
+// A credential that stands in another field too would be kept in clear text: as
+// a user's id for good, and in the audit log.
+func TestImportKeepsNoClearText(t *testing.T) {
+	s := newService(t)
+	key := func(more string) string {
+		return `{"keys":[{` + more + `,"type":"personal_access_token","scopes":[]}],"create_missing":true}`
+	}
+	text, digest := `"credential":"`+foreign+`"`, `"sha256":"`+sum(foreign)+`"`
+	s.refuses(t, []refusal{
+		{"the user", "POST", importPath, key(text + `,"user_id":"` + foreign + `"`), manage.CodeInvalid, "keys[0].user_id", "stands here too"},
+		{"the user, by digest", "POST", importPath, key(digest + `,"user_id":"` + foreign + `"`), manage.CodeInvalid, "keys[0].user_id", "stands here too"},
+		{"in the description", "POST", importPath, key(text + `,"user_id":"bob","description":"was ` + foreign + `!"`), manage.CodeInvalid, "keys[0].description", "stands here too"},
+		{"an endpoint", "POST", importPath, key(text + `,"user_id":"bob","endpoints":["/a.B/` + foreign + `"]`), manage.CodeInvalid, "keys[0].endpoints", "stands here too"},
+		{"a scope", "POST", importPath, strings.Replace(key(text+`,"user_id":"bob"`), `"scopes":[]`, `"scopes":["`+foreign+`"]`, 1), manage.CodeInvalid, "keys[0].scopes", "stands here too"},
+		{
+			"the app", "POST", importPath, `{"keys":[{` + text + `,"user_id":"bob","scopes":[],"apps":[{"id":"` + foreign + `"}]}],"create_missing":true}`,
+			manage.CodeInvalid, "keys[0].apps", "stands here too",
+		},
+	})
+	if a := s.must("GET", "/v2/audit", ""); len(a.Entries) != 0 {
+		t.Errorf("recorded %s", a.body)
+	}
+}
+
+// A key that stands twice in a request is not named by a public id that there
+// is not.
+func TestImportOfTheSameTwice(t *testing.T) {
+	s := newService(t)
+	s.alice()
+	one := func(more string) string {
+		return `{"credential":"` + foreign + `","user_id":"alice","scopes":[],` + more + `}`
+	}
+	app, token := one(`"apps":[{"id":"photos"}]`), one(`"type":"personal_access_token"`)
+	for _, body := range []string{
+		`{"keys":[` + app + `,` + app + `]}`,
+		`{"keys":[` + app + `,` + token + `],"existing":"skip"}`,
+	} {
+		if a := s.call("POST", importPath, body); a.http != 409 || a.Status.Field != "keys[1]" || !strings.Contains(a.Status.Details, manage.EarlierKey) {
+			t.Errorf("answered %s", a.body)
+		}
+	}
+	a := s.must("POST", importPath, `{"keys":[`+app+`,`+token+`],"existing":"skip","dry_run":true}`)
+	if outcomes(a) != "imported refused" || !strings.Contains(a.Imported[1].Refusal.Details, manage.EarlierKey) {
+		t.Errorf("answered %s", a.body)
+	}
+}
+
+// What is short of the bits by less than one is not told as having them.
+func TestImportWarnsOfTooFewBits(t *testing.T) {
+	s := newService(t)
+	s.alice()
+	a := s.must("POST", importPath, `{"keys":[{"credential":"qwertzuiopasdfghjk","user_id":"alice","type":"personal_access_token","scopes":[]}],"dry_run":true}`)
+	if !strings.Contains(a.Imported[0].Warning, "about 79 bits, less than 80") {
+		t.Errorf("warned %q", a.Imported[0].Warning)
+	}
+}
+
 func TestImportOfRevoked(t *testing.T) {
 	s := newService(t)
 	s.alice()
