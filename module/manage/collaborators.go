@@ -155,7 +155,7 @@ func (r *request) invitation(v invited) (keys.CollaboratorRef, error) {
 	if v.app == nil {
 		return ref, nil
 	}
-	if err := ownedBy(r.user(), v.app.userID, v.app.path); err != nil {
+	if err := r.ownedBy(v.app.userID, v.app.path); err != nil {
 		return ref, err
 	}
 	if v.app.id != "" && v.app.id != r.app().AppID {
