@@ -35,7 +35,7 @@ func createApp(c *call) error {
 	}
 	text, answer, err := c.ask("POST", []string{"users", user, "apps"}, nil, map[string]any{"apps": []any{app}})
 	if err != nil {
-		return err
+		return flagged(err, map[string]string{"user_id": "--user", "apps[0].id": app["id"], "apps[0].name": "--name"})
 	}
 	return c.say(text, "Created app %s of %s, with a key that grants everything there.\n%s",
 		answer.Apps[0].ID, user, shownOnce(answer.Keys[0]))

@@ -293,6 +293,33 @@ func TestKeys(t *testing.T) {
 	})
 }
 
+// What is wrong with one thing that is to be made is said of the flag or the
+// argument, and not of a place in the request.
+func TestRefusalsNameFlags(t *testing.T) {
+	shells(t, func(t *testing.T, s *shell) {
+		s.must("", "user", "create", "alice")
+		s.must("", "app", "create", "photos", "--user", "alice")
+		for begins, args := range map[string][]string{
+			"alice: it exists already":         {"user", "create", "alice"},
+			"me: ":                             {"user", "create", "me"},
+			"--email: it is no":                {"user", "create", "zoe", "--email", "zoe"},
+			"--name: ":                         {"user", "create", "zoe", "--name", "\x1b"},
+			"--password-file: ":                {"user", "create", "zoe", "--password-file", "-"},
+			"photos: it exists already":        {"app", "create", "photos", "--user", "alice"},
+			"--user: there is no such user":    {"app", "create", "music", "--user", "nobody"},
+			"--app: this user has no such app": {"key", "create", "--user", "alice", "--app", "music", "--scopes", "All"},
+			"--scopes: ":                       {"key", "create", "--user", "alice", "--pat", "--scopes", "a b"},
+			"--endpoints: ":                    {"key", "create", "--user", "alice", "--pat", "--scopes", "All", "--endpoints", "x"},
+			"--description: ":                  {"key", "create", "--user", "alice", "--pat", "--scopes", "All", "--description", strings.Repeat("x", 5000)},
+			"--expires-in: its year has to be": {"key", "create", "--user", "alice", "--pat", "--scopes", "All", "--expires-in", "2500000h"},
+		} {
+			if r := s.run("short", args...); r.err == nil || !strings.HasPrefix(r.err.Error(), begins) {
+				t.Errorf("%v ended with %v, want %s…", args, r.err, begins)
+			}
+		}
+	})
+}
+
 // A key of a suspended user is good for nothing, whatever else is said of it.
 func TestKeysOfASuspendedUser(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.db")

@@ -77,7 +77,10 @@ func createKey(c *call) error {
 	}
 	text, answer, err := c.ask("POST", []string{"users", user, "keys"}, nil, map[string]any{"keys": []any{key}})
 	if err != nil {
-		return err
+		return flagged(err, map[string]string{
+			"user_id": "--user", "keys[0].apps[0].id": "--app", "keys[0].scopes": "--scopes", "keys[0].endpoints": "--endpoints",
+			"keys[0].description": "--description", "keys[0].expires_at": "--expires-in",
+		})
 	}
 	if c.api.offline && c.flag("config") == "" {
 		c.PrintErrln("Without --config the scopes were not checked against those of a configuration.")

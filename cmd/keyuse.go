@@ -99,8 +99,17 @@ func placed(err error, field string, places []string) error {
 	}
 	for i, place := range places {
 		if one := strings.ReplaceAll(field, "#", strconv.Itoa(i)); r.Field == one {
-			return fmt.Errorf("%s: %s", place, strings.TrimPrefix(r.Details, one+": "))
+			return fmt.Errorf("%s: %s", place, strings.TrimPrefix(r.Error(), one+": "))
 		}
+	}
+	return err
+}
+
+// flagged says of a refusal of what a command makes by which flag or argument
+// that was given. places are those, by the API's names of the fields.
+func flagged(err error, places map[string]string) error {
+	for field, place := range places {
+		err = placed(err, field, []string{place})
 	}
 	return err
 }

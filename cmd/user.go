@@ -44,7 +44,9 @@ func createUser(c *call) error {
 	}
 	text, answer, err := c.ask("POST", []string{"users"}, nil, map[string]any{"users": []any{user}})
 	if err != nil {
-		return err
+		return flagged(err, map[string]string{
+			"users[0].id": user["id"], "users[0].name": "--name", "users[0].email": "--email", "users[0].password": "--password-file",
+		})
 	}
 	return c.say(text, "Created user %s.", answer.Users[0].ID)
 }
