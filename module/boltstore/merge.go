@@ -29,8 +29,10 @@ func (r *restoring) merge(into *batches) error {
 		if err != nil && !r.passOver(err) {
 			return unreadable(err)
 		}
-		r.newer = now.After(last)
-		if now.After(last) {
+		// After one that is as new, too: while the clock is behind the newest
+		// write, every change bears the time of that one.
+		r.newer = !now.Before(last)
+		if r.newer {
 			last = now
 		}
 	}
@@ -343,8 +345,8 @@ func (r *restoring) collaborators(into *batches) error {
 		case r.deleted(c.OwnerID), r.deleted(c.UserID), r.newer && !there:
 			r.CollaboratorsRemoved++
 			return w.DeleteCollaborator(c.CollaboratorRef)
-		case !there, !later(now.ModifiedAt, c.ModifiedAt, now.Version, c.Version):
-			return nil
+		case !there, now.ModifiedAt.Before(c.ModifiedAt):
+			return nil // the versions of an invitation that was taken back begin anew
 		}
 		scopes, endpoints := sharedScopes(c.Scopes, now.Scopes), sharedEndpoints(c.Endpoints, now.Endpoints)
 		switch {

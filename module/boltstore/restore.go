@@ -89,7 +89,8 @@ type restoring struct {
 	current *bolt.DB
 	// from is the backup, and now what is read of the file before.
 	from, now *bolt.Tx
-	// newer says that the current file was written to after the backup.
+	// newer says that the current file was written to after the backup, or may
+	// have been.
 	newer bool
 	// at is the time of the restore.
 	at time.Time

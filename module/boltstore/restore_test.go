@@ -368,3 +368,76 @@ func (v *vault) wantNewVersions(before map[string][2]uint64) {
 		}
 	}
 }
+
+// While the clock is behind the newest write, as after it was set back, every
+// change bears the time of that one: the backup's last and those behind it.
+func TestRestoreWhileTheClockIsBehind(t *testing.T) {
+	uninvite := func(v *vault) func(*keys.Tx) error {
+		return func(tx *keys.Tx) error { return tx.Uninvite(v.invitation) }
+	}
+	invite := func(scopes ...string) func(*vault) func(*keys.Tx) error {
+		return func(v *vault) func(*keys.Tx) error {
+			return func(tx *keys.Tx) error {
+				_, err := tx.Invite(keys.Collaborator{CollaboratorRef: v.invitation, Scopes: scopes})
+				return err
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		after []func(*vault) func(*keys.Tx) error
+		want  Counts
+		check func(*testing.T, *vault)
+	}{
+		"invitation taken back": {
+			after: []func(*vault) func(*keys.Tx) error{uninvite},
+			want:  Counts{CollaboratorsRemoved: 1}, check: noInvitation,
+		},
+		"invitation made anew, for less": {
+			after: []func(*vault) func(*keys.Tx) error{uninvite, invite("B")},
+			want:  Counts{CollaboratorsNarrowed: 1},
+			check: func(t *testing.T, v *vault) {
+				v.view(func(r keys.Reader) error {
+					c, err := r.Collaborator(v.invitation)
+					if got := fmt.Sprint(c.Scopes); err != nil || got != "[B]" {
+						t.Errorf("the invitation is %s, %v; want [B]", got, err)
+					}
+					return nil
+				})
+			},
+		},
+		"key disabled": {
+			after: []func(*vault) func(*keys.Tx) error{func(v *vault) func(*keys.Tx) error {
+				return v.change(v.key, func(c *keys.Credential) { c.Disabled = true })
+			}},
+			want: Counts{KeysNarrowed: 1},
+			check: func(t *testing.T, v *vault) {
+				if got := v.standing(v.key); got != keys.Disabled {
+					t.Errorf("the gate takes the key for %d", got)
+				}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVault(t)
+			v.close()
+			s := newStore(t, v.path, realFaults())
+			ahead := s.Update(t.Context(), func(w keys.Writer) error { w.Touch(time.Now().Add(time.Hour)); return nil })
+			if err := errors.Join(ahead, s.Close()); err != nil {
+				t.Fatal(err)
+			}
+			v.open()
+			// Twice, so that the version of the backup's is a later one.
+			v.update(invite("A", "B")(v))
+			v.update(invite("A", "B")(v))
+			backup := v.backup("backup.db")
+			for _, step := range c.after {
+				v.update(step(v))
+			}
+			c.want.SessionsEnded = 1
+			if report := v.restore(backup); report.Counts != c.want {
+				t.Errorf("it says %+v, want %+v", report.Counts, c.want)
+			}
+			c.check(t, v)
+		})
+	}
+}
