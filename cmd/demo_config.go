@@ -67,7 +67,7 @@ func (p *demoPlaces) config() ([]byte, error) {
 }
 
 // withoutSessions is the filter that the gate asks for when it starts: Caddy
-// redacts the header Authorization by itself, and knows of no other.
+// redacts Authorization and cookies by itself, and knows of no other header.
 func withoutSessions(format object) json.RawMessage {
 	return object{
 		"format": "filter",

@@ -3,7 +3,6 @@ package cmd
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -17,11 +16,14 @@ import (
 func suggestCommand() *cobra.Command {
 	cmd := command("suggest (LOGFILE | -)", "Says from a log of shadow mode which scopes each key uses, and which it lacks", 1, 1, suggest)
 	cmd.Long = `
-Reads the log of a site with "mode shadow" (JSON lines; all others are passed
-over and counted), and prints for each key the scopes and endpoints that its
-requests needed and had, so that its grants can be narrowed to them, and those
-that it lacks. With --config, the scopes that these need to be granted with are
-named too.`
+Reads the log of a Caddy that has a site with "mode shadow", and prints for each
+key the scopes and endpoints that its requests needed and had, so that its
+grants can be narrowed to them, and those that it lacks. With --config, the
+scopes that these need to be granted with are named too.
+
+The decisions are lines of JSON in Caddy's own log, that of the global option
+log. A site's access log has none of them. All other lines are passed over and
+counted.`
 	return cmd
 }
 
@@ -33,11 +35,14 @@ func suggest(c *call) error {
 			return fmt.Errorf("reading the log: %w", err)
 		}
 		defer f.Close()
-		log = io.Reader(f)
+		log = f
 	}
 	usage, err := gateway.UsageOf(log)
 	if err != nil {
 		return err
+	}
+	if len(usage.Keys)+usage.Public+usage.Unknown == 0 && usage.Others > 0 {
+		c.PrintErrln("There is no decision of mode shadow in it: they are in Caddy's own log, as JSON, and not in a site's access log.")
 	}
 	if file := c.flag("config"); file != "" {
 		var api manage.API

@@ -43,7 +43,7 @@ func TestRoutesSuggest(t *testing.T) {
 	}
 
 	folder := t.TempDir()
-	log, config := filepath.Join(folder, "access.log"), filepath.Join(folder, "Caddyfile")
+	log, config := filepath.Join(folder, "caddy.log"), filepath.Join(folder, "Caddyfile")
 	for file, text := range map[string]string{
 		log: shadowLog,
 		config: `:80 {
@@ -76,6 +76,14 @@ func TestRoutesSuggest(t *testing.T) {
 	}
 	if out := run(t, "", "routes", "suggest", filepath.Join(folder, "nothing")); out.err == nil {
 		t.Error("a log that isn't there was read")
+	}
+	// A site's access log has no decisions, which is easily taken for one.
+	out = run(t, `{"level":"info","logger":"http.log.access","msg":"handled request"}`+"\n", "routes", "suggest", "-")
+	if out.err != nil || !strings.Contains(out.errOut, "not in a site's access log") {
+		t.Errorf("an access log gives %v %s", out.err, out.errOut)
+	}
+	if out := run(t, shadowLog, "routes", "suggest", "-"); out.errOut != "" {
+		t.Errorf("a log with decisions gives %s", out.errOut)
 	}
 	if out := run(t, "", "routes", "suggest", "-"); out.err != nil || !strings.Contains(out.out, "0 keys") {
 		t.Errorf("an empty log gives %v %s", out.err, out.out)
