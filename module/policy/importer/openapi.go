@@ -192,7 +192,7 @@ func (d *document) pathOperation(template, key string, item, op *value) error {
 		return fmt.Errorf("%s: %s has %q twice: take one of them away", bind.place, bind.operation, plain(twice))
 	}
 	dem := d.demand(bind, item, op)
-	tail, widened, err := openapiPath(&d.naming, template)
+	tail, closed, widened, err := openapiPath(&d.naming, template)
 	if err != nil {
 		d.leftOut(bind, err)
 		return nil
@@ -200,6 +200,7 @@ func (d *document) pathOperation(template, key string, item, op *value) error {
 	if widened != "" {
 		d.warn(bind.place, "%s has the segment %q in its path: the route takes any text there", bind.operation, widened)
 	}
+	bind.closed = closed
 	for _, prefix := range d.bases(item, op) {
 		bind.pattern = prefix + tail
 		if err := d.add(bind, dem); err != nil {

@@ -5,14 +5,15 @@ import (
 	"strings"
 )
 
-// openapiPath makes a pattern of a path template. widened is a segment that
-// is only in part variable: the table takes the whole of it for one.
-func openapiPath(n *naming, template string) (pattern, widened string, err error) {
+// openapiPath makes a pattern of a path template. closed says why owner or app
+// can't be checked in it. widened is a segment that is only in part variable:
+// the table takes the whole of it for one.
+func openapiPath(n *naming, template string) (pattern, closed, widened string, err error) {
 	switch {
 	case !strings.HasPrefix(template, "/"):
-		return "", "", errors.New("its path has to begin with /")
+		return "", "", "", errors.New("its path has to begin with /")
 	case len(template) > MaxPattern:
-		return "", "", errTooLong
+		return "", "", "", errTooLong
 	}
 	segments := strings.Split(template[1:], "/")
 	parts := make([]templatePart, len(segments))
@@ -21,7 +22,7 @@ func openapiPath(n *naming, template string) (pattern, widened string, err error
 		var fields []string
 		var rest string
 		if fields, rest, err = segmentFields(segment); err != nil {
-			return "", "", err
+			return "", "", "", err
 		}
 		isVerb := i == len(segments)-1 && len(rest) > 1 && strings.HasPrefix(segment, "{") &&
 			strings.HasSuffix(segment, "}"+rest) && strings.LastIndexByte(rest, ':') == 0
@@ -36,8 +37,8 @@ func openapiPath(n *naming, template string) (pattern, widened string, err error
 		}
 		parts[i].field = strings.Join(fields, "_")
 	}
-	pattern, _ = joinParts(n, parts, verb)
-	return pattern, widened, nil
+	pattern, closed = joinParts(n, parts, verb)
+	return pattern, closed, widened, nil
 }
 
 // segmentFields are the variables in a segment, and what stands beside them.

@@ -319,6 +319,23 @@ route GET /v2/{user_id} {
 }`,
 		},
 		{
+			name: "owner twice in one path",
+			rpcs: `rpc A (M) returns (M) { option (google.api.http) = {
+  get: "/v1/{user_app_id.user_id}/x/{user_app_id.user_id}"
+  additional_bindings { get: "/v2/{id}/x/{id}" }
+}; option (acme.auth.kind) = KEY; }`,
+			routes: `route grpc /acme.API/A
+# A: it names the owner or the app twice (user_app_id.user_id), of which one can't be checked.
+route GET /v1/{user_id}/x/{user_id_2} {
+	endpoint /acme.API/A
+	accept none
+}
+route GET /v2/{id}/x/{id_2} {
+	endpoint /acme.API/A
+}`,
+			warnings: []string{"twice (user_app_id.user_id)"},
+		},
+		{
 			name: "owner in two places of one shape",
 			rpcs: `rpc A (M) returns (M) { option (google.api.http) = { get: "/v1/{user_app_id.user_id}/{id}" }; option (acme.auth.kind) = KEY; }
 rpc B (M) returns (M) { option (google.api.http) = { get: "/v1/{id}/{user_app_id.user_id}" }; option (acme.auth.kind) = KEY; }

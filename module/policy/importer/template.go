@@ -3,6 +3,7 @@ package importer
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -75,7 +76,8 @@ func cutPart(text string) (part templatePart, after string, err error) {
 	return part, text[end:], nil
 }
 
-// joinParts writes a pattern.
+// joinParts writes a pattern. The second result says why owner or app can't be
+// checked in it.
 func joinParts(n *naming, parts []templatePart, verb string) (pattern, closed string) {
 	var fields []string
 	for _, part := range parts {
@@ -84,6 +86,11 @@ func joinParts(n *naming, parts []templatePart, verb string) (pattern, closed st
 		}
 	}
 	names := n.variables(fields)
+	for i, field := range fields {
+		if slices.Contains(fields[:i], field) && (slices.Contains([]string{n.owner, n.app}, field) || field == ownerVariable || field == appVariable) {
+			closed = "it names the owner or the app twice (" + plain(field) + "), of which one can't be checked"
+		}
+	}
 	var text strings.Builder
 	for _, part := range parts {
 		text.WriteByte('/')
