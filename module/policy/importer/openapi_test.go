@@ -235,12 +235,12 @@ paths: {"/r/{name}/{repo}/{user_id}/{app_id}": {get: {}}}`,
 			name: "owner twice in one path",
 			doc: `
 security: [{key: []}]
-paths: {"/r/{user_id}/{user_id}": {get: {operationId: A}}}`,
-			routes: `# A: it names the owner or the app twice (user_id), of which one can't be checked.
+paths: {"/r/{user-id}/{user-id}": {get: {operationId: A}}}`,
+			routes: `# A: it names the owner or the app twice (user-id), of which one can't be checked.
 route GET /r/{user_id}/{user_id_2} {
 	accept none
 }`,
-			warnings: []string{"twice (user_id)"},
+			warnings: []string{"twice (user-id)"},
 		},
 		{
 			name: "methods",

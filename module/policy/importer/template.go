@@ -87,7 +87,7 @@ func joinParts(n *naming, parts []templatePart, verb string) (pattern, closed st
 	}
 	names := n.variables(fields)
 	for i, field := range fields {
-		if slices.Contains(fields[:i], field) && (slices.Contains([]string{n.owner, n.app}, field) || field == ownerVariable || field == appVariable) {
+		if first := slices.Index(fields, field); first < i && (names[first] == ownerVariable || names[first] == appVariable) {
 			closed = "it names the owner or the app twice (" + plain(field) + "), of which one can't be checked"
 		}
 	}
