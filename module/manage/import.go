@@ -231,7 +231,8 @@ func (k *importedKey) tells(o *object, text string) error {
 	repeats := func(value string) bool {
 		return text != "" && strings.Contains(value, text) || keys.DigestOf(value) == k.credential.Digest
 	}
-	c, field := &k.credential, ""
+	c := &k.credential
+	var field string
 	switch {
 	case repeats(k.userID):
 		field = "user_id"
