@@ -40,7 +40,7 @@ The store before is kept beside the new one, as STORE.replaced-TIME.`
 			}),
 		restore,
 		command("check", "Reads the whole key store, and lists what is wrong with it", 0, 0, checkStore),
-		command("stats", "Says how much of what there is in the key store", 0, 0, countStore),
+		command("stats", "Counts what is in the key store", 0, 0, countStore),
 	)
 	return cmd
 }

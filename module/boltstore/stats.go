@@ -15,7 +15,7 @@ import (
 // countedAtOnce is how many records are read in one transaction.
 const countedAtOnce = 1000
 
-// Count implements [keys.Examiner]. What is changed meanwhile is counted or
+// Count implements [keys.Examiner]. What is changed meanwhile may be counted or
 // not.
 func (s *Store) Count(ctx context.Context, now time.Time) (keys.Stats, error) {
 	c := counter{s: s, ctx: ctx, now: now, suspended: map[string]bool{}}

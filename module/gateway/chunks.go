@@ -54,8 +54,8 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// harmless says of the end of a body that it is an end, that of its
-// connection, or one that somebody here has put to it.
+// harmless says that a body ended as bodies may: at its end, with its
+// connection, or because somebody here ended it.
 func harmless(err error) bool {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, http.ErrBodyReadAfterClose) {
 		return true

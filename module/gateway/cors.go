@@ -19,6 +19,7 @@ type CORS struct {
 	Origins []string `json:"origins"`
 	// Headers are further request headers that scripts may send, besides
 	// Authorization, Content-Type, the session header and those of gRPC-Web.
+	// Default: none.
 	Headers []string `json:"headers,omitempty"`
 
 	allowHeaders string

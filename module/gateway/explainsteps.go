@@ -236,7 +236,7 @@ func needs(r *policy.Rule) string {
 	return strings.Join(parts, ", and ")
 }
 
-// withoutThem is what would make a request refused that is allowed.
+// withoutThem says of a request that is allowed what would have it refused.
 func withoutThem(r *policy.Rule) string {
 	if len(r.Scopes) == 0 {
 		return ""

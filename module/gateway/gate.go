@@ -26,13 +26,15 @@ func init() {
 type Gate struct {
 	// Scope declares the operation scopes that keys can be granted. Where any
 	// is declared, every scope that a route needs has to be.
+	// Default: none; then they are those that the routes need.
 	Scope []policy.Scope `json:"scope,omitempty"`
 
 	// Route declares what requests are let through, and what they need.
 	Route []policy.Route `json:"route,omitempty"`
 
 	// Include takes in tables of scopes and routes that the program ships, by
-	// name: clarifai.
+	// name: clarifai. They bring along where requests name owner and app.
+	// Default: none.
 	Include []string `json:"include,omitempty"`
 
 	// Owner are the names of the path variables that name the owner and the
@@ -43,6 +45,7 @@ type Gate struct {
 	// OwnerQuery are query fields that name the owner and the app too. Every
 	// occurrence is checked like a path variable, in any spelling: userId for
 	// user_id, a[b] for a.b. All that a request names has to agree.
+	// Default: none.
 	OwnerQuery []policy.OwnerFields `json:"owner_query,omitempty"`
 
 	// OwnerBody are fields of JSON bodies that name the owner or the app, as
@@ -50,11 +53,13 @@ type Gate struct {
 	// On a site with this, every body of a route that isn't gRPC has to be
 	// JSON, whatever its Content-Type, not compressed, and no larger than
 	// OwnerLimit.
+	// Default: none; bodies are then forwarded as they come.
 	OwnerBody []string `json:"owner_body,omitempty"`
 
 	// OwnerMessage are fields of gRPC methods' messages that name the owner or
 	// the app. Every message of a stream is looked into; compressed ones and
 	// those larger than OwnerLimit are refused.
+	// Default: none; messages are then forwarded as they come.
 	OwnerMessage []policy.OwnerMessage `json:"owner_message,omitempty"`
 
 	// OwnerLimit is how large a body or a message may be that is looked into.
@@ -80,6 +85,7 @@ type Gate struct {
 
 	// Credential are further places where a credential may stand, besides
 	// Authorization and the session header.
+	// Default: none.
 	Credential []Source `json:"credential,omitempty"`
 
 	// ForwardCredential lets the upstream see the credential. By default it

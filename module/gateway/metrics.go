@@ -56,7 +56,7 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 
 func (m *metrics) refused(ref *refusal) { count(m.refusals, ref) }
 
-// shadowed counts a refusal that was none.
+// shadowed counts a request that was forwarded, and would have been refused.
 func (m *metrics) shadowed(ref *refusal) { count(m.shadow, ref) }
 
 func count(c *prometheus.CounterVec, ref *refusal) {

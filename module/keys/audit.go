@@ -49,8 +49,8 @@ type Subject struct {
 }
 
 // AuditHead is where the log begins and ends. Entries that are older than the
-// retention are gone; what Anchor covers can't be told any more, but that
-// nothing behind it is missing can.
+// retention are gone: what they said can't be verified any more, but that
+// nothing behind them is missing can, by Anchor.
 type AuditHead struct {
 	// First is the oldest entry that is kept, and Anchor the hash of the one
 	// before it.

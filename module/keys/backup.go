@@ -28,8 +28,8 @@ type Backup struct {
 	SHA256 Digest
 	// LastWrite is when the store was last written to before.
 	LastWrite time.Time
-	// Findings are those that make the copy no worse as a copy, for the store
-	// has them too.
+	// Findings are what is odd in the copy. It is no worse a copy for that: the
+	// store has the same.
 	Findings []Finding
 }
 
@@ -37,7 +37,7 @@ type Backup struct {
 type Examiner interface {
 	// Examine checks one moment of the store from end to end.
 	Examine(ctx context.Context) (Examination, error)
-	// Count says how much of what there is. now tells what has expired.
+	// Count counts what there is. now tells what has expired.
 	Count(ctx context.Context, now time.Time) (Stats, error)
 }
 
@@ -70,7 +70,7 @@ func (e *Examination) Damage() *Finding {
 	return nil
 }
 
-// Stats says how much of what there is in a store.
+// Stats counts what there is in a store.
 type Stats struct {
 	Users          int `json:"users"`
 	SuspendedUsers int `json:"suspended_users"`
@@ -139,7 +139,7 @@ func (d *Directory) Examine(ctx context.Context) (Examination, error) {
 	return e.Examine(ctx)
 }
 
-// Count says how much of what there is in the store.
+// Count counts what there is in the store, as an [Examiner] does.
 func (d *Directory) Count(ctx context.Context) (Stats, error) {
 	e, ok := d.store.(Examiner)
 	if !ok {

@@ -44,8 +44,8 @@ var commonWords = []string{
 // credential is made of: the number of characters that can't be told from those
 // before them, each worth the logarithm of how many there are to choose from
 // (10 digits, 16 of hexadecimal, 26 letters of a case, 33 marks). A character
-// that goes on a run (aaa, 123, cba), repeats what stood earlier in the text, or
-// is part of a common word is worth nothing.
+// that continues a run (aaa, 123, cba), repeats what stood earlier in the text,
+// or is part of a common word is worth nothing.
 //
 // It is an upper bound that catches what a person has thought of; a text that
 // passes may still be known to somebody.

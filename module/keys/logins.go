@@ -17,10 +17,10 @@ import (
 // what is answered doesn't tell.
 //
 // Nobody is locked out for good (OWASP Authentication Cheat Sheet; NIST SP
-// 800-63B, section 5.2.2): by those who guess from elsewhere, an account is
-// kept from addresses that it was never used from. An address from which it
-// was signed in to in the last [knownFor], and whoever holds one of its
-// sessions already, have a bucket of their own.
+// 800-63B, section 5.2.2): guesses from elsewhere close an account only to
+// addresses that it was never used from. An address from which it was signed in
+// to in the last [knownFor], and whoever holds one of its sessions already,
+// have a bucket of their own.
 //
 // It is kept in memory, and counts for one process.
 type Logins struct {
@@ -42,9 +42,9 @@ type limit struct {
 	every time.Duration
 }
 
-// The limits. Many people can share an address. One million codes are fewer
-// than there are passwords, so those take longer; only who knows the password
-// comes to try one.
+// The limits. Many people can share an address. There are only a million codes,
+// far fewer than passwords, so a wrong one counts for longer; and only who knows
+// the password gets to try one.
 var (
 	addressLimit  = limit{50, time.Minute}
 	passwordLimit = limit{10, 10 * time.Minute}
