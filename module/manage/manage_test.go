@@ -256,6 +256,7 @@ func TestUsersRefused(t *testing.T) {
 		{"line separator", "POST", "/v2/users/alice/apps", `{"apps":[{"name":"a\u2028b"}]}`, manage.CodeInvalid, "apps[0].name", "control"},
 		{"direction overridden", "POST", "/v2/users/alice/keys", `{"keys":[{"type":"personal_access_token","scopes":[],"description":"a\u202eb"}]}`, manage.CodeInvalid, "keys[0].description", "control"},
 		{"change of no one", "PATCH", "/v2/users", `{"users":[{"id":"alice","name":"x"},{"id":"zoe"}]}`, manage.CodeNotFound, "users[1].id", "no such user"},
+		{"change of one unnamed", "PATCH", "/v2/users", `{"users":[{"id":"alice","name":"x"},{"name":"y"}]}`, manage.CodeInvalid, "users[1].id", "missing"},
 		{"change of one twice", "PATCH", "/v2/users", `{"users":[{"id":"alice"},{"id":"alice"}]}`, manage.CodeInvalid, "users[1].id", "twice"},
 		{"change of the id", "PATCH", "/v2/users/alice", `{"user":{"id":"zoe"}}`, manage.CodeInvalid, "user.id", "never changes"},
 		{"bad action", "PATCH", "/v2/users", `{"users":[{"id":"alice"}],"action":"replace"}`, manage.CodeInvalid, "action", "merge"},

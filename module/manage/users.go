@@ -109,6 +109,15 @@ func readUser(o *object) (userFields, error) {
 	return f, o.err
 }
 
+// readUserToChange is readUser where only its id says which user it is.
+func readUserToChange(o *object) (userFields, error) {
+	f, err := readUser(o)
+	if err == nil && f.id == "" {
+		err = refuse(CodeInvalid, o.field("id"), "it is missing; name the user that is to change")
+	}
+	return f, err
+}
+
 // given reads a field that may be absent: then it is nil.
 func given[T any](read func(string, *T) bool, name string) *T {
 	value := new(T)
@@ -189,7 +198,7 @@ func (r *request) changeUsers() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := elements(o, "users", readUser)
+	list, err := elements(o, "users", readUserToChange)
 	if err == nil {
 		_, err = o.action()
 	}
