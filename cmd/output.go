@@ -32,6 +32,15 @@ func (c *call) printJSON(answer []byte) error {
 	return err
 }
 
+// printValue prints what is no answer of the API.
+func (c *call) printValue(v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("writing the answer: %w", err)
+	}
+	return c.printJSON(text)
+}
+
 // pageSize is how many elements of a list are asked for at a time. All that is
 // held in memory is one page.
 const pageSize = "1000"

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -153,11 +152,7 @@ func (c *call) described(files []string) (*policy.Checked, error) {
 
 func (c *call) printFindings(sites []checkedSite) error {
 	if c.json {
-		text, err := json.Marshal(map[string]any{"sites": sites})
-		if err != nil {
-			return fmt.Errorf("writing the answer: %w", err)
-		}
-		return c.printJSON(text)
+		return c.printValue(map[string]any{"sites": sites})
 	}
 	out := c.OutOrStdout()
 	for _, s := range sites {

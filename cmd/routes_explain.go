@@ -57,11 +57,7 @@ func explain(c *call) error {
 		return err
 	}
 	if c.json {
-		text, err := json.Marshal(map[string]any{"explanations": list})
-		if err != nil {
-			return fmt.Errorf("writing the answer: %w", err)
-		}
-		return c.printJSON(text)
+		return c.printValue(map[string]any{"explanations": list})
 	}
 	for i, x := range list {
 		if i > 0 {

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -56,11 +55,7 @@ func suggest(c *call) error {
 		}
 	}
 	if c.json {
-		text, err := json.Marshal(usage)
-		if err != nil {
-			return fmt.Errorf("writing the answer: %w", err)
-		}
-		return c.printJSON(text)
+		return c.printValue(usage)
 	}
 	for i := range usage.Keys {
 		if err := c.printUsage(&usage.Keys[i]); err != nil {

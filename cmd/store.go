@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -62,15 +61,6 @@ func restoreStore(c *call) error {
 		return c.printValue(report)
 	}
 	return c.tellRestored(store, report)
-}
-
-// printValue prints what is no answer of the API.
-func (c *call) printValue(v any) error {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("writing the answer: %w", err)
-	}
-	return c.printJSON(text)
 }
 
 // tellRestored says in words what a restore did.
@@ -238,6 +228,3 @@ func span(s *keys.Stats) string {
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
-
-// progressInterval is how often a terminal is told how far a backup is.
-const progressInterval = 200 * time.Millisecond

@@ -155,6 +155,9 @@ type temporary struct{ *os.File }
 
 func (t *temporary) Close() error { return errors.Join(t.File.Close(), os.Remove(t.Name())) }
 
+// progressInterval is how often a terminal is told how far a copy is.
+const progressInterval = 200 * time.Millisecond
+
 // progress tells a terminal how far a copy is.
 type progress struct {
 	c        *call
