@@ -278,6 +278,13 @@ http://%s {
 	if r := run(t, "", restore...); r.err == nil || !strings.Contains(r.err.Error(), "in use by another process") {
 		t.Errorf("under a running server it ended with %v", r.err)
 	}
+	for _, where := range [][]string{{"--address", admin}, {"--db", backup}} {
+		over := append([]string{"store", "backup", path, "--force"}, where...)
+		if r := run(t, "", over...); r.err == nil || !strings.Contains(r.err.Error(), path+": a key store that is in use is not replaced") {
+			t.Errorf("a backup in the place of the store that is in use ended with %v", r.err)
+		}
+	}
+	wantFiles(t, folder, "backup.db", "keys.db")
 	gate(kept.ID, http.StatusOK)
 	if err := caddy.Stop(); err != nil {
 		t.Fatal(err)

@@ -90,7 +90,7 @@ func (c *call) saveBackup(target string) (b backedUp, err error) {
 	for _, f := range found.Findings {
 		c.PrintErrf("Notice: %s.\n", f.Text)
 	}
-	if err := os.Rename(file.Name(), target); err != nil {
+	if err := boltstore.Replace(file.Name(), target); err != nil {
 		return b, err
 	}
 	return backedUp{File: target, Size: size, SHA256: hex.EncodeToString(sum[:]), Records: found.Records}, boltstore.SyncFolder(folder)

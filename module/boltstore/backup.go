@@ -8,8 +8,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
@@ -48,7 +52,7 @@ func (s *Store) backup(ctx context.Context, path string) (b keys.Backup, err err
 	if path == "" {
 		return b, nil
 	}
-	if err := os.Rename(b.Path, path); err != nil {
+	if err := Replace(b.Path, path); err != nil {
 		return b, err
 	}
 	b.Path = path
@@ -119,6 +123,28 @@ func (s *Store) Examine(ctx context.Context) (keys.Examination, error) {
 		return found, fmt.Errorf("checking key store %s: %w", s.path, err)
 	}
 	return found, os.Remove(b.Path)
+}
+
+var errInUse = errors.New("a key store that is in use is not replaced: name another file")
+
+// Replace renames a file, and takes the place of another that is there, unless
+// that is a key store that some process has open: it would go on with a file
+// that nobody finds again.
+func Replace(from, to string) error {
+	if info, err := os.Stat(to); err == nil && info.Mode().IsRegular() {
+		db, err := bolt.Open(to, 0, &bolt.Options{ReadOnly: true, Timeout: time.Nanosecond}) // tries once
+		if errors.Is(err, bolterrors.ErrTimeout) {
+			return fmt.Errorf("%s: %w", to, errInUse)
+		}
+		if err == nil {
+			closed := sync.OnceValue(db.Close)
+			defer func() { _ = closed() }() // after the renaming: nobody opens it meanwhile
+			if runtime.GOOS == "windows" {  // where an open file can't be replaced
+				_ = closed()
+			}
+		}
+	}
+	return os.Rename(from, to)
 }
 
 // SyncFolder makes durable which files a folder has, as after a rename.

@@ -281,3 +281,42 @@ func TestCount(t *testing.T) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
 	}
 }
+
+// A backup takes no store's place that is in use: every change since would be
+// acknowledged, and lost.
+func TestBackupOverAStoreInUse(t *testing.T) {
+	v, other := newVault(t), newVault(t)
+	link := filepath.Join(t.TempDir(), "link.db")
+	if err := os.Symlink(v.path, link); err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{"itself": v.path, "by a link": link, "another": other.path} {
+		if _, err := v.d.Backup(t.Context(), path); !errors.Is(err, errInUse) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	for _, v := range []*vault{v, other} {
+		v.update(func(tx *keys.Tx) error { return tx.Revoke(v.key.ID, "leaked") })
+		v.close()
+		if v.open(); v.standing(v.key) != keys.Unknown {
+			t.Error("a revocation is lost")
+		}
+		if left, err := filepath.Glob(filepath.Join(filepath.Dir(v.path), ".*")); err != nil || len(left) > 0 {
+			t.Errorf("%q was left, %v", left, err)
+		}
+	}
+	// One that nobody uses is as good as any other file.
+	other.close()
+	for _, path := range []string{other.path, filepath.Join(t.TempDir(), "text")} {
+		if err := os.WriteFile(path+".text", []byte("text"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, target := range []string{path, path + ".text"} {
+			if _, err := v.d.Backup(t.Context(), target); err != nil {
+				t.Errorf("%s: %v", target, err)
+			} else if _, err := Examine(t.Context(), target); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

@@ -35,6 +35,7 @@ var (
 	// errEmpty is for a file that was a store; where one may be made, it is.
 	errEmpty    = errors.New("the file is empty: put a backup copy of it in its place")
 	errReplaced = errors.New("another file was put in its place meanwhile: try again")
+	errAstray   = errors.New("the file that is open was moved, deleted or replaced, and what is written to it would be lost: put it back, or restart Caddy to go on with what is there now")
 	errLocked   = fmt.Errorf("it is still in use by another process after %s: stop that process, or give one of the two a path of its own", lockTimeout)
 )
 
@@ -139,7 +140,10 @@ func (s *Store) openDB(flag int) (*bolt.DB, error) {
 	}
 	// A restore may have put another file in its place while this one waited
 	// for the lock: what is written to this one would be lost.
-	if err := stillAt(s.path, file); err != nil {
+	if s.file, err = file.Stat(); err == nil {
+		err = stillAt(s.path, s.file)
+	}
+	if err != nil {
 		_ = db.Close()
 		return nil, err
 	}
@@ -151,11 +155,7 @@ func (s *Store) openDB(flag int) (*bolt.DB, error) {
 }
 
 // stillAt says whether a path leads to the file that was opened by it.
-func stillAt(path string, file *os.File) error {
-	opened, err := file.Stat()
-	if err != nil {
-		return err
-	}
+func stillAt(path string, opened fs.FileInfo) error {
 	there, err := os.Stat(path)
 	if err != nil {
 		return err

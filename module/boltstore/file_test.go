@@ -2,12 +2,15 @@ package boltstore
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
 func TestOpenRefuses(t *testing.T) {
@@ -176,5 +179,55 @@ func TestOpenWhereNoFolderCanBeMade(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "nowhere", "sub", "keys.db")); err != nil {
 		t.Error(err)
+	}
+}
+
+// A change that would go to a file that nobody finds again is not taken: it
+// would be acknowledged, and lost when the process ends.
+func TestNoChangeGoesAstray(t *testing.T) {
+	put := func(s *Store, id string) error {
+		return s.Update(t.Context(), func(w keys.Writer) error { return w.PutUser(keys.User{ID: id}) })
+	}
+	for name, stray := range map[string]func(path string) error{
+		"moved": func(string) error { return nil },
+		"replaced": func(path string) error {
+			s, err := Open(path)
+			if err != nil {
+				return err
+			}
+			return s.Close()
+		},
+		"replaced by a link to nowhere": func(path string) error { return os.Symlink(path+".nowhere", path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t, newPath(t), realFaults())
+			if err := put(s, "a"); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(os.Rename(s.path, s.path+".away"), stray(s.path)); err != nil {
+				t.Fatal(err)
+			}
+			if err := put(s, "b"); !errors.Is(err, errAstray) || !errors.Is(err, keys.ErrUnavailable) {
+				t.Errorf("got %v, want %v", err, errAstray)
+			}
+			// What is known goes on being answered: nobody waits for an answer
+			// that is not better.
+			err := s.View(t.Context(), func(r keys.Reader) error {
+				_, err := r.User("a")
+				if _, missing := r.User("b"); !errors.Is(missing, keys.ErrNotFound) {
+					t.Errorf("what was refused is there: %v", missing)
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			if err := os.Rename(s.path+".away", s.path); err != nil {
+				t.Fatal(err)
+			}
+			if err := put(s, "b"); err != nil {
+				t.Errorf("once the file is back: %v", err)
+			}
+		})
 	}
 }

@@ -252,12 +252,12 @@ func TestReaderThroughFailure(t *testing.T) {
 // A file that has gone is not made anew: every revocation would be forgotten.
 func TestFileGone(t *testing.T) {
 	h := newHarness(t)
-	if err := os.Rename(h.path, h.path+".away"); err != nil {
-		t.Fatal(err)
-	}
 	gate := h.gate()
 	h.failNext(rollsBack)
-	if err := h.putUser(t, "a"); !errors.Is(err, errDisk) {
+	err := h.Update(t.Context(), func(w keys.Writer) error {
+		return errors.Join(os.Rename(h.path, h.path+".away"), w.PutUser(keys.User{ID: "a"}))
+	})
+	if !errors.Is(err, errDisk) {
 		t.Fatalf("got %v", err)
 	}
 	<-h.told

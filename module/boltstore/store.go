@@ -3,7 +3,9 @@ package boltstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -31,6 +33,8 @@ type Store struct {
 	// that the feed hears of commits in their order, one at a time.
 	writing sync.Mutex
 	feed    func(keys.Change)
+	// file is which one is open. It is set before state leads to it.
+	file fs.FileInfo
 
 	closing    chan struct{} // closed by Close, ends recovering
 	recovering sync.WaitGroup
@@ -114,6 +118,9 @@ func (s *Store) begin() (*bolt.Tx, error) {
 // Update implements [keys.Store]. A ctx that is done before it begins is
 // returned as its error; afterwards ctx plays no part, for a change is not to
 // be given up because the client has gone.
+//
+// Where the path leads to the file no longer, nothing is written, and the
+// error wraps [keys.ErrUnavailable].
 func (s *Store) Update(ctx context.Context, fn func(keys.Writer) error) (err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -123,6 +130,11 @@ func (s *Store) Update(ctx context.Context, fn func(keys.Writer) error) (err err
 	now := s.state.Load()
 	if now.err != nil {
 		return now.err
+	}
+	// What is written to a file that nobody finds again is lost when this
+	// process ends. Where it can't be known, there is no reason to think so.
+	if err := stillAt(s.path, s.file); errors.Is(err, errReplaced) || errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s: %w", keys.ErrUnavailable, s.path, errAstray)
 	}
 
 	// From where fn has returned the commit may have written something. The
