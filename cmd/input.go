@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"strings"
 
 	"golang.org/x/term"
@@ -54,14 +53,11 @@ func readSome(r io.Reader) (string, error) {
 	return string(text), err
 }
 
-// publicID is the form of every key's public id.
-var publicID = regexp.MustCompile(`^[a-z0-9]{1,10}[kps]_[0-9A-Za-z]{12}$`)
-
 // keyIDs are the arguments, each a key's public id. What is none may be a
 // credential that was minted elsewhere, so it is neither sent nor repeated.
 func (c *call) keyIDs() ([]string, error) {
 	for i, id := range c.args {
-		if !publicID.MatchString(id) {
+		if !keys.IsPublicID(id) {
 			return nil, usagef("argument %d is no public id of a key, which looks like cak_0123456789AB; \"key list\" shows them", i+1)
 		}
 	}

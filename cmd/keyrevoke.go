@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
 // revokeFlags are those that choose among a user's keys.
@@ -43,7 +45,7 @@ func revokeMany(c *call) error {
 			body[field] = value
 		}
 	}
-	if minter, ok := body["minted_by"]; ok && !publicID.MatchString(minter.(string)) {
+	if minter, ok := body["minted_by"]; ok && !keys.IsPublicID(minter.(string)) {
 		return usagef("--minted-by takes the public id of a key, which looks like cap_0123456789AB")
 	}
 	before, err := c.moment("created-before")

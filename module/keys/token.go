@@ -105,11 +105,7 @@ const (
 // FormOf tells the form of a text. It allocates nothing.
 func FormOf(text string) Form {
 	head := len(text) - tailLength
-	if head < 2 || head > 11 {
-		return Foreign
-	}
-	brand, kind := text[:head-1], text[head-1]
-	if !isBrand(brand) || kind != 'k' && kind != 'p' && kind != 's' {
+	if head < 2 || !isHead(text[:head]) {
 		return Foreign
 	}
 	tail := text[head:]
@@ -123,6 +119,18 @@ func FormOf(text string) Form {
 		return Forged
 	}
 	return Genuine
+}
+
+// IsPublicID says whether a text has the form of a public id.
+func IsPublicID(text string) bool {
+	head := len(text) - idLength - 1
+	return head >= 2 && isHead(text[:head]) && text[head] == '_' && isBase62(text[head+1:])
+}
+
+// isHead says whether a text of two bytes or more is a brand and a kind.
+func isHead(text string) bool {
+	last := len(text) - 1
+	return isBrand(text[:last]) && strings.IndexByte("kps", text[last]) >= 0
 }
 
 // Redact shortens what may be a credential to what may be shown: the public

@@ -89,6 +89,31 @@ func TestFormOf(t *testing.T) {
 	}
 }
 
+func TestIsPublicID(t *testing.T) {
+	credential, id := keys.Mint("ca", policy.PAT)
+	for text, want := range map[string]bool{
+		id:                          true,
+		"acme1k_0123456789AB":       true,
+		"abcdefghijs_0123456789ab":  true,
+		"abcdefghijks_0123456789ab": false, // a brand of eleven
+		"k_0123456789AB":            false,
+		"cak_0123456789A":           false,
+		"cak_0123456789ABC":         false,
+		"cak_0123456789A-":          false,
+		"cax_0123456789AB":          false,
+		"CAk_0123456789AB":          false,
+		"cak-0123456789AB":          false,
+		credential:                  false,
+		id + "\n":                   false,
+		"_0123456789AB":             false,
+		"":                          false,
+	} {
+		if got := keys.IsPublicID(text); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
+
 func TestChecksumVector(t *testing.T) {
 	if f := keys.FormOf(genuine + vectorChecksum); f != keys.Genuine {
 		t.Errorf("form %v: the checksum is not CRC-32 (IEEE) in base 62, high digit first", f)

@@ -2,7 +2,6 @@ package manage
 
 import (
 	"errors"
-	"regexp"
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -96,9 +95,6 @@ func (r *request) chosen(tx *keys.Tx, which revocation) (func(*keys.Credential) 
 	}, nil
 }
 
-// publicIDs is the form of every key's public id.
-var publicIDs = regexp.MustCompile(`^[a-z0-9]{1,10}[kps]_[0-9A-Za-z]{12}$`)
-
 // publicID is the public id of a credential that a body names by that or by
 // its whole text. It may be revoked, and a session; another user's is not
 // known.
@@ -117,7 +113,7 @@ func (r *request) publicID(from keys.Reader, named string) (string, error) {
 			return "", err
 		}
 	}
-	if !publicIDs.MatchString(named) {
+	if !keys.IsPublicID(named) {
 		return "", refuse(CodeInvalid, "minted_by", "it is neither the public id of a key, which looks like cap_0123456789AB, nor the whole text of one that is known here")
 	}
 	return named, nil
