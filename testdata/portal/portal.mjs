@@ -58,6 +58,13 @@ async function theWholeWay(options, app) {
     await ada.fill("Search endpoints", "listinputs");
     assert.match(await ada.page.locator("#endpoints-found").innerText(), /^1 of /);
     await ada.fill("Search endpoints", "");
+  } else {
+    await ada.page.locator('[value="Models:Get"]').check();
+    await ada.press("Nothing"); // and what was typed stays
+    assert.equal(await ada.page.getByLabel("Description", { exact: true }).inputValue(), "nightly import");
+    assert.ok(await ada.page.getByLabel("In 30 days").isChecked());
+    assert.equal(await ada.page.locator('[name="scope"]:checked').count(), 0);
+    await ada.page.locator('[value="Inputs:Add"]').check();
   }
   await ada.picture(pictures, `${name}-create`);
   await ada.press("Go on: read it through");
@@ -68,15 +75,28 @@ async function theWholeWay(options, app) {
   await ada.press("Back to the form");
   assert.equal(await ada.page.getByLabel("Description", { exact: true }).inputValue(), "nightly import");
   await ada.press("Go on: read it through");
-  await ada.press("Create the key");
+  if (ada.script) {
+    // A double click: the answer to the first is what comes.
+    await Promise.all([ada.page.waitForNavigation(), ada.page.getByRole("button", { name: "Create the key" }).evaluate((button) => {
+      button.click();
+      setTimeout(() => button.click(), 1);
+    })]);
+    await ada.look();
+    assert.equal(await ada.page.evaluate(() => document.activeElement.id), "secret");
+  } else {
+    await ada.press("Create the key");
+  }
   await ada.heading("Your new key");
   const key = await ada.page.getByLabel("Your key").inputValue();
   assert.match(key, /^cak_\w{12}_\w{38}$/);
   assert.match(await ada.page.getByLabel("Try it").inputValue(), new RegExp(`^curl .*${key}`));
   if (ada.script) {
-    await ada.page.locator('[data-copy="secret"]').click();
-    await ada.page.getByText("Copied.").waitFor();
-    assert.equal(await ada.page.evaluate(() => navigator.clipboard.readText()), key);
+    for (const [i, field] of ["curl", "secret"].entries()) {
+      await ada.page.locator(`[data-copy="${field}"]`).click();
+      await ada.page.waitForFunction((n) => document.querySelectorAll("[data-copied]:not(:empty)").length === n, i + 1);
+      assert.equal(await ada.page.evaluate(() => navigator.clipboard.readText()), await ada.page.locator(`#${field}`).inputValue());
+    }
+    assert.deepEqual(await ada.page.locator("[data-copied]").allInnerTexts(), ["Copied.", "Copied."]);
   }
   await ada.picture(pictures, `${name}-secret`);
   assert.equal(await status(key, app), 200);
@@ -133,14 +153,19 @@ async function theWholeWay(options, app) {
   assert.equal(await status(next, app), 401);
   assert.equal(await status(key, app), 200);
 
-  // Several at once.
+  // Several at once. The list is looked through afterwards as it was before.
+  await ada.page.getByLabel("State").selectOption("active");
+  await ada.press("Show");
   for (const box of await ada.page.getByRole("main").getByRole("checkbox").all()) await box.check();
   await ada.press("Revoke those ticked …");
-  await ada.heading("Revoke 2 keys");
+  await ada.heading("Revoke 2 keys?");
   await ada.press("Revoke");
   assert.equal(await status(key, app), 401);
   assert.equal(await status(first, app), 401);
-  await ada.says("There is none yet");
+  assert.equal(await ada.page.getByLabel("State").inputValue(), "active");
+  await ada.says("Nothing is found");
+  await ada.follow("Keys");
+  await ada.says("This application has no keys");
 
   await ada.follow("Settings");
   await ada.fill("Name", `Pictures ${name}`);
@@ -170,15 +195,15 @@ async function tokens() {
   const ada = await Person.come(base);
   await ada.signIn(email, password);
   await ada.follow("Tokens");
-  await ada.says("There is none yet");
+  await ada.says("You have no tokens");
   await ada.follow("Create a token");
   await ada.fill("Description", "laptop");
   await ada.tick("Never"); // so that what it makes may live as long as it likes
-  await ada.page.getByRole("button", { name: "Everything" }).or(ada.page.getByRole("link", { name: "Everything" })).click();
+  await ada.page.getByRole("button", { name: "Everything" }).click();
   await ada.press("Go on: read it through");
   await ada.says("It may do everything");
   await ada.press("Create the token");
-  const token = await ada.page.getByLabel("Your key").inputValue();
+  const token = await ada.page.getByLabel("Your token").inputValue();
   assert.match(token, /^cap_/);
   const made = await fetch(`${base}/v2/users/me/keys`, {
     method: "POST",
@@ -192,7 +217,7 @@ async function tokens() {
   await ada.follow("Revoke");
   await ada.says("Revoke also the keys that were made with it");
   await ada.press("Revoke");
-  await ada.says("There is none yet");
+  await ada.says("You have no tokens");
   for (const key of [token, made.keys[0].id]) {
     assert.equal((await fetch(`${base}/v2/myscopes`, { headers: { Authorization: `Key ${key}` } })).status, 401);
   }
@@ -229,10 +254,10 @@ async function collaborators() {
   await bob.picture(pictures, "shared-360");
   await bob.follow("Tokens");
   await bob.follow("Create a token");
-  await bob.page.getByRole("link", { name: "Everything" }).click();
+  await bob.page.getByRole("button", { name: "Everything" }).click();
   await bob.press("Go on: read it through");
   await bob.press("Create the token");
-  const token = await bob.page.getByLabel("Your key").inputValue();
+  const token = await bob.page.getByLabel("Your token").inputValue();
   const owner = (await (await fetch(`${base}/v2/users/me`, { headers: { Authorization: `Key ${await someToken(ada)}` } })).json()).user.id;
   const shared = `${base}/v2/users/${owner}/apps/shared/inputs`;
   const use = async (method) => (await fetch(shared, { method, headers: { Authorization: `Key ${token}` } })).status;
@@ -258,7 +283,7 @@ async function someToken(person) {
   await person.open("/portal/tokens/new?preset=all");
   await person.press("Go on: read it through");
   await person.press("Create the token");
-  return person.page.getByLabel("Your key").inputValue();
+  return person.page.getByLabel("Your token").inputValue();
 }
 
 /** account: the password, the second factor, and the sessions. */
@@ -288,7 +313,7 @@ async function account() {
     await ada.press("Change password");
   };
   await change("wrong", "another password", "another password");
-  await ada.says("it is not the user's password");
+  await ada.says("It is not the user's password");
   await change(password, "another password", "yet another");
   await ada.says("It is not the same as the new password");
   await change(password, "another password", "another password");
@@ -307,7 +332,7 @@ async function account() {
   assert.equal(codes.length, 10);
   await ada.fill("The code that your app shows now", "000000");
   await ada.press("Turn it on");
-  await ada.says("the code is wrong");
+  await ada.says("The code is wrong");
   await ada.fill("The code that your app shows now", oneTimePassword(secret));
   await ada.press("Turn it on");
   await ada.says("The second factor is on");
@@ -322,7 +347,7 @@ async function account() {
   await elsewhere.fill("Password", "another password");
   await elsewhere.fill("Code of your second factor", codes[0]);
   await elsewhere.press("Sign in");
-  await elsewhere.says("the code is wrong, or was used already");
+  await elsewhere.says("The code is wrong, or was used already");
   await elsewhere.fill("Password", "another password");
   await elsewhere.fill("Code of your second factor", codes[1]);
   await elsewhere.press("Sign in");
@@ -433,6 +458,23 @@ async function attempts() {
   await ada.press("Create the key");
   await ada.follow("I have copied it");
   await ada.says(evil);
+
+  // Words without an end break nothing.
+  await ada.follow("Create an API key");
+  await ada.fill("Description", "W".repeat(1000));
+  await ada.press("Go on: read it through");
+  await ada.press("Create the key");
+  await ada.follow("I have copied it");
+  for (const width of [360, 768, 960]) {
+    await ada.page.setViewportSize({ width, height: 900 });
+    await ada.look();
+  }
+  await ada.follow(`${"W".repeat(99)}…`);
+  await ada.page.setViewportSize({ width: 360, height: 900 });
+  await ada.follow("Revoke");
+  await ada.follow("Keep it");
+  await ada.page.setViewportSize({ width: 1440, height: 900 });
+  await ada.open("/portal/apps/attempts");
   for (const query of ["?q=", "?sort=", "?state=", "?page=", "?done="]) await ada.open(`/portal/apps/attempts${query}${encodeURIComponent(evil)}`);
   ada.expect("status of 400");
   await ada.open(`/portal/audit?app=${encodeURIComponent(evil)}&key=${encodeURIComponent(evil)}`);

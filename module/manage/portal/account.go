@@ -19,6 +19,14 @@ type accountPage struct {
 	Form    string
 }
 
+// Wrong is what is wrong with the form of a name, if anything is.
+func (p accountPage) Wrong(form string) *manage.Status {
+	if p.Form != form {
+		return nil
+	}
+	return p.Problem
+}
+
 func (v *visit) showAccount() error { return v.showAccountWith(http.StatusOK, "", nil) }
 
 func (v *visit) showAccountWith(status int, form string, wrong *manage.Status) error {
@@ -96,7 +104,7 @@ func qrCode(text string) (template.HTML, error) {
 	const margin = 4 // modules, as ISO/IEC 18004 asks
 	size := code.Bounds().Dx()
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `<svg class="qr" role="img" aria-label="QR code with the secret" viewBox="0 0 %[1]d %[1]d" shape-rendering="crispEdges"><rect width="%[1]d" height="%[1]d" fill="#fff"/><path d="`, size+2*margin)
+	fmt.Fprintf(&b, `<svg class="qr" data-secret role="img" aria-label="QR code with the secret" viewBox="0 0 %[1]d %[1]d" shape-rendering="crispEdges"><rect width="%[1]d" height="%[1]d" fill="#fff"/><path d="`, size+2*margin)
 	for y := range size {
 		for x := range size {
 			if dark, _, _, _ := code.At(x, y).RGBA(); dark == 0 {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -92,6 +93,9 @@ func changes(e manage.AuditEntry) string {
 	if before == nil || after == nil {
 		return ""
 	}
+	if after["reason"] == "revoked" {
+		delete(after, "reason") // the action says so
+	}
 	names := map[string]bool{}
 	for name := range before {
 		names[name] = true
@@ -120,7 +124,15 @@ func said(value any) string {
 	switch value := value.(type) {
 	case nil:
 		return "none"
+	case bool:
+		if value {
+			return "yes"
+		}
+		return "no"
 	case string:
+		if t, err := time.Parse(time.RFC3339, value); err == nil {
+			return t.UTC().Format(exactly)
+		}
 		return value
 	case []any:
 		var list []string

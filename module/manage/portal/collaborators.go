@@ -102,9 +102,6 @@ func (v *visit) showCollaboratorForm(status int, f *collaboratorForm) error {
 	if f.Invited {
 		title = "Change what " + f.User + " may do"
 	}
-	if f.Problem != nil {
-		f.Field = fieldOf(f.Problem.Field)
-	}
 	return v.show(status, "collaborator", title, f)
 }
 
@@ -115,6 +112,12 @@ func (v *visit) invite() error {
 	}
 	had := f.Endpoints
 	f.read(v.r.PostForm)
+	if !f.Invited {
+		f.User = v.r.PostForm.Get("user")
+	}
+	if !v.lastStep() {
+		return v.showCollaboratorForm(http.StatusOK, f)
+	}
 	// What others need is ticked along, as the form says.
 	for _, a := range f.Catalogue.complete(f.Scopes) {
 		f.Scopes = append(f.Scopes, a.Scope)
@@ -125,8 +128,6 @@ func (v *visit) invite() error {
 	if f.Invited {
 		method, body["action"] = http.MethodPatch, "overwrite"
 		c["version"] = number(f.Version)
-	} else {
-		f.User = v.r.PostForm.Get("user")
 	}
 	if c["user_id"] = f.User; len(f.Endpoints) > 0 || len(had) > 0 {
 		c["endpoints"] = append([]string{}, f.Endpoints...)
@@ -162,6 +163,7 @@ func (v *visit) listShared() error {
 // settingsPage is what can be changed of an application, and its end.
 type settingsPage struct {
 	App     *manage.App
+	Name    string // as it was typed
 	Problem *manage.Status
 	Form    string
 }
@@ -173,7 +175,11 @@ func (v *visit) showSettingsWith(status int, form string, wrong *manage.Status) 
 	if err != nil {
 		return err
 	}
-	return v.show(status, "settings", "Settings of "+nameOf(app), settingsPage{app, wrong, form})
+	page := settingsPage{App: app, Name: app.Name, Problem: wrong, Form: form}
+	if form == "name" {
+		page.Name = v.r.PostForm.Get("name")
+	}
+	return v.show(status, "settings", "Settings of "+nameOf(app), page)
 }
 
 func (v *visit) changeApp() error {

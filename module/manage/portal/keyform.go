@@ -31,9 +31,8 @@ type keyForm struct {
 	// Added are scopes that were ticked along, at the review.
 	Added       []addition
 	May, MayNot string
-	// Problem is what the API says is wrong; Field is where that is shown.
+	// Problem is what the API says is wrong.
 	Problem *manage.Status
-	Field   string
 	Version string
 }
 
@@ -145,6 +144,9 @@ func (f *keyForm) read(in url.Values) {
 	f.Expires, f.Date = in.Get("expires"), in.Get("date")
 	f.Scopes, f.Endpoints = in["scope"], in["endpoint"]
 	f.Version = in.Get("version")
+	if preset := in.Get("preset"); preset != "" {
+		f.Scopes = f.Catalogue.Preset(preset)
+	}
 }
 
 // body is the key as the API wants it. A date that can't be read is a problem
@@ -195,9 +197,6 @@ func (f *keyForm) review() {
 
 // showKeyForm answers with the form, or at the review with what it would do.
 func (v *visit) showKeyForm(status int, f *keyForm, page, title string) error {
-	if f.Problem != nil {
-		f.Field = fieldOf(f.Problem.Field)
-	}
 	return v.show(status, page, title, f)
 }
 
@@ -229,6 +228,9 @@ func (v *visit) createKey() error {
 	}
 	f.read(v.r.PostForm)
 	title := "Create a " + f.What()
+	if v.r.PostForm.Get("preset") != "" {
+		return v.showKeyForm(http.StatusOK, f, "keyform", title)
+	}
 	key, wrong := f.body()
 	if step := v.r.PostForm.Get("step"); step == stepForm || wrong != nil {
 		f.Problem = wrong
@@ -263,6 +265,14 @@ type secretPage struct {
 	Back string
 	// Note says what became of the old one, of a rotation.
 	Note string
+}
+
+// What names what is shown.
+func (p secretPage) What() string {
+	if p.App == nil {
+		return "token"
+	}
+	return "key"
 }
 
 func (v *visit) showSecret(title string, k *manage.Key, app *manage.App) error {

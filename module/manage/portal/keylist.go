@@ -42,11 +42,16 @@ var sorts = []struct{ Name, Label string }{
 	{"name", "By name"},
 }
 
+// The states that a key can be in.
+var states = []struct{ Name, Label string }{
+	{"active", "Active"}, {"disabled", "Disabled"}, {"expired", "Expired"},
+}
+
 // Sorts and States are what can be chosen.
 func (keyList) Sorts() []struct{ Name, Label string } { return sorts }
 
 // States are the filters.
-func (keyList) States() []string { return []string{"active", "disabled", "expired"} }
+func (keyList) States() []struct{ Name, Label string } { return states }
 
 // keysOf reads a list of keys, all its pages.
 func (v *visit) keysOf(target string, keep func(*manage.Key) bool) (list keyList, err error) {
@@ -144,12 +149,24 @@ func stateOf(k *manage.Key, now time.Time) string {
 
 // Link is the list with another page.
 func (l keyList) Link(page int) string {
+	return looked(url.Values{"q": {l.Query}, "state": {l.State}, "sort": {l.Sort}, "page": {strconv.Itoa(page)}}.Encode())
+}
+
+// looked is the query of a list as it was looked through, from what a form says
+// that it was: nothing else goes into the address.
+func looked(text string) string {
+	in, err := url.ParseQuery(strings.TrimPrefix(text, "?"))
+	if err != nil {
+		return ""
+	}
 	q := url.Values{}
-	for name, value := range map[string]string{"q": l.Query, "state": l.State, "sort": l.Sort} {
-		if value != "" {
+	for _, name := range []string{"q", "state", "sort", "page"} {
+		if value := in.Get(name); value != "" {
 			q.Set(name, value)
 		}
 	}
-	q.Set("page", strconv.Itoa(page))
+	if len(q) == 0 {
+		return ""
+	}
 	return "?" + q.Encode()
 }

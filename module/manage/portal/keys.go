@@ -36,12 +36,13 @@ func (v *visit) key() (*keyPage, error) {
 		return nil, err
 	}
 	p := &keyPage{Key: a.Key, Back: "/tokens", State: stateOf(a.Key, time.Now())}
+	v.section = "tokens"
 	if len(a.Key.Apps) > 0 {
 		app, err := v.get(mine("apps", a.Key.Apps[0].ID))
 		if err != nil {
 			return nil, err
 		}
-		p.App, p.Back = app.App, "/apps/"+url.PathEscape(app.App.ID)
+		p.App, p.Back, v.section = app.App, "/apps/"+url.PathEscape(app.App.ID), "apps"
 	}
 	return p, nil
 }
@@ -63,10 +64,14 @@ func (v *visit) showKeyWith(status int, wrong *manage.Status) error {
 	return v.show(status, "key", titleOf(p.Key), p)
 }
 
-// titleOf is what a key is called.
+// titleOf is what a key is called, as far as it fits a heading.
 func titleOf(k *manage.Key) string {
+	const most = 100
 	if k.Description == "" {
 		return k.KeyID
+	}
+	if text := []rune(k.Description); len(text) > most {
+		return string(text[:most-1]) + "…"
 	}
 	return k.Description
 }
@@ -95,7 +100,7 @@ func (v *visit) editForm() (*keyForm, *keyPage, error) {
 	f.Version = fmt.Sprint(k.Version)
 	if k.ExpiresAt != nil {
 		f.Expires, f.Date = "keep", k.ExpiresAt.UTC().Format(time.DateOnly)
-		f.Lives = slices.Concat([]life{{"keep", "As it is: " + k.ExpiresAt.UTC().Format("2 January 2006, 15:04 UTC"), 0}}, lives)
+		f.Lives = slices.Concat([]life{{"keep", "As it is: " + k.ExpiresAt.UTC().Format(exactly), 0}}, lives)
 	}
 	return f, p, nil
 }
@@ -108,6 +113,9 @@ func (v *visit) changeKey() error {
 	had := f.Endpoints
 	f.read(v.r.PostForm)
 	title := "Change " + titleOf(f.Key)
+	if v.r.PostForm.Get("preset") != "" {
+		return v.showKeyForm(http.StatusOK, f, "keyform", title)
+	}
 	change, wrong := f.body()
 	switch step := v.r.PostForm.Get("step"); {
 	case step == stepForm || wrong != nil:
@@ -204,6 +212,8 @@ type revokePage struct {
 	Keys   []manage.Key
 	Back   string
 	Action string
+	// List is how the list was looked through that they were ticked in.
+	List string
 	// Tokens says that personal access tokens are among them, which may have
 	// made keys that can be revoked along.
 	Tokens bool
@@ -214,10 +224,26 @@ func (v *visit) askRevoke() error {
 	if err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "revoke", "Revoke "+titleOf(p.Key), revokePage{
+	page := revokePage{
 		Keys: []manage.Key{*p.Key}, Back: "/keys/" + url.PathEscape(p.Key.KeyID), Tokens: p.App == nil,
 		Action: "/keys/" + url.PathEscape(p.Key.KeyID) + "/revoke",
-	})
+	}
+	return v.show(http.StatusOK, "revoke", page.title(), page)
+}
+
+// Many says that there are several.
+func (p revokePage) Many() bool { return len(p.Keys) > 1 }
+
+// title asks about them; which they are stands below.
+func (p revokePage) title() string {
+	what := "key"
+	if p.Tokens {
+		what = "token"
+	}
+	if p.Many() {
+		return fmt.Sprintf("Revoke %d %ss?", len(p.Keys), what)
+	}
+	return "Revoke this " + what + "?"
 }
 
 func (v *visit) revokeKey() error {
@@ -249,17 +275,19 @@ func (v *visit) revoke(ids []string, back string) error {
 // revokeSeveral asks about those that were ticked in a list, and revokes them
 // when it comes back with the answer.
 func (v *visit) revokeSeveral() error {
-	ids, back := v.r.PostForm["key"], "/tokens"
+	ids, path := v.r.PostForm["key"], "/tokens"
 	if app := v.r.PathValue("app"); app != "" {
-		back = "/apps/" + url.PathEscape(app)
+		path = "/apps/" + url.PathEscape(app)
 	}
+	list := looked(v.r.PostForm.Get("list"))
+	back := path + list
 	if len(ids) == 0 {
 		return v.goTo(back, "none-chosen")
 	}
 	if v.lastStep() {
 		return v.revoke(ids, back)
 	}
-	page := revokePage{Back: back, Action: back + "/revoke", Tokens: back == "/tokens"}
+	page := revokePage{Back: back, Action: path + "/revoke", List: list, Tokens: path == "/tokens"}
 	for _, id := range ids {
 		a, err := v.get(mine("keys", id))
 		if err != nil {
@@ -267,7 +295,7 @@ func (v *visit) revokeSeveral() error {
 		}
 		page.Keys = append(page.Keys, *a.Key)
 	}
-	return v.show(http.StatusOK, "revoke", fmt.Sprintf("Revoke %d keys", len(page.Keys)), page)
+	return v.show(http.StatusOK, "revoke", page.title(), page)
 }
 
 func (v *visit) listTokens() error {

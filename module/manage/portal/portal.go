@@ -76,10 +76,10 @@ var pages = []page{
 	{method: "POST", path: "/apps/{app}/revoke", serve: (*visit).revokeSeveral, steps: true},
 	{method: "GET", path: "/apps/{app}/collaborators", serve: (*visit).listCollaborators},
 	{method: "GET", path: "/apps/{app}/collaborators/new", serve: (*visit).askInvite},
-	{method: "POST", path: "/apps/{app}/collaborators/new", serve: (*visit).invite},
+	{method: "POST", path: "/apps/{app}/collaborators/new", serve: (*visit).invite, steps: true},
 	{method: "POST", path: "/apps/{app}/collaborators/remove", serve: (*visit).removeCollaborator},
 	{method: "GET", path: "/apps/{app}/collaborators/of/{user}", serve: (*visit).askInvite},
-	{method: "POST", path: "/apps/{app}/collaborators/of/{user}", serve: (*visit).invite},
+	{method: "POST", path: "/apps/{app}/collaborators/of/{user}", serve: (*visit).invite, steps: true},
 	{method: "GET", path: "/apps/{app}/settings", serve: (*visit).showSettings},
 	{method: "POST", path: "/apps/{app}/settings", serve: (*visit).changeApp},
 	{method: "POST", path: "/apps/{app}/delete", serve: (*visit).deleteApp},
@@ -180,7 +180,7 @@ func (v *visit) prepare(pg page) error {
 // lastStep says whether the form is to do what it is for.
 func (v *visit) lastStep() bool {
 	step := v.r.PostForm.Get("step")
-	return step != stepForm && step != stepReview
+	return step != stepForm && step != stepReview && v.r.PostForm.Get("preset") == ""
 }
 
 // What a visit can end with, besides what the API says.

@@ -60,7 +60,10 @@ func (v *visit) show(status int, name, title string, data any) error {
 	if !ok {
 		return fmt.Errorf("there is no page %s", name)
 	}
-	section, _, _ := strings.Cut(strings.TrimPrefix(v.r.URL.Path, v.portal.base+"/"), "/")
+	section := v.section
+	if section == "" {
+		section, _, _ = strings.Cut(strings.TrimPrefix(v.r.URL.Path, v.portal.base+"/"), "/")
+	}
 	// Made whole before it is sent, for a page that breaks off says nothing.
 	var text bytes.Buffer
 	err := t.ExecuteTemplate(&text, "layout", &view{
@@ -99,6 +102,8 @@ var notices = map[string]string{
 // functions are those that pages use.
 var functions = template.FuncMap{
 	"time":  timeElement,
+	"exact": exactTime,
+	"field": fieldOf,
 	"join":  strings.Join,
 	"short": shortList,
 	"dict":  dict,
@@ -107,24 +112,41 @@ var functions = template.FuncMap{
 	"add":   func(a, b int) int { return a + b },
 }
 
+// exactly is how a time is written out.
+const exactly = "2 January 2006, 15:04 UTC"
+
 // timeElement shows a time as people say it, and exactly to those who look
 // closer.
 func timeElement(now time.Time, at any) template.HTML {
-	var t time.Time
-	switch at := at.(type) {
-	case time.Time:
-		t = at
-	case *time.Time:
-		if at != nil {
-			t = *at
-		}
-	}
+	t := timeOf(at)
 	if t.IsZero() {
 		return "never"
 	}
-	t = t.UTC()
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, //nolint:gosec // times alone
-		t.Format(time.RFC3339), t.Format("2 January 2006, 15:04 UTC"), relative(now, t)))
+		t.Format(time.RFC3339), t.Format(exactly), relative(now, t)))
+}
+
+// exactTime shows both to everyone: without a mouse nobody looks closer.
+func exactTime(now time.Time, at any) template.HTML {
+	t := timeOf(at)
+	if t.IsZero() {
+		return "never"
+	}
+	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s <span class="hint">%s</span></time>`, //nolint:gosec // times alone
+		t.Format(time.RFC3339), relative(now, t), t.Format(exactly)))
+}
+
+// timeOf is a time, or what points to one; zero where there is none.
+func timeOf(at any) time.Time {
+	switch at := at.(type) {
+	case time.Time:
+		return at.UTC()
+	case *time.Time:
+		if at != nil {
+			return at.UTC()
+		}
+	}
+	return time.Time{}
 }
 
 // relative is a time as it is said now: in 3 days, 5 minutes ago.

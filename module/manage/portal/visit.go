@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -23,6 +25,9 @@ type visit struct {
 	// empty on pages for everyone.
 	session string
 	user    *manage.User
+	// section is the part of the navigation that the page belongs to, where its
+	// address doesn't say it.
+	section string
 }
 
 // signedIn finds out who is signed in, by asking the API.
@@ -78,9 +83,27 @@ func (v *visit) do(method, target string, body any) (*manage.Answer, error) {
 		return nil, err
 	}
 	if a.Status.Code != manage.CodeOK {
+		a.Status.Details = sentence(a.Status.Details, a.Status.Field)
 		return nil, &refused{a.Status}
 	}
 	return a, nil
+}
+
+// sentence is what the API says is wrong, as a page says it: without the name
+// that the API has for the field, for it stands beside that.
+func sentence(details, field string) string {
+	if field != "" {
+		details = strings.TrimPrefix(details, field+": ")
+	}
+	first, size := utf8.DecodeRuneInString(details)
+	if size == 0 {
+		return ""
+	}
+	details = string(unicode.ToUpper(first)) + details[size:]
+	if last, _ := utf8.DecodeLastRuneInString(details); !unicode.IsPunct(last) || strings.ContainsRune(`)]"'*`, last) {
+		details += "."
+	}
+	return details
 }
 
 // mine is a target of the API about the user's own things; each part is one
@@ -97,7 +120,11 @@ func mine(parts ...string) string {
 // one of [notices].
 func (v *visit) goTo(path, done string) error {
 	if done != "" {
-		path += "?done=" + done + "#notice"
+		mark := "?"
+		if strings.Contains(path, "?") {
+			mark = "&"
+		}
+		path += mark + "done=" + done + "#notice"
 	}
 	http.Redirect(v.w, v.r, v.portal.base+path, http.StatusSeeOther)
 	return nil

@@ -7,13 +7,39 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = false;
   button.addEventListener("click", async () => {
     const field = document.getElementById(button.dataset.copy);
-    await navigator.clipboard.writeText(field.value);
-    button.closest(".secret").querySelector("[data-copied]").textContent = "Copied.";
+    const said = button.closest(".secret, .field").querySelector("[data-copied]");
+    try {
+      await navigator.clipboard.writeText(field.value);
+      said.textContent = "Copied.";
+    } catch {
+      field.select();
+      said.textContent = "The browser doesn’t let this page copy. It is selected: copy it with your keyboard.";
+    }
   });
 }
 
-const result = document.getElementById("problem") || document.getElementById("notice");
+const result = document.getElementById("problem") || document.getElementById("notice") || document.querySelector('[role="alertdialog"], #secret');
 if (result) result.focus();
+
+// What is shown once isn't there for whoever goes back to it, even where the
+// browser keeps the page as it was.
+addEventListener("pagehide", () => {
+  for (const secret of document.querySelectorAll("[data-secret]")) {
+    if (secret.value) secret.value = "";
+    else secret.remove();
+  }
+});
+
+// The second click of two would have the browser drop the answer to the first,
+// which may be a key that is shown once.
+const sent = new WeakSet();
+addEventListener("submit", (event) => {
+  if (sent.has(event.target)) event.preventDefault();
+  else if (event.target.method === "post") sent.add(event.target);
+});
+addEventListener("pageshow", (event) => {
+  if (event.persisted) for (const form of document.forms) sent.delete(form);
+});
 
 // Scopes that others need are ticked along with them, and go with what they
 // need; either way it is said.

@@ -1,0 +1,222 @@
+package portal
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+// stage is a portal before an API that says what the test has it say, and keeps
+// what it was asked to change.
+type stage struct {
+	t       *testing.T
+	portal  *Portal
+	refuse  *manage.Status
+	changed []string
+}
+
+func newStage(t *testing.T) *stage {
+	s := &stage{t: t}
+	s.portal = New("/portal", "/v2", s.call, func(_ *http.Request, err error) { t.Errorf("the portal failed: %v", err) })
+	return s
+}
+
+func (s *stage) call(_ *http.Request, _, method, target string, body any) (*manage.Answer, error) {
+	a := &manage.Answer{Status: manage.Status{Code: manage.CodeOK}}
+	if method != http.MethodGet {
+		s.changed = append(s.changed, fmt.Sprint(method, " ", target, " ", body))
+		if s.refuse != nil {
+			a.Status = *s.refuse
+		}
+		return a, nil
+	}
+	switch path, _, _ := strings.Cut(target, "?"); path {
+	case "/v2/users/me":
+		a.User = &manage.User{ID: "ada"}
+	case "/v2/users/me/scopes":
+		a.Scopes = []manage.Scope{{Scope: "Inputs:Add", DependingScopes: []string{"Inputs:Get"}}, {Scope: "Inputs:Get"}}
+	case "/v2/users/me/apps/shop":
+		a.App = &manage.App{ID: "shop", UserID: "ada", Name: "Shop"}
+	case "/v2/users/me/keys/cak_1", "/v2/users/me/keys/cak_2":
+		id := path[len(path)-len("cak_1"):]
+		a.Key = &manage.Key{ID: id, KeyID: id, Description: "one", Apps: []manage.KeyApp{{ID: "shop", UserID: "ada"}}}
+	case "/v2/users/me/apps/shop/collaborators":
+		a.Collaborators = []manage.Collaborator{{User: manage.UserRef{ID: "bob"}, Scopes: []string{"Inputs:Add", "Inputs:Get"}}}
+	}
+	return a, nil
+}
+
+// send sends a form, with a token of its own unless it has one.
+func (s *stage) send(path string, form url.Values) (int, string, string) {
+	s.t.Helper()
+	const session = "cas_of_ada"
+	if form.Get("form") == "" {
+		form.Set("form", s.portal.forms.make(session))
+	}
+	r := httptest.NewRequest(http.MethodPost, "/portal"+path, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Cookie", cookie+"="+session)
+	w := httptest.NewRecorder()
+	s.portal.ServeHTTP(w, r)
+	return w.Code, w.Header().Get("Location"), w.Body.String()
+}
+
+// Where there is no script a choice of scopes is made on the server. What was
+// typed stays, nothing is done, whatever else the form says, and the form is
+// still good for what it is for.
+func TestPresetsKeepWhatWasTyped(t *testing.T) {
+	for path, version := range map[string]string{
+		"/apps/shop/new": "", "/tokens/new": "", "/keys/cak_1/change": "7", "/apps/shop/collaborators/new": "", "/apps/shop/collaborators/of/bob": "8",
+	} {
+		s := newStage(t)
+		form := url.Values{
+			"description": {"nightly import"}, "user": {"nightly import"}, "expires": {"30d"}, "scope": {"Inputs:Add"},
+			"version": {version}, "preset": {"read"}, "step": {"done"},
+		}
+		for range 2 {
+			status, _, text := s.send(path, form)
+			if status != http.StatusOK || len(s.changed) > 0 {
+				t.Fatalf("%s: %d, and changed %v", path, status, s.changed)
+			}
+			if !strings.HasSuffix(path, "/bob") && !strings.Contains(text, `value="nightly import"`) {
+				t.Errorf("%s has lost what was typed: %s", path, text)
+			}
+			if !strings.Contains(text, `name="version" value="`+version+`"`) {
+				t.Errorf("%s has lost the version: %s", path, text)
+			}
+			for scope, want := range map[string]bool{"Inputs:Get": true, "Inputs:Add": false} {
+				box := regexp.MustCompile(`name="scope" value="` + scope + `"[^>]*>`).FindString(text)
+				if strings.Contains(box, " checked") != want {
+					t.Errorf("%s: %s, want ticked: %v", path, box, want)
+				}
+			}
+		}
+	}
+}
+
+// What the API refuses stands beside its field, in words, and nothing that was
+// typed is lost.
+func TestMistakesStandBesideTheirField(t *testing.T) {
+	for _, c := range []struct {
+		path, apiField, field string
+		form                  url.Values
+		kept                  string
+	}{
+		{"/apps", "apps[0].id", "id", url.Values{"name": {"Typed name"}, "id": {"typed-id"}}, "Typed name"},
+		{"/apps", "apps[0].name", "name", url.Values{"name": {"Typed name"}, "id": {"typed-id"}}, "typed-id"},
+		{"/apps/shop/settings", "app.name", "name", url.Values{"name": {"Typed name"}}, "Typed name"},
+		{"/apps/shop/new", "keys[0].description", "description", url.Values{"description": {"typed"}, "expires": {"30d"}, "step": {"done"}}, "typed"},
+		{"/apps/shop/new", "keys[0].expires_at", "date", url.Values{"description": {"typed"}, "expires": {"30d"}, "step": {"done"}}, "typed"},
+		{"/apps/shop/collaborators/new", "collaborators[0].user_id", "user", url.Values{"user": {"typed-user"}}, "typed-user"},
+		{"/account/password", "current_password", "pw-password", url.Values{"new": {"12345678"}, "again": {"12345678"}}, ""},
+		{"/account/password", "password", "new", url.Values{"new": {"1234"}, "again": {"1234"}}, ""},
+		{"/account/password", "again", "again", url.Values{"new": {"1234"}, "again": {"4321"}}, ""},
+		{"/account/factor", "password", "factor-password", url.Values{}, ""},
+		{"/account/factor/on", "code", "code", url.Values{}, ""},
+	} {
+		s := newStage(t)
+		s.refuse = &manage.Status{Code: manage.CodeInvalid, Field: c.apiField, Details: c.apiField + ": it won't do"}
+		says := "It won&#39;t do."
+		if c.apiField == "again" { // which the portal finds itself
+			says = "It is not the same as the new password. Type both again."
+		}
+		status, _, text := s.send(c.path, c.form)
+		if status != http.StatusBadRequest {
+			t.Errorf("%s: %d", c.path, status)
+		}
+		if !strings.Contains(text, `<p class="wrong" id="`+c.field+`-wrong">`+says+`</p>`) {
+			t.Errorf("%s says nothing beside %s: %s", c.path, c.field, text)
+		}
+		input := regexp.MustCompile(`<input[^>]* id="` + c.field + `"[^>]*>|<input id="` + c.field + `"[^>]*>`).FindString(text)
+		if !strings.Contains(input, `aria-invalid="true" aria-describedby="`+c.field+`-wrong`) {
+			t.Errorf("%s: the field isn't marked: %s", c.path, input)
+		}
+		if n := strings.Count(text, `aria-invalid="true"`); n != 1 {
+			t.Errorf("%s: %d fields are marked", c.path, n)
+		}
+		if !strings.Contains(text, `id="problem"`) || strings.Contains(text, c.apiField+":") {
+			t.Errorf("%s: no summary, or one in the API's words: %s", c.path, text)
+		}
+		if c.kept != "" && !strings.Contains(text, `value="`+c.kept+`"`) {
+			t.Errorf("%s has lost what was typed: %s", c.path, text)
+		}
+	}
+}
+
+// Who revokes several keys comes back to the list as it was looked through, and
+// to nowhere else, whatever the form says.
+func TestRevokingSeveralComesBackToTheList(t *testing.T) {
+	for list, want := range map[string]string{
+		"?q=night&state=active&sort=name&page=2": "/portal/apps/shop?page=2&q=night&sort=name&state=active&done=",
+		"":                                       "/portal/apps/shop?done=",
+		"?done=app-deleted&evil=1":               "/portal/apps/shop?done=",
+		"//evil.example/?q=a":                    "/portal/apps/shop?done=",
+		"?q=a%26b%0d%0aX:+y":                     "/portal/apps/shop?q=a%26b%0D%0AX%3A+y&done=",
+		"?q=%zz":                                 "/portal/apps/shop?done=",
+	} {
+		s := newStage(t)
+		status, to, _ := s.send("/apps/shop/revoke", url.Values{"key": {"cak_1", "cak_2"}, "list": {list}, "step": {"done"}})
+		if status != http.StatusSeeOther || to != want+"key-revoked#notice" || len(s.changed) != 1 {
+			t.Errorf("%q: %d to %s after %v", list, status, to, s.changed)
+		}
+		if _, to, _ = s.send("/apps/shop/revoke", url.Values{"list": {list}, "step": {"review"}}); to != want+"none-chosen#notice" {
+			t.Errorf("%q: with none ticked to %s", list, to)
+		}
+	}
+	s := newStage(t)
+	for _, c := range []struct {
+		keys  []string
+		title string
+	}{{[]string{"cak_1"}, "Revoke this key?"}, {[]string{"cak_1", "cak_2"}, "Revoke 2 keys?"}} {
+		_, _, text := s.send("/apps/shop/revoke", url.Values{"key": c.keys, "list": {"?q=night"}, "step": {"review"}})
+		for _, want := range []string{">" + c.title + "</h1>", `href="/portal/apps/shop?q=night"`, `name="list" value="?q=night"`} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%v: no %s in %s", c.keys, want, text)
+			}
+		}
+	}
+}
+
+func TestWhatTheAPISaysInAPage(t *testing.T) {
+	for _, c := range []struct{ details, field, want string }{
+		{"password: fewer than 8 characters", "password", "Fewer than 8 characters."},
+		{"keys[0].scopes: choose, or ask.", "keys[0].scopes", "Choose, or ask."},
+		{"élan", "", "Élan."}, {"do this (or that)", "", "Do this (or that)."}, {"", "", ""}, {"a: b", "c", "A: b."},
+	} {
+		if got := sentence(c.details, c.field); got != c.want {
+			t.Errorf("%q of %q: %q, want %q", c.details, c.field, got, c.want)
+		}
+	}
+}
+
+func TestTitlesFitAHeading(t *testing.T) {
+	for description, want := range map[string]string{
+		"": "cak_1", "short": "short", strings.Repeat("é", 100): strings.Repeat("é", 100), strings.Repeat("é", 101): strings.Repeat("é", 99) + "…",
+	} {
+		if got := titleOf(&manage.Key{KeyID: "cak_1", Description: description}); got != want {
+			t.Errorf("%q: %q", description, got)
+		}
+	}
+}
+
+func TestExactTimes(t *testing.T) {
+	now := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
+	at := now.Add(-2 * time.Hour).In(time.FixedZone("", 3600))
+	const want = `<time datetime="2026-05-06T05:08:09Z">2 hours ago <span class="hint">6 May 2026, 05:08 UTC</span></time>`
+	if got := exactTime(now, at); string(got) != want {
+		t.Errorf("%s", got)
+	}
+	if got := exactTime(now, &at); string(got) != want {
+		t.Errorf("%s", got)
+	}
+	if got := exactTime(now, (*time.Time)(nil)); got != "never" {
+		t.Errorf("no time: %s", got)
+	}
+}
