@@ -320,3 +320,28 @@ func TestBackupOverAStoreInUse(t *testing.T) {
 		}
 	}
 }
+
+// A store whose file was deleted takes no change, and can still be saved.
+func TestBackupOfADeletedFile(t *testing.T) {
+	v := newVault(t)
+	e, err := v.d.Find(t.Context(), v.key.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.d.Used(e, func() string { return "192.0.2.1" }) // which there is now to write
+	if err := os.Rename(v.path, v.path+".deleted"); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.d.Update(t.Context(), operator, func(tx *keys.Tx) error { return tx.Revoke(v.key.ID, "leaked") }); !errors.Is(err, errAstray) {
+		t.Fatalf("a change ended with %v", err)
+	}
+	if _, err := v.d.Backup(t.Context(), v.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.d.Close(); err != nil {
+		t.Error(err)
+	}
+	if v.open(); v.standing(v.key) != keys.Active {
+		t.Error("the key is not in the copy")
+	}
+}

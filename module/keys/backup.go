@@ -124,7 +124,9 @@ func (d *Directory) Backup(ctx context.Context, path string) (Backup, error) {
 	if !ok {
 		return Backup{}, ErrUnsupported
 	}
-	if err := d.Flush(ctx); err != nil {
+	// Where nothing can be written, a copy without the newest last uses is worth
+	// more than none.
+	if err := d.Flush(ctx); err != nil && !errors.Is(err, ErrUnavailable) {
 		return Backup{}, err
 	}
 	return b.Backup(ctx, path)
