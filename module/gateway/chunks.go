@@ -25,9 +25,12 @@ func (c chunked) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	body := &chunks{ReadCloser: r.Body}
 	r.Body = body
 	err := c.next.ServeHTTP(w, r)
+	failed := body.failed.Load()
 	switch {
-	case !body.malformed.Load():
+	case failed == nil:
 		return err
+	case err != nil && breaks(*failed):
+		return c.gate.refuse(w, r, refuseMessage(*failed))
 	case err != nil:
 		return c.gate.refuse(w, r, refuseTarget("the chunks of its body are malformed"))
 	}
@@ -39,17 +42,18 @@ func (c chunked) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 // inChunks says whether the request's end is that of a last chunk.
 func inChunks(r *http.Request) bool { return r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 }
 
-// chunks is a body that remembers whether it was malformed.
+// chunks is a body that remembers why it could not be read on: it was
+// malformed, or a gate broke it off.
 type chunks struct {
 	io.ReadCloser
-	malformed atomic.Bool // the upstream's connection reads in a goroutine of its own
+	failed atomic.Pointer[error] // the upstream's connection reads in a goroutine of its own
 }
 
 // Read reads on.
 func (c *chunks) Read(p []byte) (int, error) {
 	n, err := c.ReadCloser.Read(p)
 	if err != nil && !harmless(err) {
-		c.malformed.Store(true)
+		c.failed.CompareAndSwap(nil, &err)
 	}
 	return n, err
 }

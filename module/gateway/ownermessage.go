@@ -83,7 +83,7 @@ func (o *ownership) readMessage(w http.ResponseWriter, r *http.Request, n *names
 	if len(r.Header["Content-Encoding"]) > 0 || !isProtobuf(r) {
 		return nil, refuseBody(http.StatusUnsupportedMediaType, "This API looks for owner and app in messages, and can only look into protobuf. Send application/grpc+proto, without Content-Encoding.")
 	}
-	m := &messages{body: r.Body, places: o.messages[r.URL.Path], limit: o.limit}
+	m := &messages{of: o, body: r.Body, places: o.messages[r.URL.Path], limit: o.limit}
 	r.Body = m
 	lift := o.deadline(w)
 	first, err := m.next()
@@ -130,10 +130,13 @@ func isProtobuf(r *http.Request) bool {
 // has been looked into: protobuf merges what is repeated, and the last one
 // counts, so every occurrence in every message does here.
 type messages struct {
+	// of is whose: several gates may look into one body, each by its own rules.
+	of     *ownership
 	body   io.ReadCloser
 	places []messagePlace
 	limit  int64
-	// check says whether a message may follow the first.
+	// check says whether a message may follow the first. Without it, which is
+	// where the first was refused, none may.
 	check func(names) bool
 	// note is there in shadow mode: it is told why the stream would have been
 	// broken off, which then goes on without being looked into.
@@ -157,7 +160,7 @@ func (m *messages) Read(p []byte) (int, error) {
 			return m.body.Read(p)
 		}
 		n, err := m.next()
-		if err == nil && !m.check(n) {
+		if err == nil && (m.check == nil || !m.check(n)) {
 			err = errNotYours
 		}
 		switch {

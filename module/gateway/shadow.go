@@ -75,7 +75,8 @@ func (q *question) decision(v *verdict) Decision {
 // credential, and without an identity. What the client forged of one is gone
 // already, with its trailers.
 func (g *Gate) forwardAsSent(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if m, ok := r.Body.(*messages); ok {
+	// Another gate in front of this one goes on looking into its messages.
+	if m, ok := r.Body.(*messages); ok && m.of == &g.ownership {
 		r.Body = m.asSent()
 	}
 	return next.ServeHTTP(w, r)

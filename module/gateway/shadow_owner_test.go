@@ -66,3 +66,33 @@ func TestShadowOfBodies(t *testing.T) {
 	}
 	w.t = t
 }
+
+// A gate on trial behind one that enforces leaves what that one looks into as
+// it is: a stream that names someone else later ends all the same.
+func TestShadowBehindAGate(t *testing.T) {
+	w := start(t, ownerSite, `api_keys {
+		route GET /nothing
+		identity_headers X-Trial-
+		mode shadow
+	}`)
+	w.user("alice", "bob")
+	w.app("alice", "shop")
+	key := "Authorization: Key " + w.key("alice", "shop", "All")
+	own, other := grpcFrame(0, userApp("alice", "shop")), grpcFrame(0, userApp("bob", "farm"))
+	for _, protocol := range protocols {
+		t.Run(protocol, func(t *testing.T) {
+			w.t = t
+			body := struct{ io.Reader }{bytes.NewReader(append(bytes.Clone(own), own...))}
+			a := w.askBody(client(t, protocol), "POST", "/pkg.Service/Method", body, key, "Content-Type: application/grpc")
+			if a.seen == nil || a.seen.body != string(own)+string(own) || callers(a.seen.header)["user-id"] != "alice" {
+				t.Fatalf("answered %s %v, the upstream saw %+v", a.Status, a.Header, a.seen)
+			}
+			body = struct{ io.Reader }{bytes.NewReader(append(bytes.Clone(own), other...))}
+			a = w.askBody(client(t, protocol), "POST", "/pkg.Service/Method", body, key, "Content-Type: application/grpc")
+			if a.Header.Get("Grpc-Status") != "7" || a.seen != nil && strings.Contains(a.seen.body, "bob") {
+				t.Errorf("answered %s %v, the upstream saw %+v", a.Status, a.Header, a.seen)
+			}
+		})
+	}
+	w.t = t
+}
