@@ -301,7 +301,7 @@ func (q *question) inspect(w http.ResponseWriter, r *http.Request, v *verdict) *
 	// A copy: what reads the body would have q allocated for every request.
 	named := q.names
 	defer func() { q.names = named }()
-	if q.rule.Method != policy.MethodGRPC {
+	if !q.gate.ownership.inMessages(r) {
 		return q.gate.ownership.readBody(w, r, &named)
 	}
 	m, refused := q.gate.ownership.readMessage(w, r, &named)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -21,8 +20,8 @@ const (
 
 // ownership is where a site's requests name owner and app, outside the path.
 type ownership struct {
-	query    []policy.OwnerFields
-	body     []bodyField
+	query    [][]field // each a place
+	body     []field
 	messages map[string][]messagePlace
 	limit    int64
 	timeout  time.Duration
@@ -66,14 +65,14 @@ func (g *Gate) nameOwners(query []policy.OwnerFields, body []string, messages []
 		if f.Owner == "" || f.App == "" || fieldName(f.Owner) == fieldName(f.App) {
 			return errors.New("owner_query: give two fields, that for the owner and that for the app")
 		}
-		o.query = append(o.query, policy.OwnerFields{Owner: fieldName(f.Owner), App: fieldName(f.App)})
+		o.query = append(o.query, []field{newField(f.Owner, ownerPart), newField(f.App, appPart)})
 	}
 	for _, path := range body {
 		p, err := g.partOf(path)
 		if err != nil {
 			return fmt.Errorf("owner_body: %w", err)
 		}
-		o.body = append(o.body, bodyField{path: fieldName(path), part: p})
+		o.body = append(o.body, newField(path, p))
 	}
 	for _, m := range messages {
 		if err := policy.CheckEndpoint(m.Method); err != nil {
@@ -106,24 +105,6 @@ func (g *Gate) partOf(path string) (part, error) {
 	}
 	return 0, fmt.Errorf("the field %q: its last name has to be %s or %s, which says what it names", path, g.Owner[0], g.Owner[1])
 }
-
-// fieldName folds the spellings of a field that some server takes for one:
-// user_id, userId and user-id, whatever the case and the form of its letters,
-// and a[b] for a.b. What a server that ends texts with NUL doesn't see is cut.
-func fieldName(name string) string {
-	plain := true
-	for i := range len(name) {
-		c := name[i]
-		plain = plain && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '.')
-	}
-	if plain {
-		return name
-	}
-	name, _, _ = strings.Cut(name, "\x00")
-	return strings.ToLower(foldName.Replace(folded(name)))
-}
-
-var foldName = strings.NewReplacer("_", "", "-", "", "[", ".", "]", "")
 
 // place is one place where a request may name an owner and an app: the path,
 // the query, an object of a body, a message in a message. Some server may see
@@ -195,44 +176,18 @@ func (n *names) settle(caller *policy.Caller) (owner, app string, ok bool) {
 	return n.owner, n.app, true
 }
 
-// ofQuery adds what the query names: every occurrence of the fields, as an
-// element of a list too. What can't be decoded may be a name to others.
-func (o *ownership) ofQuery(n *names, query string) {
-	if len(o.query) == 0 || query == "" {
-		return
-	}
-	for i := range o.query {
-		var p place
-		for pair := range strings.SplitSeq(query, "&") {
-			name, value, _ := strings.Cut(pair, "=")
-			name, err := url.QueryUnescape(name)
-			value, err2 := url.QueryUnescape(value)
-			p.conflict = p.conflict || err != nil || err2 != nil
-			switch name = fieldName(name); {
-			case isField(name, o.query[i].Owner):
-				p.add(ownerPart, value)
-			case isField(name, o.query[i].App):
-				p.add(appPart, value)
-			}
-		}
-		n.take(p)
-	}
-}
-
-// isField says whether a folded name is a field's, or that of an element of
-// it: a.b[] and a.b[0] for a.b.
-func isField(name, field string) bool {
-	rest, ok := strings.CutPrefix(name, field)
-	return ok && (rest == "" || rest[0] == '.')
-}
-
 // inspects says whether the request's body may name owner and app, and has to
 // be read before the request is handed on.
 func (o *ownership) inspects(r *http.Request, grpc bool) bool {
-	if grpc {
-		return o.messages[r.URL.Path] != nil
-	}
-	return len(o.body) > 0 && r.Body != nil && r.Body != http.NoBody
+	return o.inMessages(r) || !grpc && len(o.body) > 0 && r.Body != nil && r.Body != http.NoBody
+}
+
+// inMessages says whether gRPC messages may name owner and app. The method
+// they are for is known by the path, and a gRPC server goes by the content
+// type, so they are looked into whatever kind of route the request came by: it
+// may be one of a pattern.
+func (o *ownership) inMessages(r *http.Request) bool {
+	return len(o.messages) > 0 && isGRPC(r) && o.messages[r.URL.Path] != nil
 }
 
 // deadline limits how long the client may take to send what has to be read

@@ -65,6 +65,16 @@ func TestQueryNames(t *testing.T) {
 		{"user_app%C2%AD_id.user_id=bob", names{owner: "bob", bare: true}},
 		{"user-app-id.user-id=bob", names{owner: "bob", bare: true}},
 		{"user_app_id.user_identity=bob", names{}},
+		{"user_app_id_user_id=bob&user_app_id_app_id=farm", names{owner: "bob", app: "farm"}},
+		{"user_app_id[][user_id]=bob", names{owner: "bob", bare: true}},
+		{"user_app_id[1][user_id][]=bob", names{owner: "bob", bare: true}},
+		{"user_app_id.user%C1%9Fid=bob", names{owner: "bob", bare: true}},
+		{"user_app_id.user_%C4%B1d=bob", names{owner: "bob", bare: true}},
+		{"?user_app_id.user_id=bob", names{owner: "bob", bare: true}},
+		{"%zz=1&user%5Fapp_id.user+id%=bob", names{}},
+		{"%zz+=1&user%5Fapp_id.user+id=bob", names{owner: "bob", bare: true}},
+		{"0=bob&=bob&.=bob", names{}},
+		{"x_user_app_id_user_id=bob", names{}},
 	} {
 		t.Run(tt.query, func(t *testing.T) {
 			var n names

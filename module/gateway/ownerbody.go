@@ -15,12 +15,6 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// bodyField is a field of JSON bodies, by the folded names that lead to it.
-type bodyField struct {
-	path string
-	part part
-}
-
 // maxBodyDepth bounds the nesting of a body that is looked into.
 const maxBodyDepth = 128
 
@@ -52,6 +46,7 @@ func (o *ownership) readBody(w http.ResponseWriter, r *http.Request, n *names) *
 	}
 	if form {
 		o.ofQuery(n, string(body))
+		ofForm(n, string(body), o.body)
 	}
 	// JSON is UTF-8 (RFC 8259, section 8.1); parsers differ in what they make
 	// of anything else.
@@ -69,9 +64,15 @@ func bodyType(r *http.Request) (form bool, why string) {
 	if strings.Contains(sent, "multipart/") {
 		return false, "A body in parts can't be looked into, and this API looks for owner and app in it. Send JSON."
 	}
-	if strings.Contains(sent, "charset") {
+	// White space and digits are JSON, and can be a protobuf message too.
+	if strings.Contains(sent, "proto") {
+		return false, "A body of protobuf can't be looked into, and this API looks for owner and app in it. Send JSON."
+	}
+	if named := strings.Count(sent, "charset"); named > 0 {
 		_, params, err := mime.ParseMediaType(sent)
-		if err != nil || params["charset"] != "utf-8" {
+		// Another one within quotes is the charset to those who look for the
+		// word.
+		if err != nil || named > 1 || params["charset"] != "utf-8" {
 			return false, "The body's charset has to be UTF-8."
 		}
 	}
@@ -126,7 +127,7 @@ func (o *ownership) scanJSON(text []byte, n *names) error {
 
 type scanner struct {
 	decoder *json.Decoder
-	fields  []bodyField
+	fields  []field
 	names   *names
 	path    string // folded, of where the scanner is
 	here    *place // of the object that it is in
