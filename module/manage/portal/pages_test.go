@@ -188,6 +188,10 @@ func TestWhatTheAPISaysInAPage(t *testing.T) {
 	for _, c := range []struct{ details, field, want string }{
 		{"password: fewer than 8 characters", "password", "Fewer than 8 characters."},
 		{"keys[0].scopes: choose, or ask.", "keys[0].scopes", "Choose, or ask."},
+		{
+			"keys[0].version: it is 2 by now", "keys[0].version",
+			"It was changed meanwhile, perhaps in another tab. Leave this form and open it again, and make your change to what it is now.",
+		},
 		{"élan", "", "Élan."}, {"do this (or that)", "", "Do this (or that)."}, {"", "", ""}, {"a: b", "c", "A: b."},
 	} {
 		if got := sentence(c.details, c.field); got != c.want {

@@ -92,6 +92,10 @@ func (v *visit) do(method, target string, body any) (*manage.Answer, error) {
 // sentence is what the API says is wrong, as a page says it: without the name
 // that the API has for the field, for it stands beside that.
 func sentence(details, field string) string {
+	if fieldOf(field) == "version" {
+		// A page doesn't show it, and has no newer one to send.
+		return "It was changed meanwhile, perhaps in another tab. Leave this form and open it again, and make your change to what it is now."
+	}
 	if field != "" {
 		details = strings.TrimPrefix(details, field+": ")
 	}
