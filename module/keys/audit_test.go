@@ -203,7 +203,7 @@ func TestAuditShowsWhatWasAltered(t *testing.T) {
 }
 
 func TestAuditRetention(t *testing.T) {
-	d, _, _ := newDirectory(t)
+	d, m, _ := newDirectory(t)
 	for range 3 {
 		createKey(t, d)
 	}
@@ -222,6 +222,14 @@ func TestAuditRetention(t *testing.T) {
 	list := entries(t, d, "")
 	if len(list) != 1 || list[0].Seq != 6 {
 		t.Fatalf("%+v left, want the sixth alone", list)
+	}
+	// As long as it is alone there is nothing to write.
+	written := m.updates.Load()
+	if err := d.Upkeep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := m.updates.Load() - written; n != 0 {
+		t.Errorf("%d updates where nothing can be taken away", n)
 	}
 	d.SetAuditRetention(time.Hour)
 	createKey(t, d)

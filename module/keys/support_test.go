@@ -25,6 +25,13 @@ type meddler struct {
 	// before is the View's.
 	before atomic.Pointer[func() error]
 	after  atomic.Pointer[func()]
+	// updates counts them.
+	updates atomic.Int64
+}
+
+func (m *meddler) Update(ctx context.Context, fn func(keys.Writer) error) error {
+	m.updates.Add(1)
+	return m.Store.Update(ctx, fn)
 }
 
 func (m *meddler) View(ctx context.Context, fn func(keys.Reader) error) error {

@@ -139,8 +139,12 @@ func (d *Directory) Upkeep(ctx context.Context) error {
 		before := d.Now().Add(-time.Duration(d.retention.Load()))
 		var due bool
 		err := d.store.View(ctx, func(r Reader) error {
+			head, err := r.AuditHead()
+			if err != nil {
+				return err
+			}
 			for e, err := range r.AuditEntries("", 0) {
-				due = e.At.Before(before)
+				due = e.At.Before(before) && e.Seq != head.Last // which stays
 				return err
 			}
 			return nil
