@@ -83,7 +83,7 @@ func refusal(err error) *Error {
 	case errors.Is(err, keys.ErrBusy):
 		return refuse(CodeUnavailable, "", "%v; try again", keys.ErrBusy)
 	case errors.Is(err, keys.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return &Error{Code: CodeUnavailable, Details: "the key store can't answer now; try again", Cause: err}
+		return &Error{Code: CodeUnavailable, Details: "the key store can't answer now; try again, and if it stays so see the server's log", Cause: err}
 	default:
 		return &Error{Code: CodeStore, Details: "the key store failed, and the server's log says how; nothing was changed", Cause: err}
 	}
