@@ -160,7 +160,6 @@ func TestThrottleOutlivesConfigurations(t *testing.T) {
 		}
 	}
 	m.reload(streamRoute + "\n# another configuration\nroute GET /v2/more\n")
-	http.DefaultClient.CloseIdleConnections() // to the server of before
 	status, a, text := m.call("", "POST", loginPath, login(alicesPassword, ""))
 	if status != http.StatusTooManyRequests || a.Status.Code != manage.CodeThrottled {
 		t.Errorf("%d %s", status, text)

@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -123,7 +125,29 @@ func (w *world) load(text string) error {
 	if err != nil {
 		return err
 	}
-	return caddy.Load(config, true)
+	err = caddy.Load(config, true)
+	// The old server goes on listening for a moment, and the kernel resets the
+	// connections that wait for it when it ends.
+	until(w.t, "the end of the old listener", func() bool { return listeners(w.addr) <= 1 })
+	http.DefaultClient.CloseIdleConnections() // to the old server
+	return err
+}
+
+// listeners counts the sockets that listen on an address's port, as Linux tells
+// it; elsewhere it knows of none.
+func listeners(addr string) (n int) {
+	_, text, _ := net.SplitHostPort(addr)
+	port, _ := strconv.Atoi(text)
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		all, _ := os.ReadFile(file)
+		for line := range strings.Lines(string(all)) {
+			const local, state, listen = 1, 3, "0A"
+			if f := strings.Fields(line); len(f) > state && f[state] == listen && strings.HasSuffix(f[local], fmt.Sprintf(":%04X", port)) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func (w *world) directory() *keys.Lease {
