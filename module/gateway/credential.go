@@ -102,12 +102,12 @@ func (g *Gate) credential(r *http.Request) (p presented, refused *refusal) {
 }
 
 // cutScheme takes the scheme off an Authorization (RFC 9110, section 11.4).
-// known says that the scheme, in any case, is Key or Bearer; ok that one space
-// and a token follow.
+// known says that the scheme, in any case, is Key or Bearer, or that one of
+// these stands in it elsewhere; ok that it is one, a space and a token.
 func cutScheme(line string) (text string, known, ok bool) {
 	scheme := schemeOf(line)
-	if !equalFold(scheme, "key") && !equalFold(scheme, "bearer") {
-		return "", false, false
+	if !isOurs(scheme, equalFold) {
+		return "", namesOurs(line, equalFold), false
 	}
 	end := len(scheme)
 	if end == len(line) || line[end] != ' ' {
@@ -122,6 +122,23 @@ func schemeOf(line string) string {
 		return line[:end]
 	}
 	return line
+}
+
+// isOurs says whether a scheme is one by which credentials come.
+func isOurs(scheme string, fold func(a, b string) bool) bool {
+	return fold(scheme, "key") || fold(scheme, "bearer")
+}
+
+// namesOurs says whether a scheme of ours stands anywhere in an Authorization
+// read as a list, as some do that join header lines: in front, behind another
+// scheme's, or behind nothing but a comma.
+func namesOurs(line string, fold func(a, b string) bool) bool {
+	for element := range strings.SplitSeq(line, ",") {
+		if isOurs(schemeOf(strings.TrimLeft(element, " \t")), fold) {
+			return true
+		}
+	}
+	return false
 }
 
 // wellFormed says whether a text may be a credential. A comma would make it a
@@ -155,7 +172,7 @@ func queryIs(raw, name string) bool {
 func (g *Gate) stripCredential(r *http.Request) {
 	for _, line := range r.Header["Authorization"] {
 		// Not equalFold: an upstream may take a Kelvin sign for a k.
-		if scheme := schemeOf(line); strings.EqualFold(scheme, "key") || strings.EqualFold(scheme, "bearer") {
+		if namesOurs(line, strings.EqualFold) {
 			delete(r.Header, "Authorization")
 			break
 		}

@@ -15,9 +15,9 @@ import (
 // close to its words. The gate's own reader is compared with it.
 var (
 	// (?i) would take the Kelvin sign for a k.
-	refScheme = regexp.MustCompile(`^(?:[Kk][Ee][Yy]|[Bb][Ee][Aa][Rr][Ee][Rr])(?:[ \t,]|$)`)
+	refScheme = regexp.MustCompile(`(?:^|,)[ \t]*(?:[Kk][Ee][Yy]|[Bb][Ee][Aa][Rr][Ee][Rr])(?:[ \t,]|$)`)
 	// Scheme, one space, one token, which follows below.
-	refLine  = regexp.MustCompile(`(?s)^[A-Za-z]+ (.*)$`)
+	refLine  = regexp.MustCompile(`(?s)^(?:[Kk][Ee][Yy]|[Bb][Ee][Aa][Rr][Ee][Rr]) (.*)$`)
 	refToken = regexp.MustCompile(`^[^\x00-\x20\x7f,]{1,512}$`)
 )
 
