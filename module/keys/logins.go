@@ -7,11 +7,15 @@ import (
 	"time"
 )
 
-// Logins slows down whoever guesses passwords. It counts failures, by account
+// Logins slows down those who guess passwords. It counts failures, by account
 // and by address, in buckets that leak: so many at once, and after that one
 // more in every so often. An attempt counts as a failure from its beginning
 // until it turns out otherwise, so that guesses at the same time don't slip
 // through.
+//
+// Attempts with the right password count as well, by account: each costs a
+// hash, so an account that signs in all the time would take the hashers from
+// everybody else.
 //
 // The account is a text that somebody has typed, whether there is one or not:
 // what is answered doesn't tell.
@@ -28,9 +32,10 @@ type Logins struct {
 	epoch time.Time
 
 	mu sync.Mutex
-	// addresses counts by address; passwords and codes by account, or by
-	// account and address.
-	addresses, passwords, codes *buckets
+	// addresses counts failures by address; passwords and codes count them by
+	// account, or by account and address. hashes counts all attempts, as
+	// passwords does the failed ones.
+	addresses, passwords, codes, hashes *buckets
 	// known has the accounts' own addresses, each with the end of its time.
 	known *table
 }
@@ -43,12 +48,14 @@ type limit struct {
 }
 
 // The limits. Many people can share an address. There are only a million codes,
-// far fewer than passwords, so a wrong one counts for longer; and only who knows
-// the password gets to try one.
+// far fewer than passwords, so a wrong one counts for longer; and one needs the
+// password to try one. A program that signs in whenever it runs stays below the
+// limit of hashes; sixty cost two seconds of processor time.
 var (
 	addressLimit  = limit{50, time.Minute}
 	passwordLimit = limit{10, 10 * time.Minute}
 	codeLimit     = limit{10, 6 * time.Hour}
+	hashLimit     = limit{60, 30 * time.Second}
 )
 
 // knownFor is how long an address stays an account's own.
@@ -64,6 +71,7 @@ func newLogins() *Logins {
 		addresses: &buckets{limit: addressLimit},
 		passwords: &buckets{limit: passwordLimit},
 		codes:     &buckets{limit: codeLimit},
+		hashes:    &buckets{limit: hashLimit},
 		known:     new(table),
 	}
 }
@@ -73,19 +81,19 @@ func newLogins() *Logins {
 type Attempt struct {
 	logins        *Logins
 	address       uint64 // the bucket among addresses
-	holder        uint64 // that among passwords and codes
+	holder        uint64 // that among passwords, codes and hashes
 	pair          uint64 // account and address, among known
 	coded, inside bool
 }
 
-// Begin begins an attempt: of whoever is at the address, on an account. Where
-// there were too many, it returns how long to wait, and no attempt.
+// Begin begins an attempt from an address on an account. After too many, it
+// returns how long to wait, and no attempt.
 func (l *Logins) Begin(account, address string) (*Attempt, time.Duration) {
 	return l.begin(account, address, false)
 }
 
-// BeginInside is Begin for who holds a session of the account and is asked for
-// the password again.
+// BeginInside is Begin for the holder of a session of the account, who is asked
+// for the password again.
 func (l *Logins) BeginInside(account, address string) (*Attempt, time.Duration) {
 	return l.begin(account, address, true)
 }
@@ -105,9 +113,11 @@ func (l *Logins) begin(account, address string, inside bool) (*Attempt, time.Dur
 	default:
 		a.holder = l.key("account", account)
 	}
-	if wait := max(l.addresses.wait(a.address, now), l.passwords.wait(a.holder, now)); wait > 0 {
+	wait := max(l.addresses.wait(a.address, now), l.passwords.wait(a.holder, now), l.hashes.wait(a.holder, now))
+	if wait > 0 {
 		return nil, wait
 	}
+	l.hashes.charge(a.holder, now)
 	l.addresses.charge(a.address, now)
 	l.passwords.charge(a.holder, now)
 	return a, 0
@@ -128,9 +138,9 @@ func (a *Attempt) Code() time.Duration {
 	return wait
 }
 
-// Succeed ends an attempt that was none to guess: the account's failures are
-// forgotten. Those of the address are not, for anyone may have an account of
-// their own to succeed with.
+// Succeed ends an attempt that was not a guess: the account's failures are
+// forgotten. Those of the address are not, because anyone may have an account
+// of their own to succeed with.
 func (a *Attempt) Succeed() {
 	l := a.logins
 	l.mu.Lock()
@@ -144,12 +154,21 @@ func (a *Attempt) Succeed() {
 	}
 }
 
-// Excuse ends an attempt that neither failed nor succeeded, as one whose
-// password was right, and that is asked for a code.
-func (a *Attempt) Excuse() {
+// Excuse ends an attempt that neither failed nor succeeded, such as one whose
+// password was right and that is asked for a code.
+func (a *Attempt) Excuse() { a.excuse(false) }
+
+// Abandon ends an attempt before its password was hashed, such as when the
+// store can't answer. Nothing of it is counted.
+func (a *Attempt) Abandon() { a.excuse(true) }
+
+func (a *Attempt) excuse(unhashed bool) {
 	l := a.logins
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if unhashed {
+		l.hashes.refund(a.holder)
+	}
 	l.addresses.refund(a.address)
 	l.passwords.refund(a.holder)
 	if a.coded {

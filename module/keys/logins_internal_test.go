@@ -88,8 +88,10 @@ func TestLoginsCountFailuresAlone(t *testing.T) {
 		l := newLogins()
 		for range 200 {
 			succeed(t, l, "alice", "192.0.2.1")
+			later(hashLimit.every)
 		}
 		for range 200 {
+			later(hashLimit.every)
 			a, _ := l.Begin("bob", "192.0.2.1")
 			if a == nil {
 				t.Fatal("an attempt was refused, and none had failed")
@@ -110,6 +112,39 @@ func TestLoginsCountFailuresAlone(t *testing.T) {
 		failTimes(t, l, 1, "carol", "192.0.2.1")
 		if wait := fail(l, "carol", "192.0.2.1"); wait != time.Minute {
 			t.Errorf("the fifty-first failure of an address had to wait %s: successes with an account of one's own take failures away", wait)
+		}
+	})
+}
+
+// The right password is no way to keep the hashers busy: it counts by account,
+// and by address for the account's own addresses.
+func TestLoginsCountHashes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogins()
+		succeed(t, l, "alice", "192.0.2.1")
+		for range 60 {
+			succeed(t, l, "alice", "192.0.2.1")
+		}
+		for i := range 2 {
+			if wait := fail(l, "alice", "192.0.2.1"); wait != 30*time.Second {
+				t.Errorf("after 60 sign-ins the next had to wait %s, want 30s", wait)
+			}
+			if i == 0 {
+				later(30 * time.Second)
+				succeed(t, l, "alice", "192.0.2.1")
+			}
+		}
+		succeed(t, l, "alice", "198.51.100.1")
+		succeed(t, l, "bob", "192.0.2.1")
+		for range 100 {
+			a, wait := l.Begin("carol", "192.0.2.1")
+			if a == nil {
+				t.Fatalf("an attempt had to wait %s, and no password was hashed", wait)
+			}
+			a.Abandon()
+		}
+		if a, wait := l.BeginInside("alice", "192.0.2.1"); a == nil {
+			t.Errorf("the holder of a session had to wait %s", wait)
 		}
 	})
 }

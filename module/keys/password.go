@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -48,16 +47,15 @@ const (
 // how many may wait for their turn; together they wait for a second or two.
 var (
 	maxHashers = max(1, runtime.GOMAXPROCS(0)/2)
-	maxWaiting = int64(32 * maxHashers)
+	maxWaiting = 32 * maxHashers
 
-	hashing = make(chan struct{}, maxHashers)
-	waiting atomic.Int64
+	hashing = newTurns(maxHashers, maxWaiting)
 	hashed  atomic.Uint64
 )
 
-// ErrBusy is returned where so many passwords are being checked that one more
-// would have to wait too long.
-var ErrBusy = errors.New("too many passwords are being checked at this moment")
+// ownTurns is the holder of hashes that belong to no attempt to sign in, such
+// as those of passwords that the operator sets.
+const ownTurns = 0
 
 // Hashed counts the passwords that were hashed since the process began.
 func Hashed() uint64 { return hashed.Load() }
@@ -80,13 +78,23 @@ var decoy = argonHash{
 // others are hashing, until ctx is done, or answers [ErrBusy]. A password that
 // can't be one is refused with an [InvalidError], which doesn't repeat it.
 func HashPassword(ctx context.Context, password string) (string, error) {
+	return hashPassword(ctx, ownTurns, password)
+}
+
+// HashPassword is [HashPassword] on behalf of an attempt: its account waits for
+// its own turn.
+func (a *Attempt) HashPassword(ctx context.Context, password string) (string, error) {
+	return hashPassword(ctx, a.holder, password)
+}
+
+func hashPassword(ctx context.Context, holder uint64, password string) (string, error) {
 	if err := checkPassword(password); err != nil {
 		return "", err
 	}
 	h := decoy
 	h.salt = make([]byte, argonSalt)
 	rand.Read(h.salt) //nolint:errcheck // it never fails (crypto/rand, since Go 1.24)
-	key, err := h.derive(ctx, password)
+	key, err := h.derive(ctx, holder, password)
 	if err != nil {
 		return "", fmt.Errorf("hashing a password: %w", err)
 	}
@@ -94,11 +102,21 @@ func HashPassword(ctx context.Context, password string) (string, error) {
 	return h.String(), nil
 }
 
-// CheckPassword says whether a hash, as [HashPassword] makes it, is that of the
-// password. Without a hash, as where there is no such user, it is not, and
-// finding out takes as long. It waits as HashPassword does; a hash that can't
-// be read is an error that wraps [ErrCorrupt].
+// CheckPassword reports whether a hash, as [HashPassword] makes it, is that of
+// the password. Without a hash, such as when there is no such user, the answer
+// is no and takes as long. It waits as HashPassword does. A hash that can't be
+// read is an error that wraps [ErrCorrupt].
 func CheckPassword(ctx context.Context, hash, password string) (bool, error) {
+	return checkHash(ctx, ownTurns, hash, password)
+}
+
+// CheckPassword is [CheckPassword] on behalf of an attempt: its account waits
+// for its own turn.
+func (a *Attempt) CheckPassword(ctx context.Context, hash, password string) (bool, error) {
+	return checkHash(ctx, a.holder, hash, password)
+}
+
+func checkHash(ctx context.Context, holder uint64, hash, password string) (bool, error) {
 	h := decoy
 	if hash != "" {
 		var err error
@@ -106,7 +124,7 @@ func CheckPassword(ctx context.Context, hash, password string) (bool, error) {
 			return false, err
 		}
 	}
-	key, err := h.derive(ctx, password)
+	key, err := h.derive(ctx, holder, password)
 	if err != nil {
 		return false, fmt.Errorf("checking a password: %w", err)
 	}
@@ -114,22 +132,12 @@ func CheckPassword(ctx context.Context, hash, password string) (bool, error) {
 	return same && hash != "", nil
 }
 
-// derive works the key out, when it is its turn.
-func (h *argonHash) derive(ctx context.Context, password string) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
+// derive works the key out, when it is the holder's turn.
+func (h *argonHash) derive(ctx context.Context, holder uint64, password string) ([]byte, error) {
+	if err := hashing.take(ctx, holder); err != nil {
 		return nil, err
 	}
-	if waiting.Add(1) > maxWaiting+int64(maxHashers) {
-		waiting.Add(-1)
-		return nil, ErrBusy
-	}
-	defer waiting.Add(-1)
-	select {
-	case hashing <- struct{}{}:
-		defer func() { <-hashing }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	defer hashing.give()
 	hashed.Add(1)
 	return argon2.IDKey([]byte(password), h.salt, h.passes, h.memory, h.lanes, uint32(len(h.key))), nil
 }

@@ -3,53 +3,51 @@ package keys
 import (
 	"context"
 	"errors"
-	"runtime"
 	"sync"
 	"testing"
-	"time"
+	"testing/synctest"
 )
 
-// More than a few may not wait, and who goes away waits no longer.
+// Only so many wait, and a caller who goes away gives the place up.
 func TestHashingIsBounded(t *testing.T) {
-	for range maxHashers { // as many as there are under way
-		hashing <- struct{}{}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	before := Hashed()
-	most := maxWaiting + int64(maxHashers)
-	var wg sync.WaitGroup
-	for range most {
-		wg.Go(func() {
-			if _, err := CheckPassword(ctx, "", "a good password"); !errors.Is(err, context.Canceled) {
-				t.Errorf("got %v, want that it was canceled", err)
+	synctest.Test(t, func(t *testing.T) {
+		whole := hashing
+		defer func() { hashing = whole }()
+		hashing = newTurns(maxHashers, maxWaiting)
+		for range maxHashers { // as many as there are under way
+			if err := hashing.take(t.Context(), 7); err != nil {
+				t.Fatal(err)
 			}
-		})
-	}
-	for end := time.Now().Add(30 * time.Second); waiting.Load() < most; runtime.Gosched() {
-		if time.Now().After(end) {
-			t.Fatalf("%d wait, want %d", waiting.Load(), most)
 		}
-	}
-	if _, err := CheckPassword(t.Context(), "", "a good password"); !errors.Is(err, ErrBusy) {
-		t.Errorf("got %v, want that it is busy", err)
-	}
-	if _, err := HashPassword(t.Context(), "a good password"); !errors.Is(err, ErrBusy) {
-		t.Errorf("got %v, want that it is busy", err)
-	}
-	cancel()
-	wg.Wait()
-	if n := Hashed() - before; n != 0 {
-		t.Errorf("%d were hashed", n)
-	}
-	for range maxHashers {
-		<-hashing
-	}
-	if n := waiting.Load(); n != 0 {
-		t.Errorf("%d still count as waiting", n)
-	}
-	if _, err := CheckPassword(t.Context(), "", "a good password"); err != nil {
-		t.Errorf("afterwards: %v", err)
-	}
+		ctx, cancel := context.WithCancel(t.Context())
+		before := Hashed()
+		var wg sync.WaitGroup
+		for range maxWaiting {
+			wg.Go(func() {
+				if _, err := CheckPassword(ctx, "", "a good password"); !errors.Is(err, context.Canceled) {
+					t.Errorf("got %v, want that it was canceled", err)
+				}
+			})
+		}
+		synctest.Wait()
+		if _, err := CheckPassword(t.Context(), "", "a good password"); !errors.Is(err, ErrBusy) {
+			t.Errorf("got %v, want that it is busy", err)
+		}
+		if _, err := HashPassword(t.Context(), "a good password"); !errors.Is(err, ErrBusy) {
+			t.Errorf("got %v, want that it is busy", err)
+		}
+		cancel()
+		wg.Wait()
+		if n := Hashed() - before; n != 0 {
+			t.Errorf("%d were hashed", n)
+		}
+		for range maxHashers {
+			hashing.give()
+		}
+		if _, err := CheckPassword(t.Context(), "", "a good password"); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
 }
 
 // What belongs to nobody costs what a new hash does.

@@ -16,16 +16,16 @@ type proof struct {
 	// wrong is what is answered of a wrong password.
 	wrong *Error
 	// update makes the change.
-	update func(func(*keys.Tx) error) error
+	update func(*keys.Attempt, func(*keys.Tx) error) error
 }
 
 // prove makes a change if the proof is good, and sees to it that the attempt
 // counts as what it was. u is the user as it was read a moment ago, the zero
 // one where there is none.
 func (r *request) prove(attempt *keys.Attempt, u keys.User, p proof, change func(*keys.Tx) error) error {
-	right, err := keys.CheckPassword(r.Context(), u.PasswordHash, p.password)
+	right, err := attempt.CheckPassword(r.Context(), u.PasswordHash, p.password)
 	if err != nil {
-		attempt.Excuse() // nothing was found out
+		attempt.Abandon()
 		return err
 	}
 	if !right {
@@ -45,7 +45,7 @@ func (r *request) prove(attempt *keys.Attempt, u keys.User, p proof, change func
 			return throttled(wait)
 		}
 	}
-	err = p.update(func(tx *keys.Tx) error {
+	err = p.update(attempt, func(tx *keys.Tx) error {
 		if err := stillProven(tx, u, p); err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func errSuspended() *Error {
 // throttled refuses one attempt more, for so long.
 func throttled(wait time.Duration) *Error {
 	seconds := strconv.Itoa(int(math.Ceil(wait.Seconds())))
-	e := refuse(CodeThrottled, "", "too many attempts failed; try again in %s seconds", seconds)
+	e := refuse(CodeThrottled, "", "too many attempts to sign in; try again in %s seconds", seconds)
 	e.retryAfter = seconds
 	return e
 }
@@ -119,7 +119,7 @@ func (r *request) proving(field string, p proof, change func(*keys.Tx) error) er
 	}
 	p.wrong = refuse(CodeLoginFailed, field, "it is not the user's password")
 	if p.update == nil {
-		p.update = r.update
+		p.update = func(_ *keys.Attempt, change func(*keys.Tx) error) error { return r.update(change) }
 	}
 	return r.prove(attempt, u, p, change)
 }
@@ -156,9 +156,9 @@ func (r *request) changePassword() (*Answer, error) {
 		return nil, err
 	}
 	var hash string
-	p.update = func(change func(*keys.Tx) error) (err error) {
-		// Before the transaction, for others wait for that one.
-		if hash, err = keys.HashPassword(r.Context(), next); err != nil {
+	p.update = func(attempt *keys.Attempt, change func(*keys.Tx) error) (err error) {
+		// Before the transaction, because other changes wait for that one.
+		if hash, err = attempt.HashPassword(r.Context(), next); err != nil {
 			return err
 		}
 		return r.update(change)

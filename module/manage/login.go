@@ -54,11 +54,11 @@ func (r *request) login() (*Answer, error) {
 		return err
 	})
 	if err != nil {
-		attempt.Excuse()
+		attempt.Abandon()
 		return nil, err
 	}
 	p.wrong = refuse(CodeLoginFailed, "", "the e-mail address or the password is wrong, or no password was ever set")
-	p.update = func(fn func(*keys.Tx) error) error {
+	p.update = func(_ *keys.Attempt, fn func(*keys.Tx) error) error {
 		return r.api.Directory.Update(r.Context(), keys.Actor{UserID: u.ID, Address: r.caller.Address}, fn)
 	}
 	answer := &Answer{}

@@ -2,6 +2,7 @@ package manage_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -305,6 +306,7 @@ func TestLoginThrottleCountsFailuresAlone(t *testing.T) {
 		s.cheapPassword()
 		for range 60 {
 			s.session()
+			later(30 * time.Second)
 		}
 		for range 3 {
 			for range 9 {
@@ -343,6 +345,32 @@ func TestLoginsInParallel(t *testing.T) {
 		if n := keys.Hashed() - before; n != 10 || counts[manage.CodeLoginFailed] != 10 || counts[manage.CodeThrottled] != 20 {
 			t.Errorf("of 30 guesses at once %d were tried: %v", n, counts)
 		}
+	})
+}
+
+// One account that signs in on every connection it can get keeps nobody else
+// out.
+func TestOneAccountShutsNobodyOut(t *testing.T) {
+	withAccounts(t, func(t *testing.T, s *service) {
+		ctx, stop := context.WithCancel(t.Context())
+		var attackers sync.WaitGroup
+		for range 49 {
+			attackers.Go(func() {
+				for ctx.Err() == nil {
+					a := s.signIn(home, "alice@example.com", password)
+					if a.Status.Code == manage.CodeThrottled {
+						return
+					}
+				}
+			})
+		}
+		for range 5 {
+			if a := s.signIn(elsewhere, "bob@example.com", "bob's own password"); a.http != http.StatusOK {
+				t.Errorf("bob can't sign in: %d %s", a.http, a.body)
+			}
+		}
+		stop()
+		attackers.Wait()
 	})
 }
 
