@@ -192,9 +192,6 @@ func (e *examiner) collaborator(c keys.Collaborator) {
 	if !e.has(apps.bucket, appKey(c.AppRef)) {
 		e.odd("the collaborator %s has no app: user %s has no app %s", c.UserID, c.OwnerID, c.AppID)
 	}
-	if c.UserID != keys.Everyone && !e.has(users.bucket, []byte(c.UserID)) {
-		e.odd("the collaborator %s of app %s of user %s is no user", c.UserID, c.AppID, c.OwnerID)
-	}
 }
 
 func (e *examiner) usage(u usage) {

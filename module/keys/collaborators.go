@@ -19,8 +19,8 @@ func (tx *Tx) Invite(c Collaborator) (Collaborator, error) {
 		return Collaborator{}, invalid("user_id", "the app is this user's own")
 	}
 	if c.UserID != Everyone {
-		if _, err := tx.User(c.UserID); err != nil {
-			return Collaborator{}, fmt.Errorf("user %s: %w", c.UserID, err)
+		if err := checkUserID("user_id", c.UserID); err != nil {
+			return Collaborator{}, err
 		}
 	}
 	c.CreatedAt, c.ModifiedAt, c.Version, c.Seq = tx.now, tx.now, 1, 0

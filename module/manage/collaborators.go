@@ -242,11 +242,30 @@ func (r *request) invite(tx *keys.Tx, n newCollaborator) (c keys.Collaborator, e
 	if err := r.invitable(n.path, &c); err != nil {
 		return c, err
 	}
-	c, err = tx.Invite(c)
-	if errors.Is(err, keys.ErrNotFound) {
-		err = refuse(CodeNotFound, n.field, "there is no such user; * is everyone")
+	if err := r.knownCollaborator(tx, c.UserID, n.field); err != nil {
+		return c, err
 	}
-	return c, err
+	return tx.Invite(c)
+}
+
+// knownCollaborator refuses what can't be a user's ID, and to the operator IDs
+// that no user has. An owner isn't told of those, because that would tell which
+// users exist; a collaborator who doesn't exist is of no effect.
+func (r *request) knownCollaborator(tx *keys.Tx, userID, field string) error {
+	if userID == keys.Everyone {
+		return nil
+	}
+	if keys.CheckID(field, userID) != nil {
+		return refuse(CodeInvalid, field, "it is not a user ID: use letters, digits, - and _, or * for everyone")
+	}
+	if !r.caller.Operator {
+		return nil
+	}
+	_, err := tx.User(userID)
+	if errors.Is(err, keys.ErrNotFound) {
+		return refuse(CodeNotFound, field, "there is no such user; * is everyone")
+	}
+	return err
 }
 
 // collaboratorChange is what a PATCH says of an invitation.

@@ -2,6 +2,7 @@ package manage_test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -113,8 +114,7 @@ func TestCollaboratorsRefused(t *testing.T) {
 		{"nobody", "POST", shared, one(`"scopes":[]`), manage.CodeInvalid, "collaborators[1].user", "missing"},
 		{"null", "POST", shared, one(`"user":null,"scopes":[]`), manage.CodeInvalid, "collaborators[1].user", "missing"},
 		{"two users", "POST", shared, one(`"user_id":"carol","user":{"id":"bob"},"scopes":[]`), manage.CodeInvalid, "collaborators[1].user.id", "beside"},
-		{"no such user", "POST", shared, one(`"user":{"id":"zoe"},"scopes":[]`), manage.CodeNotFound, "collaborators[1].user.id", "no such user"},
-		{"no id", "POST", shared, one(`"user_id":"a b\u0000","scopes":[]`), manage.CodeNotFound, "collaborators[1].user_id", "no such user"},
+		{"no id", "POST", shared, one(`"user_id":"a b\u0000","scopes":[]`), manage.CodeInvalid, "collaborators[1].user_id", "not a user ID"},
 		{"the owner", "POST", shared, one(`"user_id":"alice","scopes":[]`), manage.CodeInvalid, "collaborators[1].user_id", "own"},
 		{"one who is", "POST", shared, one(`"user_id":"carol","scopes":[]`), manage.CodeExists, "collaborators[1].user_id", "PATCH"},
 		{"one twice", "POST", shared, one(`"user_id":"bob","scopes":[]`), manage.CodeExists, "collaborators[1].user_id", "already"},
@@ -146,13 +146,46 @@ func TestCollaboratorsRefused(t *testing.T) {
 		{"remove by two lists", "DELETE", shared, `{"ids":["carol"],"collaborator_ids":["carol"]}`, manage.CodeInvalid, "collaborator_ids", "no such field"},
 		{"collaborations of nobody", "GET", "/v2/users/zoe/collaborations", "", manage.CodeNotFound, "user_id", "no such user"},
 	}
-	s.refuses(t, table)
+	s.refuses(t, append(table,
+		refusal{"no such user", "POST", shared, one(`"user":{"id":"zoe"},"scopes":[]`), manage.CodeNotFound, "collaborators[1].user.id", "no such user"}))
 	s.refusesTo(t, s.signedIn("alice"), append(table,
 		refusal{"oneself", "POST", shared, one(`"user_id":"me","scopes":[]`), manage.CodeInvalid, "collaborators[1].user_id", "own"}))
 	if got := s.lists(); got != before {
 		t.Errorf("of refused requests remains %s, before there was %s", got, before)
 	}
 }
+
+// An owner who adds collaborators learns nothing of which users exist, and one
+// who is created later has what the owner gave.
+func TestCollaboratorsDontTellWhoIsThere(t *testing.T) {
+	s := friends(t)
+	s.must("POST", "/v2/users", `{"users":[{"id":"gone"}]}`)
+	s.must("DELETE", "/v2/users/gone", "")
+	alice := s.signedIn("alice")
+	shown := map[string]string{}
+	for _, id := range []string{"bob", "zoe", "gone"} {
+		calls := []response{
+			s.callAs(alice, "POST", shared, `{"collaborators":[{"user_id":"`+id+`","scopes":["Predict"]}]}`),
+			s.callAs(alice, "GET", shared, ""),
+			s.callAs(alice, "DELETE", shared, `{"ids":["`+id+`"]}`),
+		}
+		var all strings.Builder
+		for _, a := range calls {
+			all.WriteString(strings.ReplaceAll(a.withoutID(), id, "ID"))
+		}
+		shown[times.ReplaceAllString(all.String(), "TIME")] = id
+	}
+	if len(shown) != 1 {
+		t.Errorf("whether a user exists shows in %q", shown)
+	}
+	s.as(alice, "POST", shared, `{"collaborators":[{"user_id":"zoe","scopes":["Predict"]}]}`)
+	s.must("POST", "/v2/users", `{"users":[{"id":"zoe"}]}`)
+	if list := s.as(s.signedIn("zoe"), "GET", "/v2/users/me/collaborations", "").Collaborations; len(list) != 1 || list[0].AppOwner.ID != "alice" {
+		t.Errorf("the new user has the collaborations %+v", list)
+	}
+}
+
+var times = regexp.MustCompile(`20\d\d-[^"]*Z`)
 
 // Nobody invites to more than they may do.
 func TestInvitationsDelegate(t *testing.T) {
