@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -14,12 +16,14 @@ func appCommand() *cobra.Command {
 			f.String("name", "", "Name, for people to read")
 		}),
 		command("list --user USER", "Lists the apps of a user", 0, 0, listApps, ofUser),
-		command("delete ID --user USER", "Deletes an app, and revokes its keys", 1, 1, deleteApp, ofUser),
+		command("delete ID --user USER", "Deletes an app, and revokes its keys", 1, 1, deleteApp, ofUser, confirmed),
 	)
 	return cmd
 }
 
-func ofUser(f *pflag.FlagSet) { f.String("user", "", "The user whose it is (required)") }
+func ofUser(f *pflag.FlagSet) {
+	f.String("user", "", "Owner of the app, or holder of the key (required)")
+}
 
 func createApp(c *call) error {
 	user, err := c.required("user")
@@ -57,6 +61,10 @@ func listApps(c *call) error {
 func deleteApp(c *call) error {
 	user, err := c.required("user")
 	if err != nil {
+		return err
+	}
+	question := fmt.Sprintf("This deletes app %s of %s with its collaborators, and revokes its keys. None of it can be undone.", c.args[0], user)
+	if err := c.confirm(question); err != nil {
 		return err
 	}
 	text, _, err := c.ask("DELETE", []string{"users", user, "apps", c.args[0]}, nil, nil)

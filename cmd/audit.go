@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -86,7 +87,7 @@ func (c *call) moment(flag string) (string, error) {
 	}
 	if err != nil {
 		var ago time.Duration
-		if ago, err = time.ParseDuration(value); err == nil && ago < 0 {
+		if ago, err = caddy.ParseDuration(value); err == nil && ago < 0 {
 			err = errors.New("it is negative")
 		}
 		at = time.Now().Add(-ago)

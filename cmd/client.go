@@ -41,15 +41,41 @@ func newClient(c *call) (*client, error) {
 		}
 		return openStore(c, path)
 	}
-	address, err := caddycmd.DetermineAdminAPIAddress(c.flag("address"), nil, c.flag("config"), c.flag("adapter"))
+	address, err := adminAddress(c)
 	if err != nil {
 		return nil, fmt.Errorf("finding out the address of the admin endpoint: %w", err)
 	}
 	return dialAdmin(address)
 }
 
+// adminAddress is the address of the admin endpoint: that of --address, or that
+// of the configuration, or Caddy's default.
+func adminAddress(c *call) (string, error) {
+	if address := c.flag("address"); address != "" || c.flag("config") == "" {
+		return caddycmd.DetermineAdminAPIAddress(address, nil, "", "")
+	}
+	config, file, _, err := caddycmd.LoadConfig(c.flag("config"), c.flag("adapter"))
+	if err != nil {
+		return "", err
+	}
+	var written struct {
+		Admin caddy.AdminConfig `json:"admin"`
+	}
+	if err := json.Unmarshal(config, &written); err != nil {
+		return "", fmt.Errorf("reading admin of %s: %w", file, err)
+	}
+	if written.Admin.Disabled {
+		return "", fmt.Errorf("%s turns the admin endpoint off, and commands reach a running Caddy by nothing else: "+
+			"remove \"admin off\", or stop Caddy and open the key store itself with --db FILE", file)
+	}
+	return caddycmd.DetermineAdminAPIAddress("", config, file, c.flag("adapter"))
+}
+
 // dialAdmin speaks to the admin endpoint of a Caddy, which is not always TCP.
 func dialAdmin(address string) (*client, error) {
+	if _, bare, ok := strings.Cut(address, "://"); ok {
+		return nil, usagef("%q is a URL, and this takes the address alone, such as %s", address, strings.TrimRight(bare, "/"))
+	}
 	parsed, err := caddy.ParseNetworkAddress(address)
 	if err != nil || parsed.PortRangeSize() > 1 {
 		return nil, usagef("%q is not the address of an admin endpoint; it looks like localhost:2019 or unix//run/caddy.sock", address)

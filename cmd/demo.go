@@ -30,8 +30,18 @@ this machine. It prints commands to paste, one for each kind of answer.
 What you make meanwhile, users, apps and keys, is there again when the demo is
 started again. The keys that it prints are new each time, for their text is not
 stored.`
+	cmd.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		for _, name := range notOfDemo {
+			cmd.InheritedFlags().Lookup(name).Hidden = true
+		}
+		cmd.Parent().HelpFunc()(cmd, args)
+	})
 	return cmd
 }
+
+// notOfDemo are the flags of all commands that the demo refuses, because it has
+// a Caddy, a configuration and a store of its own.
+var notOfDemo = []string{"address", "config", "adapter", "db", "output"}
 
 // demoPlaces is where the parts of the demo are.
 type demoPlaces struct {
@@ -48,7 +58,7 @@ func (p *demoPlaces) log() string   { return filepath.Join(p.folder, "caddy.log"
 
 // runDemo runs until it is interrupted.
 func runDemo(c *call) error {
-	for _, name := range []string{"address", "config", "adapter", "db", "output"} {
+	for _, name := range notOfDemo {
 		if c.Flags().Changed(name) {
 			return usagef("the demo has a Caddy, a configuration and a store of its own, and takes no --%s", name)
 		}

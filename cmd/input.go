@@ -1,11 +1,14 @@
 package cmd
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -44,6 +47,28 @@ func (c *call) read(file, what string) (string, error) {
 	}
 	return readSome(c.InOrStdin())
 }
+
+// confirm asks a person at a terminal whether to go on, unless --yes was given.
+// A script, whose input isn't a terminal, isn't asked. What it returns is an
+// error unless the answer was yes.
+func (c *call) confirm(question string) error {
+	f, ok := c.InOrStdin().(*os.File)
+	if c.flag("yes") == "true" || !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	c.PrintErrf("%s Type yes to go on: ", question)
+	answer, err := bufio.NewReader(f).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	if strings.TrimSpace(answer) != "yes" {
+		return errors.New("nothing was deleted, because the answer was not yes")
+	}
+	return nil
+}
+
+// confirmed declares the flag that answers [call.confirm].
+func confirmed(f *pflag.FlagSet) { f.BoolP("yes", "y", false, "Don't ask for confirmation") }
 
 func readSome(r io.Reader) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxSecret+1))

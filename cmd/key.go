@@ -20,7 +20,7 @@ func keyCommand() *cobra.Command {
 				f.StringSlice("scopes", nil, "Scopes that the key has, or All (required)")
 				f.StringSlice("endpoints", nil, "Endpoints that the key is limited to, as /package.Service/Method (default all)")
 				f.String("description", "", "What the key is for")
-				f.Duration("expires-in", 0, "Time after which the key expires, as 720h (default never)")
+				durationFlag(f, "expires-in", "Time after which the key expires, such as 90d or 720h (default never)")
 			}),
 		command("list --user USER [--app APP]", "Lists the keys of a user or an app", 0, 0, listKeys, ofUser, func(f *pflag.FlagSet) {
 			f.String("app", "", "List the keys of this app alone")
@@ -29,7 +29,8 @@ func keyCommand() *cobra.Command {
 		command("disable ID...", "Disables keys, until they are enabled", 1, many, func(c *call) error { return setDisabled(c, true) }),
 		command("enable ID...", "Enables keys that were disabled", 1, many, func(c *call) error { return setDisabled(c, false) }),
 		command("rotate ID", "Puts a new key in the place of one, and shows it, this once", 1, 1, rotateKey, func(f *pflag.FlagSet) {
-			f.Duration("grace", 0, "Time for which the old key goes on, as 24h (default it ends now)")
+			durationFlag(f, "grace", "Time for which the old key still works, such as 24h or 2d (default it ends now)")
+			durationFlag(f, "expires-in", "Time after which the new key expires, such as 90d (default when the old one does)")
 		}),
 		command("revoke (ID... | - | --file FILE | --user USER (--app APP | --created-before TIME | --minted-by ID | --all))",
 			"Revokes keys for good: by public id, by whole credentials, one a line, from standard input or a file, or many of a user's at once",
@@ -68,12 +69,8 @@ func createKey(c *call) error {
 	if list := c.list("endpoints"); len(list) > 0 {
 		key["endpoints"] = list
 	}
-	if c.Flags().Changed("expires-in") {
-		in, _ := c.Flags().GetDuration("expires-in") // declared as such
-		if in <= 0 {
-			return usagef("--expires-in takes a time from now on, as 720h")
-		}
-		key["expires_at"] = time.Now().Add(in).UTC().Format(time.RFC3339Nano)
+	if err := c.takeExpiry(key); err != nil {
+		return err
 	}
 	text, answer, err := c.ask("POST", []string{"users", user, "keys"}, nil, map[string]any{"keys": []any{key}})
 	if err != nil {
@@ -85,7 +82,28 @@ func createKey(c *call) error {
 	if c.api.offline && c.flag("config") == "" {
 		c.PrintErrln("Without --config the scopes were not checked against those of a configuration.")
 	}
+	c.warn(answer)
 	return c.say(text, "Created %s %s.\n%s", kindOf(answer.Keys[0]), answer.Keys[0].KeyID, shownOnce(answer.Keys[0]))
+}
+
+// takeExpiry adds the expiry that --expires-in asks for to the body of a call.
+func (c *call) takeExpiry(body map[string]any) error {
+	if !c.Flags().Changed("expires-in") {
+		return nil
+	}
+	in := c.duration("expires-in")
+	if in <= 0 {
+		return usagef("--expires-in takes a time from now on, such as 90d")
+	}
+	body["expires_at"] = time.Now().Add(in).UTC().Format(time.RFC3339Nano)
+	return nil
+}
+
+// warn prints what an answer of success says besides.
+func (c *call) warn(answer *manage.Answer) {
+	if answer.Status.Details != "" {
+		c.PrintErrf("Note: %s.\n", answer.Status.Details)
+	}
 }
 
 func kindOf(k manage.Key) string {

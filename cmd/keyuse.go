@@ -34,17 +34,22 @@ func rotateKey(c *call) error {
 	if err != nil {
 		return err
 	}
-	grace, _ := c.Flags().GetDuration("grace") // declared as such
+	grace := c.duration("grace")
 	if grace < 0 {
-		return usagef("--grace takes a time from now on, as 24h")
+		return usagef("--grace takes a time from now on, such as 24h")
 	}
-	text, answer, err := c.ask("POST", []string{"keys", ids[0], "rotate"}, nil, map[string]string{"grace": grace.String()})
+	body := map[string]any{"grace": grace.String()}
+	if err := c.takeExpiry(body); err != nil {
+		return err
+	}
+	text, answer, err := c.ask("POST", []string{"keys", ids[0], "rotate"}, nil, body)
 	if err != nil {
-		return placed(err, "key_id", ids)
+		return flagged(placed(err, "key_id", ids), map[string]string{"expires_at": "--expires-in"})
 	}
+	c.warn(answer)
 	end := "is revoked"
 	if grace > 0 {
-		end = "goes on until " + when(time.Now().Add(grace)) + " at the latest"
+		end = "works until " + when(time.Now().Add(grace)) + " at the latest"
 	}
 	return c.say(text, "Created %s in the place of %s, which %s.\n%s", answer.Key.KeyID, ids[0], end, shownOnce(*answer.Key))
 }

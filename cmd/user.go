@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,7 @@ func userCommand() *cobra.Command {
 	cmd.AddCommand(
 		create,
 		command("list", "Lists the users", 0, 0, listUsers),
-		command("delete ID...", "Deletes users with their apps, and revokes their keys", 1, many, deleteUsers),
+		command("delete ID...", "Deletes users with their apps, and revokes their keys", 1, many, deleteUsers, confirmed),
 	)
 	return cmd
 }
@@ -65,6 +66,10 @@ func listUsers(c *call) error {
 }
 
 func deleteUsers(c *call) error {
+	question := fmt.Sprintf("This deletes %s with all apps, and revokes all keys there. Nothing of it can be undone, and no new user can have the ID.", strings.Join(c.args, ", "))
+	if err := c.confirm(question); err != nil {
+		return err
+	}
 	text, _, err := c.ask("DELETE", []string{"users"}, nil, map[string]any{"ids": c.args})
 	if err != nil {
 		return placed(err, "ids[#]", c.args)

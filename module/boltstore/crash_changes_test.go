@@ -215,7 +215,7 @@ func step(tx *keys.Tx, group, n int) (err error) {
 	case 3:
 		err = change(key.ID, func(c *keys.Credential) { c.Scopes = c.Scopes[:1] })
 	case 4:
-		_, err = tx.Rotate(key.ID, digestOf(group, 1), idOf(group, 1), 0)
+		_, err = tx.Rotate(key.ID, keys.Rotation{Digest: digestOf(group, 1), ID: idOf(group, 1)})
 	case 5:
 		_, err = tx.Invite(keys.Collaborator{CollaboratorRef: guest, Scopes: key.Scopes})
 	case 6:

@@ -114,7 +114,10 @@ func TestRestoreRules(t *testing.T) {
 		},
 		"rotated": {
 			after: func(v *vault) func(*keys.Tx) error {
-				return func(tx *keys.Tx) error { _, err := tx.Rotate(v.key.ID, keys.DigestOf("new"), "cak_new", 0); return err }
+				return func(tx *keys.Tx) error {
+					_, err := tx.Rotate(v.key.ID, keys.Rotation{Digest: keys.DigestOf("new"), ID: "cak_new"})
+					return err
+				}
 			},
 			want:  Counts{KeysRevoked: 1, TombstonesAdded: 1, KeysGone: 1},
 			check: []func(*testing.T, *vault){keyStands(keys.Unknown)},
@@ -122,7 +125,7 @@ func TestRestoreRules(t *testing.T) {
 		"rotated with grace": {
 			after: func(v *vault) func(*keys.Tx) error {
 				return func(tx *keys.Tx) error {
-					_, err := tx.Rotate(v.key.ID, keys.DigestOf("new"), "cak_new", time.Minute)
+					_, err := tx.Rotate(v.key.ID, keys.Rotation{Digest: keys.DigestOf("new"), ID: "cak_new", Grace: time.Minute})
 					return err
 				}
 			},

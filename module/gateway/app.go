@@ -210,7 +210,7 @@ func CatalogueOf(sites []*policy.Catalogue, management bool) (*policy.Catalogue,
 	if err != nil {
 		return nil, err
 	}
-	return all.With(scopes), nil
+	return all.With(scopes, managementRules()), nil
 }
 
 // tokenSafe refuses what can't be the name of a header field (RFC 9110,

@@ -77,7 +77,7 @@ func alter(change func(*keys.Tx, *keys.Credential)) func(*keys.Tx, *subject) err
 func rotate(grace time.Duration) func(*keys.Tx, *subject) error {
 	return func(tx *keys.Tx, s *subject) error {
 		text, id := keys.Mint("ca", policy.AppKey)
-		_, err := tx.Rotate(s.id, keys.DigestOf(text), id, grace)
+		_, err := tx.Rotate(s.id, keys.Rotation{Digest: keys.DigestOf(text), ID: id, Grace: grace})
 		return err
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -350,6 +351,16 @@ func ManagementScopes() ([]policy.Scope, error) {
 	}
 	return scopes, nil
 }
+
+// managementRules are the calls of the management API that need a scope. Any
+// credential may make the others, such as to ask what it is good for itself.
+var managementRules = sync.OnceValue(func() []*policy.Rule {
+	table, err := policy.NewTable(manage.Routes(), defaultOwner[0], defaultOwner[1])
+	if err != nil {
+		panic(err) // only of a mistake in the calls
+	}
+	return slices.DeleteFunc(slices.Clone(table.Rules()), func(r *policy.Rule) bool { return len(r.Scopes) == 0 })
+})
 
 // Interface guards
 var (

@@ -85,7 +85,7 @@ func TestAuditOfEveryChange(t *testing.T) {
 		}},
 		{"key.revoke", keys.Subject{UserID: "alice", AppID: "shop", KeyID: c.ID}, `"scopes":["Predict"]`, `{"reason":"rotated"}`, nil},
 		{"key.rotate", keys.Subject{UserID: "alice", AppID: "shop", KeyID: next.ID}, "", `"scopes":["Predict"]`, func(tx *keys.Tx) error {
-			_, err := tx.Rotate(c.ID, next.Digest, next.ID, 0)
+			_, err := tx.Rotate(c.ID, keys.Rotation{Digest: next.Digest, ID: next.ID})
 			return err
 		}},
 		{"key.revoke", keys.Subject{UserID: "alice", AppID: "shop", KeyID: next.ID}, `"type":"app_key"`, `{"reason":"app deleted"}`, nil},

@@ -86,22 +86,36 @@ func (tx *Tx) ChangeCredential(id string, change func(*Credential) error) (Crede
 	return c, tx.record(ActionKeyChange, c.about(), factsOfCredential(old), factsOfCredential(c))
 }
 
-// Rotate puts a new credential in an old one's place: the same app, scopes,
-// endpoints, description and expiry, and disabled if that was. The old one is
-// revoked, or expires after grace if that is more than 0 (and not later than
-// it would have).
-func (tx *Tx) Rotate(id string, digest Digest, newID string, grace time.Duration) (Credential, error) {
+// Rotation is what takes an old credential's place.
+type Rotation struct {
+	// Digest and ID are of the new credential.
+	Digest Digest
+	ID     string
+	// Grace is how long the old credential still works, but not longer than it
+	// would have. 0 or less revokes it.
+	Grace time.Duration
+	// ExpiresAt is the new credential's expiry, where the zero time is never;
+	// nil is the expiry of the old one.
+	ExpiresAt *time.Time
+}
+
+// Rotate puts a new credential in an old one's place: for the same app, with
+// the same scopes, endpoints and description, and disabled if the old one was.
+func (tx *Tx) Rotate(id string, to Rotation) (Credential, error) {
 	old, err := tx.CredentialByID(id)
 	if err != nil {
 		return Credential{}, fmt.Errorf("key %s: %w", id, err)
 	}
 	next := old
-	next.Digest, next.ID = digest, newID
-	if grace <= 0 {
+	next.Digest, next.ID = to.Digest, to.ID
+	if to.ExpiresAt != nil {
+		next.ExpiresAt = *to.ExpiresAt
+	}
+	if to.Grace <= 0 {
 		err = tx.revoke(old, "rotated")
 	} else {
 		_, err = tx.ChangeCredential(id, func(c *Credential) error {
-			if end := tx.now.Add(grace); c.ExpiresAt.IsZero() || end.Before(c.ExpiresAt) {
+			if end := tx.now.Add(to.Grace); c.ExpiresAt.IsZero() || end.Before(c.ExpiresAt) {
 				c.ExpiresAt = end
 			}
 			return nil

@@ -42,12 +42,12 @@ func TestChangesTakeEffectAtOnce(t *testing.T) {
 		{"delete the user", func(tx *keys.Tx, c keys.Credential) error { return tx.DeleteUser(c.UserID) }, keys.Unknown},
 		{"rotate", func(tx *keys.Tx, c keys.Credential) error {
 			next := newKey()
-			_, err := tx.Rotate(c.ID, next.Digest, next.ID, 0)
+			_, err := tx.Rotate(c.ID, keys.Rotation{Digest: next.Digest, ID: next.ID})
 			return err
 		}, keys.Unknown},
 		{"rotate with grace", func(tx *keys.Tx, c keys.Credential) error {
 			next := newKey()
-			_, err := tx.Rotate(c.ID, next.Digest, next.ID, time.Hour)
+			_, err := tx.Rotate(c.ID, keys.Rotation{Digest: next.Digest, ID: next.ID, Grace: time.Hour})
 			return err
 		}, keys.Active},
 	} {
@@ -383,7 +383,7 @@ func TestRotate(t *testing.T) {
 	d, _, c := newDirectory(t)
 	next := newKey()
 	update(t, d, func(tx *keys.Tx) error {
-		r, err := tx.Rotate(c.ID, next.Digest, next.ID, time.Hour)
+		r, err := tx.Rotate(c.ID, keys.Rotation{Digest: next.Digest, ID: next.ID, Grace: time.Hour})
 		if err == nil && (r.AppID != c.AppID || fmt.Sprint(r.Scopes) != fmt.Sprint(c.Scopes) || !r.ExpiresAt.IsZero()) {
 			t.Errorf("rotated to %+v", r)
 		}
@@ -396,7 +396,7 @@ func TestRotate(t *testing.T) {
 	// A longer grace later doesn't give it more.
 	other := newKey()
 	update(t, d, func(tx *keys.Tx) error {
-		_, err := tx.Rotate(c.ID, other.Digest, other.ID, 48*time.Hour)
+		_, err := tx.Rotate(c.ID, keys.Rotation{Digest: other.Digest, ID: other.ID, Grace: 48 * time.Hour})
 		return err
 	})
 	if again := find(t, d, c.Digest); !again.Expiry().Equal(old.Expiry()) {

@@ -146,7 +146,7 @@ func (r *request) createApps() (*Answer, error) {
 				Description: "Created with the app",
 			}
 			r.grantAll(&c)
-			key, err := r.mint(tx, c)
+			key, _, err := r.mint(tx, c)
 			if err != nil {
 				return locate(f.path, err)
 			}

@@ -171,6 +171,7 @@ func TestCollaboratorsDontTellWhoIsThere(t *testing.T) {
 		}
 		var all strings.Builder
 		for _, a := range calls {
+			a.header.Del("Content-Length") // of times with more digits or fewer
 			all.WriteString(strings.ReplaceAll(a.withoutID(), id, "ID"))
 		}
 		shown[times.ReplaceAllString(all.String(), "TIME")] = id

@@ -77,9 +77,10 @@ func (r *request) createKeys() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	var made []Key
+	answer := &Answer{}
 	err = r.update(func(tx *keys.Tx) error {
-		made = nil
+		answer.Keys = nil
+		var made []keys.Credential
 		if _, err := r.findUser(tx); err != nil {
 			return err
 		}
@@ -88,18 +89,20 @@ func (r *request) createKeys() (*Answer, error) {
 			if err != nil {
 				return err
 			}
-			key, err := r.mint(tx, c)
+			key, c, err := r.mint(tx, c)
 			if err != nil {
 				return locate(k.path, err)
 			}
-			made = append(made, key)
+			answer.Keys = append(answer.Keys, key)
+			made = append(made, c)
 		}
-		return nil
+		answer.Status.Details, err = r.warnings(tx, made...)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Answer{Keys: made}, nil
+	return answer, nil
 }
 
 // fillIn makes the credential of a key to be made, and checks what depends on

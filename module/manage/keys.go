@@ -73,17 +73,17 @@ func showKey(c keys.Credential) Key {
 // isKey says whether a credential is a key: sessions have calls of their own.
 func isKey(c keys.Credential) bool { return c.Kind != policy.Session }
 
-// mint makes a key. What it returns shows the whole credential, this once.
-func (r *request) mint(tx *keys.Tx, c keys.Credential) (Key, error) {
+// mint makes a key. The Key shows the whole credential, this once.
+func (r *request) mint(tx *keys.Tx, c keys.Credential) (Key, keys.Credential, error) {
 	credential, id := keys.Mint(r.api.Brand, c.Kind)
 	c.ID, c.Digest = id, keys.DigestOf(credential)
 	c, err := tx.CreateCredential(c)
 	if err != nil {
-		return Key{}, err
+		return Key{}, c, err
 	}
 	k := showKey(c)
 	k.ID = credential
-	return k, nil
+	return k, c, nil
 }
 
 // findKey reads the key of a public id, if it is the user's whom the path
@@ -298,49 +298,61 @@ func (r *request) rotateKey() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	grace, err := readGrace(o)
+	how, err := readRotation(o)
 	if err != nil {
 		return nil, err
 	}
-	var key Key
+	answer := &Answer{}
 	err = r.update(func(tx *keys.Tx) error {
 		old, err := r.findKeyInPath(tx)
 		if err != nil {
 			return err
 		}
-		if !old.ExpiresAt.IsZero() && !old.ExpiresAt.After(tx.Now()) {
-			return refuse(CodeInvalid, "expires_at", "the key has expired, and its successor would have too: set another expires_at first, or create a new key")
+		next := old
+		if how.expiresAt != nil {
+			next.ExpiresAt = *how.expiresAt
 		}
-		if err := r.delegable("", &old); err != nil {
+		if !next.ExpiresAt.IsZero() && !next.ExpiresAt.After(tx.Now()) {
+			return refuse(CodeInvalid, "expires_at", "the key has expired, and its successor would have too: give another expires_at, or create a new key")
+		}
+		if err := r.delegable("", &next); err != nil {
 			return err
 		}
 		credential, id := keys.Mint(r.api.Brand, old.Kind)
-		c, err := tx.Rotate(old.ID, keys.DigestOf(credential), id, grace)
+		next, err = tx.Rotate(old.ID, keys.Rotation{Digest: keys.DigestOf(credential), ID: id, Grace: how.grace, ExpiresAt: how.expiresAt})
 		if err != nil {
 			return err
 		}
-		key = showKey(c)
+		key := showKey(next)
 		key.ID = credential
-		return nil
+		answer.Key = &key
+		answer.Status.Details, err = r.warnings(tx, next)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Answer{Key: &key}, nil
+	return answer, nil
 }
 
 // maxGrace is longer than anyone takes to change a key.
 const maxGrace = 365 * 24 * time.Hour
 
-// readGrace reads how long the old key goes on after a rotation.
-func readGrace(o *object) (time.Duration, error) {
+// rotation says how a key is replaced.
+type rotation struct {
+	grace     time.Duration // how long the old key still works
+	expiresAt *time.Time    // of the new key; nil is that of the old one
+}
+
+func readRotation(o *object) (how rotation, err error) {
+	how.expiresAt = given(o.time, "expires_at")
 	var text string
 	if !o.text("grace", &text) || text == "" {
-		return 0, o.end()
+		return how, o.end()
 	}
-	grace, err := time.ParseDuration(text)
-	if err != nil || grace < 0 || grace > maxGrace {
-		o.fail(refuse(CodeInvalid, "grace", "it has to be a time from 0s to %s, as 24h", maxGrace))
+	how.grace, err = time.ParseDuration(text)
+	if err != nil || how.grace < 0 || how.grace > maxGrace {
+		o.fail(refuse(CodeInvalid, "grace", "it has to be a time from 0s to %s, such as 24h", maxGrace))
 	}
-	return grace, o.end()
+	return how, o.end()
 }

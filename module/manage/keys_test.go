@@ -228,7 +228,54 @@ func TestRotate(t *testing.T) {
 	s.must("PATCH", "/v2/keys", `{"keys":[{"id":"`+third.KeyID+`","expires_at":"2001-01-01T00:00:00Z"}]}`)
 	s.refuses(t, []refusal{
 		{"expired", "POST", "/v2/keys/" + third.KeyID + "/rotate", "", manage.CodeInvalid, "expires_at", "create a new key"},
+		{"expired by then", "POST", "/v2/keys/" + third.KeyID + "/rotate", `{"expires_at":"2001-01-01T00:00:00Z"}`, manage.CodeInvalid, "expires_at", "create a new key"},
 	})
+	a := s.must("POST", "/v2/keys/"+third.KeyID+"/rotate", `{"expires_at":null}`)
+	if a.Key.ExpiresAt != nil {
+		t.Errorf("rotated into one that never expires: %s", a.body)
+	}
+}
+
+// The answer says when a key is made that the gate refuses.
+func TestKeysOfNoUse(t *testing.T) {
+	s := newService(t)
+	s.alice()
+	table, err := policy.NewTable([]policy.Route{
+		{Method: "GET", Pattern: "/models", Scopes: []string{"Predict"}, Endpoint: []string{"/a.B/C"}},
+		{Method: "GET", Pattern: "/inputs", Scopes: []string{"Search"}, Accept: []string{"pat"}},
+		{Method: "GET", Pattern: "/healthz", Accept: []string{"public"}},
+	}, "user_id", "app_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.api.Catalogue, err = policy.CatalogueOf(nil, table.Rules()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, key, says string
+	}{
+		{"of use", `"scopes":["Predict"],"endpoints":["/a.B/C"],"apps":[{"id":"photos"}]`, ""},
+		{"everything", `"scopes":["All"],"type":"personal_access_token"`, ""},
+		{"no scope", `"scopes":[],"type":"personal_access_token"`, "can call nothing"},
+		{"the scope of a route for other kinds", `"scopes":["Search"],"apps":[{"id":"photos"}]`, "can call nothing"},
+		{"the kind of that route", `"scopes":["Search"],"type":"personal_access_token"`, ""},
+		{"another endpoint", `"scopes":["Search"],"endpoints":["/a.B/C"],"type":"personal_access_token"`, "can call nothing"},
+	} {
+		a := s.must("POST", "/v2/users/alice/keys", `{"keys":[{`+c.key+`}]}`)
+		if c.says == "" && a.Status.Details != "" || !strings.Contains(a.Status.Details, c.says) {
+			t.Errorf("%s: the details are %q, want %q", c.name, a.Status.Details, c.says)
+		}
+	}
+	k := s.must("POST", "/v2/users/alice/keys", `{"keys":[{"scopes":["All"],"type":"personal_access_token"}]}`).Keys[0]
+	s.must("PATCH", "/v2/keys", `{"keys":[{"id":"`+k.KeyID+`","disabled":true}]}`)
+	if a := s.must("POST", "/v2/keys/"+k.KeyID+"/rotate", ""); !a.Key.Disabled || !strings.Contains(a.Status.Details, "it is disabled") {
+		t.Errorf("a disabled key was rotated into %s", a.body)
+	}
+	s.must("PATCH", "/v2/users/alice", `{"suspended":true}`)
+	a := s.must("POST", "/v2/users/alice/keys", `{"keys":[{"scopes":["All"],"type":"personal_access_token"}]}`)
+	if !strings.Contains(a.Status.Details, "its user is suspended") {
+		t.Errorf("made for a suspended user: %s", a.body)
+	}
 }
 
 func TestVerify(t *testing.T) {

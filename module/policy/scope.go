@@ -52,6 +52,8 @@ type Catalogue struct {
 	// derived are the scopes that no line declares: only routes name them, or
 	// nobody does, as may be with [ScopeAll].
 	derived map[string]bool
+	// rules are the routes that ask for a credential.
+	rules []*Rule
 }
 
 // NewCatalogue makes a catalogue of declared scopes, with [ScopeAll] always in
@@ -86,7 +88,7 @@ func CatalogueOf(declared []Scope, rules []*Rule) (*Catalogue, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.takeEndpoints(rules)
+	c.takeRoutes(rules)
 	var errs []error
 	for _, r := range rules {
 		if unknown := c.Unknown(r.Scopes); len(unknown) > 0 {
@@ -111,12 +113,15 @@ func needed(rules []*Rule) (*Catalogue, error) {
 	for name := range c.scopes {
 		c.derived[name] = true
 	}
-	c.takeEndpoints(rules)
+	c.takeRoutes(rules)
 	return c, nil
 }
 
-func (c *Catalogue) takeEndpoints(rules []*Rule) {
+func (c *Catalogue) takeRoutes(rules []*Rule) {
 	for _, r := range rules {
+		if !r.Accepts().Public() {
+			c.rules = append(c.rules, r)
+		}
 		for _, name := range r.Endpoint {
 			c.endpoints[name] = true
 		}
@@ -135,6 +140,7 @@ func Union(catalogues ...*Catalogue) (*Catalogue, error) {
 	var errs []error
 	for _, c := range catalogues {
 		maps.Copy(u.endpoints, c.endpoints)
+		u.rules = append(u.rules, c.rules...)
 		for _, s := range c.List() {
 			errs = append(errs, u.take(s, c.derived[s.Name]))
 		}
@@ -145,9 +151,20 @@ func Union(catalogues ...*Catalogue) (*Catalogue, error) {
 	return u, nil
 }
 
-// With is the catalogue with those of more that it lacks.
-func (c *Catalogue) With(more []Scope) *Catalogue {
-	all := &Catalogue{scopes: maps.Clone(c.scopes), endpoints: c.endpoints, derived: c.derived}
+// Useless reports whether a credential of this kind and grant could call no
+// route that asks for one. Without any such route there is nothing to tell.
+func (c *Catalogue) Useless(kind Kind, grant *Grant) bool {
+	return len(c.rules) > 0 && !slices.ContainsFunc(c.rules, func(r *Rule) bool {
+		return r.Accepts().Kind(kind) && grant.Permits(r)
+	})
+}
+
+// With is the catalogue with more scopes, where it lacks them, and more routes.
+func (c *Catalogue) With(more []Scope, rules []*Rule) *Catalogue {
+	all := &Catalogue{
+		scopes: maps.Clone(c.scopes), endpoints: c.endpoints, derived: c.derived,
+		rules: slices.Concat(c.rules, rules),
+	}
 	for _, s := range more {
 		if _, ok := all.scopes[s.Name]; !ok {
 			all.scopes[s.Name] = s

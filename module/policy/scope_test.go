@@ -289,7 +289,7 @@ func TestCatalogueEndpoints(t *testing.T) {
 		{"declared", declared, []string{"/p.S/One", "/p.S/Two"}},
 		{"derived", derived, []string{"/p.S/Three"}},
 		{"union", u, []string{"/p.S/One", "/p.S/Three", "/p.S/Two"}},
-		{"with more scopes", u.With([]Scope{{Name: "C"}}), []string{"/p.S/One", "/p.S/Three", "/p.S/Two"}},
+		{"with more scopes", u.With([]Scope{{Name: "C"}}, nil), []string{"/p.S/One", "/p.S/Three", "/p.S/Two"}},
 		{"of no routes", mustCatalogue(t, Scope{Name: "A"}), nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

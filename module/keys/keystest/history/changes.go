@@ -41,7 +41,7 @@ var changes = map[string]change{
 		if r.IntN(2) == 0 {
 			grace = h.span(r)
 		}
-		_, err := tx.Rotate(from.id, to.digest, to.id, grace)
+		_, err := tx.Rotate(from.id, keys.Rotation{Digest: to.digest, ID: to.id, Grace: grace})
 		return err
 	}},
 	"patch the grant": {8, patch(func(_ *run, r *rand.Rand, _ *keys.Tx, c *keys.Credential) {
