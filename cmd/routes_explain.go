@@ -113,6 +113,7 @@ func (c *call) printExplanation(x *manage.Explanation) error {
 	head := x.Outcome
 	if x.Code != 0 {
 		head += fmt.Sprintf(" by %d, code %d (%s)", x.Status, x.Code, x.Code.Description())
+		head += ", reason " + x.Reason
 	}
 	if x.Mode == "shadow" && x.Outcome == manage.OutcomeRefused {
 		head += ", but for mode shadow"

@@ -34,7 +34,7 @@ func TestRoutesExplain(t *testing.T) {
 	if out.err != nil {
 		t.Fatal(out.err)
 	}
-	contains(t, out.out, "a.example.com: allowed", "b.example.com: refused by 404", "8 scopes", "X-Caller-User-Id: alice")
+	contains(t, out.out, "a.example.com: allowed", "b.example.com: refused by 404", ", reason route_unknown", "8 scopes", "X-Caller-User-Id: alice")
 
 	s := &shell{t: t, where: []string{"--db", filepath.Join(t.TempDir(), "keys.db")}}
 	s.must("", "user", "create", "alice")

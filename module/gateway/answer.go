@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -19,128 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/caddy-api-keys/gateway/module/manage"
-	"github.com/caddy-api-keys/gateway/module/policy"
 )
-
-// refusal is an answer of the gate's own. Those that say the same every time
-// are made once.
-type refusal struct {
-	step    int // which one refuses, of those in ServeHTTP
-	status  int
-	code    manage.Code
-	grpc    int
-	details string // what to do
-	// challenge is the error of WWW-Authenticate (RFC 6750, section 3); "-"
-	// for a challenge without one, empty for no challenge.
-	challenge string
-	scope     string // all that the route needs
-	lack      policy.Lack
-	allow     []string
-	// cause is for the log alone.
-	cause error
-}
-
-// The gRPC status codes that are used.
-const (
-	grpcInvalidArgument   = 3
-	grpcDeadlineExceeded  = 4
-	grpcPermissionDenied  = 7
-	grpcResourceExhausted = 8
-	grpcUnimplemented     = 12
-	grpcUnavailable       = 14
-	grpcUnauthenticated   = 16
-)
-
-var (
-	refuseNoCredential = &refusal{
-		step: 3, status: http.StatusUnauthorized, code: manage.CodeInvalid, grpc: grpcUnauthenticated,
-		details:   "Send the header Authorization: Key YOUR_KEY.",
-		challenge: "-",
-	}
-	refuseSeveral = &refusal{
-		step: 3, status: http.StatusBadRequest, code: manage.CodeInvalid, grpc: grpcInvalidArgument,
-		details: "More than one credential was sent. Send exactly one.",
-	}
-	refuseMalformed = &refusal{
-		step: 3, status: http.StatusBadRequest, code: manage.CodeInvalid, grpc: grpcInvalidArgument,
-		details: "The credential is malformed. Send the scheme Key or Bearer, one space and the credential.",
-	}
-	refuseUnknown = &refusal{
-		step: 4, status: http.StatusUnauthorized, code: manage.CodeKeyUnknown, grpc: grpcUnauthenticated,
-		details:   "There is no such credential, or it was revoked.",
-		challenge: "invalid_token",
-	}
-	refuseExpired   = refuseStanding("The credential has expired. Make a new one.")
-	refuseDisabled  = refuseStanding("The credential is disabled. Enable it, or use another.")
-	refuseSuspended = refuseStanding("The credential's user is suspended.")
-	refuseOwner     = &refusal{
-		step: 7, status: http.StatusForbidden, code: manage.CodeKeyInvalid, grpc: grpcPermissionDenied,
-		details: "The credential has no right to what the request addresses.",
-	}
-	refuseNoRoute = &refusal{
-		step: 5, status: http.StatusNotFound, code: manage.CodeNotFound, grpc: grpcUnimplemented,
-		details: "No route of this API has this path.",
-	}
-)
-
-func refuseStanding(details string) *refusal {
-	return &refusal{
-		step: 4, status: http.StatusUnauthorized, code: manage.CodeKeyInvalid, grpc: grpcUnauthenticated,
-		details: details, challenge: "invalid_token",
-	}
-}
-
-func refuseTarget(why string) *refusal {
-	return &refusal{
-		step: 1, status: http.StatusBadRequest, code: manage.CodeInvalid, grpc: grpcInvalidArgument,
-		details: "The request was refused: " + why + ".",
-	}
-}
-
-func refuseMethod(allow []string) *refusal {
-	return &refusal{
-		step: 5, status: http.StatusMethodNotAllowed, code: manage.CodeMethod, grpc: grpcUnimplemented,
-		details: "This path answers " + strings.Join(allow, ", ") + ".",
-		allow:   allow,
-	}
-}
-
-// refuseKind names the kinds that the route accepts.
-func refuseKind(r *policy.Rule) *refusal {
-	details := "This route accepts no credential of any kind."
-	if !slices.Contains(r.Accept, "none") {
-		details = "This route doesn't accept this kind of credential. Use one of the kind " + strings.Join(r.Accept, " or ") + "."
-	}
-	return &refusal{
-		step: 6, status: http.StatusForbidden, code: manage.CodeInsufficientScopes, grpc: grpcPermissionDenied, details: details,
-	}
-}
-
-func refuseScopes(r *policy.Rule, lack policy.Lack) *refusal {
-	var parts []string
-	if len(lack.Scopes) > 0 {
-		parts = append(parts, "missing scopes "+strings.Join(lack.Scopes, ", "))
-	}
-	if len(lack.Endpoints) > 0 {
-		parts = append(parts, "missing endpoints "+strings.Join(lack.Endpoints, ", "))
-	}
-	if lack.NoEndpoint {
-		parts = append(parts, "the credential is limited to endpoints, and this route has none")
-	}
-	return &refusal{
-		step: 8, status: http.StatusForbidden, code: manage.CodeInsufficientScopes, grpc: grpcPermissionDenied,
-		details:   "The request was refused: " + strings.Join(parts, "; ") + ".",
-		challenge: "insufficient_scope", scope: strings.Join(r.Scopes, " "), lack: lack,
-	}
-}
-
-func refuseUnavailable(cause error) *refusal {
-	return &refusal{
-		step: 4, status: http.StatusServiceUnavailable, code: manage.CodeUnavailable, grpc: grpcUnavailable,
-		details: "The key store can't answer now. Try again.",
-		cause:   cause,
-	}
-}
 
 // refuse answers in the form that the site has chosen, or as gRPC does where
 // the client speaks it.

@@ -31,11 +31,13 @@ type Decision struct {
 	Scopes    []string `json:"scopes,omitempty"`
 	Endpoints []string `json:"endpoints,omitempty"`
 	// Step is the one that refuses, by its number in the order of decision.
-	// Status, Code and Reason are of the answer that would have been given.
+	// Reason names why, as credential_unknown or scopes.
 	Step   int    `json:"step,omitempty"`
-	Status int    `json:"status,omitempty"`
-	Code   int    `json:"code,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	// Status, Code and Details are of the answer that would have been given.
+	Status  int    `json:"status,omitempty"`
+	Code    int    `json:"code,omitempty"`
+	Details string `json:"details,omitempty"`
 	// MissingScopes and MissingEndpoints are what the credential lacks.
 	MissingScopes    []string `json:"missing_scopes,omitempty"`
 	MissingEndpoints []string `json:"missing_endpoints,omitempty"`
@@ -83,9 +85,10 @@ func (d *Decision) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	list("scopes", d.Scopes)
 	list("endpoints", d.Endpoints)
 	number("step", d.Step)
+	text("reason", d.Reason)
 	number("status", d.Status)
 	number("code", d.Code)
-	text("reason", d.Reason)
+	text("details", d.Details)
 	list("missing_scopes", d.MissingScopes)
 	list("missing_endpoints", d.MissingEndpoints)
 	if d.NoEndpoint {

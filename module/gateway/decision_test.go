@@ -109,6 +109,8 @@ func TestDecision(t *testing.T) {
 		details, header string
 	}{
 		{step: "1 target", name: "unknown method", method: "BREW", target: "/v2/inputs", lines: []string{auth(key)}, status: 400, code: 11102},
+		{step: "1 target", name: "WebDAV", method: "PROPFIND", target: "/v2/inputs", lines: []string{auth(key)}, status: 501, code: 11102},
+		{step: "1 target", name: "WebDAV in lower case", method: "propfind", target: "/v2/inputs", lines: []string{auth(key)}, status: 400, code: 11102},
 		{step: "1 target", name: "TRACE", method: "TRACE", target: "/v2/inputs", lines: []string{auth(key)}, status: 400, code: 11102},
 		{step: "1 target", name: "double slash", method: "GET", target: "/v2//inputs", lines: []string{auth(key)}, status: 400, code: 11102},
 		{step: "1 target", name: "dot segment", method: "GET", target: "/v2/%2e%2e/inputs", lines: []string{auth(key)}, status: 400, code: 11102},

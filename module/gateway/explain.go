@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -166,7 +167,7 @@ func (e *explainer) explain(ctx context.Context, site Site) (*manage.Explanation
 		return t.end(), nil
 	}
 	_, refused = g.credential(r)
-	if refused != refuseNoCredential {
+	if refused == nil || refused.reason != authz.CredentialMissing {
 		return nil, invalid("headers", "a credential is among what is sent: leave it out, and name the key by its public id")
 	}
 	if e.query.Key == "" && e.query.Caller == nil {

@@ -161,30 +161,31 @@ func TestExplainSupposed(t *testing.T) {
 		query   manage.ExplainQuery
 		outcome string
 		step    int
+		reason  string
 		// change is a part of what would change it.
 		change string
 	}{
-		{"nobody", manage.ExplainQuery{Method: "GET", Target: inputs}, manage.OutcomeRefused, 3, "a credential"},
-		{"enough", manage.ExplainQuery{Method: "GET", Target: inputs, Caller: caller("", "", "Inputs:Get")}, manage.OutcomeAllowed, 9, ""},
-		{"too little", manage.ExplainQuery{Method: "POST", Target: inputs, Caller: caller("", "", "Inputs:Get")}, manage.OutcomeRefused, 8, "grant Inputs:Add to the credential"},
-		{"endpoints", manage.ExplainQuery{Method: "POST", Target: inputs, Caller: &manage.ExplainCaller{Scopes: []string{"All"}, Endpoints: []string{"/clarifai.api.V2/ListInputs"}}}, manage.OutcomeRefused, 8, "grant /clarifai.api.V2/PostInputs"},
-		{"no endpoint", manage.ExplainQuery{Method: "GET", Target: "/v2/whoami", Caller: &manage.ExplainCaller{Endpoints: []string{"/a/b"}}}, manage.OutcomeRefused, 8, "an endpoint of the route"},
-		{"a session", manage.ExplainQuery{Method: "POST", Target: inputs, Caller: caller("session", "")}, manage.OutcomeAllowed, 9, ""},
-		{"another user", manage.ExplainQuery{Method: "GET", Target: "/v2/users/alice/inputs", Caller: caller("pat", "bob", "All")}, manage.OutcomeRefused, 7, "a credential of user alice"},
-		{"another's app", manage.ExplainQuery{Method: "GET", Target: inputs, Caller: caller("pat", "bob", "All")}, manage.OutcomeRefused, 7, "an invitation of user bob to app shop of user alice"},
-		{"another's app, by a key", manage.ExplainQuery{Method: "GET", Target: inputs, Caller: caller("", "bob", "All")}, manage.OutcomeRefused, 7, "a key of app shop of user alice"},
-		{"kind", manage.ExplainQuery{Method: "GET", Target: "/v2/users/alice/keys", Caller: caller("app_key", "")}, manage.OutcomeRefused, 6, "pat or session"},
-		{"closed", manage.ExplainQuery{Method: "GET", Target: "/v2/closed", Caller: caller("pat", "", "All")}, manage.OutcomeRefused, 6, "closed to every kind"},
-		{"no route", manage.ExplainQuery{Method: "GET", Target: "/nothing", Caller: caller("", "")}, manage.OutcomeRefused, 5, "route GET /nothing SCOPE"},
-		{"no such method", manage.ExplainQuery{Method: "PUT", Target: inputs, Caller: caller("", "")}, manage.OutcomeRefused, 5, "GET, HEAD, POST"},
-		{"gRPC", manage.ExplainQuery{Method: "grpc", Target: "/clarifai.api.V2/ListInputs", Caller: caller("", "", "Inputs:Get")}, manage.OutcomeAllowed, 9, ""},
-		{"public", manage.ExplainQuery{Method: "GET", Target: "/healthz"}, manage.OutcomePublic, 9, ""},
-		{"preflight", manage.ExplainQuery{Method: "OPTIONS", Target: inputs, Headers: []string{"Origin: https://app.example.com", "Access-Control-Request-Method: GET"}}, manage.OutcomePreflight, 9, ""},
-		{"preflight of another origin", manage.ExplainQuery{Method: "OPTIONS", Target: inputs, Headers: []string{"Origin: https://evil.example.com", "Access-Control-Request-Method: GET"}}, manage.OutcomePreflight, 9, ""},
-		{"target", manage.ExplainQuery{Method: "GET", Target: "/a%2fb", Headers: []string{"X-Caller-User-Id: x"}}, manage.OutcomeRefused, 1, "another request"},
-		{"no HTTP", manage.ExplainQuery{Method: "GE/T", Target: "/"}, manage.OutcomeRefused, 1, "another method"},
-		{"absolute form", manage.ExplainQuery{Method: "GET", Target: "http://a/v2/inputs"}, manage.OutcomeRefused, 1, "another request"},
-		{"shadow", manage.ExplainQuery{Method: "POST", Target: inputs, Caller: caller("", ""), Gates: shadow}, manage.OutcomeRefused, 8, "grant Inputs:Add, Inputs:Get"},
+		{"nobody", manage.ExplainQuery{Method: "GET", Target: inputs}, manage.OutcomeRefused, 3, "credential_missing", "a credential"},
+		{"enough", manage.ExplainQuery{Method: "GET", Target: inputs, Caller: caller("", "", "Inputs:Get")}, manage.OutcomeAllowed, 9, "allowed", ""},
+		{"too little", manage.ExplainQuery{Method: "POST", Target: inputs, Caller: caller("", "", "Inputs:Get")}, manage.OutcomeRefused, 8, "scopes", "grant Inputs:Add to the credential"},
+		{"endpoints", manage.ExplainQuery{Method: "POST", Target: inputs, Caller: &manage.ExplainCaller{Scopes: []string{"All"}, Endpoints: []string{"/clarifai.api.V2/ListInputs"}}}, manage.OutcomeRefused, 8, "scopes", "grant /clarifai.api.V2/PostInputs"},
+		{"no endpoint", manage.ExplainQuery{Method: "GET", Target: "/v2/whoami", Caller: &manage.ExplainCaller{Endpoints: []string{"/a/b"}}}, manage.OutcomeRefused, 8, "scopes", "an endpoint of the route"},
+		{"a session", manage.ExplainQuery{Method: "POST", Target: inputs, Caller: caller("session", "")}, manage.OutcomeAllowed, 9, "allowed", ""},
+		{"another user", manage.ExplainQuery{Method: "GET", Target: "/v2/users/alice/inputs", Caller: caller("pat", "bob", "All")}, manage.OutcomeRefused, 7, "owner", "a credential of user alice"},
+		{"another's app", manage.ExplainQuery{Method: "GET", Target: inputs, Caller: caller("pat", "bob", "All")}, manage.OutcomeRefused, 7, "owner", "an invitation of user bob to app shop of user alice"},
+		{"another's app, by a key", manage.ExplainQuery{Method: "GET", Target: inputs, Caller: caller("", "bob", "All")}, manage.OutcomeRefused, 7, "owner", "a key of app shop of user alice"},
+		{"kind", manage.ExplainQuery{Method: "GET", Target: "/v2/users/alice/keys", Caller: caller("app_key", "")}, manage.OutcomeRefused, 6, "kind", "pat or session"},
+		{"closed", manage.ExplainQuery{Method: "GET", Target: "/v2/closed", Caller: caller("pat", "", "All")}, manage.OutcomeRefused, 6, "kind", "closed to every kind"},
+		{"no route", manage.ExplainQuery{Method: "GET", Target: "/nothing", Caller: caller("", "")}, manage.OutcomeRefused, 5, "route_unknown", "route GET /nothing SCOPE"},
+		{"no such method", manage.ExplainQuery{Method: "PUT", Target: inputs, Caller: caller("", "")}, manage.OutcomeRefused, 5, "method_not_allowed", "GET, HEAD, POST"},
+		{"gRPC", manage.ExplainQuery{Method: "grpc", Target: "/clarifai.api.V2/ListInputs", Caller: caller("", "", "Inputs:Get")}, manage.OutcomeAllowed, 9, "allowed", ""},
+		{"public", manage.ExplainQuery{Method: "GET", Target: "/healthz"}, manage.OutcomePublic, 9, "public", ""},
+		{"preflight", manage.ExplainQuery{Method: "OPTIONS", Target: inputs, Headers: []string{"Origin: https://app.example.com", "Access-Control-Request-Method: GET"}}, manage.OutcomePreflight, 9, "preflight", ""},
+		{"preflight of another origin", manage.ExplainQuery{Method: "OPTIONS", Target: inputs, Headers: []string{"Origin: https://evil.example.com", "Access-Control-Request-Method: GET"}}, manage.OutcomePreflight, 9, "preflight", ""},
+		{"target", manage.ExplainQuery{Method: "GET", Target: "/a%2fb", Headers: []string{"X-Caller-User-Id: x"}}, manage.OutcomeRefused, 1, "target", "another request"},
+		{"no HTTP", manage.ExplainQuery{Method: "GE/T", Target: "/"}, manage.OutcomeRefused, 1, "target", "another method"},
+		{"absolute form", manage.ExplainQuery{Method: "GET", Target: "http://a/v2/inputs"}, manage.OutcomeRefused, 1, "target", "another request"},
+		{"shadow", manage.ExplainQuery{Method: "POST", Target: inputs, Caller: caller("", ""), Gates: shadow}, manage.OutcomeRefused, 8, "scopes", "grant Inputs:Add, Inputs:Get"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.query.Gates == nil {
@@ -195,7 +196,7 @@ func TestExplainSupposed(t *testing.T) {
 				t.Fatal(err)
 			}
 			x := list[0]
-			if x.Outcome != tt.outcome || decidedAt(x) != tt.step || len(x.Steps) != 9 {
+			if x.Outcome != tt.outcome || x.Reason != tt.reason || decidedAt(x) != tt.step || len(x.Steps) != 9 {
 				t.Fatalf("got %+v", x)
 			}
 			if change := x.Steps[decidedAt(x)-1].Change; !strings.Contains(change, tt.change) {

@@ -6,12 +6,19 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// stepNames are the steps of a decision, by number.
-var stepNames = [...]string{1: "target", "public", "credential", "known", "route", "kind", "ownership", "scopes", "forward"}
+// explained lists the steps that an explanation tells, in order.
+var explained = [...]authz.Step{
+	authz.StepTarget, authz.StepPublic, authz.StepCredential, authz.StepKnown, authz.StepRoute,
+	authz.StepKind, authz.StepOwnership, authz.StepScopes, authz.StepForward,
+}
+
+// decidedByKey are the steps that depend on the credential's record.
+var decidedByKey = explained[3:8]
 
 // telling puts a decision into words.
 type telling struct {
@@ -27,32 +34,35 @@ func newTelling(site Site) *telling {
 	return t
 }
 
-func (t *telling) step(n int, decided, saw, change string) {
-	t.x.Steps = append(t.x.Steps, manage.ExplainStep{Step: n, Name: stepNames[n], Decided: decided, Saw: saw, Change: change})
+// step tells the next step.
+func (t *telling) step(step authz.Step, decided, saw, change string) {
+	t.x.Steps = append(t.x.Steps, manage.ExplainStep{
+		Step: len(t.x.Steps) + 1, Name: step.String(), Decided: decided, Saw: saw, Change: change,
+	})
 }
 
 // end adds the steps that were not come to.
 func (t *telling) end() *manage.Explanation {
-	for n := len(t.x.Steps) + 1; n < len(stepNames); n++ {
-		if n == 9 && t.x.Mode == "shadow" && t.x.Outcome == manage.OutcomeRefused && t.x.Steps[0].Decided == manage.StepPassed {
-			t.step(n, manage.StepPassed, "mode shadow: forwarded all the same, as it was sent and without identity", "mode enforce")
+	for _, step := range explained[len(t.x.Steps):] {
+		if step == authz.StepForward && t.x.Mode == "shadow" && t.x.Outcome == manage.OutcomeRefused && t.x.Steps[0].Decided == manage.StepPassed {
+			t.step(step, manage.StepPassed, "mode shadow: forwarded all the same, as it was sent and without identity", "mode enforce")
 			continue
 		}
-		t.step(n, manage.StepSkipped, "", "")
+		t.step(step, manage.StepSkipped, "", "")
 	}
 	return t.x
 }
 
 // refused settles the outcome.
 func (t *telling) refused(ref *refusal) {
-	t.x.Outcome = manage.OutcomeRefused
+	t.x.Outcome, t.x.Reason = manage.OutcomeRefused, ref.reason.String()
 	t.x.Status, t.x.Code, t.x.Details = ref.status, ref.code, ref.details
 }
 
 // malformed is a request that is none to the server.
 func (t *telling) malformed(err error) {
 	t.refused(refuseTarget("it is no request of HTTP"))
-	t.step(1, manage.StepRefused, fmt.Sprintf("the server answers 400 before the gate is asked: %v", err), "another method, target or header")
+	t.step(authz.StepTarget, manage.StepRefused, fmt.Sprintf("the server answers 400 before the gate is asked: %v", err), "another method, target or header")
 }
 
 func (t *telling) target(r *http.Request, sent http.Header, rule *policy.Rule, ref *refusal) {
@@ -75,16 +85,16 @@ func (t *telling) target(r *http.Request, sent http.Header, rule *policy.Rule, r
 		t.x.Accept = rule.Accepts().Words()
 	}
 	if ref == nil {
-		t.step(1, manage.StepPassed, saw, "")
+		t.step(authz.StepTarget, manage.StepPassed, saw, "")
 		return
 	}
 	t.refused(ref)
-	t.step(1, manage.StepRefused, saw+". "+ref.details,
+	t.step(authz.StepTarget, manage.StepRefused, saw+". "+ref.details,
 		"another request, for no key may send this one; only a route's \"allow encoded_slash\" and a site's \"upgrade websocket\" let more through")
 }
 
 func (t *telling) preflight(status int) {
-	t.x.Outcome, t.x.Status = manage.OutcomePreflight, status
+	t.x.Outcome, t.x.Reason, t.x.Status = manage.OutcomePreflight, authz.Preflight.String(), status
 	change := "cors with this origin, and a route of this path"
 	if status == http.StatusNoContent {
 		change = "a cors without this origin"
@@ -97,16 +107,16 @@ func (t *telling) preflight(status int) {
 func (t *telling) public(q *question) {
 	switch {
 	case q.public():
-		t.x.Outcome = manage.OutcomePublic
-		t.step(2, manage.StepAnswered, t.x.Route+" accepts public: no credential is asked for, and none is looked at", "another accept of the route")
-		for n := 3; n < 9; n++ {
-			t.step(n, manage.StepSkipped, "", "")
+		t.x.Outcome, t.x.Reason = manage.OutcomePublic, authz.Public.String()
+		t.step(authz.StepPublic, manage.StepAnswered, t.x.Route+" accepts public: no credential is asked for, and none is looked at", "another accept of the route")
+		for _, step := range explained[len(t.x.Steps) : len(explained)-1] {
+			t.step(step, manage.StepSkipped, "", "")
 		}
-		t.step(9, manage.StepPassed, "without identity; "+t.credentialIs(), "")
+		t.step(authz.StepForward, manage.StepPassed, "without identity; "+t.credentialIs(), "")
 	case q.rule == nil:
-		t.step(2, manage.StepPassed, "no route, so not a public one", "")
+		t.step(authz.StepPublic, manage.StepPassed, "no route, so not a public one", "")
 	default:
-		t.step(2, manage.StepPassed, t.x.Route+" asks for a credential", "accept public, on a route without scopes")
+		t.step(authz.StepPublic, manage.StepPassed, t.x.Route+" asks for a credential", "accept public, on a route without scopes")
 	}
 }
 
@@ -120,31 +130,31 @@ func (t *telling) credentialIs() string {
 
 func (t *telling) absent(ref *refusal) {
 	t.refused(ref)
-	t.step(3, manage.StepRefused, "nobody calls: neither a key nor a caller was given", "a credential; ask with a key, or with the scopes of a supposed one")
+	t.step(authz.StepCredential, manage.StepRefused, "nobody calls: neither a key nor a caller was given", "a credential; ask with a key, or with the scopes of a supposed one")
 }
 
 // decided tells steps 3 to 9.
 func (t *telling) decided(q *question, v *verdict) {
-	stop, change := 9, ""
-	if v.refused != nil {
-		stop, change = v.refused.step, t.change(q, v)
-		t.refused(v.refused)
+	t.step(authz.StepCredential, manage.StepPassed, "one credential", "")
+	saw := map[authz.Step]func(*question, *verdict) string{
+		authz.StepKnown: t.known, authz.StepRoute: t.route, authz.StepKind: t.kind,
+		authz.StepOwnership: t.ownership, authz.StepScopes: t.scopes,
 	}
-	t.step(3, manage.StepPassed, "one credential", "")
-	saw := [...]func(*question, *verdict) string{4: t.known, t.route, t.kind, t.ownership, t.scopes}
-	for n := 4; n < len(saw) && n <= stop; n++ {
-		decided, would := manage.StepPassed, ""
-		switch n {
-		case stop:
-			decided, would = manage.StepRefused, change
-		case 8:
+	for _, step := range decidedByKey {
+		if v.refused != nil && v.refused.reason.Step() == step {
+			t.refused(v.refused)
+			t.step(step, manage.StepRefused, saw[step](q, v), t.change(q, v))
+			break
+		}
+		would := ""
+		if step == authz.StepScopes {
 			would = withoutThem(q.rule)
 		}
-		t.step(n, decided, saw[n](q, v), would)
+		t.step(step, manage.StepPassed, saw[step](q, v), would)
 	}
 	if v.refused == nil {
-		t.x.Outcome = manage.OutcomeAllowed
-		t.step(9, manage.StepPassed, t.told(v)+"; "+t.credentialIs(), "")
+		t.x.Outcome, t.x.Reason = manage.OutcomeAllowed, authz.Allowed.String()
+		t.step(authz.StepForward, manage.StepPassed, t.told(v)+"; "+t.credentialIs(), "")
 	}
 }
 
@@ -258,23 +268,20 @@ func (t *telling) told(v *verdict) string {
 
 // change is what would change a refusal.
 func (t *telling) change(q *question, v *verdict) string {
-	switch ref := v.refused; ref.step {
-	case 4:
-		return ref.details
-	case 5:
-		if ref.allow != nil {
-			return ref.details
-		}
+	switch ref := v.refused; ref.reason {
+	case authz.RouteUnknown:
 		return fmt.Sprintf("a line such as \"route %s %s SCOPE\" in the site's table", q.method, q.path)
-	case 6:
+	case authz.Kind:
 		if q.rule.Accepts() == policy.AcceptNone {
 			return "another accept of the route, which is closed to every kind"
 		}
 		return "a credential of kind " + strings.Join(t.x.Accept, " or ") + ", or another accept of the route"
-	case 7:
+	case authz.Owner:
 		return ownerChange(q, v)
-	default:
+	case authz.Scopes:
 		return scopesChange(q, v)
+	default: // the credential, or its method
+		return ref.details
 	}
 }
 

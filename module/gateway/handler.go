@@ -97,10 +97,18 @@ func (g *Gate) address(r *http.Request) (path string, rule *policy.Rule, refused
 		method = r.Header.Get("Access-Control-Request-Method")
 	}
 	rule = g.table.Find(method, isGRPC(r), path)
-	if why := g.checkTarget(r, path, rule); why != "" {
-		refused = refuseTarget(why)
+	return path, rule, g.checkReading(r, path, rule)
+}
+
+// checkReading refuses a request that doesn't have exactly one reading.
+func (g *Gate) checkReading(r *http.Request, path string, rule *policy.Rule) *refusal {
+	if !policy.KnownMethod(r.Method) {
+		return refuseUnknownMethod(r.Method)
 	}
-	return path, rule, refused
+	if why := g.checkTarget(r, path, rule); why != "" {
+		return refuseTarget(why)
+	}
+	return nil
 }
 
 // ask makes the question that a request is, but for its credential.

@@ -126,8 +126,8 @@ func (m *Manage) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		w.Header().Set("Connection", "close")
 	}
 	if !api {
-		if why := m.gate.checkTarget(r, r.URL.EscapedPath(), nil); why != "" {
-			return m.gate.refuse(w, r, refuseTarget(why))
+		if refused := m.gate.checkReading(r, r.URL.EscapedPath(), nil); refused != nil {
+			return m.gate.refuse(w, r, refused)
 		}
 		m.portal.ServeHTTP(w, r)
 		return nil

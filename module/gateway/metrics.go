@@ -26,15 +26,15 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 	}
 	refusals, err := register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_api_keys_refusals_total",
-		Help: "Requests that were refused, by HTTP status and code of the answer.",
-	}, []string{"status", "code"}))
+		Help: "Requests that were refused, by reason, and by HTTP status and code of the answer.",
+	}, []string{"reason", "status", "code"}))
 	if err != nil {
 		return nil, err
 	}
 	shadow, err := register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_api_keys_shadow_total",
-		Help: "Requests that were forwarded in shadow mode and would have been refused, by HTTP status and code of the answer.",
-	}, []string{"status", "code"}))
+		Help: "Requests that were forwarded in shadow mode and would have been refused, by reason, and by HTTP status and code of the answer.",
+	}, []string{"reason", "status", "code"}))
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (m *metrics) refused(ref *refusal) { count(m.refusals, ref) }
 func (m *metrics) shadowed(ref *refusal) { count(m.shadow, ref) }
 
 func count(c *prometheus.CounterVec, ref *refusal) {
-	c.WithLabelValues(strconv.Itoa(ref.status), strconv.Itoa(int(ref.code))).Inc()
+	c.WithLabelValues(ref.reason.String(), strconv.Itoa(ref.status), strconv.Itoa(int(ref.code))).Inc()
 }
 
 func register[C prometheus.Collector](registry prometheus.Registerer, c C) (C, error) {

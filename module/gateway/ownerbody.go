@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -80,18 +81,22 @@ func bodyType(r *http.Request) (form bool, why string) {
 }
 
 var (
-	refuseTooLarge = &refusal{
-		step: 7, status: http.StatusRequestEntityTooLarge, code: manage.CodeTooLarge, grpc: grpcResourceExhausted,
+	refuseTooLarge = &refusal{reason: authz.Target, answer: answer{
+		status: http.StatusRequestEntityTooLarge, code: manage.CodeTooLarge, grpc: grpcResourceExhausted,
 		details: "The body is larger than what this API looks into for owner and app. Send less at once.",
-	}
-	refuseSlow = &refusal{
-		step: 7, status: http.StatusRequestTimeout, code: manage.CodeInvalid, grpc: grpcDeadlineExceeded,
+	}}
+	refuseSlow = &refusal{reason: authz.Target, answer: answer{
+		status: http.StatusRequestTimeout, code: manage.CodeInvalid, grpc: grpcDeadlineExceeded,
 		details: "The body did not come in time.",
-	}
+	}}
 )
 
+// refuseBody refuses a body that can't be inspected, or that has more than one
+// reading.
 func refuseBody(status int, details string) *refusal {
-	return &refusal{step: 7, status: status, code: manage.CodeInvalid, grpc: grpcInvalidArgument, details: details}
+	ref := refuseBecause(authz.Target, details)
+	ref.status = status
+	return ref
 }
 
 // isTimeout tells the read deadline's end, as HTTP/1.1 and HTTP/2 report it.

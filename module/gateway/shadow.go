@@ -63,7 +63,8 @@ func (q *question) decision(v *verdict) Decision {
 	switch ref := v.refused; {
 	case ref != nil:
 		d.Decision = DecisionRefuse
-		d.Step, d.Status, d.Code, d.Reason = ref.step, ref.status, int(ref.code), ref.details
+		d.Step, d.Reason = int(ref.reason.Step()), ref.reason.String()
+		d.Status, d.Code, d.Details = ref.status, int(ref.code), ref.details
 		d.MissingScopes, d.MissingEndpoints, d.NoEndpoint = ref.lack.Scopes, ref.lack.Endpoints, ref.lack.NoEndpoint
 	case q.public():
 		d.Decision = DecisionPublic

@@ -78,37 +78,37 @@ func TestShadow(t *testing.T) {
 		want gateway.Decision
 	}{
 		{"3 no credential", "GET", "/v2/inputs", nil,
-			gateway.Decision{Route: "GET /v2/inputs", Step: 3, Status: 401, Code: 11102}},
+			gateway.Decision{Route: "GET /v2/inputs", Step: 3, Reason: "credential_missing", Status: 401, Code: 11102}},
 		{"3 no credential, and no route", "GET", "/nothing", nil,
-			gateway.Decision{Step: 3, Status: 401, Code: 11102}},
+			gateway.Decision{Step: 3, Reason: "credential_missing", Status: 401, Code: 11102}},
 		{"3 two credentials", "GET", "/v2/inputs", []string{auth(key), "X-Clarifai-Session-Token: " + session},
-			gateway.Decision{Route: "GET /v2/inputs", Step: 3, Status: 400, Code: 11102}},
+			gateway.Decision{Route: "GET /v2/inputs", Step: 3, Reason: "credential_several", Status: 400, Code: 11102}},
 		{"3 malformed", "GET", "/v2/inputs", []string{"Authorization: Key  " + key},
-			gateway.Decision{Route: "GET /v2/inputs", Step: 3, Status: 400, Code: 11102}},
+			gateway.Decision{Route: "GET /v2/inputs", Step: 3, Reason: "credential_malformed", Status: 400, Code: 11102}},
 		{"4 unknown", "GET", "/v2/inputs", []string{auth("0123456789abcdef0123456789abcdef")},
-			gateway.Decision{Route: "GET /v2/inputs", Step: 4, Status: 401, Code: 11009}},
+			gateway.Decision{Route: "GET /v2/inputs", Step: 4, Reason: "credential_unknown", Status: 401, Code: 11009}},
 		{"4 of our form, and mistyped", "GET", "/v2/inputs", []string{auth(mistyped(key))},
-			gateway.Decision{Route: "GET /v2/inputs", Step: 4, Status: 401, Code: 11009}},
+			gateway.Decision{Route: "GET /v2/inputs", Step: 4, Reason: "credential_unknown", Status: 401, Code: 11009}},
 		{"4 revoked", "GET", "/v2/inputs", []string{auth(revoked)},
-			gateway.Decision{Route: "GET /v2/inputs", Step: 4, Status: 401, Code: 11009}},
+			gateway.Decision{Route: "GET /v2/inputs", Step: 4, Reason: "credential_unknown", Status: 401, Code: 11009}},
 		{"4 expired", "GET", "/v2/inputs", []string{auth(expired)},
-			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/inputs", Step: 4, Status: 401, Code: 11008}},
+			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/inputs", Step: 4, Reason: "expired", Status: 401, Code: 11008}},
 		{"5 no route", "GET", "/nothing", []string{auth(key)},
-			gateway.Decision{KeyID: "known", KeyType: "app_key", Step: 5, Status: 404, Code: 11101}},
+			gateway.Decision{KeyID: "known", KeyType: "app_key", Step: 5, Reason: "route_unknown", Status: 404, Code: 11101}},
 		{"5 another method", "PUT", "/v2/inputs", []string{auth(key)},
-			gateway.Decision{KeyID: "known", KeyType: "app_key", Step: 5, Status: 405, Code: 11103}},
+			gateway.Decision{KeyID: "known", KeyType: "app_key", Step: 5, Reason: "method_not_allowed", Status: 405, Code: 11103}},
 		{"6 kind", "GET", "/v2/users/alice/keys", []string{auth(key)},
-			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/users/{user_id}/keys", Step: 6, Status: 403, Code: 11007}},
+			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/users/{user_id}/keys", Step: 6, Reason: "kind", Status: 403, Code: 11007}},
 		{"7 ownership", "GET", "/v2/users/bob/apps/farm/inputs", []string{auth(key)},
-			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/users/{user_id}/apps/{app_id}/inputs", Step: 7, Status: 403, Code: 11008}},
+			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/users/{user_id}/apps/{app_id}/inputs", Step: 7, Reason: "owner", Status: 403, Code: 11008}},
 		{"8 scopes", "POST", inputs, []string{auth(key)},
-			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "POST /v2/users/{user_id}/apps/{app_id}/inputs", Step: 8, Status: 403, Code: 11007, MissingScopes: []string{"Inputs:Add"}}},
+			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "POST /v2/users/{user_id}/apps/{app_id}/inputs", Step: 8, Reason: "scopes", Status: 403, Code: 11007, MissingScopes: []string{"Inputs:Add"}}},
 		{"8 endpoints", "GET", inputs, []string{auth(limited)},
-			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/users/{user_id}/apps/{app_id}/inputs", Step: 8, Status: 403, Code: 11007, MissingEndpoints: []string{"/clarifai.api.V2/ListInputs"}}},
+			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/users/{user_id}/apps/{app_id}/inputs", Step: 8, Reason: "scopes", Status: 403, Code: 11007, MissingEndpoints: []string{"/clarifai.api.V2/ListInputs"}}},
 		{"8 a route without an endpoint", "GET", "/v2/users/alice/inputs", []string{auth(limited)},
-			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/users/{user_id}/inputs", Step: 8, Status: 403, Code: 11007, NoEndpoint: true}},
+			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/users/{user_id}/inputs", Step: 8, Reason: "scopes", Status: 403, Code: 11007, NoEndpoint: true}},
 		{"8 gRPC", "POST", "/clarifai.api.V2/ListInputs", []string{auth(pat), "Content-Type: application/grpc"},
-			gateway.Decision{KeyID: "known", KeyType: "pat", Route: "grpc /clarifai.api.V2/ListInputs", Step: 8, Status: 403, Code: 11007, MissingScopes: []string{"Inputs:Get"}}},
+			gateway.Decision{KeyID: "known", KeyType: "pat", Route: "grpc /clarifai.api.V2/ListInputs", Step: 8, Reason: "scopes", Status: 403, Code: 11007, MissingScopes: []string{"Inputs:Get"}}},
 		{"9 allowed", "GET", "/v2/users/me/keys", []string{auth(pat)},
 			gateway.Decision{Decision: gateway.DecisionAllow, KeyID: "known", KeyType: "pat", Route: "GET /v2/users/{user_id}/keys"}},
 		{"2 public", "GET", "/healthz", []string{auth(key)},
@@ -118,14 +118,14 @@ func TestShadow(t *testing.T) {
 			t.Run(row.name+" over "+protocol, func(t *testing.T) {
 				w.t = t
 				status, code := fmt.Sprint(row.want.Status), fmt.Sprint(row.want.Code)
-				before := counted(t, "caddy_api_keys_shadow_total", code, status)
+				before := counted(t, "caddy_api_keys_shadow_total", code, row.want.Reason, status)
 				a := w.ask(client(t, protocol), row.method, row.target, append(row.lines, "X-Caller-User-Id: forged", "X-Original-Url: /admin")...)
 				if a.seen == nil || a.StatusCode != http.StatusOK {
 					t.Fatalf("answered %s %s, and the upstream saw %v", a.Status, a.body, a.seen)
 				}
 				n++
 				got := w.decisions(n)[n-1]
-				if (got.KeyID != "") != (row.want.KeyID != "") || row.want.Status != 0 && got.Reason == "" {
+				if (got.KeyID != "") != (row.want.KeyID != "") || row.want.Status != 0 && got.Details == "" {
 					t.Errorf("logged %+v", got)
 				}
 				want := row.want
@@ -133,7 +133,7 @@ func TestShadow(t *testing.T) {
 				if want.Decision == "" {
 					want.Decision = gateway.DecisionRefuse
 				}
-				want.KeyID, want.UserID, want.Reason, want.Scopes, want.Endpoints = got.KeyID, got.UserID, got.Reason, got.Scopes, got.Endpoints
+				want.KeyID, want.UserID, want.Details, want.Scopes, want.Endpoints = got.KeyID, got.UserID, got.Details, got.Scopes, got.Endpoints
 				if asJSON(got) != asJSON(want) {
 					t.Errorf("logged\n%s\nwant\n%s", asJSON(got), asJSON(want))
 				}
@@ -149,7 +149,7 @@ func TestShadow(t *testing.T) {
 					want.Decision != gateway.DecisionAllow && told != nil || a.seen.header["X-Original-Url"] != nil {
 					t.Errorf("the upstream was told %v", a.seen.header)
 				}
-				if after := counted(t, "caddy_api_keys_shadow_total", code, status); refused != (after == before+1) {
+				if after := counted(t, "caddy_api_keys_shadow_total", code, row.want.Reason, status); refused != (after == before+1) {
 					t.Errorf("the count of %s %s went from %v to %v", status, code, before, after)
 				}
 			})
@@ -220,7 +220,7 @@ func TestShadowWithoutStore(t *testing.T) {
 	if a.seen == nil || a.seen.header.Get("Authorization") != "Key "+key {
 		t.Errorf("answered %s, and the upstream saw %v", a.Status, a.seen)
 	}
-	if d := w.decisions(1)[0]; d.Status != http.StatusServiceUnavailable || d.Code != 40031 || d.Step != 4 {
+	if d := w.decisions(1)[0]; d.Status != http.StatusServiceUnavailable || d.Code != 40031 || d.Step != 4 || d.Reason != "store_unavailable" {
 		t.Errorf("logged %+v", d)
 	}
 	w.logs.wait(t, "the disk is gone")
@@ -255,7 +255,7 @@ func TestShadowEndsNothing(t *testing.T) {
 	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "onetwo" {
 		t.Errorf("got %q, %v", body, err)
 	}
-	if d := got[1]; d.Decision != gateway.DecisionEnd || d.Status != 401 || d.Code != 11009 {
+	if d := got[1]; d.Decision != gateway.DecisionEnd || d.Status != 401 || d.Code != 11009 || d.Reason != "credential_unknown" {
 		t.Errorf("logged %+v", d)
 	}
 }

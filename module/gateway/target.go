@@ -21,9 +21,6 @@ import (
 // framing, and attempts to leave HTTP. The answer is the reason, empty if
 // there is none. path is the escaped one, the bytes that are forwarded.
 func (g *Gate) checkTarget(r *http.Request, path string, rule *policy.Rule) string {
-	if !policy.KnownMethod(r.Method) {
-		return "the method is none of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS (they are case-sensitive)"
-	}
 	if !originForm(r) {
 		return "the request target has to be a path: it begins with a slash and names no scheme or host"
 	}

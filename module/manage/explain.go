@@ -53,6 +53,9 @@ type Explanation struct {
 	Mode string `json:"mode"`
 	// Outcome is allowed, public, preflight or refused.
 	Outcome string `json:"outcome"`
+	// Reason names why: target, credential_missing, scopes and so on, or
+	// allowed, public and preflight.
+	Reason string `json:"reason"`
 	// Status and Code are of the gate's own answer, where it gives one.
 	Status int  `json:"status,omitempty"`
 	Code   Code `json:"code,omitempty"`
