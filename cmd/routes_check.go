@@ -26,7 +26,7 @@ func checkCommand() *cobra.Command {
 FILE is a .routes file, or a configuration, each of whose gates is checked.
 
 Errors are mistakes, routes that no request comes to, and with --description
-whatever the two don't both have. Warnings are scopes that nothing needs, routes
+whatever the two don't both have, and the operations that no table can express. Warnings are scopes that nothing needs, routes
 that an upstream may take for one another, and variables that are named like
 the owner's or the app's but not checked. Public routes and those that accept
 nobody are listed.
@@ -146,7 +146,7 @@ func (c *call) described(files []string) (*policy.Checked, error) {
 	t := res.Table
 	return &policy.Checked{
 		Scopes: t.Scopes, Routes: t.Routes, Owner: "user_id", App: "app_id",
-		OwnerQuery: t.OwnerQuery, OwnerBody: t.OwnerBody, OwnerMessage: t.OwnerMessage,
+		OwnerQuery: t.OwnerQuery, OwnerBody: t.OwnerBody, OwnerMessage: t.OwnerMessage, LeftOut: res.LeftOut,
 	}, nil
 }
 

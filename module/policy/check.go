@@ -43,6 +43,7 @@ const (
 	FindingAdded       = "added"        // only the description has it
 	FindingRemoved     = "removed"      // only the table has it
 	FindingChanged     = "changed"      // the two say different things
+	FindingLeftOut     = "left_out"     // no table can have what the description has
 )
 
 // Checked is what [Check] looks at: the lines of a site, or of a file.
@@ -56,6 +57,9 @@ type Checked struct {
 	OwnerQuery   []OwnerFields
 	OwnerBody    []string
 	OwnerMessage []OwnerMessage
+	// LeftOut are the operations of a description that its routes don't
+	// express.
+	LeftOut []LeftOut
 	// Needed are scopes that something else needs.
 	Needed []string
 	// Refused says why every request of an escaped path is refused before a

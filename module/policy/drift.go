@@ -7,9 +7,10 @@ import (
 )
 
 // Drift compares a table with one that was made of a description: what only
-// the description has, what only the table has, and what the two say
-// differently. Descriptions of scopes and what routes allow beside their
-// demands (colons, escaped slashes) are the table's own.
+// the description has, what only the table has, what the two say differently,
+// and the operations that no table can express. Descriptions of scopes and what
+// routes allow beside their demands (colons, escaped slashes) are the table's
+// own.
 func Drift(have, want Checked) []Finding {
 	haveTable, err := NewTable(have.Routes, have.Owner, have.App)
 	if err != nil {
@@ -38,6 +39,7 @@ func Drift(have, want Checked) []Finding {
 			found = append(found, Finding{Error, FindingAdded, "", fmt.Sprintf("route %s is in the description only: it is refused until the table has it", r)})
 		}
 	}
+	found = append(found, leftOut(haveTable.Rules(), want.LeftOut)...)
 	found = append(found, scopeDrift(have.Scopes, want.Scopes)...)
 	return append(found, ownerDrift(have.ownerLines(), want.ownerLines())...)
 }

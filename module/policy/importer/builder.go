@@ -40,6 +40,11 @@ func bothAccept(a, b policy.Accept) policy.Accept {
 // binding is one way to call an operation.
 type binding struct {
 	method, pattern string
+	// template is the path as the description has it, and star what a *
+	// outside of braces stands for in it.
+	template, star string
+	// exact says that the template has no other reading.
+	exact bool
 	// closed says why the pattern can't be checked as the description means
 	// it, so that nobody may call it; empty where it can.
 	closed string
@@ -58,6 +63,7 @@ type route struct {
 	place           string
 	owner, app      int
 	notes           []string
+	colon           bool // a colon is allowed
 }
 
 // builder gathers scopes and routes from a description.
@@ -70,6 +76,8 @@ type builder struct {
 	routes   []*route
 	byShape  map[string]*route
 	warnings []Warning
+	left     []*leftOut
+	remarks  []string // comments that belong to no route
 
 	operations, bindings, size int
 }
@@ -136,7 +144,7 @@ func (b *builder) operation() error {
 }
 
 // add makes a route of a binding, or joins it to one of the same shape. What
-// can't be a route is left out, with a warning.
+// can't be a route is left out.
 func (b *builder) add(bind binding, d demand) error {
 	if bind.method != policy.MethodGRPC {
 		if b.bindings++; b.bindings > MaxRoutes {
@@ -144,13 +152,11 @@ func (b *builder) add(bind binding, d demand) error {
 		}
 	}
 	if bind.method != policy.MethodAny && bind.method != policy.MethodGRPC && !policy.KnownMethod(bind.method) {
-		b.warn(bind.place, "%s has the method %q, which is refused in every request: left out", bind.operation, bind.method)
-		return nil
+		return b.leave(bind, d, fmt.Errorf("it has the method %q, which is refused in every request", bind.method))
 	}
 	p, err := checkPattern(bind.pattern)
 	if err != nil {
-		b.leftOut(bind, err)
-		return nil
+		return b.leave(bind, d, err)
 	}
 	if bind.closed != "" {
 		b.warn(bind.place, "%s: %s: accept none", bind.operation, bind.closed)
@@ -174,7 +180,7 @@ func (b *builder) add(bind binding, d demand) error {
 	if bind.endpoint != "" {
 		rt.endpoints = []string{bind.endpoint}
 	}
-	shape := bind.method + " " + strings.Join(p.Segments, "/") + ":" + p.Verb
+	shape := bind.method + " " + p.Shape()
 	if other := b.byShape[shape]; other != nil {
 		b.join(other, rt)
 		return nil
@@ -182,10 +188,6 @@ func (b *builder) add(bind binding, d demand) error {
 	b.byShape[shape] = rt
 	b.routes = append(b.routes, rt)
 	return nil
-}
-
-func (b *builder) leftOut(bind binding, why error) {
-	b.warn(bind.place, "%s is left out, so that requests for it find no route, or another one: %v", bind.operation, why)
 }
 
 // join makes into demand what rt does too: the request can't say which of the
@@ -240,8 +242,8 @@ func checkPattern(text string) (policy.Pattern, error) {
 	if len(text) > MaxPattern {
 		return policy.Pattern{}, errTooLong
 	}
-	if strings.ContainsFunc(text, func(r rune) bool { return r == unicode.ReplacementChar || r == ' ' || !unicode.IsPrint(r) }) {
-		return policy.Pattern{}, fmt.Errorf("its path %q has a space or a character that can't be seen", text)
+	if strings.ContainsFunc(text, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }) {
+		return policy.Pattern{}, fmt.Errorf("its path %q has a character that can't be seen", text)
 	}
 	return policy.ParsePattern(text)
 }

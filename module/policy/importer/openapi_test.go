@@ -216,12 +216,46 @@ paths:
 			routes: `route GET /
 route GET /a/{pet_id}/{_1}
 route GET /b/{path_}/
-route GET /c/{id}
-route GET /d/{a_b}/x
+# GET /c/(id).json is left out: its segment "(id).json" is variable only in part.
+route GET /c/{id} {
+	accept none
+	allow colon
+}
+# GET /d/(a)-(b)/x is left out: its segment "(a)-(b)" is variable only in part.
+route GET /d/{a_b}/x {
+	accept none
+}
 route POST /e/{id}:cancel
+# GET /f/(id is left out: it has a ( without its ), or without a name.
+route GET /f/{rest=**} {
+	accept none
+	allow colon
+}
+# GET /g/id) is left out: it has a ) without its (.
+route GET /g/{part_2} {
+	accept none
+	allow colon
+}
+# GET /h?x=1 is left out: its path has a query or a fragment.
+route GET /h {
+	accept none
+}
+# GET i is left out: its path has to begin with /.
+route GET /i {
+	accept none
+}
 route GET /j/é
+route GET "/k/a b"
+# GET /l/k is left out: its path "/l/'u202ek" has a character that can't be seen.
+route GET /l/{any} {
+	accept none
+	allow colon
+}
 route GET /m/{user_id}`,
-			warnings: []string{`"{id}.json"`, `"{a}-{b}"`, "{ without its }", "} without its {", "h?x=1", "has to begin with /", "space or a character", "space or a character"},
+			warnings: []string{
+				`"{id}.json" is variable only in part; closed by the route GET /c/{id}`, `"{a}-{b}"`, "{ without its }", "} without its {", "h?x=1", "has to begin with /",
+				"can't be seen; closed by the route GET /l/{any}",
+			},
 		},
 		{
 			name:   "owner and app by name",
@@ -246,15 +280,21 @@ route GET /r/{user_id}/{user_id_2} {
 			name: "methods",
 			doc: `
 security: [{key: []}]
-paths: {/a: {get: {}, put: {}, post: {}, delete: {}, options: {}, head: {}, patch: {}, trace: {}, GET: {}, summary: x, x-y: {}, parameters: [], query: {}, additionalOperations: {}}}`,
+paths: {/a: {get: {}, put: {}, post: {}, delete: {}, options: {}, head: {}, patch: {}, trace: {}, GET: {}, summary: x, x-y: {}, parameters: [], query: {}, additionalOperations: {COPY: {}}}}`,
 			routes: `route DELETE /a
-route GET /a
+# Demands what GET /a does too, which is left out: "GET" is no operation of OpenAPI, whose methods are in lower case.
+route GET /a {
+	accept none
+}
 route HEAD /a
 route OPTIONS /a
 route PATCH /a
 route POST /a
-route PUT /a`,
-			warnings: []string{`method "TRACE"`, `"GET" is no operation`, `method "QUERY"`, `"additionalOperations" is no operation`},
+route PUT /a
+# COPY /a is left out: it has the method "COPY", which is refused in every request.
+# QUERY /a is left out: it has the method "QUERY", which is refused in every request.
+# TRACE /a is left out: it has the method "TRACE", which is refused in every request.`,
+			warnings: []string{`method "TRACE"`, `"GET" is no operation`, `method "QUERY"`, `method "COPY"`},
 		},
 		{
 			name: "references of paths",
@@ -274,9 +314,37 @@ paths:
 route PUT /a
 # Demands all that GET /b and GET /b do.
 route GET /b read write
-route PUT /b`,
-			warnings: []string{"bundle it first", `"#/nosuch" is not in`, "/e is left out", "/f is left out", "/g is left out", "GET /b has the method and shape of GET /b",
-				`/g: "get" is no operation`, `/f: "get" is no operation`},
+route PUT /b
+# path /c is left out: its operations are elsewhere: "other.yaml" is not in this document: bundle it first.
+route * /c {
+	accept none
+}
+# path /d is left out: its operations are elsewhere: "#/nosuch" is not in the document.
+route * /d {
+	accept none
+}
+# path /e is left out: its operations are elsewhere: it refers to itself, or over too many places.
+route * /e {
+	accept none
+}
+# path /f is left out: its operations are elsewhere: it refers to itself, or over too many places.
+route * /f {
+	accept none
+}
+# GET /f is left out: what stands under GET is no operation of OpenAPI.
+route GET /f {
+	accept none
+}
+# path /g is left out: its operations are elsewhere: it refers to itself, or over too many places.
+route * /g {
+	accept none
+}
+# GET /g is left out: what stands under GET is no operation of OpenAPI.
+route GET /g {
+	accept none
+}`,
+			warnings: []string{"bundle it first; closed by the route * /c", `"#/nosuch" is not in`, "path /e is left out", "path /f is left out", "path /g is left out", "GET /b has the method and shape of GET /b",
+				`GET /g is left out`, `GET /f is left out`},
 		},
 	}
 	for _, test := range tests {

@@ -2,60 +2,72 @@ package importer
 
 import (
 	"errors"
+	"fmt"
+	"regexp"
 	"strings"
 )
 
+var variables = regexp.MustCompile(`\{[^{}]*\}`)
+
 // openapiPath makes a pattern of a path template. closed says why owner or app
-// can't be checked in it. widened is a segment that is only in part variable:
-// the table takes the whole of it for one.
-func openapiPath(n *naming, template string) (pattern, closed, widened string, err error) {
+// can't be checked in it. The error says why there is no pattern that matches
+// what the template describes and nothing else.
+func openapiPath(n *naming, template string) (pattern, closed string, err error) {
 	switch {
 	case !strings.HasPrefix(template, "/"):
-		return "", "", "", errors.New("its path has to begin with /")
+		return "", "", errors.New("its path has to begin with /")
 	case len(template) > MaxPattern:
-		return "", "", "", errTooLong
+		return "", "", errTooLong
 	}
-	segments := strings.Split(template[1:], "/")
+	if literal := variables.ReplaceAllString(template, ""); strings.ContainsAny(literal, "?#") {
+		return "", "", errors.New("its path has a query or a fragment")
+	}
+	segments, err := splitTemplate(template[1:])
+	if err != nil {
+		return "", "", err
+	}
 	parts := make([]templatePart, len(segments))
-	var verb string
+	verb := ""
 	for i, segment := range segments {
-		var fields []string
-		var rest string
-		if fields, rest, err = segmentFields(segment); err != nil {
-			return "", "", "", err
-		}
-		isVerb := i == len(segments)-1 && len(rest) > 1 && strings.HasPrefix(segment, "{") &&
-			strings.HasSuffix(segment, "}"+rest) && strings.LastIndexByte(rest, ':') == 0
-		switch {
-		case len(fields) == 0:
-			parts[i].literal = segment
+		if !strings.Contains(segment, "{") {
+			if parts[i].literal, err = decodeLiteral(segment); err != nil {
+				return "", "", err
+			}
 			continue
-		case len(fields) == 1 && isVerb:
-			verb = rest
-		case len(fields) > 1 || rest != "":
-			widened = segment
 		}
-		parts[i].field = strings.Join(fields, "_")
+		end := braces(segment)
+		if i == len(segments)-1 && strings.HasPrefix(segment, "{") && strings.HasPrefix(segment[end:], ":") {
+			segment, verb = segment[:end], segment[end:]
+		}
+		if parts[i], err = openapiVariable(segment); err != nil {
+			return "", "", err
+		}
+	}
+	if strings.ContainsAny(verb, "{}") {
+		return "", "", fmt.Errorf("its verb %q is variable", plain(verb))
 	}
 	pattern, closed = joinParts(n, parts, verb)
-	return pattern, closed, widened, nil
+	return pattern, closed, nil
 }
 
-// segmentFields are the variables in a segment, and what stands beside them.
-func segmentFields(segment string) (fields []string, rest string, err error) {
-	for {
-		before, after, found := strings.Cut(segment, "{")
-		if strings.Contains(before, "}") {
-			return nil, "", errors.New("it has a } without its {")
-		}
-		rest += before
-		if !found {
-			return fields, rest, nil
-		}
-		field, behind, closed := strings.Cut(after, "}")
-		if !closed || field == "" || strings.Contains(field, "{") {
-			return nil, "", errors.New("it has a { without its }, or without a name")
-		}
-		fields, segment = append(fields, field), behind
+// openapiVariable reads a segment that has a brace.
+func openapiVariable(segment string) (part templatePart, err error) {
+	if segment[0] != '{' || braces(segment) != len(segment) {
+		return part, fmt.Errorf("its segment %q is variable only in part", plain(segment))
 	}
+	inside := segment[1 : len(segment)-1]
+	name, e := expansionOf(inside)
+	part.field = name
+	switch e {
+	case oneSegment:
+	case oneOrMore:
+		part.covers = "*/**"
+	case anyNumber:
+		part.covers = "**"
+	case severalParts:
+		_, part.covers, _ = strings.Cut(inside, "=")
+	default:
+		return part, fmt.Errorf("its segment %q is in a notation that a pattern can't express", plain(segment))
+	}
+	return part, nil
 }

@@ -19,14 +19,20 @@ type scheme struct {
 
 // readSchemes reads the security schemes, and declares their scopes.
 func (d *document) readSchemes() error {
-	all := d.root.get("components").get("securitySchemes")
+	components := d.root.get("components")
+	if components != nil && !d.visit(components) {
+		return d.stopped()
+	}
+	all := components.get("securitySchemes")
 	if d.swagger {
 		all = d.root.get("securityDefinitions")
 	}
 	if all == nil || all.kind != object {
 		return nil
 	}
-	d.visit(all)
+	if !d.visit(all) {
+		return d.stopped()
+	}
 	for i, name := range all.keys {
 		v := all.items[i]
 		for hops := 0; v.str("$ref") != "" && hops < maxHops; hops++ {
@@ -36,6 +42,9 @@ func (d *document) readSchemes() error {
 				break
 			}
 			v = target
+		}
+		if !d.visit(v) {
+			return d.stopped()
 		}
 		s := new(scheme)
 		d.schemes[name] = s
@@ -65,7 +74,7 @@ func (d *document) flow(s *scheme, scopes *value) error {
 		return nil
 	}
 	if !d.visit(scopes) {
-		return tooLarge()
+		return d.stopped()
 	}
 	for i, name := range scopes.keys {
 		if name == "" || d.swagger && strings.HasPrefix(name, "x-") {

@@ -101,6 +101,9 @@ func Proto(ctx context.Context, o ProtoOptions) (*Result, error) {
 	if more := len(names) - 3; more > 0 {
 		names = append(names[:3], fmt.Sprintf("%d more files", more))
 	}
+	if err := b.settle(); err != nil {
+		return nil, err
+	}
 	res := b.result(strings.Join(names, ", "))
 	d.owners.into(res.Table)
 	return res, nil

@@ -169,7 +169,7 @@ route GET /v1/{inner_id}/{inner_inner_id} {
 }`,
 		},
 		{
-			name: "what can't be a route is left out",
+			name: "what can't be a route is left out, and closed",
 			rpcs: `rpc Do (M) returns (M) {
   option (google.api.http) = {
     get: "/v1/a*b"
@@ -186,10 +186,30 @@ route GET /v1/{inner_id}/{inner_inner_id} {
 			routes: `route grpc /acme.API/Do {
 	accept public
 }
+# Do is left out: its path "v1" has to begin with /.
+route GET /v1 {
+	endpoint /acme.API/Do
+	accept none
+}
 route GET /v1/ok {
 	endpoint /acme.API/Do
 	accept public
-}`,
+}
+# Do is left out: its path "/v1/(id)x": a variable takes a whole segment.
+# Do is left out: pattern "/v1/a*b": the literal "a*b" has one of ' ; % ? # *, which no literal may have: write characters as they read when decoded, and a wildcard as (name).
+route GET /v1/{any} {
+	endpoint /acme.API/Do
+	accept none
+	allow colon
+}
+# Do is left out: its path "/v1/(id": a ( without its ).
+# Do is left out: pattern "/v1/(id=**)/x": ** takes the rest of the path, so nothing may follow it but a :verb.
+route GET /v1/{id=**} {
+	endpoint /acme.API/Do
+	accept none
+	allow colon
+}
+# Do is left out: it has the method "REPORT", which is refused in every request.`,
 			warnings: []string{`literal "a*b"`, `"v1" has to begin with /`, "a { without its }", "takes a whole segment", "nothing may follow it", `"REPORT"`, "without a path", "additional_bindings inside of others"},
 		},
 		{

@@ -177,12 +177,12 @@ func (d *description) http(bind binding, m protoreflect.MethodDescriptor, rule *
 		return nil
 	}
 	var err error
-	if bind.pattern, bind.closed, err = httpTemplate(&d.naming, template); err != nil {
-		d.leftOut(bind, err)
-		return nil
-	}
+	bind.template, bind.star = template, "*"
 	if err := d.owners.binding(bind, m, template, rule.GetBody()); err != nil {
 		return err
+	}
+	if bind.pattern, bind.closed, err = httpTemplate(&d.naming, template); err != nil {
+		return d.leave(bind, dem, err)
 	}
 	return d.add(bind, dem)
 }

@@ -31,12 +31,17 @@ type Result struct {
 	// Warnings are what a table can't say as the description does, in the
 	// order of the description.
 	Warnings []Warning
+	// LeftOut are the operations that no route expresses. What their requests
+	// could come to demands what they do too, or is closed.
+	LeftOut []policy.LeftOut
 	// Operations counts the operations read, Bindings the methods and paths
 	// under which they can be called by HTTP.
 	Operations, Bindings int
 
 	source string
 	notes  map[string][]string // by route
+	// remarks are comments that belong to no route.
+	remarks []string
 }
 
 // Warning is something to look at before the table is used.
@@ -93,6 +98,9 @@ func (r *Result) Text() ([]byte, error) {
 		}
 		text.Write(line)
 	}
+	for _, remark := range r.remarks {
+		fmt.Fprintf(&text, "# %s\n", remark)
+	}
 	return text.Bytes(), nil
 }
 
@@ -122,6 +130,7 @@ func (b *builder) result(source string) *Result {
 		Bindings:   b.bindings,
 		source:     clean(source),
 		notes:      map[string][]string{},
+		remarks:    sortedSet(b.remarks),
 	}
 	for name, s := range b.scopes {
 		scope := policy.Scope{Name: names[name], Description: s.Description, Needs: rename(s.Needs), Hidden: s.Hidden}
@@ -138,8 +147,14 @@ func (b *builder) result(source string) *Result {
 		if rt.accept != policy.AcceptAny {
 			route.Accept = rt.accept.Words()
 		}
+		if rt.colon {
+			route.Allow = []string{"colon"}
+		}
 		res.Table.Routes = append(res.Table.Routes, route)
 		res.notes[route.String()] = rt.notes
+	}
+	for _, l := range b.left {
+		res.LeftOut = append(res.LeftOut, l.LeftOut)
 	}
 	slices.SortFunc(res.Table.Routes, func(a, b policy.Route) int {
 		return cmp.Or(strings.Compare(a.Pattern, b.Pattern), strings.Compare(a.Method, b.Method))

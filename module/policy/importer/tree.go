@@ -23,6 +23,9 @@ type value struct {
 	items []*value
 	index map[string]int // of keys, where they are many
 	line  int
+	// merge is the line of a YAML merge key in an object, whose meaning depends
+	// on the version of YAML.
+	merge int
 }
 
 type valueKind uint8
@@ -35,8 +38,8 @@ const (
 	object
 )
 
-// errMerge refuses what YAML 1.2 has no more, and what would change the
-// meaning of an operation that doesn't show it.
+// errMerge refuses a merge key in what the table is made of. It is not part of
+// YAML 1.2, so readers differ in what it means.
 var errMerge = errors.New("the merge key << is not part of YAML 1.2, which OpenAPI uses: write out what it stands for")
 
 // parseTree reads a document, JSON or YAML.
@@ -188,7 +191,7 @@ func (r *yamlReader) value(n *yaml.Node, depth int) (*value, error) {
 				c = c.Alias
 			}
 			if c.ShortTag() == "!!merge" {
-				return nil, fmt.Errorf("line %d: %w", c.Line, errMerge)
+				v.merge = c.Line
 			}
 			v.keys = append(v.keys, c.Value)
 			continue
@@ -239,6 +242,12 @@ func (v *value) str(key string) string {
 		return item.text
 	}
 	return ""
+}
+
+// is reports whether the item under a key is true.
+func (v *value) is(key string) bool {
+	item := v.get(key)
+	return item != nil && item.kind == scalar && item.text == "true"
 }
 
 // twice names a key that an object has twice: which of the two counts is
