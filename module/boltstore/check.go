@@ -49,6 +49,8 @@ type examiner struct {
 	keys.Examination
 	ctx context.Context
 	tx  *bolt.Tx
+	// counted is how many counts there should be.
+	counted int
 }
 
 func (e *examiner) damage(format string, args ...any) { e.add(true, fmt.Sprintf(format, args...)) }
@@ -82,6 +84,8 @@ func (e *examiner) file(tx *bolt.Tx) error {
 		func() error { return examineTable(e, &tombstones, nil) },
 		func() error { return examineTable(e, &usages, e.usage) },
 		func() error { return examineTable(e, &audit, nil) },
+		func() error { return examineTable(e, &deletions, nil) },
+		e.noOtherCounts,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -102,7 +106,11 @@ func (e *examiner) file(tx *bolt.Tx) error {
 // that the indexes lead nowhere else.
 func examineTable[R, S any](e *examiner, t *table[R, S], each func(R)) error {
 	bucket := e.tx.Bucket(t.bucket)
+	if bucket == nil {
+		return nil // not in files of format 1
+	}
 	indexed := make([]int, len(t.indexes))
+	counts := map[string]uint64{}
 	err := bucket.ForEach(func(key, value []byte) error {
 		if e.Records++; e.Records%1000 == 0 && e.ctx.Err() != nil {
 			return e.ctx.Err()
@@ -117,7 +125,7 @@ func examineTable[R, S any](e *examiner, t *table[R, S], each func(R)) error {
 		}
 		for i, by := range t.indexes {
 			at := by.key(record)
-			if at == nil {
+			if at == nil || e.tx.Bucket(by.bucket) == nil {
 				continue
 			}
 			if !bytes.Equal(e.tx.Bucket(by.bucket).Get(at), key) {
@@ -125,6 +133,11 @@ func examineTable[R, S any](e *examiner, t *table[R, S], each func(R)) error {
 				continue
 			}
 			indexed[i]++
+		}
+		if t.count != nil {
+			if at := t.count(record); at != nil {
+				counts[string(at)]++
+			}
 		}
 		if each != nil {
 			each(record)
@@ -139,6 +152,38 @@ func examineTable[R, S any](e *examiner, t *table[R, S], each func(R)) error {
 			return err
 		}
 	}
+	e.examineCounts(t.name, counts)
+	return nil
+}
+
+// examineCounts compares counts with what there is.
+func (e *examiner) examineCounts(name string, counts map[string]uint64) {
+	if e.tx.Bucket(countsBucket) == nil {
+		return
+	}
+	e.counted += len(counts)
+	for at, n := range counts {
+		if stored, err := readCount(e.tx, []byte(at)); err != nil {
+			e.damage("%v", err)
+		} else if stored != n {
+			e.damage("the count %s is %d, and there are %d of the kind %s", shown([]byte(at)), stored, n, name)
+		}
+	}
+}
+
+// noOtherCounts looks for counts of what isn't there.
+func (e *examiner) noOtherCounts() error {
+	bucket := e.tx.Bucket(countsBucket)
+	if bucket == nil {
+		return nil
+	}
+	n := 0
+	if err := bucket.ForEach(func([]byte, []byte) error { n++; return e.ctx.Err() }); err != nil {
+		return err
+	}
+	if n > e.counted {
+		e.damage("there are %d counts, and records for %d", n, e.counted)
+	}
 	return nil
 }
 
@@ -147,6 +192,9 @@ func examineTable[R, S any](e *examiner, t *table[R, S], each func(R)) error {
 func examineIndex[R, S any](e *examiner, t *table[R, S], by index[R], right int) error {
 	n := 0
 	bucket := e.tx.Bucket(by.bucket)
+	if bucket == nil {
+		return nil
+	}
 	if err := bucket.ForEach(func([]byte, []byte) error { n++; return e.ctx.Err() }); err != nil || n == right {
 		return err
 	}
@@ -164,6 +212,13 @@ func examineIndex[R, S any](e *examiner, t *table[R, S], by index[R], right int)
 
 func (e *examiner) has(bucket, key []byte) bool { return e.tx.Bucket(bucket).Get(key) != nil }
 
+// deleting reports whether a user or an app is being deleted: what is left of
+// it is refused, and goes.
+func (e *examiner) deleting(owner, app string) bool {
+	at := func(app string) []byte { return appKey(keys.AppRef{OwnerID: owner, AppID: app}) }
+	return e.tx.Bucket(deletions.bucket) != nil && (e.has(deletions.bucket, at("")) || e.has(deletions.bucket, at(app)))
+}
+
 func (e *examiner) user(u keys.User) {
 	if e.has(retiredBucket, []byte(u.ID)) {
 		e.odd("the user %s was deleted, and is there", u.ID)
@@ -171,16 +226,16 @@ func (e *examiner) user(u keys.User) {
 }
 
 func (e *examiner) app(a keys.App) {
-	if !e.has(users.bucket, []byte(a.OwnerID)) {
+	if !e.has(users.bucket, []byte(a.OwnerID)) && !e.deleting(a.OwnerID, "") {
 		e.odd("the app %s has no owner: there is no user %s", a.AppID, a.OwnerID)
 	}
 }
 
 func (e *examiner) credential(c keys.Credential) {
-	if !e.has(users.bucket, []byte(c.UserID)) {
+	if !e.has(users.bucket, []byte(c.UserID)) && !e.deleting(c.UserID, "") {
 		e.odd("the key %s has no user: there is no user %s", c.ID, c.UserID)
 	}
-	if c.AppID != "" && !e.has(apps.bucket, join(c.UserID, c.AppID)) {
+	if c.AppID != "" && !e.has(apps.bucket, join(c.UserID, c.AppID)) && !e.deleting(c.UserID, c.AppID) {
 		e.odd("the key %s has no app: user %s has no app %s", c.ID, c.UserID, c.AppID)
 	}
 	if e.has(tombstones.bucket, c.Digest[:]) {
@@ -189,7 +244,7 @@ func (e *examiner) credential(c keys.Credential) {
 }
 
 func (e *examiner) collaborator(c keys.Collaborator) {
-	if !e.has(apps.bucket, appKey(c.AppRef)) {
+	if !e.has(apps.bucket, appKey(c.AppRef)) && !e.deleting(c.OwnerID, c.AppID) {
 		e.odd("the collaborator %s has no app: user %s has no app %s", c.UserID, c.OwnerID, c.AppID)
 	}
 }

@@ -39,6 +39,19 @@ func TestExamine(t *testing.T) {
 		}, []string{"!the index credentials_by_id leads to"}},
 		"an index to nowhere": {func(v *vault, tx *bolt.Tx) error { return tx.Bucket(userEmails.bucket).Put([]byte("x@y"), []byte("x")) },
 			[]string{"!the index users_by_email leads to"}},
+		"not in the index by creator": {func(v *vault, tx *bolt.Tx) error {
+			c := credential("made by another", "cap_made")
+			c.CreatedBy = "cap_maker"
+			return errors.Join(credentials.put(tx, c), tx.Bucket(credentialsOfCreator.bucket).Delete(credentialsOfCreator.key(newest(tx))))
+		}, []string{"!is not in the index credentials_by_creator"}},
+		"a wrong count": {func(v *vault, tx *bolt.Tx) error { return writeCount(tx, keyCount("alice"), 77) },
+			[]string{`!the count "alice/keys" is 77, and there are `}},
+		"a count of nothing": {func(v *vault, tx *bolt.Tx) error { return writeCount(tx, keyCount("nobody"), 1) },
+			[]string{"!counts, and records for"}},
+		"a deletion under way": {func(v *vault, tx *bolt.Tx) error {
+			shop := keys.AppRef{OwnerID: "alice", AppID: "shop"}
+			return errors.Join(deletions.put(tx, keys.Deletion{AppRef: shop}), apps.delete(tx, appKey(shop)))
+		}, nil},
 		"a number that comes again": {func(v *vault, tx *bolt.Tx) error { return tx.Bucket(users.bucket).SetSequence(2) },
 			[]string{"!has the number 3, and the newest is 2"}},
 		"last write":    {func(v *vault, tx *bolt.Tx) error { return tx.Bucket(metaBucket).Put(lastWriteKey, garbage) }, []string{"!the time of the last write"}},
@@ -89,6 +102,16 @@ func TestExamine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// newest is the credential that was stored last.
+func newest(tx *bolt.Tx) (last keys.Credential) {
+	for c := range credentials.all(tx, nil) {
+		if c.Seq > last.Seq {
+			last = c
+		}
+	}
+	return last
 }
 
 func anyFinding(found []keys.Finding, damage bool, text string) bool {

@@ -20,7 +20,7 @@ import (
 // What the meta bucket says of the file, and the version that is written here.
 const (
 	formatName    = "caddy-api-keys "
-	formatVersion = 1
+	formatVersion = 2
 )
 
 // lockTimeout is how long to wait for a file that is held: in a reload it may
@@ -113,7 +113,11 @@ func checkFormat(tx *bolt.Tx) error {
 	case version > formatVersion:
 		return fmt.Errorf("%w (its format is %d, this version reads %d)", errNewer, version, formatVersion)
 	}
-	for _, name := range buckets {
+	required := buckets
+	if version == 1 {
+		required = firstBuckets
+	}
+	for _, name := range required {
 		if tx.Bucket(name) == nil {
 			return fmt.Errorf("%w (it has no bucket %s)", errDamaged, name)
 		}
@@ -147,7 +151,10 @@ func (s *Store) openDB(flag int) (*bolt.DB, error) {
 		_ = db.Close()
 		return nil, err
 	}
-	if err := settle(db, file); err != nil {
+	if err = settle(db, file); err == nil {
+		err = upgradeFile(db, s.path)
+	}
+	if err != nil {
 		_ = db.Close()
 		return nil, err
 	}

@@ -171,6 +171,12 @@ func (r *restoring) deleted(user string) bool {
 	return false
 }
 
+// beingDeleted reports whether the file that is replaced had not finished
+// deleting an app: its keys may still be in either file.
+func (r *restoring) beingDeleted(app keys.AppRef) bool {
+	return r.now != nil && r.now.Bucket(deletions.bucket).Get(appKey(app)) != nil
+}
+
 func (r *restoring) users(into *batches) error {
 	return ofBackup(r, &users, func(u keys.User) error {
 		w, err := into.next()
@@ -215,6 +221,14 @@ func (r *restoring) apps(into *batches) error {
 			r.AppsDeleted++
 			return w.DeleteApp(a.AppRef)
 		}
+		if r.beingDeleted(a.AppRef) {
+			w, err := into.next()
+			if err != nil {
+				return err
+			}
+			r.AppsDeleted++
+			return w.DeleteApp(a.AppRef)
+		}
 		if r.newer && r.now.Bucket(apps.bucket).Get(appKey(a.AppRef)) == nil {
 			r.AppsReturned++
 		}
@@ -239,10 +253,17 @@ func (r *restoring) credentials(into *batches) error {
 		case !errors.Is(err, keys.ErrNotFound):
 			return err
 		}
-		if r.deleted(c.UserID) {
+		reason := ""
+		switch {
+		case r.deleted(c.UserID):
+			reason = "user deleted"
+		case c.AppID != "" && r.beingDeleted(keys.AppRef{OwnerID: c.UserID, AppID: c.AppID}):
+			reason = "app deleted"
+		}
+		if reason != "" {
 			r.KeysRevoked++
 			r.TombstonesAdded++
-			t := keys.Tombstone{Digest: c.Digest, ID: c.ID, UserID: c.UserID, CreatedBy: c.CreatedBy, At: r.at, Reason: "user deleted"}
+			t := keys.Tombstone{Digest: c.Digest, ID: c.ID, UserID: c.UserID, CreatedBy: c.CreatedBy, At: r.at, Reason: reason}
 			return errors.Join(w.DeleteCredential(c.Digest), w.PutTombstone(t))
 		}
 		now, there, err := current(r, &credentials, c.Digest[:])
@@ -342,7 +363,7 @@ func (r *restoring) collaborators(into *batches) error {
 		switch {
 		case err != nil:
 			return err
-		case r.deleted(c.OwnerID), r.deleted(c.UserID), r.newer && !there:
+		case r.deleted(c.OwnerID), r.deleted(c.UserID), r.beingDeleted(c.AppRef), r.newer && !there:
 			r.CollaboratorsRemoved++
 			return w.DeleteCollaborator(c.CollaboratorRef)
 		case !there, now.ModifiedAt.Before(c.ModifiedAt):

@@ -135,6 +135,7 @@ type collaboratorRecord struct {
 	Modified     *stamp   `cbor:"8,keyasint,omitempty"`
 	Seq          uint64   `cbor:"9,keyasint"`
 	Version      uint64   `cbor:"10,keyasint,omitempty"`
+	CreatedBy    string   `cbor:"11,keyasint,omitempty"`
 }
 
 func packCollaborator(c keys.Collaborator) collaboratorRecord {
@@ -142,6 +143,7 @@ func packCollaborator(c keys.Collaborator) collaboratorRecord {
 		Owner: c.OwnerID, App: c.AppID, User: c.UserID,
 		Scopes: c.Scopes, AllEndpoints: c.Endpoints == nil, Endpoints: c.Endpoints,
 		Created: packTime(c.CreatedAt), Modified: packTime(c.ModifiedAt), Version: c.Version, Seq: c.Seq,
+		CreatedBy: c.CreatedBy,
 	}
 }
 
@@ -152,8 +154,32 @@ func (r collaboratorRecord) unpack() (keys.Collaborator, error) {
 	return keys.Collaborator{
 		CollaboratorRef: keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: r.Owner, AppID: r.App}, UserID: r.User},
 		Scopes:          r.Scopes, Endpoints: endpoints,
-		CreatedAt: created, ModifiedAt: modified, Version: r.Version, Seq: r.Seq,
+		CreatedAt: created, ModifiedAt: modified, Version: r.Version, Seq: r.Seq, CreatedBy: r.CreatedBy,
 	}, errors.Join(err1, err2, err3)
+}
+
+type deletionRecord struct {
+	Owner     string `cbor:"1,keyasint"`
+	App       string `cbor:"2,keyasint,omitempty"`
+	At        *stamp `cbor:"3,keyasint,omitempty"`
+	Actor     string `cbor:"4,keyasint,omitempty"`
+	ActorUser string `cbor:"5,keyasint,omitempty"`
+	Address   string `cbor:"6,keyasint,omitempty"`
+}
+
+func packDeletion(d keys.Deletion) deletionRecord {
+	return deletionRecord{
+		Owner: d.OwnerID, App: d.AppID, At: packTime(d.At),
+		Actor: d.By.ID, ActorUser: d.By.UserID, Address: d.By.Address,
+	}
+}
+
+func (r deletionRecord) unpack() (keys.Deletion, error) {
+	at, err := r.At.time()
+	return keys.Deletion{
+		AppRef: keys.AppRef{OwnerID: r.Owner, AppID: r.App}, At: at,
+		By: keys.Actor{ID: r.Actor, UserID: r.ActorUser, Address: r.Address},
+	}, err
 }
 
 type tombstoneRecord struct {

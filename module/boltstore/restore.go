@@ -217,7 +217,10 @@ func (r *restoring) build(source *bolt.DB, path string) (err error) {
 		return err
 	}
 	into := &batches{ctx: r.ctx, db: db}
-	if err = r.merge(into); err == nil {
+	if err = upgrade(db); err == nil {
+		err = r.merge(into)
+	}
+	if err == nil {
 		err = into.end()
 	}
 	if err == nil {

@@ -47,7 +47,7 @@ func TestRestoreRefusesBackups(t *testing.T) {
 		"text":      {write("This is not a key store.\n"), "not a key store"},
 		"empty":     {write(""), "empty"},
 		"another's": {edit(func(tx *bolt.Tx) error { return forget(tx, "someone") }), "not a key store"},
-		"newer":     {format("caddy-api-keys 2"), "newer version"},
+		"newer":     {format("caddy-api-keys 3"), "newer version"},
 		"cut short": {truncate(-1), "damaged"},
 		"one record": {edit(func(tx *bolt.Tx) error { return tx.Bucket(users.bucket).Put([]byte("x"), []byte("x")) }),
 			"damaged, and nothing was changed"},

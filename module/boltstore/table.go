@@ -24,6 +24,9 @@ type table[R, S any] struct {
 	pack    func(R) S
 	unpack  func(S) (R, error)
 	indexes []index[R]
+	// count is where records of this kind are counted, and nil for a record
+	// that isn't.
+	count func(R) []byte
 }
 
 // index leads from another key to that of the record.
@@ -85,6 +88,28 @@ func (t *table[R, S]) list(tx *bolt.Tx, by index[R], prefix []byte, after uint64
 			}
 			last = binary.BigEndian.Uint64(key[len(prefix):])
 			record, err := t.follow(tx, by, key, target)
+			if !yield(record, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// under walks the records under a prefix of an index that has no order.
+func (t *table[R, S]) under(tx *bolt.Tx, by index[R], prefix []byte) iter.Seq2[R, error] {
+	return func(yield func(R, error) bool) {
+		cursor := tx.Bucket(by.bucket).Cursor()
+		for last := slices.Clone(prefix); ; {
+			// Sought each time, as in list.
+			key, target := cursor.Seek(last)
+			if key != nil && bytes.Equal(key, last) {
+				key, target = cursor.Next()
+			}
+			if !bytes.HasPrefix(key, prefix) {
+				return
+			}
+			last = append(last[:0], key...)
+			record, err := t.follow(tx, by, last, target)
 			if !yield(record, err) || err != nil {
 				return
 			}
@@ -185,7 +210,53 @@ func (t *table[R, S]) put(tx *bolt.Tx, record R) error {
 	if err := bucket.Put(key, value); err != nil {
 		return t.failed("storing", err)
 	}
+	if err := t.addCount(tx, record, 1); err != nil {
+		return t.failed("storing", err)
+	}
 	return nil
+}
+
+// addCount adds n, which is 1 or -1, to the count of records that one is among.
+func (t *table[R, S]) addCount(tx *bolt.Tx, record R, n int) error {
+	if t.count == nil {
+		return nil
+	}
+	at := t.count(record)
+	if at == nil {
+		return nil
+	}
+	count, err := readCount(tx, at)
+	switch {
+	case err != nil:
+		return err
+	case n < 0 && count == 0:
+		return fmt.Errorf("%w: more records than %s counts", keys.ErrCorrupt, shown(at))
+	}
+	return writeCount(tx, at, count+uint64(n))
+}
+
+func readCount(tx *bolt.Tx, at []byte) (uint64, error) {
+	value := tx.Bucket(countsBucket).Get(at)
+	if value == nil {
+		return 0, nil
+	}
+	var count uint64
+	if err := unseal(value, &count); err != nil {
+		return 0, fmt.Errorf("%w: the count %s: %w", keys.ErrCorrupt, shown(at), err)
+	}
+	return count, nil
+}
+
+// writeCount keeps no count of 0.
+func writeCount(tx *bolt.Tx, at []byte, count uint64) error {
+	if count == 0 {
+		return tx.Bucket(countsBucket).Delete(at)
+	}
+	value, err := seal(count)
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(countsBucket).Put(at, value)
 }
 
 // order gives a new record the next seq, and keeps the next ones behind a seq
@@ -216,6 +287,9 @@ func (t *table[R, S]) delete(tx *bolt.Tx, key []byte) error {
 		}
 	}
 	if err := tx.Bucket(t.bucket).Delete(key); err != nil {
+		return t.failed("deleting", err)
+	}
+	if err := t.addCount(tx, record, -1); err != nil {
 		return t.failed("deleting", err)
 	}
 	return nil

@@ -2,14 +2,17 @@ package boltstore
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // The buckets that are no table's and no index's.
 var (
 	metaBucket    = []byte("meta")
 	retiredBucket = []byte("retired_users") // by user id
+	countsBucket  = []byte("counts")        // how many records of a kind a user has
 )
 
 // The keys of the meta bucket.
@@ -19,8 +22,14 @@ var (
 	auditHeadKey = []byte("audit_head")
 )
 
-// buckets are all that a file has.
-var buckets = [][]byte{
+// buckets are all that a file of the current format has.
+var buckets = append(slices.Clone(firstBuckets),
+	countsBucket, deletions.bucket,
+	sessionsOfUser.bucket, credentialsOfCreator.bucket, collaboratorsOfCreator.bucket, tombstonesOfCreator.bucket,
+)
+
+// firstBuckets are all that a file of format 1 has.
+var firstBuckets = [][]byte{
 	metaBucket, retiredBucket,
 	users.bucket, userOrder.bucket, userEmails.bucket,
 	apps.bucket, appOrder.bucket,
@@ -68,6 +77,7 @@ var (
 		pack:    packApp,
 		unpack:  appRecord.unpack,
 		indexes: []index[keys.App]{appOrder},
+		count:   func(a keys.App) []byte { return appCount(a.OwnerID) },
 	}
 )
 
@@ -89,6 +99,24 @@ var (
 			return place(join(c.UserID, c.AppID), c.Seq)
 		},
 	}
+	sessionsOfUser = index[keys.Credential]{
+		bucket: []byte("sessions_by_user"),
+		key: func(c keys.Credential) []byte {
+			if c.Kind != policy.Session {
+				return nil
+			}
+			return place(join(c.UserID), c.Seq)
+		},
+	}
+	credentialsOfCreator = index[keys.Credential]{
+		bucket: []byte("credentials_by_creator"),
+		key: func(c keys.Credential) []byte {
+			if !isCreator(c.CreatedBy) {
+				return nil
+			}
+			return place(join(c.UserID, c.CreatedBy), c.Seq)
+		},
+	}
 	credentials = table[keys.Credential, credentialRecord]{
 		name:    "credential",
 		bucket:  []byte("credentials"),
@@ -96,7 +124,13 @@ var (
 		seq:     func(c *keys.Credential) *uint64 { return &c.Seq },
 		pack:    packCredential,
 		unpack:  credentialRecord.unpack,
-		indexes: []index[keys.Credential]{credentialIDs, credentialsOfUser, credentialsOfApp},
+		indexes: []index[keys.Credential]{credentialIDs, credentialsOfUser, credentialsOfApp, sessionsOfUser, credentialsOfCreator},
+		count: func(c keys.Credential) []byte {
+			if c.Kind == policy.Session {
+				return nil
+			}
+			return keyCount(c.UserID)
+		},
 	}
 )
 
@@ -109,6 +143,15 @@ var (
 		bucket: []byte("collaborators_by_user"),
 		key:    func(c keys.Collaborator) []byte { return place(join(c.UserID), c.Seq) },
 	}
+	collaboratorsOfCreator = index[keys.Collaborator]{
+		bucket: []byte("collaborators_by_creator"),
+		key: func(c keys.Collaborator) []byte {
+			if !isCreator(c.CreatedBy) {
+				return nil
+			}
+			return place(join(c.OwnerID, c.CreatedBy), c.Seq)
+		},
+	}
 	collaborators = table[keys.Collaborator, collaboratorRecord]{
 		name:    "collaborator",
 		bucket:  []byte("collaborators"),
@@ -116,7 +159,7 @@ var (
 		seq:     func(c *keys.Collaborator) *uint64 { return &c.Seq },
 		pack:    packCollaborator,
 		unpack:  collaboratorRecord.unpack,
-		indexes: []index[keys.Collaborator]{collaboratorsOfApp, collaborationsOfUser},
+		indexes: []index[keys.Collaborator]{collaboratorsOfApp, collaborationsOfUser, collaboratorsOfCreator},
 	}
 )
 
@@ -127,15 +170,36 @@ var (
 		bucket: []byte("tombstones_by_id"),
 		key:    func(t keys.Tombstone) []byte { return append(join(t.ID), t.Digest[:]...) },
 	}
+	tombstonesOfCreator = index[keys.Tombstone]{
+		bucket: []byte("tombstones_by_creator"),
+		key: func(t keys.Tombstone) []byte {
+			if !isCreator(t.CreatedBy) {
+				return nil
+			}
+			return append(join(t.UserID, t.CreatedBy), t.Digest[:]...)
+		},
+	}
 	tombstones = table[keys.Tombstone, tombstoneRecord]{
 		name:    "tombstone",
 		bucket:  []byte("tombstones"),
 		key:     func(t keys.Tombstone) []byte { return t.Digest[:] },
 		pack:    packTombstone,
 		unpack:  tombstoneRecord.unpack,
-		indexes: []index[keys.Tombstone]{tombstoneIDs},
+		indexes: []index[keys.Tombstone]{tombstoneIDs, tombstonesOfCreator},
 	}
 )
+
+// isCreator reports whether an index by creator has the records of a creator:
+// those of credentials alone, since the operator's are not looked for.
+func isCreator(id string) bool { return id != "" && id != keys.Operator }
+
+var deletions = table[keys.Deletion, deletionRecord]{
+	name:   "deletion",
+	bucket: []byte("deletions"),
+	key:    func(d keys.Deletion) []byte { return appKey(d.AppRef) },
+	pack:   packDeletion,
+	unpack: deletionRecord.unpack,
+}
 
 var usages = table[usage, usageRecord]{
 	name:   "last use",
@@ -168,6 +232,11 @@ var (
 func appKey(app keys.AppRef) []byte { return join(app.OwnerID, app.AppID) }
 
 func collaboratorKey(c keys.CollaboratorRef) []byte { return join(c.OwnerID, c.AppID, c.UserID) }
+
+// keyCount and appCount are where it stands how many keys, and apps, a user
+// has.
+func keyCount(userID string) []byte { return append(join(userID), "keys"...) }
+func appCount(userID string) []byte { return append(join(userID), "apps"...) }
 
 // join is a key of several ids. NUL, which no id has, ends each, so that none
 // is the beginning of another: the apps of "a" are not among those of "ab".

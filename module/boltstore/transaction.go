@@ -108,6 +108,36 @@ func (r reader) AuditEntriesBack(userID string, before uint64) iter.Seq2[keys.Au
 	return audit.back(r.tx, auditOfUser, join(userID), before)
 }
 
+func (r reader) Sessions(userID string, after uint64) iter.Seq2[keys.Credential, error] {
+	return credentials.list(r.tx, sessionsOfUser, join(userID), after)
+}
+
+func (r reader) CredentialsMade(userID, by string, after uint64) iter.Seq2[keys.Credential, error] {
+	return credentials.list(r.tx, credentialsOfCreator, join(userID, by), after)
+}
+
+func (r reader) CollaboratorsAdded(ownerID, by string, after uint64) iter.Seq2[keys.Collaborator, error] {
+	return collaborators.list(r.tx, collaboratorsOfCreator, join(ownerID, by), after)
+}
+
+func (r reader) TombstonesMade(userID, by string) iter.Seq2[keys.Tombstone, error] {
+	return tombstones.under(r.tx, tombstonesOfCreator, join(userID, by))
+}
+
+func (r reader) Totals(userID string) (keys.Totals, error) {
+	made, err1 := readCount(r.tx, keyCount(userID))
+	apps, err2 := readCount(r.tx, appCount(userID))
+	return keys.Totals{Keys: made, Apps: apps}, errors.Join(err1, err2)
+}
+
+func (r reader) Deletion(app keys.AppRef) (keys.Deletion, error) {
+	return deletions.get(r.tx, appKey(app))
+}
+
+func (r reader) Deletions() iter.Seq2[keys.Deletion, error] {
+	return deletions.all(r.tx, nil)
+}
+
 // AuditHead is the zero one where nothing has been written.
 func (r reader) AuditHead() (keys.AuditHead, error) {
 	value := r.tx.Bucket(metaBucket).Get(auditHeadKey)
@@ -196,6 +226,14 @@ func (w *writer) PutCollaborator(c keys.Collaborator) error {
 
 func (w *writer) DeleteCollaborator(c keys.CollaboratorRef) error {
 	return w.wrote(collaborators.delete(w.tx, collaboratorKey(c)))
+}
+
+func (w *writer) PutDeletion(d keys.Deletion) error {
+	return w.wrote(deletions.put(w.tx, d))
+}
+
+func (w *writer) DeleteDeletion(app keys.AppRef) error {
+	return w.wrote(deletions.delete(w.tx, appKey(app)))
 }
 
 func (w *writer) PutTombstone(t keys.Tombstone) error {

@@ -119,8 +119,11 @@ type Collaborator struct {
 	// Endpoints nil is no list: all endpoints.
 	Endpoints             []string
 	CreatedAt, ModifiedAt time.Time
-	Version               uint64 // as a user's
-	Seq                   uint64
+	// CreatedBy is the key ID of the credential that it was added with, or
+	// [Operator]; empty for those that were added before this was kept.
+	CreatedBy string
+	Version   uint64 // as a user's
+	Seq       uint64
 }
 
 // Digest is where the invitation is found in the cache, beside credentials.
@@ -140,6 +143,20 @@ type Tombstone struct {
 	CreatedBy string
 	At        time.Time
 	Reason    string
+}
+
+// Totals are how many keys and apps a user has. Sessions are not keys.
+type Totals struct {
+	Keys, Apps uint64
+}
+
+// Deletion is that of a user (then AppID is empty) or an app that is gone, as
+// long as records are left that belonged to it: none of them is good any more,
+// and they are taken away step by step.
+type Deletion struct {
+	AppRef
+	At time.Time
+	By Actor
 }
 
 // The longest of each, in bytes.

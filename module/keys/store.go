@@ -75,6 +75,13 @@ type Reader interface {
 	Credentials(userID string, after uint64) iter.Seq2[Credential, error]
 	// AppCredentials lists those tied to an app.
 	AppCredentials(app AppRef, after uint64) iter.Seq2[Credential, error]
+	// Sessions lists the sessions of a user.
+	Sessions(userID string, after uint64) iter.Seq2[Credential, error]
+	// CredentialsMade lists those of a user that were made with a credential,
+	// which is named by its key ID; what the operator made is not listed.
+	CredentialsMade(userID, by string, after uint64) iter.Seq2[Credential, error]
+	// Totals counts what a user has, without a walk.
+	Totals(userID string) (Totals, error)
 	// LastUsed is when a credential was last used, as far as is written.
 	LastUsed(Digest) (Usage, error)
 
@@ -84,9 +91,21 @@ type Reader interface {
 	// Collaborations lists the invitations of a user.
 	Collaborations(userID string, after uint64) iter.Seq2[Collaborator, error]
 
+	// CollaboratorsAdded lists those on an owner's apps that were added with a
+	// credential, as CredentialsMade.
+	CollaboratorsAdded(ownerID, by string, after uint64) iter.Seq2[Collaborator, error]
+
+	// Deletion finds one that is not finished.
+	Deletion(AppRef) (Deletion, error)
+	// Deletions lists all of them, in no order that means anything.
+	Deletions() iter.Seq2[Deletion, error]
+
 	Tombstone(Digest) (Tombstone, error)
 	// TombstoneByID finds one by the public id that the credential had.
 	TombstoneByID(id string) (Tombstone, error)
+	// TombstonesMade lists those of a user's credentials that were made with a
+	// credential, as CredentialsMade, in no order that means anything.
+	TombstonesMade(userID, by string) iter.Seq2[Tombstone, error]
 	// Tombstones lists all, in no order that means anything.
 	Tombstones() iter.Seq2[Tombstone, error]
 
@@ -127,6 +146,9 @@ type Writer interface {
 
 	PutCollaborator(Collaborator) error
 	DeleteCollaborator(CollaboratorRef) error
+
+	PutDeletion(Deletion) error
+	DeleteDeletion(AppRef) error
 
 	PutTombstone(Tombstone) error
 

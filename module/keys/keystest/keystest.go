@@ -49,6 +49,9 @@ func Run(t *testing.T, open func(t *testing.T) keys.Store) {
 		"FeedOrder":             testFeedOrder,
 		"FeedSilentWhereFailed": testFeedSilentWhereFailed,
 		"NoFeed":                testNoFeed,
+		"Made":                  testMade,
+		"Totals":                testTotals,
+		"Deletions":             testDeletions,
 		"Close":                 testClose,
 		"CloseWaits":            testCloseWaits,
 	} {

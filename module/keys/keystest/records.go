@@ -64,7 +64,7 @@ func testRoundTrip(t *testing.T, s keys.Store) {
 	n := keys.Credential{Digest: keys.DigestOf("n"), ID: "cas_1", Kind: policy.Session, UserID: "u", Idle: 36 * time.Hour, Address: "2001:db8::1"}
 	l := keys.Collaborator{
 		CollaboratorRef: keys.CollaboratorRef{AppRef: a.AppRef, UserID: keys.Everyone},
-		Scopes:          []string{"B", "A"}, Endpoints: []string{"/p.S/N", "/p.S/M"}, CreatedAt: at(1), ModifiedAt: at(2), Version: 10,
+		Scopes:          []string{"B", "A"}, Endpoints: []string{"/p.S/N", "/p.S/M"}, CreatedAt: at(1), ModifiedAt: at(2), CreatedBy: "cap_2", Version: 10,
 	}
 	d := keys.Tombstone{Digest: keys.DigestOf("d"), ID: "cak_0", UserID: "u", CreatedBy: "cap_1", At: at(1), Reason: "leaked"}
 	put(t, s, u, a, k, p, n, l, d)
