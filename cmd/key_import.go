@@ -41,6 +41,10 @@ imported, in batches of which each is imported whole or not at all. A key that
 is there already is passed over, so an import that was broken off goes on where
 it was when it is run again.
 
+The report ends with the credential lines that a site needs to read keys where
+the old gateway's clients send them, and lists the new ID of each key beside
+what the file calls it. A file that is one page of a longer list is warned of.
+
 Standard input (-) can be read only once, and nothing of it may be kept on disk:
 there each batch is checked and then imported, and one that has a mistake ends
 the import.
@@ -100,11 +104,13 @@ func newImport(c *call) (*keyImport, error) {
 	if c.Flags().Changed("scopes") && len(scopes) == 0 {
 		scopes = []string{} // none, and that was said
 	}
+	sources := new(migrate.Sources)
 	i := &keyImport{
-		call: c, report: &report{call: c}, bar: newBar(c.ErrOrStderr()),
+		call: c, report: &report{call: c, sources: sources}, bar: newBar(c.ErrOrStderr()),
 		options: migrate.Options{
 			Format: c.flag("format"), User: c.flag("user"), App: c.flag("app"), PAT: c.flag("pat") == "true",
 			Scopes: scopes, UserFrom: c.flag("user-from"), ClearText: c.flag("clear-text") == "true", Now: time.Now(),
+			Sources: sources,
 		},
 		dryRun: c.flag("dry-run") == "true", skipInvalid: c.flag("skip-invalid") == "true",
 		asked: map[string]any{"existing": "skip", "create_missing": c.flag("create-missing") == "true"},

@@ -33,7 +33,9 @@ type keyImport struct {
 // entry is one key of the file, or what is wrong with one.
 type entry struct {
 	line    int
-	element json.RawMessage // nil where it is not to be imported
+	name    string // in the file
+	user    string
+	element json.RawMessage // nil where it is not to be imported, or no key
 	problem *migrate.Problem
 	outcome string // of a check
 }
@@ -59,7 +61,7 @@ func (i *keyImport) pass(ctx context.Context, source io.Reader, do func(context.
 		return ctx.Err()
 	}
 	err := migrate.Read(counted, i.options, func(k migrate.Record, p *migrate.Problem) error {
-		e := entry{line: k.Line, problem: p}
+		e := entry{line: k.Line, name: k.Name, user: k.User, problem: p}
 		if p != nil {
 			e.line = p.Line
 		} else {
@@ -69,7 +71,9 @@ func (i *keyImport) pass(ctx context.Context, source io.Reader, do func(context.
 			}
 		}
 		batch = append(batch, e)
-		read++
+		if p == nil || !p.Warning {
+			read++
+		}
 		if size += len(e.element); len(batch) < batchKeys && size < batchBytes {
 			return nil
 		}
@@ -149,8 +153,12 @@ func (i *keyImport) apply(ctx context.Context, batch []entry) error {
 	for {
 		done, err := i.send(ctx, batch, false)
 		if err == nil {
-			for _, one := range done {
-				i.report.count(one.Outcome)
+			i.bar.clear()
+			for _, e := range batch {
+				if e.element != nil {
+					i.report.became(&e, done[0])
+					done = done[1:]
+				}
 			}
 			return nil
 		}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/caddy-api-keys/gateway/cmd/migrate"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -16,8 +17,13 @@ import (
 type report struct {
 	*call `json:"-"`
 	first bool
+	// sources are where the file says that clients send their keys.
+	sources *migrate.Sources
 	// applied says that what is counted was imported, and not only checked.
 	applied bool
+
+	// keys are the new IDs so far, in JSON.
+	keys []byte
 
 	Read     int `json:"read"`
 	Imported int `json:"imported"`
@@ -35,6 +41,15 @@ type reported struct {
 	Warning bool   `json:"warning,omitempty"`
 }
 
+// renamed is what a key is called from now on, in JSON.
+type renamed struct {
+	Line    int    `json:"line"`
+	Name    string `json:"name,omitempty"`
+	UserID  string `json:"user_id"`
+	KeyID   string `json:"key_id"`
+	Outcome string `json:"outcome"`
+}
+
 func (r *report) begin() {
 	r.first = true
 	if r.json {
@@ -44,6 +59,11 @@ func (r *report) begin() {
 
 // add reports on one key that was checked.
 func (r *report) add(e *entry) {
+	if e.problem != nil && e.problem.Warning {
+		r.Warnings++
+		r.say(e.problem, true)
+		return
+	}
 	r.Read++
 	warning := e.element != nil
 	if warning {
@@ -58,10 +78,18 @@ func (r *report) add(e *entry) {
 	if warning {
 		r.Warnings++
 	}
+	r.say(p, warning)
+}
+
+// say prints what is wrong.
+func (r *report) say(p *migrate.Problem, warning bool) {
 	if !r.json {
-		if warning {
+		switch {
+		case p.Warning:
+			fmt.Fprintf(r.OutOrStdout(), "line %d: warning: %s: %s\n", p.Line, p.Field, p.Reason)
+		case warning:
 			fmt.Fprintf(r.OutOrStdout(), "line %d: warning: %s\n", p.Line, p.Reason)
-		} else {
+		default:
 			fmt.Fprintln(r.OutOrStdout(), p)
 		}
 		return
@@ -75,6 +103,31 @@ func (r *report) add(e *entry) {
 		before, r.first = "\n    ", false
 	}
 	fmt.Fprintf(r.OutOrStdout(), "%s%s", before, text)
+}
+
+// became counts a key that was imported, or is there, and prints its new ID
+// beside what the file calls it.
+func (r *report) became(e *entry, one manage.Imported) {
+	r.count(one.Outcome)
+	if one.KeyID == "" {
+		return
+	}
+	if !r.json {
+		name := e.name
+		if name == "" {
+			name = "of " + e.user
+		}
+		fmt.Fprintf(r.OutOrStdout(), "line %d: %s is %s (%s)\n", e.line, name, one.KeyID, one.Outcome)
+		return
+	}
+	text, err := json.Marshal(renamed{e.line, e.name, e.user, one.KeyID, one.Outcome})
+	if err != nil {
+		panic(err) // it is texts and numbers
+	}
+	if len(r.keys) > 0 {
+		r.keys = append(r.keys, ',')
+	}
+	r.keys = append(append(r.keys, "\n    "...), text...)
 }
 
 // count counts what became of a key, or would.
@@ -119,13 +172,15 @@ func (r *report) end() error {
 			before = "]"
 		}
 		text, err := json.MarshalIndent(struct {
-			DryRun bool `json:"dry_run"`
+			DryRun bool     `json:"dry_run"`
+			Lines  []string `json:"credential_lines"`
+			Notes  []string `json:"credential_notes"`
 			*report
-		}{!r.applied, r}, "", "  ")
+		}{!r.applied, append([]string{}, r.sources.Lines()...), append([]string{}, r.sources.Notes...), r}, "", "  ")
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(r.OutOrStdout(), "%s,%s\n", before, text[1:])
+		_, err = fmt.Fprintf(r.OutOrStdout(), "%s,\n  \"keys\": [%s],%s\n", before, r.keys, text[1:])
 		return err
 	}
 	did := "to import"
@@ -134,7 +189,25 @@ func (r *report) end() error {
 	}
 	_, err := fmt.Fprintf(r.OutOrStdout(), "%s read: %d %s, %d there already, %d revoked here before, %d that can't be imported; %s.\n",
 		counted(r.Read, "key"), r.Imported, did, r.Existing, r.Revoked, r.Refused, counted(r.Warnings, "warning"))
+	if err == nil && r.done() > 0 {
+		r.places()
+	}
 	return err
+}
+
+// places says what a site needs to read keys where the old gateway's clients
+// send them.
+func (r *report) places() {
+	out := r.OutOrStdout()
+	if lines := r.sources.Lines(); len(lines) > 0 {
+		fmt.Fprintln(out, "Clients can go on sending these keys as before once the site's api_keys block has:")
+		for _, line := range lines {
+			fmt.Fprintf(out, "\t%s\n", line)
+		}
+	}
+	for _, note := range r.sources.Notes {
+		fmt.Fprintf(out, "Note: %s.\n", note)
+	}
 }
 
 // bar shows how far an import is: on a terminal as one line that changes,

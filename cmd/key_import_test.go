@@ -223,6 +223,81 @@ func TestKeyImportFromOtherGateways(t *testing.T) {
 	}
 }
 
+// The report says which page is missing, which line can't be read, where the
+// old gateway's clients send their keys, and what each key is called now.
+func TestKeyImportReport(t *testing.T) {
+	const kong = "consumers:\n- username: ada\n  keyauth_credentials:\n  - id: 59d1ef15-24a5-4373-b957-e8192c15ff6e\n    key: " + foreign +
+		"\nplugins:\n- name: key-auth\n  config:\n    key_names: [X-Kong-Key]\n    key_in_query: false\n    key_in_body: true\n"
+	for _, c := range []struct {
+		name, format, text string
+		args               []string
+		fails              bool
+		parts              []string
+	}{
+		{
+			"AWS, one page of several", "aws", `{"items":[{"id":"a1","value":"` + foreign + `","name":"first","enabled":true}],"NextToken":"c29tZQ=="}`, nil, false,
+			[]string{"line 1: warning: NextToken: it is not empty, so there are more pages", "1 key read: 1 imported", "1 warning", "\tcredential header x-api-key\n", "line 1: AWS, first, key a1 is cak_"},
+		},
+		{
+			"Kong", "kong", kong, nil, false,
+			[]string{"\tcredential header X-Kong-Key\n", "Note: keys in the body (X-Kong-Key) are not read here", "line 4: Kong, consumer ada, key 59d1ef15-24a5-4373-b957-e8192c15ff6e is cak_"},
+		},
+		{
+			"Tyk", "tyk", `[{"key_id":"` + foreign + otherForeign + `","alias":"shop"}]`, nil, false,
+			[]string{"line 1: Tyk, alias shop is cak_", "Note: the key stands in Authorization"},
+		},
+		{
+			"Latin-1", "csv", "credential,user,app,description,scopes\n" + foreign + ",u1,main,caf\xe9,Predict\n", nil, true,
+			[]string{"line 2: it has bytes that are not UTF-8", "0 to import"},
+		},
+		{"nothing imported", "aws", `{"items":[{"value":"` + foreign + `","name":"first"}]}`, []string{"--dry-run"}, false, []string{"1 to import", "credential header x-api-key"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &shell{t: t, where: []string{"--db", filepath.Join(t.TempDir(), "keys.db")}, secrets: []string{foreign, otherForeign}}
+			s.must("", "user", "create", "alice")
+			args := append([]string{"key", "import", dump(t, "keys", c.text), "--format", c.format, "--app", "main", "--scopes", "Predict", "--create-missing"}, c.args...)
+			r := s.run("", args...)
+			if (r.err != nil) != c.fails {
+				t.Errorf("ended with %v %s", r.err, r.errOut)
+			}
+			contains(t, r.out, c.parts...)
+			for _, secret := range s.secrets {
+				if strings.Contains(r.out+r.errOut, secret) {
+					t.Errorf("it printed a credential: %s", r.out)
+				}
+			}
+			if strings.Contains(r.out, "caf") {
+				t.Errorf("it repeats the file: %s", r.out)
+			}
+			var report struct {
+				Keys []struct {
+					Line          int
+					Name, Outcome string
+					KeyID         string `json:"key_id"`
+					UserID        string `json:"user_id"`
+				}
+				Lines    []string `json:"credential_lines"`
+				Notes    []string `json:"credential_notes"`
+				Imported int
+				Existing int
+			}
+			r = s.run("", append(args, "-o", "json")...)
+			if err := json.Unmarshal([]byte(r.out), &report); err != nil {
+				t.Fatalf("printed %s (%v)", r.out, err)
+			}
+			switch {
+			case c.fails || len(c.args) > 0:
+				if len(report.Keys) != 0 {
+					t.Errorf("reported %+v", report)
+				}
+			case len(report.Keys) != 1 || report.Keys[0].Line == 0 || report.Keys[0].Name == "" || report.Keys[0].Outcome != "existing" ||
+				!strings.HasPrefix(report.Keys[0].KeyID, "cak_") || len(report.Lines)+len(report.Notes) == 0:
+				t.Errorf("reported %+v", report)
+			}
+		})
+	}
+}
+
 // Of clear text nothing is left in the store, in an error or in a log.
 func TestKeyImportLeavesNoClearText(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.db")

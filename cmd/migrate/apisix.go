@@ -19,6 +19,7 @@ type apisixConsumer struct {
 	} `json:"plugins" yaml:"plugins"`
 	// Credentials are there in the files of APISIX's tool adc.
 	Credentials []struct {
+		Name   string `json:"name" yaml:"name"`
 		Type   string `json:"type" yaml:"type"`
 		Config struct {
 			Key string `json:"key" yaml:"key"`
@@ -40,10 +41,12 @@ func (in *reader) apisix(source *bufio.Reader) error {
 			var c apisixConsumer
 			return in.apisixConsumer(&c, "", line, decode(text, &c))
 		}
+		s.other = in.lookYAML
 		return s.split(source)
 	}
 	s := newStream(source)
 	each := func(value json.RawMessage, line int) error {
+		in.pages.listed++
 		var item apisixItem
 		wrong := decodeJSON(value, &item)
 		if item.Value == nil {
@@ -52,11 +55,14 @@ func (in *reader) apisix(source *bufio.Reader) error {
 		return in.apisixConsumer(item.Value, item.Key, line, wrong)
 	}
 	return s.documents(func(name string) error {
-		if name == "list" || name == "consumers" {
+		switch name {
+		case "list", "consumers":
 			return s.list(each)
+		case "total":
+			return in.total(s, name)
 		}
-		return s.skip()
-	}, nothing, each)
+		return s.look(name, in.config)
+	}, func() error { in.endTotal(); return nil }, each)
 }
 
 // apisixConsumer reads the keys of a consumer. key is where it is stored.
@@ -70,14 +76,14 @@ func (in *reader) apisixConsumer(c *apisixConsumer, key string, line int, wrong 
 			name = before[strings.LastIndexByte(before, '/')+1:]
 		}
 	}
-	record := func(credential string) error {
+	record := func(credential, id string) error {
 		return in.key(Record{
-			Line: line, Credential: credential, User: userID(name),
+			Line: line, Credential: credential, User: userID(name), Name: oldName("APISIX, consumer "+name, id),
 			Description: describe("APISIX, consumer "+name, c.Desc),
 		})
 	}
 	if c.Plugins.KeyAuth != nil {
-		if err := record(c.Plugins.KeyAuth.Key); err != nil {
+		if err := record(c.Plugins.KeyAuth.Key, credentialID(key, c.ID)); err != nil {
 			return err
 		}
 	}
@@ -85,9 +91,20 @@ func (in *reader) apisixConsumer(c *apisixConsumer, key string, line int, wrong 
 		if k.Type != "key-auth" {
 			continue
 		}
-		if err := record(k.Config.Key); err != nil {
+		if err := record(k.Config.Key, k.Name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// credentialID is the last part of where one of a consumer's credentials is
+// stored, or empty.
+func credentialID(paths ...string) string {
+	for _, path := range paths {
+		if _, id, ok := strings.Cut(path, "/credentials/"); ok {
+			return id
+		}
+	}
+	return ""
 }

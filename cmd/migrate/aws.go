@@ -28,14 +28,18 @@ func (in *reader) aws(source *bufio.Reader) error {
 		user := map[string]string{"name": k.Name, "customer_id": k.CustomerID, "id": k.ID}[in.UserFrom]
 		return in.key(Record{
 			Line: line, Credential: k.Value, User: userID(user),
+			Name:        oldName("AWS, "+k.Name, k.ID),
 			Description: describe("AWS, key "+k.Name, k.Description),
 			Disabled:    k.Enabled != nil && !*k.Enabled,
 		})
 	}
 	return s.documents(func(name string) error {
-		if name == "items" {
+		switch name {
+		case "items":
 			return s.list(each)
+		case "NextToken", "nextToken", "position", "NextMarker":
+			return in.next(s, name)
 		}
 		return s.skip()
-	}, nothing, each)
+	}, in.endPage, each)
 }

@@ -68,7 +68,7 @@ func (in *reader) csv(source *bufio.Reader) error {
 // are those among the fields.
 func (in *reader) row(line int, fields map[string]string, scopes, endpoints []string) error {
 	k := Record{
-		Line: line, Credential: fields["credential"], SHA256: fields["sha256"],
+		Line: line, Credential: fields["credential"], SHA256: fields["sha256"], Name: fields["description"],
 		User: fields["user"], App: fields["app"], Type: fields["type"], Description: fields["description"],
 		Scopes: scopes, Endpoints: endpoints,
 	}

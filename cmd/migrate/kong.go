@@ -19,6 +19,7 @@ type kongConsumer struct {
 
 // kongKey is a credential of the plug-in key-auth.
 type kongKey struct {
+	ID       string   `json:"id" yaml:"id"`
 	Key      string   `json:"key" yaml:"key"`
 	Tags     []string `json:"tags" yaml:"tags"`
 	TTL      *int64   `json:"ttl" yaml:"ttl"` // seconds that are left
@@ -78,6 +79,7 @@ func (in *reader) kong(source *bufio.Reader) error {
 			var k kongKey
 			return in.kongKey(&k, line, decode(text, &k))
 		}
+		s.other = in.lookYAML
 		return s.split(source)
 	}
 	s := newStream(source)
@@ -95,9 +97,11 @@ func (in *reader) kong(source *bufio.Reader) error {
 			return s.list(consumer)
 		case "keyauth_credentials", "data": // the latter of the Admin API, GET /key-auths
 			return s.list(key)
+		case "next", "offset":
+			return in.next(s, name)
 		}
-		return s.skip()
-	}, nothing, key)
+		return s.look(name, in.config)
+	}, in.endPage, key)
 }
 
 // decodeJSON reads an element. What the decoder says may repeat what stands
@@ -170,7 +174,7 @@ func (in *reader) kongKey(k *kongKey, line int, wrong string) error {
 
 func (in *reader) kongRecord(k *kongKey, line int, consumer string) error {
 	r := Record{
-		Line: line, Credential: k.Key, User: userID(consumer),
+		Line: line, Credential: k.Key, User: userID(consumer), Name: oldName("Kong, consumer "+consumer, k.ID),
 		Description: describe("Kong, consumer "+consumer, tagged(k.Tags)),
 	}
 	if k.TTL != nil && *k.TTL != 0 {

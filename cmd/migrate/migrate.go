@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // The formats that are read.
@@ -61,9 +62,12 @@ type Record struct {
 	// Credential is its whole text. Where it is not known, SHA256 is that
 	// text's, in hexadecimal.
 	Credential, SHA256 string
-	User, App          string
-	Type               string
-	Description        string
+	// Name is what the file calls it, which is never the credential; it may be
+	// empty.
+	Name        string
+	User, App   string
+	Type        string
+	Description string
 	// Scopes nil says nothing of scopes.
 	Scopes, Endpoints []string
 	ExpiresAt         time.Time
@@ -75,6 +79,9 @@ type Problem struct {
 	Line int
 	// Field is what is wrong of it; it may be empty.
 	Field, Reason string
+	// Warning says that this is not about one key but about the whole file,
+	// all keys of which can be read.
+	Warning bool
 }
 
 // String is the line, the field and the reason.
@@ -110,6 +117,8 @@ type Options struct {
 	ClearText bool
 	// Now is what a time to live counts from.
 	Now time.Time
+	// Sources, where set, gathers where the gateway's clients send their keys.
+	Sources *Sources
 }
 
 // sources are the values of [Options.UserFrom] by format.
@@ -148,6 +157,9 @@ func Read(r io.Reader, o Options, emit func(Record, *Problem) error) error {
 	if o.UserFrom == "" {
 		o.UserFrom = sources[o.Format][0]
 	}
+	if o.Sources == nil {
+		o.Sources = new(Sources)
+	}
 	in := &reader{Options: o, emit: emit}
 	source, err := begin(r)
 	if err != nil {
@@ -155,18 +167,23 @@ func Read(r io.Reader, o Options, emit func(Record, *Problem) error) error {
 	}
 	switch o.Format {
 	case CSV:
-		return in.csv(source)
+		err = in.csv(source)
 	case JSONL:
-		return in.jsonl(source)
+		err = in.jsonl(source)
 	case Kong:
-		return in.kong(source)
+		err = in.kong(source)
 	case Tyk:
-		return in.tyk(source)
+		err = in.tyk(source)
 	case APISIX:
-		return in.apisix(source)
+		err = in.apisix(source)
 	default:
-		return in.aws(source)
+		err = in.aws(source)
 	}
+	if err != nil {
+		return err
+	}
+	in.Sources.settle(o.Format)
+	return in.morePages()
 }
 
 // reader reads one file.
@@ -175,6 +192,12 @@ type reader struct {
 	emit func(Record, *Problem) error
 	// users are the names of Kong's consumers, by their ids and names.
 	users map[string]string
+	pages pages
+}
+
+// config hands on the configuration of an authentication plugin.
+func (in *reader) config(name string, fields map[string]any) {
+	in.Sources.config(in.Format, name, fields)
 }
 
 // begin passes over a byte order mark.
@@ -254,7 +277,16 @@ func (in *reader) key(k Record) error {
 	case k.Scopes == nil:
 		return in.wrong(k.Line, "scopes", "the file says nothing of them: give --scopes")
 	}
-	k.Description = clean(k.Description)
+	for _, text := range append([]string{k.Credential, k.User, k.App, k.Description, k.Name}, slices.Concat(k.Scopes, k.Endpoints)...) {
+		// A decoder puts the replacement character where bytes are no text.
+		if !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError) {
+			return in.wrong(k.Line, "", "it has bytes that are not UTF-8 (Latin-1 or another encoding?), or lost some before: write the file as UTF-8")
+		}
+	}
+	k.Description, k.Name = clean(k.Description), clean(k.Name)
+	if k.Credential != "" && strings.Contains(k.Name, k.Credential) {
+		k.Name = ""
+	}
 	return in.emit(k, nil)
 }
 

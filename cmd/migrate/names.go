@@ -27,3 +27,12 @@ func userID(name string) string {
 	tail := "-" + hex.EncodeToString(sum[:6])
 	return id[:min(len(id), maxID-len(tail))] + tail
 }
+
+// oldName is what a file calls a key: by its owner, and by its id where it has
+// one.
+func oldName(owner, id string) string {
+	if id == "" {
+		return owner
+	}
+	return owner + ", key " + id
+}

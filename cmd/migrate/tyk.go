@@ -31,7 +31,11 @@ type tykSession struct {
 var tykFields = map[string]bool{"key": true, "key_id": true, "key_hash": true, "data": true}
 
 // tykRest are fields beside them, of an entry or an answer.
-var tykRest = map[string]bool{"api_model": true, "pages": true, "status": true, "message": true, "action": true}
+var tykRest = map[string]bool{
+	"api_model": true, "status": true, "message": true, "action": true,
+	// Definitions of APIs, which say where their keys stand.
+	"apis": true, "api_definition": true, "api_definitions": true, "auth": true, "auth_configs": true,
+}
 
 func (in *reader) tyk(source *bufio.Reader) error {
 	s := newStream(source)
@@ -42,8 +46,10 @@ func (in *reader) tyk(source *bufio.Reader) error {
 		switch {
 		case name == "keys":
 			return s.list(each)
+		case name == "pages":
+			return in.total(s, name)
 		case tykRest[name]:
-			return s.skip()
+			return s.look(name, in.config)
 		}
 		value, line, err := s.element()
 		switch {
@@ -64,6 +70,8 @@ func (in *reader) tyk(source *bufio.Reader) error {
 	}, func() error {
 		fields, line := entry, at
 		entry = nil
+		in.pages.listed = 1
+		in.endTotal()
 		if fields == nil {
 			return nil
 		}
@@ -76,7 +84,8 @@ func (in *reader) tyk(source *bufio.Reader) error {
 func (in *reader) tykDocument(fields map[string]json.RawMessage, line int) error {
 	var listed []json.RawMessage
 	var wrapped struct {
-		Keys []json.RawMessage `json:"keys"`
+		Keys  []json.RawMessage `json:"keys"`
+		Pages int               `json:"pages"`
 	}
 	data := fields["data"]
 	switch {
@@ -84,6 +93,8 @@ func (in *reader) tykDocument(fields map[string]json.RawMessage, line int) error
 	case json.Unmarshal(data, &listed) == nil:
 	case json.Unmarshal(data, &wrapped) == nil && wrapped.Keys != nil:
 		listed = wrapped.Keys
+		in.pages.field, in.pages.total, in.pages.listed, in.pages.line = "pages", wrapped.Pages, 1, line
+		in.endTotal()
 	}
 	for _, value := range listed {
 		if err := in.tykElement(value, line); err != nil {
@@ -135,7 +146,9 @@ func (in *reader) tykKey(text string, hashed bool, session *tykSession, line int
 		Line: line, User: userID(user), Disabled: session.Inactive,
 		Description: describe("Tyk", tagged(session.Tags)),
 	}
+	k.Name = k.Description
 	if session.Alias != "" {
+		k.Name = "Tyk, alias " + session.Alias
 		k.Description = describe("Tyk, alias "+session.Alias, tagged(session.Tags))
 	}
 	if session.Expires > 0 {

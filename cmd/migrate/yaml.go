@@ -19,11 +19,18 @@ type splitter struct {
 	// wanted are the keys whose lists are read.
 	wanted []string
 	item   func(section string, text []byte, line int) error
+	// other, where set, is given the items of the other sections, as long as
+	// they are no larger than one of a list that is read.
+	other func(text []byte)
 
 	section string
 	indent  int // of the section's items; less than 0 before the first
 	text    []byte
 	start   int // the line that text begins on; 0 where there is none
+	// skipped is what was read of an item of another section, and list how far
+	// such items are indented, less than 0 where there are none.
+	skipped []byte
+	list    int
 }
 
 func (s *splitter) split(source *bufio.Reader) error {
@@ -35,6 +42,7 @@ func (s *splitter) split(source *bufio.Reader) error {
 			}
 		}
 		if errors.Is(err, io.EOF) {
+			s.passOn()
 			return s.flush()
 		}
 		if err != nil {
@@ -65,9 +73,29 @@ func (s *splitter) line(line []byte, n int) error {
 	case wanted && indent > 0:
 		return fmt.Errorf("line %d: here an item of a list has to stand, which begins with a hyphen", n)
 	case indent > 0 || isItem:
-		return nil // of a section that isn't wanted
+		s.skip(line, indent, isItem)
+		return nil
 	}
 	return s.top(content, n)
+}
+
+// skip keeps a line of a section that isn't wanted, for other.
+func (s *splitter) skip(line []byte, indent int, isItem bool) {
+	if isItem && (s.list < 0 && len(s.skipped) == 0 || indent == s.list) {
+		s.passOn()
+		s.list = indent
+	}
+	if s.other != nil && len(s.skipped)+len(line) <= MaxElement {
+		s.skipped = append(append(s.skipped, line...), '\n')
+	}
+}
+
+// passOn gives what was skipped to other.
+func (s *splitter) passOn() {
+	if len(s.skipped) > 0 {
+		s.other(s.skipped)
+	}
+	s.skipped = s.skipped[:0]
 }
 
 // top reads a line that begins a section.
@@ -75,7 +103,8 @@ func (s *splitter) top(line []byte, n int) error {
 	if err := s.flush(); err != nil {
 		return err
 	}
-	s.section, s.indent = "", -1
+	s.passOn()
+	s.section, s.indent, s.list = "", -1, -1
 	if line[0] == '%' || bytes.HasPrefix(line, []byte("---")) || bytes.HasPrefix(line, []byte("...")) {
 		return nil
 	}
@@ -86,6 +115,10 @@ func (s *splitter) top(line []byte, n int) error {
 	rest, _, _ = strings.Cut(rest, " #")
 	name, rest = strings.Trim(strings.TrimSpace(name), `"'`), strings.TrimSpace(rest)
 	if !slices.Contains(s.wanted, name) || slices.Contains([]string{"[]", "{}", "~", "null"}, rest) {
+		if rest != "" {
+			s.skip(line, 0, false)
+			s.passOn()
+		}
 		return nil
 	}
 	if rest != "" {
@@ -144,6 +177,20 @@ func decode(text []byte, into any) (wrong string) {
 		return badYAML
 	}
 	return ""
+}
+
+// lookYAML looks for the configuration of an authentication plugin in a part of
+// a dump that has no keys.
+func (in *reader) lookYAML(text []byte) {
+	if !bytes.Contains(text, []byte("key-auth")) && !bytes.Contains(text, []byte("key_")) {
+		return
+	}
+	var doc yaml.Node
+	if decode(text, &doc) != "" {
+		in.Sources.note("a part of the dump that has the plugin key-auth can't be read: look up there where clients send their keys")
+		return
+	}
+	lookYAML(&doc, "", 0, in.config)
 }
 
 func aliased(n *yaml.Node) bool {

@@ -1,0 +1,286 @@
+package migrate
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Sources are the places where a gateway's clients send their keys.
+type Sources struct {
+	// Header and Query are names of headers and of query fields, sorted.
+	Header, Query []string
+	// Notes say what the site can't read there, and what to do about it.
+	Notes []string
+	found bool
+}
+
+// Lines are the credential directives that a site needs so that clients can
+// send their keys as before.
+func (s *Sources) Lines() []string {
+	var lines []string
+	for _, name := range s.Header {
+		lines = append(lines, "credential header "+name)
+	}
+	for _, name := range s.Query {
+		lines = append(lines, "credential query "+name)
+	}
+	return lines
+}
+
+func (s *Sources) header(name string) { s.Header = insert(s.Header, name, strings.EqualFold) }
+func (s *Sources) query(name string) {
+	s.Query = insert(s.Query, name, func(a, b string) bool { return a == b })
+}
+
+func (s *Sources) note(format string, args ...any) {
+	s.Notes = insert(s.Notes, fmt.Sprintf(format, args...), func(a, b string) bool { return a == b })
+}
+
+// maxSources bounds what is kept of a file.
+const maxSources = 100
+
+func insert(list []string, text string, same func(a, b string) bool) []string {
+	if len(list) >= maxSources || slices.ContainsFunc(list, func(have string) bool { return same(have, text) }) {
+		return list
+	}
+	list = append(list, text)
+	slices.Sort(list)
+	return list
+}
+
+// settle adds what a gateway does where its dump says nothing else.
+func (s *Sources) settle(format string) {
+	switch format {
+	case AWS:
+		s.header("x-api-key")
+	case Kong:
+		if !s.found {
+			s.kong(map[string]any{})
+			s.note("the dump has no plugin key-auth: these are Kong's defaults")
+		}
+	case APISIX:
+		if !s.found {
+			s.apisix(map[string]any{})
+			s.note("the dump has no route with the plugin key-auth: these are APISIX's defaults")
+		}
+	case Tyk:
+		if !s.found {
+			s.tyk(map[string]any{})
+			s.note("the dump has no API definition: this is Tyk's default; for another auth_header_name write that instead, and for use_param add credential query with its param_name")
+		}
+	}
+}
+
+// config takes over the configuration of an authentication plugin: an object
+// of the dump, the name it stands under, and its fields that matter.
+func (s *Sources) config(format, name string, fields map[string]any) {
+	has := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { _, ok := fields[name]; return ok })
+	}
+	switch {
+	case format == Kong && (has("key_names", "key_in_header", "key_in_query", "key_in_body") ||
+		(fields["name"] == "key-auth" || fields["name"] == "key-auth-enc") && !has("config")):
+		s.kong(fields)
+	case format == APISIX && name == "key-auth" && !has("key"):
+		s.apisix(fields)
+	case format == Tyk && has("auth_header_name", "use_param", "use_cookie", "param_name", "cookie_name"):
+		s.tyk(fields)
+	}
+}
+
+// configFields are the fields that config looks at.
+var configFields = func() map[string]bool {
+	fields := map[string]bool{}
+	for name := range strings.FieldsSeq(`key_names key_in_header key_in_query key_in_body name config header query key
+		auth_header_name use_param param_name use_cookie cookie_name disable_header`) {
+		fields[name] = true
+	}
+	return fields
+}()
+
+func (s *Sources) kong(fields map[string]any) {
+	s.found = true
+	names, _ := fields["key_names"].([]string)
+	if len(names) == 0 {
+		names = []string{"apikey"}
+	}
+	for _, name := range names {
+		s.at("header", name, isTrue(fields["key_in_header"], true))
+		s.at("query", name, isTrue(fields["key_in_query"], true))
+		s.at("body", name, isTrue(fields["key_in_body"], false))
+	}
+}
+
+func (s *Sources) apisix(fields map[string]any) {
+	s.found = true
+	s.at("header", textOr(fields["header"], "apikey"), true)
+	s.at("query", textOr(fields["query"], "apikey"), true)
+}
+
+func (s *Sources) tyk(fields map[string]any) {
+	s.found = true
+	header := textOr(fields["auth_header_name"], "Authorization")
+	s.at("header", header, !isTrue(fields["disable_header"], false))
+	s.at("query", textOr(fields["param_name"], header), isTrue(fields["use_param"], false))
+	s.at("cookie", textOr(fields["cookie_name"], header), isTrue(fields["use_cookie"], false))
+}
+
+// at takes over one place. A name that could be anything is not repeated.
+func (s *Sources) at(where, name string, used bool) {
+	if !used {
+		return
+	}
+	plain := len(name) <= 100 && name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
+	})
+	switch {
+	case !plain:
+		s.note("a key's place in the %s has a name that can't be one here: look it up in the dump", where)
+	case where == "header" && strings.EqualFold(name, "Authorization"):
+		s.note("the key stands in Authorization: sent as \"Bearer KEY\" or \"Key KEY\" it is read without a line; for the key alone, without a scheme, write credential header Authorization, with which a scheme is refused")
+	case where == "header":
+		s.header(name)
+	case where == "query":
+		s.query(name)
+	default:
+		s.note("keys in the %s (%s) are not read here: have those clients send them in a header", where, name)
+	}
+}
+
+func isTrue(v any, otherwise bool) bool {
+	switch v := v.(type) {
+	case bool:
+		return v
+	case string:
+		if is, ok := truth(v); ok {
+			return is
+		}
+	}
+	return otherwise
+}
+
+func textOr(v any, otherwise string) string {
+	if text, ok := v.(string); ok && text != "" {
+		return text
+	}
+	return otherwise
+}
+
+// object is an object under way.
+type object struct {
+	name   string // under which it stands
+	isList bool
+	field  string // of an object: the last one read
+	value  bool   // whether its value comes next
+	fields map[string]any
+	list   []string // texts of a list
+}
+
+// maxLook is how deep configurations are looked for.
+const maxLook = 64
+
+// look passes over the next value, as skip does, and shows each the objects in
+// it with their fields that matter.
+func (s *stream) look(name string, each func(name string, fields map[string]any)) error {
+	var open []object
+	tooDeep := 0
+	take := func(v any) { // a value that ended, or nil where it doesn't matter
+		if len(open) == 0 {
+			return
+		}
+		in := &open[len(open)-1]
+		if text, ok := v.(string); ok && in.isList && len(in.list) < maxSources {
+			in.list = append(in.list, text)
+		}
+		if !in.isList && configFields[in.field] {
+			in.fields[in.field] = v
+		}
+		in.value = false
+	}
+	for {
+		t, err := s.token()
+		if err != nil {
+			return ended(err)
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			if len(open) == maxLook {
+				tooDeep++
+				break
+			}
+			o := object{name: name, isList: t == json.Delim('['), fields: map[string]any{}}
+			if n := len(open); n > 0 {
+				o.name = open[n-1].name
+				if !open[n-1].isList {
+					o.name = open[n-1].field
+				}
+			}
+			open = append(open, o)
+		case json.Delim('}'), json.Delim(']'):
+			if tooDeep > 0 {
+				if tooDeep--; tooDeep == 0 {
+					take(nil)
+				}
+				break
+			}
+			o := open[len(open)-1]
+			open = open[:len(open)-1]
+			if o.isList {
+				take(o.list)
+				break
+			}
+			each(o.name, o.fields)
+			take(o.fields)
+		default:
+			if tooDeep > 0 {
+				break
+			}
+			if n := len(open); n > 0 && !open[n-1].isList && !open[n-1].value {
+				open[n-1].field, _ = t.(string)
+				open[n-1].value = true
+				break
+			}
+			take(t)
+		}
+		if len(open) == 0 {
+			return nil
+		}
+	}
+}
+
+// lookYAML is look for YAML.
+func lookYAML(n *yaml.Node, name string, depth int, each func(name string, fields map[string]any)) any {
+	if depth > maxLook {
+		return nil
+	}
+	switch n.Kind {
+	case yaml.DocumentNode:
+		return lookYAML(n.Content[0], name, depth, each)
+	case yaml.ScalarNode:
+		return n.Value
+	case yaml.SequenceNode:
+		var list []string
+		for _, c := range n.Content {
+			if text, ok := lookYAML(c, name, depth+1, each).(string); ok && len(list) < maxSources {
+				list = append(list, text)
+			}
+		}
+		return list
+	case yaml.MappingNode:
+		fields := map[string]any{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			field := n.Content[i].Value
+			v := lookYAML(n.Content[i+1], field, depth+1, each)
+			if configFields[field] {
+				fields[field] = v
+			}
+		}
+		each(name, fields)
+		return fields
+	}
+	return nil
+}
