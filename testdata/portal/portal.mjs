@@ -239,8 +239,8 @@ async function collaborators() {
   await ada.follow("Collaborators");
   await ada.says("Nobody is invited");
   await ada.follow("Invite a collaborator");
-  ada.expect("status of 404");
-  await ada.fill("User id", "nobody-there");
+  ada.expect("status of 400");
+  await ada.fill("User id", "nobody there");
   await ada.press("Invite");
   await ada.says("Nothing was done.");
   await ada.fill("User id", otherID);
