@@ -98,7 +98,9 @@ type Gate struct {
 	KeepOverrideHeaders bool `json:"keep_override_headers,omitempty"`
 
 	// Upgrade is the protocol to which a connection may be upgraded:
-	// websocket. By default requests with an Upgrade header are refused.
+	// websocket. Any other Upgrade header is dropped, a list with websocket in
+	// it too, and the request goes on as ordinary HTTP/1.1.
+	// Default: none; every Upgrade is dropped.
 	Upgrade string `json:"upgrade,omitempty"`
 
 	// CORS lets scripts of other origins call. Off by default.
@@ -113,8 +115,8 @@ type Gate struct {
 	// Mode says what becomes of a request that is not permitted: enforce
 	// refuses it; shadow logs and counts that it would have been, and hands it
 	// on as the client sent it, with its credential and without identity.
-	// Ambiguous targets and framing, upgrades that are not allowed and forged
-	// identity headers are kept out in shadow too.
+	// Ambiguous targets and framing, upgrades that are not allowed, forged
+	// identity headers and the portal's cookie are kept out in shadow too.
 	// Default: enforce.
 	Mode string `json:"mode,omitempty"`
 

@@ -42,6 +42,7 @@ func (g *Gate) dropForged(r *http.Request) {
 			delete(h, name)
 		}
 	}
+	g.dropUpgrade(r)
 	if lines := h["Connection"]; len(lines) > 0 {
 		keepConnection(h, lines)
 	}
@@ -75,8 +76,12 @@ func keepConnection(h http.Header, lines []string) {
 		for option := range strings.SplitSeq(line, ",") {
 			option = textproto.TrimString(option)
 			switch strings.ToLower(option) {
-			case "close", "keep-alive", "upgrade", "te", "http2-settings":
+			case "close", "keep-alive", "te":
 				kept = append(kept, option)
+			case "upgrade":
+				if len(h["Upgrade"]) > 0 {
+					kept = append(kept, option)
+				}
 			default: // a header of the client's choice
 			}
 		}

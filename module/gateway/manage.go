@@ -126,6 +126,7 @@ func (m *Manage) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		w.Header().Set("Connection", "close")
 	}
 	if !api {
+		m.gate.dropUpgrade(r)
 		if refused := m.gate.checkReading(r, r.URL.EscapedPath(), nil); refused != nil {
 			return m.gate.refuse(w, r, refused)
 		}

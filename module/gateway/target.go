@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"golang.org/x/net/http/httpguts"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -43,7 +42,7 @@ func (g *Gate) checkTarget(r *http.Request, path string, rule *policy.Rule) stri
 	if why := checkFraming(r); why != "" {
 		return why
 	}
-	return g.checkUpgrade(r)
+	return checkUpgrade(r)
 }
 
 // originForm says whether the target was sent in origin-form (RFC 9112,
@@ -229,22 +228,6 @@ func padded(h http.Header) bool {
 		}
 	}
 	return false
-}
-
-// checkUpgrade refuses to leave HTTP: behind an upgrade there is a tunnel that
-// nobody decides about.
-func (g *Gate) checkUpgrade(r *http.Request) string {
-	upgrade := r.Header["Upgrade"]
-	if len(upgrade) == 0 {
-		return ""
-	}
-	if g.Upgrade != "websocket" || len(upgrade) > 1 || !equalFold(upgrade[0], "websocket") {
-		return "Upgrade is not allowed here"
-	}
-	if r.Method != http.MethodGet || !httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade") || r.ContentLength != 0 {
-		return "an upgrade to websocket is a GET without a body, with Connection: Upgrade"
-	}
-	return ""
 }
 
 func isUnreserved(c byte) bool {
