@@ -2,6 +2,9 @@ package keys
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -42,6 +45,7 @@ type Directory struct {
 	usage    usage
 	flushing sync.Mutex
 	logins   *Logins
+	secret   [32]byte // of this process
 	// retention of the audit log, in nanoseconds.
 	retention atomic.Int64
 	closing   chan struct{}
@@ -58,6 +62,7 @@ func NewDirectory(store Store, cacheBytes int64) (*Directory, error) {
 // cache finds entries.
 func newDirectory(store Store, cacheBytes int64, clock func() time.Time, hash func(uint64) (uint64, uint64)) (*Directory, error) {
 	d := &Directory{store: store, clock: clock, closing: make(chan struct{}), logins: newLogins()}
+	rand.Read(d.secret[:]) //nolint:errcheck // it never fails (crypto/rand, since Go 1.24)
 	d.retention.Store(int64(DefaultAuditRetention))
 	budget := cacheBytes
 	if budget <= 0 {
@@ -89,6 +94,14 @@ func newDirectory(store Store, cacheBytes int64, clock func() time.Time, hash fu
 	store.Feed(d.changed)
 	d.upkeep.Go(d.keepUp)
 	return d, nil
+}
+
+// Secret is a key for one purpose, which nobody outside knows. The purpose is
+// part of it, so that no two share a key.
+func (d *Directory) Secret(purpose string) [32]byte {
+	mac := hmac.New(sha256.New, d.secret[:])
+	mac.Write([]byte(purpose))
+	return [32]byte(mac.Sum(nil))
 }
 
 // SetAuditRetention changes how long the audit log goes back.

@@ -74,6 +74,8 @@ type request struct {
 	w      http.ResponseWriter
 	api    *API
 	caller Caller
+	// pattern is that of the call, such as /v2/users/{user_id}/keys.
+	pattern string
 	// vars are the variables of the path, decoded.
 	vars map[string]string
 	// own is the caller's credential as it is in the transaction of a change;
@@ -139,7 +141,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, caller Caller) (ans
 	if !caller.Operator && !rule.Accepts().Public() && caller.UserID == "" {
 		return nil, refuse(CodeKeyUnknown, "", "this call needs a credential; send the header Authorization: Key YOUR_KEY")
 	}
-	req := &request{Request: r, w: w, api: a, caller: caller}
+	req := &request{Request: r, w: w, api: a, caller: caller, pattern: rule.Pattern}
 	if req.vars, err = variables(rule, path); err != nil {
 		return nil, err
 	}

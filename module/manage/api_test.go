@@ -2,6 +2,8 @@ package manage_test
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
@@ -192,13 +194,43 @@ func TestPages(t *testing.T) {
 		t.Errorf("keys of an app: %s then %s", first.body, rest.body)
 	}
 
+	next = s.must("GET", "/v2/users?per_page=1", "").Next
 	for _, query := range []string{
 		"page=0", "page=-1", "page=x", "page=", "page=1&page=2", "page=1000000001", "page=99999999999999999999",
-		"per_page=0", "per_page=1001", "after=x", "after=", "after=" + next + "!", "after=AAAAAAAAAAA&page=2", "after=AAAAAAAAAAA&after=AAAAAAAAAAA", "%zz=1", "a;b",
+		"per_page=0", "per_page=1001", "after=x", "after=", "after=" + next + "!", "after=" + next + "&page=2", "after=" + next + "&after=" + next,
+		"after=AAAAAAAAAAA", "after=" + strings.Repeat("A", len(next)), "after=" + first.Next, "%zz=1", "a;b",
 	} {
 		if a := s.call("GET", "/v2/users?"+query, ""); a.Status.Code != manage.CodeInvalid {
 			t.Errorf("?%s answered %s", query, a.body)
 		}
+	}
+}
+
+// What other tenants create doesn't show in a tenant's cursors.
+func TestCursorsTellNothingOfOthers(t *testing.T) {
+	s := newService(t)
+	s.alice()
+	s.must("POST", "/v2/users", `{"users":[{"id":"bob"}]}`)
+	for i := range 40 {
+		s.key(`["Predict"]`, `null`)
+		if i%2 == 0 { // of two neighbours of alice's, one has a key of bob's between
+			s.pat(operator, "bob", `["All"]`, "")
+		}
+	}
+	var previous uint64
+	next := s.must("GET", "/v2/users/alice/keys?per_page=1", "").Next
+	for next != "" {
+		text, err := base64.RawURLEncoding.DecodeString(next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, number := range []uint64{binary.BigEndian.Uint64(text), binary.BigEndian.Uint64(text[len(text)-8:])} {
+			if number < 1<<32 || max(number, previous)-min(number, previous) < 1<<32 {
+				t.Fatalf("the cursor %x follows from the one before", text)
+			}
+			previous = number
+		}
+		next = s.must("GET", "/v2/users/alice/keys?per_page=1&after="+next, "").Next
 	}
 }
 

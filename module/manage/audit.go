@@ -197,7 +197,7 @@ func scan(list iter.Seq2[keys.AuditEntry, error], p page, q *auditQuery) (found 
 		case seen == maxScanned && p.skip > 0:
 			return nil, "", refuse(CodeInvalid, "page", "so deep a page takes too long to find; leave page out, and go on with the next of each answer as after")
 		case seen == maxScanned:
-			return found, cursor(last), nil
+			return found, p.cursors.seal(last), nil
 		}
 		seen++
 		switch {
@@ -205,7 +205,7 @@ func scan(list iter.Seq2[keys.AuditEntry, error], p page, q *auditQuery) (found 
 		case skip > 0:
 			skip--
 		case len(found) == p.size:
-			return found, cursor(found[p.size-1].Seq), nil
+			return found, p.cursors.seal(found[p.size-1].Seq), nil
 		default:
 			found = append(found, e)
 		}

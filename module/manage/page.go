@@ -1,8 +1,6 @@
 package manage
 
 import (
-	"encoding/base64"
-	"encoding/binary"
 	"iter"
 	"net/url"
 	"strconv"
@@ -19,6 +17,7 @@ const (
 type page struct {
 	skip, size int
 	after      uint64
+	cursors    cursors
 }
 
 // listing is what a call begins with that answers a list: it takes a page and
@@ -32,7 +31,7 @@ func (r *request) listing() (page, error) {
 
 // page reads page and per_page, or after, from the query.
 func (r *request) page() (page, error) {
-	p := page{size: defaultPage}
+	p := page{size: defaultPage, cursors: r.cursors()}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return p, refuse(CodeInvalid, "", "the query can't be read; page, per_page and after are known")
@@ -54,8 +53,8 @@ func (r *request) page() (page, error) {
 	}
 	if query.Has("after") {
 		var ok bool
-		if p.after, ok = fromCursor(query.Get("after")); !ok || len(query["after"]) > 1 || query.Has("page") {
-			return p, refuse(CodeInvalid, "after", "it has to be the next of an earlier answer, and stands without page")
+		if p.after, ok = p.cursors.open(query.Get("after")); !ok || len(query["after"]) > 1 || query.Has("page") {
+			return p, refuse(CodeInvalid, "after", "it has to be the next of an earlier answer of this list, and stands without page")
 		}
 	}
 	p.skip = (number - 1) * p.size
@@ -73,7 +72,7 @@ func take[T any](list iter.Seq2[T, error], p page, seq func(T) uint64, keep func
 		case p.skip > 0:
 			p.skip--
 		case len(found) == p.size:
-			return found, cursor(seq(found[p.size-1])), nil
+			return found, p.cursors.seal(seq(found[p.size-1])), nil
 		default:
 			found = append(found, v)
 		}
@@ -82,17 +81,3 @@ func take[T any](list iter.Seq2[T, error], p page, seq func(T) uint64, keep func
 }
 
 func everyOne[T any](T) bool { return true }
-
-// cursor makes the place of a record in its list into a text. Nobody is to
-// read anything into it, so it looks like nothing.
-func cursor(seq uint64) string {
-	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, seq))
-}
-
-func fromCursor(text string) (seq uint64, ok bool) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(b) != 8 {
-		return 0, false
-	}
-	return binary.BigEndian.Uint64(b), true
-}

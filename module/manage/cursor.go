@@ -1,0 +1,44 @@
+package manage
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+)
+
+// cursors turn a record's place in one list into a text, and back. Places are
+// numbers that count what all tenants create, so the text is encrypted: it is
+// one AES block of the place and a mark of the list. To a client it is as good
+// as random, it fits no other list, and one that was made up is refused.
+type cursors struct {
+	block cipher.Block
+	list  [8]byte
+}
+
+// cursors are those of the list that the call answers.
+func (r *request) cursors() cursors {
+	key := r.api.Directory.Secret("list cursors")
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		panic(err) // only of a key of another length
+	}
+	mark := sha256.Sum256([]byte(r.pattern + "\x00" + r.user() + "\x00" + r.app().AppID))
+	return cursors{block, [8]byte(mark[:])}
+}
+
+func (c *cursors) seal(seq uint64) string {
+	block := binary.BigEndian.AppendUint64(c.list[:len(c.list):len(c.list)], seq)
+	c.block.Encrypt(block, block)
+	return base64.RawURLEncoding.EncodeToString(block)
+}
+
+func (c *cursors) open(text string) (seq uint64, ok bool) {
+	block, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(block) != aes.BlockSize {
+		return 0, false
+	}
+	c.block.Decrypt(block, block)
+	return binary.BigEndian.Uint64(block[8:]), [8]byte(block) == c.list
+}
