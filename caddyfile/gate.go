@@ -45,6 +45,7 @@ import (
 //	    upgrade               websocket
 //	    cors <origins...> {
 //	        headers <names...>
+//	        expose  <names...>
 //	    }
 //	    errors                clarifai|problem|caddy
 //	    mode                  enforce|shadow
@@ -214,17 +215,29 @@ func (p *gateParser) cors(d *caddyfile.Dispenser) error {
 	for d.NextBlock(0) {
 		switch d.Val() {
 		case "headers":
-			if err := given.once(d); err != nil {
+			if err := given.names(d, &c.Headers, "headers NAME…, as headers X-Request-Id"); err != nil {
 				return err
 			}
-			names := d.RemainingArgs()
-			if len(names) == 0 {
-				return d.Err("cors headers: write headers NAME…, as headers X-Request-Id")
+		case "expose":
+			if err := given.names(d, &c.Expose, "expose NAME…, such as expose X-Request-Id"); err != nil {
+				return err
 			}
-			c.Headers = append(c.Headers, names...)
 		default:
-			return d.Errf("unknown option %q of cors: use headers", d.Val())
+			return d.Errf("unknown option %q of cors: use headers or expose", d.Val())
 		}
 	}
+	return nil
+}
+
+// names takes an option of cors: one name or more.
+func (o options) names(d *caddyfile.Dispenser, into *[]string, syntax string) error {
+	if err := o.once(d); err != nil {
+		return err
+	}
+	option, list := d.Val(), d.RemainingArgs()
+	if len(list) == 0 {
+		return d.Errf("cors %s: write %s", option, syntax)
+	}
+	*into = append(*into, list...)
 	return nil
 }

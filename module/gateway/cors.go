@@ -2,14 +2,11 @@ package gateway
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"net/textproto"
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // CORS says which origins' scripts may call (Fetch, "CORS protocol").
@@ -18,16 +15,29 @@ type CORS struct {
 	// every origin.
 	Origins []string `json:"origins"`
 	// Headers are further request headers that scripts may send, besides
-	// Authorization, Content-Type, the session header and those of gRPC-Web.
+	// Authorization and the other headers that the site reads credentials
+	// from, Content-Type, and those of gRPC-Web.
 	// Default: none.
 	Headers []string `json:"headers,omitempty"`
+	// Expose are further response headers that scripts may read, besides
+	// WWW-Authenticate, Retry-After, the RateLimit headers, those of gRPC, and
+	// those that the upstream's Access-Control-Expose-Headers names.
+	// Default: none.
+	Expose []string `json:"expose,omitempty"`
 
 	allowHeaders string
+	expose       []string
 }
 
-const exposeHeaders = "WWW-Authenticate, Grpc-Status, Grpc-Message"
+// exposed are the response headers that scripts may always read.
+var exposed = []string{
+	"WWW-Authenticate", "Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin",
+	"RateLimit", "RateLimit-Policy", "Retry-After",
+}
 
-func (c *CORS) provision(sessionHeader string) error {
+// provision takes the headers that the site reads credentials from, besides
+// Authorization.
+func (c *CORS) provision(credentials []string) error {
 	if len(c.Origins) == 0 {
 		return fmt.Errorf("cors: name the origins whose scripts may call")
 	}
@@ -40,27 +50,48 @@ func (c *CORS) provision(sessionHeader string) error {
 			return fmt.Errorf("cors %q: an origin is scheme, host and port in lower case, as https://app.example.com", o)
 		}
 	}
-	allowed := []string{"Authorization", "Content-Type", "X-Grpc-Web", "X-User-Agent", "Grpc-Timeout"}
-	if sessionHeader != "" {
-		allowed = append(allowed, sessionHeader)
-	}
+	var allowed headerNames
+	allowed.add("Authorization", "Content-Type", "X-Grpc-Web", "X-User-Agent", "Grpc-Timeout")
+	allowed.add(credentials...)
 	for _, h := range c.Headers {
 		if !tokenSafe(h) {
 			return fmt.Errorf("cors headers %q: that is no name of a header", h)
 		}
-		allowed = append(allowed, textproto.CanonicalMIMEHeaderKey(h))
+		allowed.add(textproto.CanonicalMIMEHeaderKey(h))
 	}
 	c.allowHeaders = strings.Join(allowed, ", ")
+	var expose headerNames
+	expose.add(exposed...)
+	for _, h := range c.Expose {
+		if !tokenSafe(h) {
+			return fmt.Errorf("cors expose %q: that is no name of a header; name the response headers that scripts may read, such as X-Request-Id", h)
+		}
+		expose.add(h)
+	}
+	c.expose = expose
 	return nil
 }
 
-// crossOrigin makes the writer that keeps the CORS headers ours.
-func (g *Gate) crossOrigin(w http.ResponseWriter, r *http.Request) *corsWriter {
-	cw := &corsWriter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
-	if origin := r.Header["Origin"]; len(origin) == 1 && g.CORS.allows(origin[0]) {
-		cw.origin = origin[0]
+// headerNames is a list of header names, each of them once in any case.
+type headerNames []string
+
+func (list *headerNames) add(names ...string) {
+	for _, name := range names {
+		if !slices.ContainsFunc(*list, func(known string) bool { return strings.EqualFold(known, name) }) {
+			*list = append(*list, name)
+		}
 	}
-	return cw
+}
+
+// addLists adds the names of header lines, each of which is a list.
+func (list *headerNames) addLists(lines []string) {
+	for _, line := range lines {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = textproto.TrimString(name); tokenSafe(name) {
+				list.add(name)
+			}
+		}
+	}
 }
 
 func (c *CORS) allows(origin string) bool {
@@ -76,6 +107,9 @@ func (g *Gate) isPreflight(r *http.Request) bool {
 
 // preflight answers from the table, and never forwards.
 func (g *Gate) preflight(w http.ResponseWriter, r *http.Request, path string) {
+	if cw := corsWriterIn(w); cw != nil {
+		cw.settled = true // these headers are ours already
+	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Add("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
@@ -89,62 +123,4 @@ func (g *Gate) preflight(w http.ResponseWriter, r *http.Request, path string) {
 	h.Set("Access-Control-Allow-Headers", g.CORS.allowHeaders)
 	h.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
-}
-
-// corsWriter replaces the upstream's CORS headers by ours when the header is
-// written.
-type corsWriter struct {
-	*caddyhttp.ResponseWriterWrapper
-	origin  string // empty where it is not allowed, or there is none
-	written bool
-}
-
-// WriteHeader settles the CORS headers, then writes all.
-func (w *corsWriter) WriteHeader(status int) {
-	w.settle()
-	w.written = w.written || status >= 200 || status == http.StatusSwitchingProtocols
-	w.ResponseWriterWrapper.WriteHeader(status)
-}
-
-// Write writes the header first, if nobody has.
-func (w *corsWriter) Write(data []byte) (int, error) {
-	w.begin()
-	return w.ResponseWriterWrapper.Write(data)
-}
-
-// ReadFrom writes the header first, if nobody has.
-func (w *corsWriter) ReadFrom(src io.Reader) (int64, error) {
-	w.begin()
-	return w.ResponseWriterWrapper.ReadFrom(src)
-}
-
-// FlushError writes the header first, if nobody has.
-func (w *corsWriter) FlushError() error {
-	w.begin()
-	return http.NewResponseController(w.ResponseWriter).Flush()
-}
-
-func (w *corsWriter) begin() {
-	if !w.written {
-		w.WriteHeader(http.StatusOK)
-	}
-}
-
-func (w *corsWriter) settle() {
-	if w.written {
-		return
-	}
-	h := w.Header()
-	for name := range h {
-		if strings.HasPrefix(textproto.CanonicalMIMEHeaderKey(name), "Access-Control-") {
-			delete(h, name)
-		}
-	}
-	if !slices.Contains(h["Vary"], "Origin") {
-		h["Vary"] = append(h["Vary"], "Origin")
-	}
-	if w.origin != "" {
-		h.Set("Access-Control-Allow-Origin", w.origin)
-		h.Set("Access-Control-Expose-Headers", exposeHeaders)
-	}
 }

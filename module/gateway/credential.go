@@ -38,6 +38,20 @@ func (s *Source) provision() error {
 	return nil
 }
 
+// credentialHeaders are the headers that the site reads credentials from,
+// besides Authorization.
+func (g *Gate) credentialHeaders() (names []string) {
+	if g.sessionHeader != "" {
+		names = append(names, g.sessionHeader)
+	}
+	for _, s := range g.Credential {
+		if s.In == "header" {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
 // presented is the one credential that a request carries.
 type presented struct {
 	text string

@@ -306,7 +306,7 @@ func (g *Gate) settings() error {
 		return fmt.Errorf("upgrade %q: only websocket can be allowed", g.Upgrade)
 	}
 	if g.CORS != nil {
-		if err := g.CORS.provision(g.sessionHeader); err != nil {
+		if err := g.CORS.provision(g.credentialHeaders()); err != nil {
 			return err
 		}
 	}

@@ -25,8 +25,8 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if g.CORS == nil {
 		return g.serve(w, r, next)
 	}
-	cw := g.crossOrigin(w, r)
-	err := g.serve(cw, r, next)
+	w, cw := g.crossOrigin(w, r)
+	err := g.serve(w, r, next)
 	if err != nil {
 		cw.settle() // what Caddy answers with instead goes past this writer
 	}
@@ -40,8 +40,8 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 	if refused != nil {
 		return g.refuse(w, r, refused)
 	}
-	if cw, ok := w.(*corsWriter); ok && g.isPreflight(r) {
-		g.preflight(cw.ResponseWriter, r, path)
+	if g.isPreflight(r) {
+		g.preflight(w, r, path)
 		return nil
 	}
 
