@@ -18,7 +18,7 @@ func storeCommand() *cobra.Command {
 	cmd := group(&cobra.Command{Use: "store <command>", Short: "Backs up, restores and checks the key store"})
 	restore := command("restore FILE --db STORE", "Puts a backup in the place of a key store that no server is using; what was revoked since stays revoked",
 		1, 1, restoreStore, func(f *pflag.FlagSet) {
-			f.Bool("accept-lost-revocations", false, "Restore even where the store before can't be read, and so what was revoked since the backup works again")
+			f.Bool("accept-lost-revocations", false, "Restore even where the store before doesn't tell what was revoked since the backup, and so that works again")
 		})
 	restore.Long = `
 Puts a backup in the place of the key store that --db names. No server may be
@@ -27,9 +27,11 @@ using it: stop Caddy, restore, start Caddy.
 What was taken away since the backup stays away: that is read from the store
 that is replaced. Revoked keys stay revoked, deleted users deleted, disabled
 keys disabled; scopes, endpoints and expiries are the narrower of the two;
-passwords and second factors are the newer ones; everybody is signed out. Where
-that store is gone or damaged, nothing of this can be known, and nothing is
-restored unless --accept-lost-revocations is given.
+passwords and second factors are the newer ones; everybody is signed out. A backup
+leaves a mark in its store, and only the store that has it tells all of this.
+Where that store is gone or damaged, or what is there is another store, a copy
+from before the backup, or one that another backup was restored to since,
+nothing is restored unless --accept-lost-revocations is given.
 
 The store before is kept beside the new one, as STORE.replaced-TIME.`
 	cmd.AddCommand(
@@ -78,7 +80,7 @@ func (c *call) tellRestored(store string, r boltstore.Report) error {
 		{r.KeysRevoked, "key", "revoked since, stays revoked"},
 		{r.KeysNarrowed, "key", "disabled or narrowed since, stays so"},
 		{r.UsersDeleted, "user", "deleted since, stays deleted"},
-		{r.UsersChanged, "user", "suspended or with another password or second factor since, stays so"},
+		{r.UsersChanged, "user", "suspended or with another e-mail address, password or second factor since, stays so"},
 		{r.CollaboratorsRemoved, "collaborator", "removed since, stays removed"},
 		{r.CollaboratorsNarrowed, "collaborator", "narrowed since, stays so"},
 		{r.AppsReturned, "app", "deleted since, is there again, without keys and collaborators: delete what you don't want"},
@@ -92,7 +94,7 @@ func (c *call) tellRestored(store string, r boltstore.Report) error {
 		}
 	}
 	if r.LostRevocations != "" {
-		fmt.Fprintf(out, "The store before could not be read (%s): keys that were revoked since the backup work again. Revoke them.\n", r.LostRevocations)
+		fmt.Fprintf(out, "It is not known what was revoked since the backup (%s): such keys may work again. Revoke them.\n", r.LostRevocations)
 	}
 	for _, notice := range r.Notices {
 		fmt.Fprintf(out, "Notice: %s.\n", notice)

@@ -87,6 +87,9 @@ func (c *call) saveBackup(target string) (b backedUp, err error) {
 	if d := found.Damage(); d != nil {
 		return b, fmt.Errorf("what has arrived is damaged (%s): try again, and if it stays so, try \"store check\"", d.Text)
 	}
+	if !found.Marked {
+		c.PrintErrln("Notice: the key store has no mark of this backup, since it could not be written to: restoring it will need --accept-lost-revocations.")
+	}
 	for _, f := range found.Findings {
 		c.PrintErrf("Notice: %s.\n", f.Text)
 	}

@@ -36,7 +36,7 @@ func (s *Store) backup(ctx context.Context, path string) (b keys.Backup, err err
 	if folder == "" {
 		folder = "."
 	}
-	b, found, err := s.copyInto(ctx, folder, name)
+	b, found, err := s.copyInto(ctx, folder, name, s.beginMarked)
 	if err != nil {
 		return b, err
 	}
@@ -48,7 +48,7 @@ func (s *Store) backup(ctx context.Context, path string) (b keys.Backup, err err
 	if d := found.Damage(); d != nil {
 		return b, fmt.Errorf("the store is damaged, so there is no backup of it (%s): \"store check\" lists what is wrong", d.Text)
 	}
-	b.LastWrite, b.Findings = found.LastWrite, found.Findings
+	b.LastWrite, b.Findings, b.Marked = found.LastWrite, found.Findings, found.Marked
 	if path == "" {
 		return b, nil
 	}
@@ -61,7 +61,7 @@ func (s *Store) backup(ctx context.Context, path string) (b keys.Backup, err err
 
 // copyInto copies the store into a new file in a folder, for this user alone,
 // and examines the copy. Where it fails there is no file.
-func (s *Store) copyInto(ctx context.Context, folder, name string) (b keys.Backup, found keys.Examination, err error) {
+func (s *Store) copyInto(ctx context.Context, folder, name string, begin func() (*bolt.Tx, error)) (b keys.Backup, found keys.Examination, err error) {
 	if err := ctx.Err(); err != nil {
 		return b, found, err
 	}
@@ -79,7 +79,7 @@ func (s *Store) copyInto(ctx context.Context, folder, name string) (b keys.Backu
 			_ = os.Remove(b.Path)
 		}
 	}()
-	tx, err := s.begin()
+	tx, err := begin()
 	if err == nil {
 		b.Size, b.SHA256, err = copyTo(ctx, tx, file)
 		err = errors.Join(err, tx.Rollback())
@@ -92,6 +92,30 @@ func (s *Store) copyInto(ctx context.Context, folder, name string) (b keys.Backu
 	}
 	found, err = examine(ctx, b.Path)
 	return b, found, err
+}
+
+// beginMarked writes the mark of a backup durably, and begins to read the store
+// as it is with that mark and no other change. A store that can't be written to
+// is read without a mark: such a copy is still worth having.
+func (s *Store) beginMarked() (*bolt.Tx, error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	var last *bolt.Tx
+	marked := false
+	defer func() {
+		if !marked && last != nil { // the commit panicked
+			_ = last.Rollback()
+		}
+	}()
+	_ = s.update(func(w keys.Writer) error { return addMark(w.(*writer)) }, func(db *bolt.DB) {
+		// The file is closed after this transaction, and then checked.
+		last, _ = db.Begin(false)
+	})
+	marked = true
+	if last != nil {
+		return last, nil
+	}
+	return s.begin()
 }
 
 // copyTo writes what a transaction sees as a file of its own.
@@ -118,7 +142,7 @@ func (e *endable) Write(p []byte) (int, error) {
 // Examine implements [keys.Examiner]. It examines a copy, so that no
 // transaction is open for as long as that takes: the file would grow.
 func (s *Store) Examine(ctx context.Context) (keys.Examination, error) {
-	b, found, err := s.copyInto(ctx, filepath.Dir(s.path), filepath.Base(s.path))
+	b, found, err := s.copyInto(ctx, filepath.Dir(s.path), filepath.Base(s.path), s.begin)
 	if err != nil {
 		return found, fmt.Errorf("checking key store %s: %w", s.path, err)
 	}

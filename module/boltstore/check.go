@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -85,7 +86,8 @@ func (e *examiner) file(tx *bolt.Tx) error {
 		func() error { return examineTable(e, &usages, e.usage) },
 		func() error { return examineTable(e, &audit, nil) },
 		func() error { return examineTable(e, &deletions, nil) },
-		e.noOtherCounts,
+		func() error { return examineTable(e, &marks, e.mark) },
+		e.noOtherCounts, e.identity,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -217,6 +219,30 @@ func (e *examiner) has(bucket, key []byte) bool { return e.tx.Bucket(bucket).Get
 func (e *examiner) deleting(owner, app string) bool {
 	at := func(app string) []byte { return appKey(keys.AppRef{OwnerID: owner, AppID: app}) }
 	return e.tx.Bucket(deletions.bucket) != nil && (e.has(deletions.bucket, at("")) || e.has(deletions.bucket, at(app)))
+}
+
+// mark compares what a mark says of the audit log with the log, as far as that
+// goes back.
+func (e *examiner) mark(m mark) {
+	if m.last == 0 {
+		return
+	}
+	entry, err := audit.get(e.tx, place(nil, m.last))
+	switch head, errHead := (reader{e.tx}).AuditHead(); {
+	case errHead != nil, errors.Is(err, keys.ErrCorrupt): // which is found elsewhere
+	case m.last > head.Last, err == nil && entry.Hash != m.hash:
+		e.odd("the mark of the backup of %s is not of this audit log", m.at.Format(time.RFC3339))
+	}
+}
+
+// identity checks the ID of the store, and finds out whether it is a backup.
+func (e *examiner) identity() error {
+	if _, err := storeID(e.tx); err != nil {
+		e.damage("%v", err)
+	}
+	own, err := ownMarks(e.tx)
+	e.Marked = err == nil && len(own) > 0 // what can't be read is found elsewhere
+	return nil
 }
 
 func (e *examiner) user(u keys.User) {

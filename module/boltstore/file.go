@@ -209,6 +209,9 @@ func initialize(db *bolt.DB) error {
 				return err
 			}
 		}
+		if err := identify(tx); err != nil {
+			return err
+		}
 		return tx.Bucket(metaBucket).Put(formatKey, fmt.Append(nil, formatName, formatVersion))
 	})
 }

@@ -29,10 +29,7 @@ func (r *restoring) merge(into *batches) error {
 		if err != nil && !r.passOver(err) {
 			return unreadable(err)
 		}
-		// After one that is as new, too: while the clock is behind the newest
-		// write, every change bears the time of that one.
-		r.newer = !now.Before(last)
-		if r.newer {
+		if now.After(last) {
 			last = now
 		}
 	}
@@ -41,7 +38,7 @@ func (r *restoring) merge(into *batches) error {
 		r.at = last
 	}
 	for _, step := range []func(*batches) error{
-		r.revocations, r.retirements, r.users, r.apps, r.credentials, r.collaborators, r.gone, r.sequences, r.auditLog,
+		r.revocations, r.retirements, r.emails, r.users, r.apps, r.credentials, r.collaborators, r.gone, r.sequences, r.auditLog,
 	} {
 		if err := step(into); err != nil {
 			return err
@@ -90,6 +87,15 @@ func current[R, S any](r *restoring, t *table[R, S], key []byte) (record R, ther
 	return record, false, unreadable(err)
 }
 
+// currentOf is current for records that are named by users: a stranger's are
+// about other people.
+func currentOf[R, S any](r *restoring, t *table[R, S], key []byte) (record R, there bool, err error) {
+	if r.kinship == stranger {
+		return record, false, nil
+	}
+	return current(r, t, key)
+}
+
 // walk reads every record of a transaction, and asks what to do about those
 // that can't be read.
 func walk[R, S any](ctx context.Context, tx *bolt.Tx, t *table[R, S], broken func(error) error, each func(R) error) error {
@@ -124,8 +130,9 @@ func ofBackup[R, S any](r *restoring, t *table[R, S], each func(R) error) error 
 }
 
 // later says whether the current record is the newer of two, or as new.
-func later(current, backup time.Time, version, backupVersion uint64) bool {
-	return current.After(backup) || current.Equal(backup) && version >= backupVersion
+// What became of the backup always is, whatever the clock said.
+func (r *restoring) later(current, backup time.Time, version, backupVersion uint64) bool {
+	return r.kinship == descendant || current.After(backup) || current.Equal(backup) && version >= backupVersion
 }
 
 func (r *restoring) revocations(into *batches) error {
@@ -143,7 +150,7 @@ func (r *restoring) revocations(into *batches) error {
 }
 
 func (r *restoring) retirements(into *batches) error {
-	if r.now == nil {
+	if r.now == nil || r.kinship == stranger {
 		return nil
 	}
 	for id, err := range (reader{r.now}).RetiredUsers() {
@@ -163,18 +170,14 @@ func (r *restoring) retirements(into *batches) error {
 
 // deleted says whether a user was, by either file.
 func (r *restoring) deleted(user string) bool {
-	for _, tx := range []*bolt.Tx{r.from, r.now} {
-		if tx != nil && tx.Bucket(retiredBucket).Get([]byte(user)) != nil {
-			return true
-		}
-	}
-	return false
+	retired := func(tx *bolt.Tx) bool { return tx.Bucket(retiredBucket).Get([]byte(user)) != nil }
+	return retired(r.from) || r.now != nil && r.kinship != stranger && retired(r.now)
 }
 
 // beingDeleted reports whether the file that is replaced had not finished
 // deleting an app: its keys may still be in either file.
 func (r *restoring) beingDeleted(app keys.AppRef) bool {
-	return r.now != nil && r.now.Bucket(deletions.bucket).Get(appKey(app)) != nil
+	return r.now != nil && r.kinship != stranger && r.now.Bucket(deletions.bucket).Get(appKey(app)) != nil
 }
 
 func (r *restoring) users(into *batches) error {
@@ -187,8 +190,8 @@ func (r *restoring) users(into *batches) error {
 			r.UsersDeleted++
 			return w.DeleteUser(u.ID)
 		}
-		now, there, err := current(r, &users, []byte(u.ID))
-		if err != nil || !there || !later(now.ModifiedAt, u.ModifiedAt, now.Version, u.Version) {
+		now, there, err := currentOf(r, &users, []byte(u.ID))
+		if err != nil || !there || !r.later(now.ModifiedAt, u.ModifiedAt, now.Version, u.Version) {
 			return err
 		}
 		was := u
@@ -196,8 +199,11 @@ func (r *restoring) users(into *batches) error {
 		// have been given up because it leaked.
 		u.Suspended = u.Suspended || now.Suspended
 		u.PasswordHash, u.TwoFactor = now.PasswordHash, now.TwoFactor
+		if u.Email, err = r.freeEmail(w, now); err != nil {
+			return err
+		}
 		switch {
-		case u.Suspended != was.Suspended || u.PasswordHash != was.PasswordHash || !sameFactor(u.TwoFactor, was.TwoFactor):
+		case u.Email != was.Email || u.Suspended != was.Suspended || u.PasswordHash != was.PasswordHash || !sameFactor(u.TwoFactor, was.TwoFactor):
 			r.UsersChanged++
 		case now.Version == u.Version && now.ModifiedAt.Equal(u.ModifiedAt):
 			return nil // it is the same
@@ -229,7 +235,7 @@ func (r *restoring) apps(into *batches) error {
 			r.AppsDeleted++
 			return w.DeleteApp(a.AppRef)
 		}
-		if r.newer && r.now.Bucket(apps.bucket).Get(appKey(a.AppRef)) == nil {
+		if r.kinship == descendant && r.now.Bucket(apps.bucket).Get(appKey(a.AppRef)) == nil {
 			r.AppsReturned++
 		}
 		return nil
@@ -259,6 +265,8 @@ func (r *restoring) credentials(into *batches) error {
 			reason = "user deleted"
 		case c.AppID != "" && r.beingDeleted(keys.AppRef{OwnerID: c.UserID, AppID: c.AppID}):
 			reason = "app deleted"
+		case r.kinship == descendant && r.now.Bucket(credentials.bucket).Get(c.Digest[:]) == nil:
+			reason = "not in the store that was replaced"
 		}
 		if reason != "" {
 			r.KeysRevoked++
@@ -273,7 +281,7 @@ func (r *restoring) credentials(into *batches) error {
 		if err := r.lastUse(w, c.Digest); err != nil {
 			return err
 		}
-		if !later(now.ModifiedAt, c.ModifiedAt, now.Version, c.Version) {
+		if !r.later(now.ModifiedAt, c.ModifiedAt, now.Version, c.Version) {
 			return nil
 		}
 		switch {
@@ -359,14 +367,14 @@ func (r *restoring) collaborators(into *batches) error {
 		if err != nil {
 			return err
 		}
-		now, there, err := current(r, &collaborators, collaboratorKey(c.CollaboratorRef))
+		now, there, err := currentOf(r, &collaborators, collaboratorKey(c.CollaboratorRef))
 		switch {
 		case err != nil:
 			return err
-		case r.deleted(c.OwnerID), r.deleted(c.UserID), r.beingDeleted(c.AppRef), r.newer && !there:
+		case r.deleted(c.OwnerID), r.deleted(c.UserID), r.beingDeleted(c.AppRef), r.kinship == descendant && !there:
 			r.CollaboratorsRemoved++
 			return w.DeleteCollaborator(c.CollaboratorRef)
-		case !there, now.ModifiedAt.Before(c.ModifiedAt):
+		case !there, r.kinship != descendant && now.ModifiedAt.Before(c.ModifiedAt):
 			return nil // the versions of an invitation that was taken back begin anew
 		}
 		scopes, endpoints := sharedScopes(c.Scopes, now.Scopes), sharedEndpoints(c.Endpoints, now.Endpoints)

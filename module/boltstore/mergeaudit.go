@@ -77,10 +77,23 @@ func (r *restoring) logGoesOn() (bool, error) {
 	case now.Last < was.Last || now.Last == 0:
 		return false, nil
 	case was.Last == 0 || was.Last+1 < now.First: // what was between is too old to be kept
-		return true, nil
+		return r.kinship == descendant, nil
 	case was.Last+1 == now.First:
 		return now.Anchor == was.Hash, nil
 	}
+	return r.logHasHead()
+}
+
+// logHasHead reports whether the current audit log has in it the entry with
+// which the backup's ends.
+func (r *restoring) logHasHead() (bool, error) {
+	was, err := reader{r.from}.AuditHead()
+	if err != nil {
+		return false, err
+	}
 	e, err := audit.get(r.now, place(nil, was.Last))
+	if errors.Is(err, keys.ErrNotFound) || errors.Is(err, keys.ErrCorrupt) {
+		return false, nil
+	}
 	return err == nil && bytes.Equal(e.Hash[:], was.Hash[:]), err
 }

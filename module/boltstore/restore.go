@@ -22,8 +22,8 @@ type Report struct {
 	BackupAt time.Time `json:"backup_at"`
 	// ReplacedFile is where the file is that was the store before.
 	ReplacedFile string `json:"replaced_file,omitempty"`
-	// LostRevocations says why that file could not be read, where that was
-	// accepted: what was revoked since the backup may work again.
+	// LostRevocations says why that file does not tell what was revoked since
+	// the backup, where that was accepted: such keys may work again.
 	LostRevocations string `json:"lost_revocations,omitempty"`
 
 	Counts
@@ -36,7 +36,7 @@ type Report struct {
 // was taken away since, and how much that came since is gone.
 type Counts struct {
 	UsersDeleted          int `json:"users_deleted"`
-	UsersChanged          int `json:"users_changed"` // suspension, password, second factor
+	UsersChanged          int `json:"users_changed"` // suspension, e-mail address, password, second factor
 	AppsDeleted           int `json:"apps_deleted"`  // of users who were deleted
 	AppsReturned          int `json:"apps_returned"` // deleted since, and there again, without keys or collaborators
 	KeysRevoked           int `json:"keys_revoked"`
@@ -50,11 +50,14 @@ type Counts struct {
 	Unreadable            int `json:"unreadable"` // records of the file before, where that was accepted
 }
 
+const lostText = "what was revoked since the backup can't be known: " +
+	"with --accept-lost-revocations it is restored all the same, and keys that were revoked since then work again until you revoke them"
+
 // What a restore refuses.
 var (
 	errSameFile = errors.New("the backup is the key store itself: name the file that \"store backup\" wrote")
-	errNoRead   = errors.New("the key store that is to be replaced can't be read, and what was revoked since the backup can't be known: " +
-		"with --accept-lost-revocations it is restored all the same, and keys that were revoked since then work again until you revoke them")
+	errNoRead   = errors.New("the key store that is to be replaced can't be read, and " + lostText)
+	errNotKin   = errors.New(lostText)
 )
 
 // Restore puts a backup in the place of the key store at path, which no
@@ -89,9 +92,8 @@ type restoring struct {
 	current *bolt.DB
 	// from is the backup, and now what is read of the file before.
 	from, now *bolt.Tx
-	// newer says that the current file was written to after the backup, or may
-	// have been.
-	newer bool
+	// kinship is that of the current file.
+	kinship kinship
 	// at is the time of the restore.
 	at time.Time
 }
@@ -127,6 +129,9 @@ func (r *restoring) restore(backup string) (err error) {
 		return fmt.Errorf("copying the backup: %w", err)
 	}
 	if _, err := r.examine(file.Name(), "the backup "+backup); err != nil {
+		return err
+	}
+	if err := r.recognise(source); err != nil {
 		return err
 	}
 	if err := r.build(source, file.Name()); err != nil {
@@ -201,6 +206,27 @@ func (r *restoring) unlock() error {
 	db := r.current
 	r.current = nil
 	return db.Close()
+}
+
+// recognise refuses to replace what did not become of the backup, unless that
+// is accepted: it doesn't tell what was revoked since.
+func (r *restoring) recognise(source *bolt.DB) error {
+	if r.now == nil {
+		return nil
+	}
+	return source.View(func(tx *bolt.Tx) error {
+		r.from = tx
+		defer func() { r.from = nil }()
+		kin, why := r.kin()
+		if r.kinship = kin; kin == descendant {
+			return nil
+		}
+		if !r.acceptLost {
+			return fmt.Errorf("%w (%w)", errNotKin, why)
+		}
+		r.LostRevocations = why.Error()
+		return nil
+	})
 }
 
 // build makes of a copy of the backup what it is to be.

@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// What a backup that is newer than the store says counts: so a restore of the
-// wrong backup can be undone.
+// After an older backup, a newer one is restored only if it is accepted that
+// what was disabled since is not known.
 func TestRestoreNewerBackup(t *testing.T) {
 	v := newVault(t)
 	old := v.backup("old.db")
@@ -30,7 +30,7 @@ func TestRestoreNewerBackup(t *testing.T) {
 	if v.standing(since) != keys.Unknown || v.standing(revoked) != keys.Unknown {
 		t.Fatal("the old backup was not restored as it should")
 	}
-	report := v.restore(good)
+	report := v.restoreAccepting(good)
 	if v.standing(since) != keys.Active {
 		t.Errorf("a key of the newer backup is not there: %+v", report)
 	}
@@ -95,7 +95,7 @@ func TestRestoreAuditLog(t *testing.T) {
 		backup := other.backup("backup.db")
 		want := append(actions(other), keys.ActionStoreRestore)
 		v.update(func(tx *keys.Tx) error { return tx.Revoke(v.key.ID, "leaked") })
-		report := v.restore(backup)
+		report := v.restoreAccepting(backup)
 		if !slices.Equal(actions(v), want) || len(report.Notices) != 1 {
 			t.Errorf("the log is %q, want %q; it says %q", actions(v), want, report.Notices)
 		}

@@ -121,12 +121,18 @@ func (s *Store) begin() (*bolt.Tx, error) {
 //
 // Where the path leads to the file no longer, nothing is written, and the
 // error wraps [keys.ErrUnavailable].
-func (s *Store) Update(ctx context.Context, fn func(keys.Writer) error) (err error) {
+func (s *Store) Update(ctx context.Context, fn func(keys.Writer) error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	return s.update(fn, nil)
+}
+
+// update is called with writing held. failed, where it isn't nil, gets the
+// file of a commit that failed, before that is closed.
+func (s *Store) update(fn func(keys.Writer) error, failed func(*bolt.DB)) (err error) {
 	now := s.state.Load()
 	if now.err != nil {
 		return now.err
@@ -147,6 +153,9 @@ func (s *Store) Update(ctx context.Context, fn func(keys.Writer) error) (err err
 			return
 		}
 		if !committed {
+			if failed != nil {
+				failed(now.db)
+			}
 			err = s.fail(now.db, err)
 		}
 		s.tell(change)

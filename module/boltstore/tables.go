@@ -24,7 +24,7 @@ var (
 
 // buckets are all that a file of the current format has.
 var buckets = append(slices.Clone(firstBuckets),
-	countsBucket, deletions.bucket,
+	countsBucket, deletions.bucket, marks.bucket,
 	sessionsOfUser.bucket, credentialsOfCreator.bucket, collaboratorsOfCreator.bucket, tombstonesOfCreator.bucket,
 )
 

@@ -77,7 +77,7 @@ func copyBeside(db *bolt.DB, path string) (err error) {
 }
 
 // upgrade adds what format 1 doesn't have, in one transaction: the indexes by
-// creator and of sessions, and the counts.
+// creator and of sessions, the counts, and the ID of the store.
 func upgrade(db *bolt.DB) error {
 	return db.Update(func(tx *bolt.Tx) error {
 		if versionOf(tx) >= formatVersion {
@@ -91,6 +91,7 @@ func upgrade(db *bolt.DB) error {
 		err := errors.Join(
 			fillIn(tx, &apps), fillIn(tx, &credentials, sessionsOfUser, credentialsOfCreator),
 			fillIn(tx, &collaborators, collaboratorsOfCreator), fillIn(tx, &tombstones, tombstonesOfCreator),
+			identify(tx),
 		)
 		if err != nil {
 			return fmt.Errorf("upgrading the file: %w", err)

@@ -115,13 +115,32 @@ func (v *vault) backup(name string) string {
 // restore closes the store, restores it, and opens it again.
 func (v *vault) restore(backup string) Report {
 	v.t.Helper()
+	return v.restoreAs(backup, false)
+}
+
+// restoreAccepting is restore where only who accepts lost revocations gets the
+// backup.
+func (v *vault) restoreAccepting(backup string) Report {
+	v.t.Helper()
+	v.close()
+	refusedRestore(v.t, backup, v.path, false, "--accept-lost-revocations")
+	v.open()
+	report := v.restoreAs(backup, true)
+	if report.LostRevocations == "" {
+		v.t.Error("the report doesn't say that revocations may be lost")
+	}
+	return report
+}
+
+func (v *vault) restoreAs(backup string, acceptLost bool) Report {
+	v.t.Helper()
 	var before time.Time
 	v.view(func(r keys.Reader) (err error) {
 		before, err = r.LastWrite()
 		return err
 	})
 	v.close()
-	report, err := Restore(v.t.Context(), backup, v.path, false)
+	report, err := Restore(v.t.Context(), backup, v.path, acceptLost)
 	if err != nil {
 		v.t.Fatal(err)
 	}

@@ -28,6 +28,9 @@ type Backup struct {
 	SHA256 Digest
 	// LastWrite is when the store was last written to before.
 	LastWrite time.Time
+	// Marked says that the store knows of this backup. Where it could not be
+	// written to, it doesn't, and can't be replaced by the backup as its own.
+	Marked bool
 	// Findings are what is odd in the copy. It is no worse a copy for that: the
 	// store has the same.
 	Findings []Finding
@@ -58,6 +61,8 @@ type Examination struct {
 	Records int
 	// LastWrite is when the store was last written to.
 	LastWrite time.Time
+	// Marked says that it is a backup, unchanged since it was made.
+	Marked bool
 }
 
 // Damage is the first finding of damage, nil where there is none.
