@@ -94,7 +94,7 @@ func TestSources(t *testing.T) {
 		{"APISIX, defaults", APISIX, "routes:\n  - uri: /a\n    plugins: {key-auth: {}}\n", apikey, ""},
 		{"APISIX's Admin API", APISIX, `{"list":[],"total":0}`, apikey, "APISIX's defaults"},
 		{"APISIX in JSON", APISIX, `{"consumers":[],"routes":[{"plugins":{"key-auth":{"header":"X-Key"}}}]}`, "credential header X-Key, credential query apikey", ""},
-		{"Tyk", Tyk, `{"keys":[]}`, "", "without a scheme, write credential header Authorization"},
+		{"Tyk", Tyk, `{"keys":[]}`, "", "the key alone, without a scheme, is not read there"},
 		{"Tyk with its API", Tyk, `{"keys":[],"apis":[{"api_definition":{"auth":{"auth_header_name":"X-Tyk","use_param":true,"use_cookie":true,"cookie_name":"tyk"}}}]}`, "credential header X-Tyk, credential query X-Tyk", "keys in the cookie (tyk) are not read here"},
 		{"CSV", CSV, "credential\n", "", ""},
 	} {

@@ -141,7 +141,7 @@ func (s *Sources) at(where, name string, used bool) {
 	case !plain:
 		s.note("a key's place in the %s has a name that can't be one here: look it up in the dump", where)
 	case where == "header" && strings.EqualFold(name, "Authorization"):
-		s.note("the key stands in Authorization: sent as \"Bearer KEY\" or \"Key KEY\" it is read without a line; for the key alone, without a scheme, write credential header Authorization, with which a scheme is refused")
+		s.note("the key stands in Authorization, which is read as \"Bearer KEY\" or \"Key KEY\" without a line; the key alone, without a scheme, is not read there: have those clients send \"Bearer KEY\", which Tyk takes too")
 	case where == "header":
 		s.header(name)
 	case where == "query":

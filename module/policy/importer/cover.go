@@ -13,12 +13,13 @@ import (
 type expansion int
 
 const (
-	oneSegment   expansion = iota // text without a slash
-	oneOrMore                     // one or more segments
-	anyNumber                     // any number of segments
-	severalParts                  // the segments of its template
-	notInPath                     // a query, a fragment, or parameters after a ;
-	unknown                       // anything
+	oneSegment         expansion = iota // text without a slash
+	oneOrMore                           // one or more segments
+	anyNumber                           // any number of segments
+	severalParts                        // the segments of its template
+	constrainedSegment                  // some texts without a slash
+	notInPath                           // a query, a fragment, or parameters after a ;
+	unknown                             // anything
 )
 
 // expansionOf reads the text between braces. It knows the notations of
@@ -40,6 +41,9 @@ func expansionOf(inside string) (name string, e expansion) {
 			return name, anyNumber
 		case ".+":
 			return name, oneOrMore
+		}
+		if constraint != "" && !strings.ContainsAny(constraint, "./^") {
+			return name, constrainedSegment
 		}
 		return name, unknown
 	}
@@ -184,7 +188,7 @@ func (c *coverer) variable(inside string) {
 		c.names = append(c.names, name)
 	}
 	switch e {
-	case oneSegment:
+	case oneSegment, constrainedSegment:
 		c.glob.WriteByte('*')
 	case notInPath:
 	case severalParts:
@@ -265,6 +269,9 @@ const (
 // cleaned resolves empty segments, . and .. as clients do before they send a
 // request, and keeps the cover within its bounds.
 func (c *coverer) cleaned() (cover policy.Cover, fields [][]string) {
+	if n := len(c.cover); n > 0 && (c.cover[n-1] == "." || c.cover[n-1] == "..") {
+		c.cover, c.fields = append(c.cover, ""), append(c.fields, nil) // RFC 3986, section 5.2.4
+	}
 	spreads := 0
 	for i, glob := range c.cover {
 		last := i == len(c.cover)-1

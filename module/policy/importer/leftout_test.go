@@ -1,6 +1,8 @@
 package importer
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -52,7 +54,7 @@ func TestLeftOutOperations(t *testing.T) {
 		},
 		{
 			"a query template", "'/items{?all}': {get: " + admin + "}\n/{page}: {get: " + public + "}",
-			map[string]string{"GET /items": "closed", "GET /about": "public"}, []string{"GET /items{?all}"},
+			map[string]string{"GET /items": "admin", "GET /about": "public"}, nil,
 		},
 		{
 			"a variable verb", "/v1/{name}:{verb}: {post: " + admin + "}\n/v1/{name}:run: {post: " + read + "}\n/v2/{id}: {post: " + read + "}\n/v2/{name}:a:b: {post: " + admin + "}",
@@ -132,6 +134,25 @@ func TestLeftOutOperations(t *testing.T) {
 			[]string{"GET admin", "GET /f/{id", "GET /g}"},
 		},
 		{
+			"constraints", "'/users/{id:int}': {get: " + admin + "}\n/users/me: {get: " + public + "}\n'/f/{path:path}': {get: " + admin + "}\n'/g/{x: .+}': {get: " + admin + "}\n'/h/{x:[^/]+}/y': {get: " + admin + "}\n/{a}/{b}: {get: " + public + "}\n/{a}/{b}/y: {get: " + public + "}",
+			map[string]string{"GET /users/1": "closed", "GET /users/me": "public", "GET /f/a/b": "admin", "GET /g/a": "admin", "GET /g": "unknown", "GET /h/1/y": "closed", "GET /x/y": "public", "GET /x/1/y": "public"},
+			[]string{"GET /users/{id:int}", "GET /h/{x:[^/]+}/y"},
+		},
+		{
+			"greedy variables", "'/a/{p+}': {get: " + admin + "}\n'/b/{*p}': {get: " + admin + "}\n'/c/{p...}': {get: " + admin + "}\n'/d/{+p}': {get: " + admin + "}\n'/e/{p+}/x': {get: " + admin + "}\n/{x}: {get: " + public + "}\n'/e/{x=**}': {get: " + public + "}",
+			map[string]string{"GET /a/1/2": "admin", "GET /a": "public", "GET /b/1/2": "admin", "GET /c/1/2": "admin", "GET /d/1/2": "admin", "GET /e/1/2/x": "admin", "GET /e/1": "admin"},
+			[]string{"GET /e/{p+}/x"},
+		},
+		{
+			"Azure's paths and parameters", "'/a/{scope}/x': {get: {security: [{oauth: [admin]}], parameters: [{in: path, name: scope, x-ms-skip-url-encoding: true}]}}\n'/b/{scope}': {parameters: [{$ref: '#/x-p'}], get: " + admin + "}\n/a/{b}/{c}: {get: " + public + "}\n/b/{b}/{c}: {get: " + read + "}",
+			map[string]string{"GET /a/1/2/x": "closed", "GET /a/1/x": "admin", "GET /b/1/2": "read", "GET /b/1/2/3": "admin"},
+			[]string{"GET /a/{scope}/x"},
+		},
+		{
+			"security of a path", "/a: {security: [{oauth: [admin]}], get: {}, put: " + read + ", tags: [x]}",
+			map[string]string{"GET /a": "admin", "PUT /a": "read"}, nil,
+		},
+		{
 			"names of variables that differ", "/a/{x}: {get: " + read + "}\n/a/{y}: {get: " + admin + "}\n/a/{z}/: {get: " + admin + "}",
 			map[string]string{"GET /a/1": "admin read", "GET /a/1/": "admin"}, nil,
 		},
@@ -146,7 +167,7 @@ func TestLeftOutOperations(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			res, err := OpenAPI([]byte(v30+"paths:\n  "+strings.ReplaceAll(test.paths, "\n", "\n  ")), OpenAPIOptions{})
+			res, err := OpenAPI([]byte(v30+"x-p: {in: path, name: scope, x-ms-skip-url-encoding: true}\npaths:\n  "+strings.ReplaceAll(test.paths, "\n", "\n  ")), OpenAPIOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -232,5 +253,74 @@ route GET /v1/{id=docs/**} Secret Things:Get {
 	}
 	if len(res.LeftOut) != 1 || res.LeftOut[0].Operation != "GetSecret" {
 		t.Errorf("left out are %v", res.LeftOut)
+	}
+}
+
+// templateParts are what TestLeftOutIsNeverWeaker builds paths of: a part of a
+// template, and what a client may send for it.
+var templateParts = []struct{ template, sent string }{
+	{"a", "a"}, {"b", "b"}, {"{x}", "v"}, {"{x}", "a"}, {"{x}.{y}", "v.w"}, {"{x}.{y}", "a.b"}, {"a.{y}", "a.b"}, {"a.b", "a.b"}, {"@{x}", "@v"},
+	{"{x}-b", "a-b"}, {"{x+}", "v/a"}, {"{x+}", "b"}, {"{x*}", "a/b"}, {"{x=**}", "b"}, {"{x=a/*}", "a/v"}, {"*", "v"}, {"a*", "a/b"}, {"a;v=1", "a"}, {"%61", "a"},
+	{"a%2Fb", "a/b"}, {".", ""}, {"a\\b", "a/b"}, {"{x:[0-9]+}", "7"}, {"{x:.*}", "a/b"}, {"a{/x}", "a/v"}, {"a{.x}", "a.v"}, {"", ""},
+}
+
+// Whatever paths a description has, a request of an operation that is left out
+// for its path is asked for all that it demands, unless its path without the
+// query is described on its own too.
+func TestLeftOutIsNeverWeaker(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	asked := 0
+	for range 3000 {
+		var doc strings.Builder
+		doc.WriteString(v30 + "paths:\n")
+		sent := map[string]string{} // by operation
+		templates := map[string]bool{}
+		for i := range 2 + random.IntN(6) {
+			template, path := "", ""
+			for n := random.IntN(3); n >= 0; n-- {
+				part := templateParts[random.IntN(len(templateParts))]
+				template += "/" + part.template
+				if part.sent != "" || n == 0 {
+					path += "/" + part.sent
+				}
+			}
+			if random.IntN(4) == 0 {
+				suffix := [...][2]string{{":run", ":run"}, {"?x=1", ""}, {"#x", ""}, {":{v}", ":w"}, {":a:b", ":a:b"}}[random.IntN(5)]
+				template, path = template+suffix[0], path+suffix[1]
+			}
+			if templates[template] {
+				continue
+			}
+			templates[template] = true
+			id := fmt.Sprint("op", i)
+			sent[id] = path
+			security := fmt.Sprintf("[{oauth: [scope%d]}]", i)
+			if random.IntN(3) == 0 {
+				security = "[]"
+			}
+			fmt.Fprintf(&doc, "  %q: {get: {operationId: %s, security: %s}}\n", template, id, security)
+		}
+		res, err := OpenAPI([]byte(doc.String()), OpenAPIOptions{})
+		if err != nil {
+			t.Fatal(err, doc.String())
+		}
+		text := sound(t, res)
+		for _, l := range res.LeftOut {
+			if l.Exact || sent[l.Operation] == "" {
+				continue
+			}
+			asked++
+			got := demands(t, res, "GET "+sent[l.Operation])
+			weaker := got == "public" && !l.Accept.Public()
+			for _, s := range l.Scopes {
+				weaker = weaker || got != "closed" && got != "unknown" && !slices.Contains(strings.Fields(got), s)
+			}
+			if weaker {
+				t.Fatalf("GET %s of %s is asked for %q, and it demands %v (%v)\n%s\n%s", sent[l.Operation], l.Operation, got, l.Scopes, l.Cover, doc.String(), text)
+			}
+		}
+	}
+	if asked < 1000 {
+		t.Errorf("only %d requests were asked about", asked)
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // notOperations are the fields of a path that are no operation.
-var notOperations = []string{"$ref", "summary", "description", "servers", "parameters"}
+var notOperations = []string{"$ref", "summary", "description", "servers", "parameters", "security"}
 
 // anyMethod is AWS's field for the operation of all methods that a path
 // doesn't have otherwise.
@@ -70,6 +70,10 @@ func (d *document) pathItem(template string, item *value, from []*value) error {
 	}
 	for i, key := range item.keys {
 		if slices.Contains(notOperations, key) || strings.HasPrefix(key, "x-") && key != anyMethod {
+			continue
+		}
+		if item.items[i].kind != object && key != anyMethod && key != "additionalOperations" && !policy.KnownMethod(strings.ToUpper(key)) {
+			d.warn(d.place(item.items[i]), "%s: %q is no operation of OpenAPI, and not looked at", template, key)
 			continue
 		}
 		if err := d.field(template, key, item, item.items[i]); err != nil {

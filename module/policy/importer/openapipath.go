@@ -7,7 +7,12 @@ import (
 	"strings"
 )
 
-var variables = regexp.MustCompile(`\{[^{}]*\}`)
+var (
+	variables = regexp.MustCompile(`\{[^{}]*\}`)
+	// optionalQuery is RFC 6570's notation of a query at the end of a template,
+	// which any request may leave out.
+	optionalQuery = regexp.MustCompile(`(\{[?&][^{}]*\})+$`)
+)
 
 // openapiPath makes a pattern of a path template. closed says why owner or app
 // can't be checked in it. The error says why there is no pattern that matches
@@ -19,6 +24,7 @@ func openapiPath(n *naming, template string) (pattern, closed string, err error)
 	case len(template) > MaxPattern:
 		return "", "", errTooLong
 	}
+	template = optionalQuery.ReplaceAllString(template, "")
 	if literal := variables.ReplaceAllString(template, ""); strings.ContainsAny(literal, "?#") {
 		return "", "", errors.New("its path has a query or a fragment")
 	}

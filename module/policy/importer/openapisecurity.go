@@ -100,6 +100,13 @@ func (d *document) demand(bind binding, item, op *value) demand {
 	if security != nil {
 		dem = d.ofSecurity(security)
 	}
+	if ofPath := item.get("security"); ofPath != nil && op.get("security") == nil {
+		d.warn(bind.place, "%s stands under a path that has security, which OpenAPI doesn't know there: that is demanded too", bind.operation)
+		if security == nil {
+			dem.accept = policy.AcceptAny
+		}
+		dem, security = both(dem, d.ofSecurity(ofPath)), ofPath
+	}
 	extra, stated, ok := d.extensions(bind, item, op)
 	switch {
 	case !ok:

@@ -191,6 +191,11 @@ route GET /v1 {
 	endpoint /acme.API/Do
 	accept none
 }
+# Do is left out: it has additional_bindings inside of others, which google.api.http doesn't allow.
+route GET /v1/inner {
+	endpoint /acme.API/Do
+	accept none
+}
 route GET /v1/ok {
 	endpoint /acme.API/Do
 	accept public

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -146,18 +147,34 @@ func (d *description) method(service stated, m protoreflect.MethodDescriptor) er
 		return nil
 	}
 	for _, r := range append([]*annotations.HttpRule{rule}, rule.AdditionalBindings...) {
-		if r != rule && len(r.AdditionalBindings) > 0 {
-			d.warn(bind.place, "%s has additional_bindings inside of others, which google.api.http doesn't allow: left out", bind.operation)
-		}
-		if err := d.http(bind, m, r, dem); err != nil {
+		if err := d.http(bind, m, r, dem, nil); err != nil {
 			return err
+		}
+		if r == rule {
+			continue
+		}
+		for _, nested := range r.AdditionalBindings {
+			if err := d.nested(bind, m, nested, dem); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// http adds the route of one HTTP binding.
-func (d *description) http(bind binding, m protoreflect.MethodDescriptor, rule *annotations.HttpRule, dem demand) error {
+// nested leaves out bindings inside of additional bindings.
+func (d *description) nested(bind binding, m protoreflect.MethodDescriptor, rule *annotations.HttpRule, dem demand) error {
+	err := d.http(bind, m, rule, dem, errors.New("it has additional_bindings inside of others, which google.api.http doesn't allow"))
+	for _, r := range rule.AdditionalBindings {
+		if err == nil {
+			err = d.nested(bind, m, r, dem)
+		}
+	}
+	return err
+}
+
+// http adds the route of one HTTP binding, or leaves it out because of why.
+func (d *description) http(bind binding, m protoreflect.MethodDescriptor, rule *annotations.HttpRule, dem demand, why error) error {
 	var template string
 	switch p := rule.Pattern.(type) {
 	case *annotations.HttpRule_Get:
@@ -176,12 +193,15 @@ func (d *description) http(bind binding, m protoreflect.MethodDescriptor, rule *
 		d.warn(bind.place, "%s has a binding without a path: left out", bind.operation)
 		return nil
 	}
-	var err error
 	bind.template, bind.star = template, "*"
 	if err := d.owners.binding(bind, m, template, rule.GetBody()); err != nil {
 		return err
 	}
-	if bind.pattern, bind.closed, err = httpTemplate(&d.naming, template); err != nil {
+	var err error
+	if bind.pattern, bind.closed, err = httpTemplate(&d.naming, template); err == nil {
+		bind.exact, err = true, why
+	}
+	if err != nil {
 		return d.leave(bind, dem, err)
 	}
 	return d.add(bind, dem)
