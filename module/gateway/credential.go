@@ -6,8 +6,6 @@ import (
 	"net/textproto"
 	"net/url"
 	"strings"
-
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // maxCredential is the longest credential that is read, in bytes.
@@ -178,37 +176,6 @@ func queryIs(raw, name string) bool {
 	}
 	decoded, err := url.QueryUnescape(raw)
 	return err == nil && decoded == name
-}
-
-// stripCredential takes away what may be a credential of ours, so that no
-// upstream learns one: well-formed or not, and on public routes too, where
-// none was looked at.
-func (g *Gate) stripCredential(r *http.Request) {
-	for _, line := range r.Header["Authorization"] {
-		// Not equalFold: an upstream may take a Kelvin sign for a k.
-		if namesOurs(line, strings.EqualFold) {
-			delete(r.Header, "Authorization")
-			break
-		}
-	}
-	if g.sessionHeader != "" {
-		delete(r.Header, g.sessionHeader)
-	}
-	for i := range g.Credential {
-		switch s := &g.Credential[i]; s.In {
-		case "header":
-			delete(r.Header, s.Name)
-		case "query":
-			if without := withoutField(r.URL.RawQuery, s.Name); without != r.URL.RawQuery {
-				r.URL.RawQuery = without
-				r.RequestURI = r.URL.RequestURI() // what other handlers log
-			}
-			// Error routes are given the target as it was sent.
-			if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
-				sent.URL.RawQuery = withoutField(sent.URL.RawQuery, s.Name)
-			}
-		}
-	}
 }
 
 // withoutField takes every pair of that name out of a query, and leaves the

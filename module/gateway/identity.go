@@ -42,6 +42,7 @@ func (g *Gate) dropForged(r *http.Request) {
 			delete(h, name)
 		}
 	}
+	dropPortalCookie(h)
 	g.dropUpgrade(r)
 	if lines := h["Connection"]; len(lines) > 0 {
 		keepConnection(h, lines)

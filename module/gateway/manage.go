@@ -117,7 +117,7 @@ func (m *Manage) base() string {
 func (m *Manage) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	api := m.gate.table.Knows(r.URL.EscapedPath())
 	if !api && (m.portal == nil || !m.portal.Owns(r.URL.Path)) {
-		return next.ServeHTTP(w, r)
+		return next.ServeHTTP(w, withoutPortalCookie(r))
 	}
 	if inChunks(r) {
 		// Malformed chunks are refused, and nothing that follows on their
@@ -127,6 +127,7 @@ func (m *Manage) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	}
 	if !api {
 		m.gate.dropUpgrade(r)
+		restoreCookies(r)
 		if refused := m.gate.checkReading(r, r.URL.EscapedPath(), nil); refused != nil {
 			return m.gate.refuse(w, r, refused)
 		}

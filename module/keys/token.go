@@ -22,6 +22,7 @@ const (
 	idLength     = 12
 	secretLength = 32
 	crcLength    = 6
+	maxBrand     = 10
 	tailLength   = 1 + idLength + 1 + secretLength + crcLength
 
 	base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -58,7 +59,7 @@ func CheckBrand(brand string) error {
 }
 
 func isBrand(s string) bool {
-	return len(s) >= 1 && len(s) <= 10 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
+	return len(s) >= 1 && len(s) <= maxBrand && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
 // Mint makes a new credential of a kind: its text, to be shown once, and its

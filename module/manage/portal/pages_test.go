@@ -62,7 +62,7 @@ func (s *stage) send(path string, form url.Values) (int, string, string) {
 	}
 	r := httptest.NewRequest(http.MethodPost, "/portal"+path, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Cookie", cookie+"="+session)
+	r.Header.Set("Cookie", Cookie+"="+session)
 	w := httptest.NewRecorder()
 	s.portal.ServeHTTP(w, r)
 	return w.Code, w.Header().Get("Location"), w.Body.String()

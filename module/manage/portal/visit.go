@@ -12,9 +12,9 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// cookie holds the session. Its prefix makes browsers insist on HTTPS, on this
+// Cookie is the name of the cookie that holds the session. Its prefix makes browsers insist on HTTPS, on this
 // host alone, and on the path / (RFC 6265bis, section 4.1.3.2).
-const cookie = "__Host-api-keys-session"
+const Cookie = "__Host-api-keys-session"
 
 // visit is one request for a page.
 type visit struct {
@@ -32,7 +32,7 @@ type visit struct {
 
 // signedIn finds out who is signed in, by asking the API.
 func (v *visit) signedIn() error {
-	c, err := v.r.Cookie(cookie)
+	c, err := v.r.Cookie(Cookie)
 	if err != nil || c.Value == "" {
 		return errSignIn
 	}
@@ -54,7 +54,7 @@ func (v *visit) signedIn() error {
 // keep gives the browser a session.
 func (v *visit) keep(session string, until time.Time) {
 	http.SetCookie(v.w, &http.Cookie{
-		Name: cookie, Value: session, Path: "/", Expires: until,
+		Name: Cookie, Value: session, Path: "/", Expires: until,
 		Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	})
 }
@@ -62,7 +62,7 @@ func (v *visit) keep(session string, until time.Time) {
 // forget takes the session from the browser.
 func (v *visit) forget() {
 	http.SetCookie(v.w, &http.Cookie{
-		Name: cookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Name: Cookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	})
 }
 
