@@ -25,10 +25,7 @@ import (
 func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, ref *refusal) error {
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	reqID, _ := repl.GetString("http.request.uuid")
-	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		// The answer's req_id is there too: Caddy logs it as uuid.
-		extra.Add(zap.Int("code", int(ref.code)))
-	}
+	logFields(r, zap.Inline(ref)) // the answer's req_id is there too: Caddy logs it as uuid
 	g.logCause(reqID, ref)
 	g.metrics.refused(ref)
 

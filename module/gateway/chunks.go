@@ -14,12 +14,9 @@ import (
 // 7.1), and sees to it that none follows on its connection where they are
 // malformed: what is left on the wire then may be anything. net/http sees to
 // it only as long as nobody puts another body in the place of its own.
-type chunked struct {
-	gate *Gate
-	next caddyhttp.Handler
-}
+type chunked struct{ next caddyhttp.Handler }
 
-// ServeHTTP refuses what could not be read to its end, or closes the
+// ServeHTTP has the gate refuse what could not be read to its end, or closes the
 // connection where it has been answered already.
 func (c chunked) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	body := &chunks{ReadCloser: r.Body}
@@ -30,9 +27,9 @@ func (c chunked) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	case failed == nil:
 		return err
 	case err != nil && breaks(*failed):
-		return c.gate.refuse(w, r, refuseMessage(*failed))
+		return refuseMessage(*failed)
 	case err != nil:
-		return c.gate.refuse(w, r, refuseTarget("the chunks of its body are malformed"))
+		return refuseTarget("the chunks of its body are malformed")
 	}
 	// A client that has gone away needs no answer.
 	_ = http.NewResponseController(w).Flush()

@@ -23,6 +23,9 @@ type Decision struct {
 	KeyID   string `json:"key_id,omitempty"`
 	KeyType string `json:"key_type,omitempty"`
 	UserID  string `json:"user_id,omitempty"`
+	// Enforced says that the request was refused, as in mode enforce: its
+	// target, its framing or its method is refused in every mode.
+	Enforced bool `json:"enforced,omitempty"`
 	// Method is the request's. Route is the method and pattern of the route
 	// that it addressed; empty where it addressed none.
 	Method string `json:"method"`
@@ -50,7 +53,7 @@ type Decision struct {
 const (
 	DecisionAllow  = "allow"  // a caller's request, forwarded as ever
 	DecisionPublic = "public" // no credential was asked for
-	DecisionRefuse = "refuse" // forwarded; it would have been refused
+	DecisionRefuse = "refuse" // forwarded, unless Enforced; it would have been refused
 	DecisionEnd    = "end"    // goes on; it would have been ended, by a change or a later message
 )
 
@@ -80,6 +83,9 @@ func (d *Decision) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	text("key_id", d.KeyID)
 	text("key_type", d.KeyType)
 	text("user_id", d.UserID)
+	if d.Enforced {
+		enc.AddBool("enforced", true)
+	}
 	text("method", d.Method)
 	text("route", d.Route)
 	list("scopes", d.Scopes)

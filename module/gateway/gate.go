@@ -6,6 +6,7 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -128,6 +129,7 @@ type Gate struct {
 	sessionHeader string // empty where there is none
 	logger        *zap.Logger
 	metrics       *metrics
+	enclosure     *atomic.Pointer[enclosure]
 }
 
 // CaddyModule returns the Caddy module information.
@@ -150,6 +152,7 @@ func (g *Gate) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("loading the api_keys app: %w", err)
 	}
 	g.app = app.(*App)
+	watchErrorRoutes(ctx.Modules())
 	if err := g.app.addSite(g, catalogue); err != nil {
 		return err
 	}
@@ -184,6 +187,7 @@ func (g *Gate) copied() *Gate {
 // Build checks the configuration and makes the gate ready to decide, all but
 // finding the app. The catalogue is that of the site's scopes.
 func (g *Gate) Build() (*policy.Catalogue, error) {
+	g.enclosure = new(atomic.Pointer[enclosure])
 	if err := g.settings(); err != nil {
 		return nil, err
 	}

@@ -2,13 +2,16 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
+	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -20,15 +23,23 @@ const maxDecisions = 16
 // ServeHTTP decides on a request, and hands it on or refuses it.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if inChunks(r) {
-		next = chunked{gate: g, next: next}
+		next = chunked{next}
 	}
 	if g.CORS == nil {
-		return g.serve(w, r, next)
+		return g.answerBroken(w, r, g.serve(w, r, next))
 	}
 	w, cw := g.crossOrigin(w, r)
-	err := g.serve(w, r, next)
+	err := g.answerBroken(w, r, g.serve(w, r, next))
 	if err != nil {
 		cw.settle() // what Caddy answers with instead goes past this writer
+	}
+	return err
+}
+
+// answerBroken answers a request that was refused while it was served.
+func (g *Gate) answerBroken(w http.ResponseWriter, r *http.Request, err error) error {
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		return g.refuse(w, r, refused)
 	}
 	return err
 }
@@ -38,9 +49,10 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 	// 1 Target.
 	path, rule, refused := g.address(r)
 	if refused != nil {
-		return g.refuse(w, r, refused)
+		return g.refuseAlways(w, r, rule, refused)
 	}
 	if g.isPreflight(r) {
+		logFields(r, zap.Stringer("reason", authz.Preflight))
 		g.preflight(w, r, path)
 		return nil
 	}
@@ -49,7 +61,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 	q := g.ask(r, path, rule)
 	if q.public() {
 		q.note(r, &verdict{})
-		return g.forwardPublic(w, r, next)
+		return g.forwardPublic(w, r, rule, next)
 	}
 
 	// 3 One credential.
@@ -57,7 +69,12 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 	if refused != nil {
 		return q.deny(w, r, next, &verdict{refused: refused})
 	}
-	defer lease.Exit(q.digest)
+	admitted := false // then the request exits once it is over
+	defer func() {
+		if !admitted {
+			lease.Exit(q.digest)
+		}
+	}()
 
 	for range maxDecisions {
 		// 4 to 8.
@@ -78,6 +95,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 		}
 		// 9 Forward, unless what it was decided by has changed meanwhile.
 		if f := q.forward(&v, w, r); f.admit(&v) {
+			admitted = true
 			q.note(r, &v)
 			return f.serve(w, r, next)
 		}
@@ -348,6 +366,22 @@ func (q *question) deny(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 		q.note(r, v)
 		return q.gate.forwardAsSent(w, r, next)
 	}
-	q.gate.log(r, v)
+	q.log(r, v)
 	return q.gate.refuse(w, r, v.refused)
+}
+
+// refuseAlways refuses a request that shadow mode refuses too, and logs it
+// there.
+func (g *Gate) refuseAlways(w http.ResponseWriter, r *http.Request, rule *policy.Rule, refused *refusal) error {
+	q, v := question{gate: g, rule: rule}, verdict{refused: refused}
+	if policy.KnownMethod(r.Method) {
+		q.method = r.Method // or else it is a text of the client's choice
+	}
+	if g.shadow {
+		d := q.decision(&v)
+		d.Enforced = true
+		g.logDecision(r.Context(), &d, &v)
+	}
+	q.log(r, &v)
+	return g.refuse(w, r, refused)
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -9,9 +10,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // forwarded is a request that was let through, for as long as it is served.
@@ -23,22 +25,34 @@ type forwarded struct {
 	identity identity
 	told     told
 	w        http.ResponseWriter
-	ctx      context.Context
-	cancel   context.CancelFunc
+	// server is the request's context before the gate: it is done when the
+	// server's own request ends. ctx is derived from it.
+	server context.Context
+	ctx    context.Context
+	cancel context.CancelFunc
+	// whole says that nothing is served once the gate's handler has returned.
+	whole bool
+	// inner is the forwarded of a gate further on, where this one lingers.
+	inner *forwarded
 
 	// mu guards what follows: before the request is admitted, and after the
 	// handler has returned, neither the writer nor its connection is its own.
-	mu    sync.Mutex
-	over  bool        // ended, or left
-	left  bool        // or not yet admitted
-	timer *time.Timer // for the expiry; once ended, for the deadlines
-	due   time.Time   // of timer
+	mu       sync.Mutex
+	over     bool // ended, or finished
+	finished bool
+	lingers  bool
+	left     bool         // returned, or not yet admitted
+	returned bool         // the gate's handler has
+	ended    authz.Reason // why the request was ended; 0 if it wasn't
+	broken   *refusal     // why the request was refused while it was served
+	timer    *time.Timer  // for the expiry; once ended, for the deadlines
+	due      time.Time    // of timer
 }
 
 // forward is the request as it will be forwarded, once it is admitted.
 func (q *question) forward(v *verdict, w http.ResponseWriter, r *http.Request) *forwarded {
-	f := &forwarded{question: *q, identity: identify(v), w: w, left: true}
-	f.ctx, f.cancel = context.WithCancel(r.Context())
+	f := &forwarded{question: *q, identity: identify(v), w: w, server: r.Context(), left: true}
+	f.ctx, f.cancel = context.WithCancel(f.server)
 	return f
 }
 
@@ -67,6 +81,7 @@ func (f *forwarded) admit(v *verdict) bool {
 }
 
 // serve hands the request on: less the credential, with the caller's identity.
+// It takes over the lease's Exit.
 func (f *forwarded) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// reverse_proxy leaves by a panic when a client goes away.
 	defer f.leave()
@@ -78,36 +93,70 @@ func (f *forwarded) serve(w http.ResponseWriter, r *http.Request, next caddyhttp
 	if repl, ok := f.ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(f.identity.placeholder)
 	}
-	if extra, ok := f.ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Add(zap.Inline(&f.identity))
-	}
+	logFields(r, zap.Inline(f))
 	g.metrics.allowed.Inc()
-	err := next.ServeHTTP(w, r.WithContext(f.ctx))
+	// In place: handlers in front of the gate, and error routes, may serve the
+	// request once the gate has returned, and end with it.
+	*r = *r.WithContext(f.ctx)
+	err := next.ServeHTTP(w, r)
 	if m, ok := r.Body.(*messages); ok && err != nil {
 		// The stream was broken off before the upstream answered.
 		if refused := m.refusal(); refused != nil {
-			return g.refuse(w, r, refused)
+			err = refused
 		}
 	}
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		f.mu.Lock()
+		f.broken = refused
+		f.mu.Unlock()
+	}
+	f.whole = err == nil && g.endsRequests(r)
 	return err
 }
 
+// leave is the return of the gate's handler, after which neither the writer
+// nor the connection is touched. The request stays on the list until the
+// server's own request ends: an error route, or a handler in front of the gate,
+// may serve a stream instead.
 func (f *forwarded) leave() {
-	f.question.lease.Leave(&f.live)
 	f.mu.Lock()
-	ended := f.over && !f.question.gate.shadow
-	f.over, f.left = true, true
-	if f.timer != nil {
+	ended := f.ended != 0
+	lingers := f.lingers
+	f.left, f.returned, f.lingers = true, true, true
+	if ended && f.timer != nil {
 		f.timer.Stop()
 	}
 	f.mu.Unlock()
-	f.cancel()
-	if ended {
+	switch {
+	case ended:
+		f.finish()
 		// The answer may have been whole by then. With the deadline past,
 		// net/http takes the client for gone, and would cancel every later
 		// request on the connection, whoever's it is: so it is closed.
 		panic(http.ErrAbortHandler)
+	case f.whole || f.server.Done() == nil || f.server.Err() != nil:
+		f.finish()
+	case !lingers:
+		f.linger()
+	default: // it lingers on
 	}
+}
+
+// finish takes the request off the list, once the server's request is over.
+func (f *forwarded) finish() {
+	f.mu.Lock()
+	again := f.finished
+	f.finished, f.over = true, true
+	if f.timer != nil {
+		f.timer.Stop()
+	}
+	f.mu.Unlock()
+	if again {
+		return
+	}
+	f.question.lease.Leave(&f.live)
+	f.cancel()
+	f.question.lease.Exit(f.question.digest)
 }
 
 // Recheck decides again, after a change, and ends the request if it is
@@ -124,12 +173,15 @@ func (f *forwarded) Recheck() {
 // being set, nor the machine asleep.
 const maxArmed = time.Minute
 
-// arm has the request decided again when its credential expires.
+// arm has the request decided again when its credential ends: when it
+// expires, or when its session has been idle too long. A live request is no use
+// of a session; a new request is, and moves the end.
 func (f *forwarded) arm(credential *keys.Entry) {
-	if credential.Expiry().IsZero() {
+	ends := credential.Ends()
+	if ends.IsZero() {
 		return // what was armed before finds nothing to end
 	}
-	left := min(credential.Expiry().Sub(f.question.lease.Now()), maxArmed)
+	left := min(ends.Sub(f.question.lease.Now()), maxArmed)
 	now := time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -165,13 +217,14 @@ func (f *forwarded) end(v *verdict) {
 	if f.timer != nil {
 		f.timer.Stop()
 	}
-	if f.left {
+	if f.left && !f.returned {
 		return // admit sees that it is over
 	}
 	if f.question.gate.shadow {
 		f.question.noteEnd(f.ctx, v)
 		return
 	}
+	f.ended = v.refused.reason
 	f.question.gate.metrics.ended.Inc()
 	f.cancel()
 	f.cut()
@@ -203,33 +256,11 @@ func (f *forwarded) cut() {
 }
 
 // forwardPublic hands on a request of a public route.
-func (g *Gate) forwardPublic(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+func (g *Gate) forwardPublic(w http.ResponseWriter, r *http.Request, rule *policy.Rule, next caddyhttp.Handler) error {
 	if !g.ForwardCredential {
 		g.stripCredential(r)
 	}
 	g.metrics.public.Inc()
+	logFields(r, zap.Inline(publicLog{rule}))
 	return next.ServeHTTP(w, r)
-}
-
-// log adds to the access log who was refused.
-func (g *Gate) log(r *http.Request, v *verdict) {
-	if v.credential == nil {
-		return
-	}
-	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		id := identify(v)
-		extra.Add(zap.Inline(&id))
-	}
-}
-
-// MarshalLogObject makes the identity fields of the access log, beside
-// Caddy's own user_id.
-func (id *identity) MarshalLogObject(enc zapcore.ObjectEncoder) error {
-	enc.AddString("key_id", id.keyID)
-	enc.AddString("key_type", id.keyType)
-	if id.appID != "" {
-		enc.AddString("owner_id", id.ownerID)
-		enc.AddString("app_id", id.appID)
-	}
-	return nil
 }

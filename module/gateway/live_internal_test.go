@@ -42,7 +42,8 @@ func TestAnEarlierExpiryStays(t *testing.T) {
 	// What admit does, with a change between its two halves.
 	f := &forwarded{question: q, w: httptest.NewRecorder()}
 	f.ctx, f.cancel = context.WithCancel(t.Context())
-	if !lease.Admit(&f.live, f, v.credential, v.invitation, v.everyone) {
+	f.server = t.Context()
+	if !lease.Enter(q.digest) || !lease.Admit(&f.live, f, v.credential, v.invitation, v.everyone) {
 		t.Fatal("not admitted")
 	}
 	change(time.Now().Add(50 * time.Millisecond))

@@ -6,6 +6,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -51,6 +52,21 @@ const liveSite = `
 // race detector finds.
 func startStage(t *testing.T, options string) *stage {
 	t.Helper()
+	return startStageOf(t, `
+	api_keys {
+		`+options+`
+	}
+	@calls header Content-Type application/grpc*
+	@via header Via h2c
+	reverse_proxy @calls h2c://CALLS
+	reverse_proxy @via h2c://PLAIN
+	reverse_proxy PLAIN`)
+}
+
+// startStageOf is startStage with a site of these directives. CALLS and PLAIN
+// are the upstream's addresses, DEAD is one where nobody listens.
+func startStageOf(t *testing.T, site string) *stage {
+	t.Helper()
 	s := &stage{
 		world:  &world{t: t, addr: testaddr.Free(t), storeModule: "bbolt", store: filepath.Join(t.TempDir(), "keys.db"), logs: captureLogs(t)},
 		secure: testaddr.Free(t),
@@ -61,8 +77,11 @@ func startStage(t *testing.T, options string) *stage {
 	_, port, _ := net.SplitHostPort(s.addr)
 	_, tlsPort, _ := net.SplitHostPort(s.secure)
 	plain, calls := s.serveHTTP(t), s.serveGRPC(t)
+	site = strings.NewReplacer("CALLS", calls, "PLAIN", plain, "DEAD", testaddr.Free(t)).Replace(site)
 	if err := s.load(fmt.Sprintf(`{
 	admin off
+	order copy_request first
+	order intercept before api_keys
 	persist_config off
 	auto_https off
 	log {
@@ -80,14 +99,7 @@ func startStage(t *testing.T, options string) *stage {
 	}
 }
 (site) {
-	api_keys {
-		%s
-	}
-	@calls header Content-Type application/grpc*
-	@via header Via h2c
-	reverse_proxy @calls h2c://%s
-	reverse_proxy @via h2c://%s
-	reverse_proxy %s
+	%s
 }
 http://:%s {
 	import site
@@ -96,7 +108,7 @@ https://:%s {
 	tls %s %s
 	import site
 }
-`, s.logs.addr, port, tlsPort, s.store, options, calls, plain, plain, port, tlsPort, certificate, key)); err != nil {
+`, s.logs.addr, port, tlsPort, s.store, site, port, tlsPort, certificate, key)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

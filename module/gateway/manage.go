@@ -142,13 +142,14 @@ func (m *Manage) serve(w http.ResponseWriter, r *http.Request) error {
 	// As in Gate.serve, but that nothing is forwarded.
 	path, rule, refused := m.gate.address(r)
 	if refused != nil {
-		return m.gate.refuse(w, r, refused)
+		return m.gate.refuseAlways(w, r, rule, refused)
 	}
 	q := m.gate.ask(r, path, rule)
 	caller := manage.Caller{Address: clientAddress(r)}
 	if !q.public() {
 		lease, refused := q.present(r)
 		if refused != nil {
+			q.log(r, &verdict{refused: refused})
 			return m.gate.refuse(w, r, refused)
 		}
 		defer lease.Exit(q.digest)
@@ -159,11 +160,13 @@ func (m *Manage) serve(w http.ResponseWriter, r *http.Request) error {
 			r.Body = readAhead(w, r)
 			v = m.decide(r, lease, &q)
 		}
-		m.gate.log(r, &v)
+		q.log(r, &v)
 		if v.refused != nil {
 			return m.gate.refuse(w, r, v.refused)
 		}
 		caller.Caller, caller.Digest = *v.credential.Caller(), q.digest
+	} else {
+		logFields(r, zap.Inline(publicLog{rule}))
 	}
 	m.gate.metrics.allowed.Inc()
 	m.answer(w, r, caller)

@@ -23,6 +23,10 @@ type refusal struct {
 	cause error
 }
 
+// Error makes a refusal the error by which a handler behind the gate tells it
+// what to answer.
+func (ref *refusal) Error() string { return "refused: " + ref.reason.String() }
+
 // answer is what a client is answered.
 type answer struct {
 	status  int

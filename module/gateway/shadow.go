@@ -42,6 +42,9 @@ func (g *Gate) logDecision(ctx context.Context, d *Decision, v *verdict) {
 	}
 	g.logger.Info(shadowMessage, zap.String("uuid", reqID), zap.Inline(d))
 	if v.refused != nil {
+		if d.Enforced {
+			return // the answer counts it
+		}
 		g.logCause(reqID, v.refused)
 		g.metrics.shadowed(v.refused)
 	}

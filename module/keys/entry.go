@@ -66,6 +66,21 @@ func (e *Entry) Expiry() time.Time {
 	return time.Unix(0, e.expires)
 }
 
+// Ends returns when the credential ends unless it is changed or used: when it
+// expires, or when its session has been idle too long. Zero is never.
+func (e *Entry) Ends() time.Time {
+	ends := e.expires
+	if e.idle != 0 {
+		if idle := e.seen.Load() + e.idle; ends == 0 || idle < ends {
+			ends = idle
+		}
+	}
+	if ends == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ends)
+}
+
 // cost is about how many bytes the entry keeps in memory, for the budget of
 // the cache.
 func (e *Entry) cost() int64 {
