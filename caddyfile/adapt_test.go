@@ -70,9 +70,19 @@ func (g golden) adapt() ([]byte, []caddyconfig.Warning, error) {
 	config, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(g.caddyfile),
 		map[string]any{"filename": filepath.Join(here, "Caddyfile")})
 	if err != nil {
-		err = errors.New(strings.ReplaceAll(err.Error(), here+string(filepath.Separator), ""))
+		err = errors.New(strings.NewReplacer(here+"/", "", filepath.Dir(here)+"/", "testdata/").Replace(err.Error()))
 	}
 	return config, warnings, err
+}
+
+// testdata is the folder around that of the golden files.
+func testdata(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Dir(folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func TestAdapt(t *testing.T) {
@@ -83,7 +93,8 @@ func TestAdapt(t *testing.T) {
 			if err != nil {
 				got = err.Error()
 			} else {
-				got = indented(t, config)
+				// Files are named by their whole path.
+				got = strings.ReplaceAll(indented(t, config), testdata(t)+"/", "testdata/")
 			}
 			for _, w := range warnings {
 				t.Errorf("warning: %s", w)

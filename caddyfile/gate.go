@@ -3,6 +3,7 @@ package caddyfile
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -35,6 +36,7 @@ import (
 //	    owner_query           <owner_field> <app_field>
 //	    owner_body            <fields...>
 //	    owner_message         /<package.Service>/<Method> <field=numbers...>
+//	    descriptors           <file>
 //	    owner_limit           <size>
 //	    owner_timeout         <duration>
 //	    identity_headers      <prefix>|off
@@ -141,6 +143,8 @@ func (p *gateParser) option(segment caddyfile.Segment) error {
 	case "owner_message":
 		message, err2 := tables.ParseOwnerMessage(tokens(segment))
 		g.OwnerMessage, err = append(g.OwnerMessage, message), err2
+	case "descriptors":
+		return p.descriptors(segment)
 	case "owner_limit":
 		err = p.given.word(d, &g.OwnerLimit, "owner_limit SIZE, as owner_limit 1MiB")
 	case "owner_timeout":
@@ -168,7 +172,7 @@ func (p *gateParser) option(segment caddyfile.Segment) error {
 	case "mode":
 		err = p.given.word(d, &g.Mode, "mode enforce or mode shadow")
 	default:
-		return d.Errf("unknown option %q: use scope, route, include, owner, owner_query, owner_body, owner_message, owner_limit, owner_timeout, identity_headers, session_header, credential, forward_credential, keep_override_headers, upgrade, cors, errors or mode", d.Val())
+		return d.Errf("unknown option %q: use scope, route, include, owner, owner_query, owner_body, owner_message, descriptors, owner_limit, owner_timeout, identity_headers, session_header, credential, forward_credential, keep_override_headers, upgrade, cors, errors or mode", d.Val())
 	}
 	if err != nil {
 		return err
@@ -189,6 +193,34 @@ func (p *gateParser) include(d *caddyfile.Dispenser) error {
 		return d.WrapErr(err)
 	}
 	p.gate.Include = append(p.gate.Include, list[0])
+	return nil
+}
+
+// descriptors takes the file that describes gRPC methods. Its name is relative
+// to the folder of the file in which it is written: an imported table brings
+// its own along, and may be named again where it is imported.
+func (p *gateParser) descriptors(segment caddyfile.Segment) error {
+	name, err := tables.ParseDescriptors(tokens(segment))
+	if err != nil {
+		return err
+	}
+	first := segment[0]
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(first.File), name)
+	}
+	d := caddyfile.NewDispenser(segment)
+	d.Next()
+	place := fmt.Sprintf("%s:%d", first.File, first.Line)
+	if before, given := p.given["descriptors"]; given {
+		if name == p.gate.Descriptors && !strings.HasPrefix(before, first.File+":") {
+			return nil
+		}
+		return d.Errf("descriptors is given twice, first at %s: import the packages at once, so that one file describes both", before)
+	}
+	p.given["descriptors"], p.gate.Descriptors = place, name
+	if _, err := gateway.ReadDescriptors(name); err != nil {
+		return d.WrapErr(err)
+	}
 	return nil
 }
 

@@ -35,7 +35,9 @@ of its google.api.http bindings. A FILE that doesn't end in .proto is a compiled
 descriptor set; with one, no other need be named.
 
 The table is printed, or written to --out. That file is made to be reviewed and
-edited: one that differs from the import is replaced only with --force. What the
+edited: one that differs from the import is replaced only with --force. Where
+messages name owner and app, the descriptors by which they are read are written
+beside it, as FILE.binpb for FILE.routes; the table names that file. What the
 table can't say as the description does is reported on standard error, with its
 place, and is closed rather than open. The options of clarifai.auth.util and
 google.api.oauth_scopes are known.`
@@ -208,6 +210,15 @@ func (c *call) imported(res *importer.Result, err error) error {
 	}
 	c.PrintErrf("%s, %s: %s and %s, %s\n", counted(res.Operations, "operation"), counted(res.Bindings, "binding"),
 		counted(len(res.Table.Routes), "route"), counted(len(res.Table.Scopes), "scope"), counted(len(res.Warnings), "warning"))
+	out, force := c.flag("out"), c.flag("force") == "true"
+	descriptors := strings.TrimSuffix(out, ".routes") + ".binpb"
+	switch {
+	case res.Descriptors == nil:
+	case out == "" || c.json:
+		c.PrintErrln("Warning: gRPC messages are read by descriptors, which are written with --out FILE.routes only; add them to the table as descriptors FILE")
+	default:
+		res.Table.Descriptors = filepath.Base(descriptors)
+	}
 	text, err := res.Text()
 	if c.json {
 		text, err = json.MarshalIndent(struct {
@@ -219,8 +230,13 @@ func (c *call) imported(res *importer.Result, err error) error {
 	if err != nil {
 		return err
 	}
-	if file := c.flag("out"); file != "" {
-		return writeTable(file, text, c.flag("force") == "true")
+	if out != "" {
+		if res.Table.Descriptors != "" {
+			if err := writeTable(descriptors, res.Descriptors, force); err != nil {
+				return err
+			}
+		}
+		return writeTable(out, text, force)
 	}
 	_, err = c.OutOrStdout().Write(text)
 	return err

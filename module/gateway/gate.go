@@ -58,10 +58,22 @@ type Gate struct {
 	OwnerBody []string `json:"owner_body,omitempty"`
 
 	// OwnerMessage are fields of gRPC methods' messages that name the owner or
-	// the app. Every message of a stream is looked into; compressed ones and
-	// those larger than OwnerLimit are refused.
+	// the app. Every message of a stream is read to its end by its schema,
+	// which Descriptors or an included table has to have. A message that
+	// parsers may read differently is refused, and so are compressed ones,
+	// those larger than OwnerLimit, and every other request for the path of
+	// such a method, such as one of Connect or Twirp.
 	// Default: none; messages are then forwarded as they come.
 	OwnerMessage []policy.OwnerMessage `json:"owner_message,omitempty"`
+
+	// Descriptors is a file with the schemas of the methods in OwnerMessage: a
+	// protobuf FileDescriptorSet, as "caddy api-keys routes import proto --out"
+	// writes it beside the table, or buf and protoc do. It has to be as new as
+	// the upstream's. In a Caddyfile or a table, a relative name is relative to
+	// the folder of the file it stands in. A method in OwnerMessage that is not
+	// described is an error.
+	// Default: none; the tables of Include have their own.
+	Descriptors string `json:"descriptors,omitempty"`
 
 	// OwnerLimit is how large a body or a message may be that is looked into.
 	// Default: 1MiB.
@@ -197,6 +209,9 @@ func (g *Gate) Build() (*policy.Catalogue, error) {
 	}
 	if err := g.nameOwners(t.OwnerQuery, t.OwnerBody, t.OwnerMessage); err != nil {
 		return nil, fmt.Errorf("include %s: %w", strings.Join(g.Include, " "), err)
+	}
+	if err := g.compileMessages(); err != nil {
+		return nil, err
 	}
 	if g.table, err = policy.SharedTable(t.Routes, g.Owner[0], g.Owner[1]); err != nil {
 		return nil, err

@@ -44,6 +44,7 @@ const liveSite = `
 	}
 	route grpc /test.Live/Call Live:Get
 	owner_message /test.Live/Call user_app_id.user_id=1.1 user_app_id.app_id=1.2
+	descriptors ../../testdata/proto/service.binpb
 	upgrade websocket`
 
 // startStage runs Caddy. The site hands requests on over HTTP/1.1 or, where

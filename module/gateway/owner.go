@@ -9,6 +9,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/caddy-api-keys/gateway/module/gateway/tenant/protowalk"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
@@ -20,9 +21,11 @@ const (
 
 // ownership is where a site's requests name owner and app, outside the path.
 type ownership struct {
-	query    [][]field // each a place
-	body     []field
-	messages map[string][]messagePlace
+	query [][]field // each a place
+	body  []field
+	// watched are gRPC methods by name; messages, their compiled schemas.
+	watched  map[string]*watchedMethod
+	messages map[string]*protowalk.Schema
 	limit    int64
 	timeout  time.Duration
 }
@@ -37,7 +40,7 @@ const (
 
 func (g *Gate) provisionOwnership() error {
 	o := &g.ownership
-	*o = ownership{limit: DefaultOwnerLimit, timeout: DefaultOwnerTimeout, messages: map[string][]messagePlace{}}
+	*o = ownership{limit: DefaultOwnerLimit, timeout: DefaultOwnerTimeout, watched: map[string]*watchedMethod{}}
 	if err := g.nameOwners(g.OwnerQuery, g.OwnerBody, g.OwnerMessage); err != nil {
 		return err
 	}
@@ -75,19 +78,32 @@ func (g *Gate) nameOwners(query []policy.OwnerFields, body []string, messages []
 		o.body = append(o.body, newField(path, p))
 	}
 	for _, m := range messages {
-		if err := policy.CheckEndpoint(m.Method); err != nil {
-			return fmt.Errorf("owner_message: %w", err)
+		if err := o.watch(g, m); err != nil {
+			return err
 		}
-		if len(m.Fields) == 0 {
-			return fmt.Errorf("owner_message %s: name the fields, as user_app_id.user_id=1.1", m.Method)
+	}
+	return nil
+}
+
+// watch adds a method whose messages name owner and app.
+func (o *ownership) watch(g *Gate, m policy.OwnerMessage) error {
+	if err := policy.CheckEndpoint(m.Method); err != nil {
+		return fmt.Errorf("owner_message: %w", err)
+	}
+	if len(m.Fields) == 0 {
+		return fmt.Errorf("owner_message %s: name the fields, as user_app_id.user_id=1.1", m.Method)
+	}
+	w := o.watched[m.Method]
+	if w == nil {
+		w = &watchedMethod{place: m.Place}
+		o.watched[m.Method] = w
+	}
+	for _, text := range m.Fields {
+		f, err := g.messageField(text)
+		if err != nil {
+			return fmt.Errorf("owner_message %s: %w", m.Method, err)
 		}
-		for _, text := range m.Fields {
-			f, err := g.messageField(text)
-			if err != nil {
-				return fmt.Errorf("owner_message %s: %w", m.Method, err)
-			}
-			o.messages[m.Method] = placeOf(o.messages[m.Method], f)
-		}
+		w.fields = append(w.fields, f)
 	}
 	return nil
 }
@@ -182,12 +198,12 @@ func (o *ownership) inspects(r *http.Request, grpc bool) bool {
 	return o.inMessages(r) || !grpc && len(o.body) > 0 && r.Body != nil && r.Body != http.NoBody
 }
 
-// inMessages says whether gRPC messages may name owner and app. The method
-// they are for is known by the path, and a gRPC server goes by the content
-// type, so they are looked into whatever kind of route the request came by: it
-// may be one of a pattern.
+// inMessages says whether the path is that of a gRPC method whose messages may
+// name owner and app. They are looked into whatever kind of route the request
+// came by, which may be one of a pattern, and whatever its content type is: a
+// server of Connect or Twirp answers the same path.
 func (o *ownership) inMessages(r *http.Request) bool {
-	return len(o.messages) > 0 && isGRPC(r) && o.messages[r.URL.Path] != nil
+	return len(o.messages) > 0 && o.messages[r.URL.Path] != nil
 }
 
 // deadline limits how long the client may take to send what has to be read

@@ -23,6 +23,7 @@ const ownerSite = `
 	owner_query user_app_id.user_id user_app_id.app_id
 	owner_body user_app_id.user_id user_app_id.app_id
 	owner_message /pkg.Service/Method user_app_id.user_id=1.1 user_app_id.app_id=1.2
+	descriptors ../../testdata/proto/service.binpb
 	owner_limit 1KiB
 	owner_timeout 100ms`
 
@@ -166,7 +167,10 @@ func TestOwnersInMessages(t *testing.T) {
 		{"another", key, "/pkg.Service/Method", "application/grpc", farm, "7", ""},
 		{"an invited PAT", pat, "/pkg.Service/Method", "application/grpc", farm, allowed, "bob"},
 		{"a PAT on another", pat, "/pkg.Service/Method", "application/grpc", barn, "7", ""},
-		{"merged", key, "/pkg.Service/Method", "application/grpc", grpcFrame(0, append(userApp("alice", "shop"), userApp("bob", "farm")...)), "7", ""},
+		{"merged", key, "/pkg.Service/Method", "application/grpc", grpcFrame(0, append(userApp("alice", "shop"), userApp("bob", "farm")...)), "3", ""},
+		{"merged, an app taken back", pat, "/pkg.Service/Method", "application/grpc", grpcFrame(0, append(userApp("bob", "farm"), within(1, within(2, nil))...)), "3", ""},
+		{"behind a scalar", key, "/pkg.Service/Method", "application/grpc", grpcFrame(0, within(9, userApp("bob", "farm"))), "3", ""},
+		{"Connect over gRPC's own route", key, "/pkg.Service/Method", "application/grpc-json", none, "3", ""},
 		{"compressed", key, "/pkg.Service/Method", "application/grpc", grpcFrame(1, userApp("alice", "shop")), "3", ""},
 		{"too large", key, "/pkg.Service/Method", "application/grpc", []byte{0, 0, 1, 0, 0}, "8", ""},
 		{"no protobuf", key, "/pkg.Service/Method", "application/grpc", grpcFrame(0, []byte{0x0b}), "3", ""},

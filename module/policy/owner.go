@@ -17,4 +17,6 @@ type OwnerMessage struct {
 	// user_app_id.user_id=1.1. The last name says what the field names, in the
 	// words of the option owner.
 	Fields []string `json:"fields"`
+	// Place is where the line stands, for errors.
+	Place string `json:"-"`
 }

@@ -106,6 +106,9 @@ func Proto(ctx context.Context, o ProtoOptions) (*Result, error) {
 	}
 	res := b.result(strings.Join(names, ", "))
 	d.owners.into(res.Table)
+	if res.Descriptors, err = d.descriptors(set, res.Table.OwnerMessage); err != nil {
+		return nil, err
+	}
 	return res, nil
 }
 

@@ -34,6 +34,9 @@ type Result struct {
 	// LeftOut are the operations that no route expresses. What their requests
 	// could come to demands what they do too, or is closed.
 	LeftOut []policy.LeftOut
+	// Descriptors is a FileDescriptorSet of the methods in Table.OwnerMessage
+	// and what their requests reach; nil if there are none.
+	Descriptors []byte
 	// Operations counts the operations read, Bindings the methods and paths
 	// under which they can be called by HTTP.
 	Operations, Bindings int
@@ -77,7 +80,7 @@ func (r *Result) Text() ([]byte, error) {
 		return nil, err
 	}
 	text.Write(scopes)
-	owners, err := (&tables.Table{OwnerQuery: r.Table.OwnerQuery, OwnerBody: r.Table.OwnerBody, OwnerMessage: r.Table.OwnerMessage}).Format()
+	owners, err := (&tables.Table{OwnerQuery: r.Table.OwnerQuery, OwnerBody: r.Table.OwnerBody, OwnerMessage: r.Table.OwnerMessage, Descriptors: r.Table.Descriptors}).Format()
 	if err != nil {
 		return nil, err
 	}

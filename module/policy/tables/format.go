@@ -64,7 +64,10 @@ func (t *Table) formatOwner(w *writer) {
 	}) {
 		w.directive(append([]string{"owner_message", m.Method}, m.Fields...), nil)
 	}
-	if len(t.OwnerQuery)+len(t.OwnerBody)+len(t.OwnerMessage) > 0 && len(t.Routes) > 0 {
+	if t.Descriptors != "" {
+		w.directive([]string{"descriptors", t.Descriptors}, nil)
+	}
+	if (len(t.OwnerQuery)+len(t.OwnerBody)+len(t.OwnerMessage) > 0 || t.Descriptors != "") && len(t.Routes) > 0 {
 		w.text.WriteByte('\n')
 	}
 }

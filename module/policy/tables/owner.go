@@ -34,7 +34,20 @@ func ParseOwnerMessage(tokens []Token) (policy.OwnerMessage, error) {
 	if err != nil {
 		return policy.OwnerMessage{}, err
 	}
-	return policy.OwnerMessage{Method: words[0], Fields: words[1:]}, nil
+	return policy.OwnerMessage{Method: words[0], Fields: words[1:], Place: tokens[0].place()}, nil
+}
+
+// ParseDescriptors reads a descriptors directive: the file that describes the
+// gRPC methods of the owner_message lines. The name is as written.
+func ParseDescriptors(tokens []Token) (string, error) {
+	words, err := line(tokens)
+	if err == nil && len(words) != 1 {
+		err = tokens[0].errorf("descriptors takes one file: write descriptors my-api.binpb")
+	}
+	if err != nil {
+		return "", err
+	}
+	return words[0], nil
 }
 
 // line is what follows the name of a directive that has no block.

@@ -53,8 +53,15 @@ func (t *Table) take(tokens []Token) error {
 		m, err := ParseOwnerMessage(tokens)
 		t.OwnerMessage = append(t.OwnerMessage, m)
 		return err
+	case "descriptors":
+		if t.Descriptors != "" {
+			return first.errorf("descriptors is given twice: import the packages at once, so that one file describes both")
+		}
+		var err error
+		t.Descriptors, err = ParseDescriptors(tokens)
+		return err
 	default:
-		return first.errorf("found %q: a table has lines that begin with scope, route, owner_query, owner_body or owner_message", first.Text)
+		return first.errorf("found %q: a table has lines that begin with scope, route, owner_query, owner_body, owner_message or descriptors", first.Text)
 	}
 }
 

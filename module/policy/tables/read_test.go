@@ -63,9 +63,9 @@ func TestRead(t *testing.T) {
 // mistakes are texts and the whole of what is said about them.
 var mistakes = []struct{ name, text, want string }{
 	{"another directive", "scope A\nroutes GET /a",
-		`t:2: found "routes": a table has lines that begin with scope, route, owner_query, owner_body or owner_message`},
+		`t:2: found "routes": a table has lines that begin with scope, route, owner_query, owner_body, owner_message or descriptors`},
 	{"import", "import my.routes",
-		`t:1: found "import": a table has lines that begin with scope, route, owner_query, owner_body or owner_message`},
+		`t:1: found "import": a table has lines that begin with scope, route, owner_query, owner_body, owner_message or descriptors`},
 	{"a scope without a name", "scope",
 		`t:1: a scope has a name and at most one description, in quotes: write scope Inputs:Get "Read inputs"`},
 	{"a description without quotes", "scope A Read inputs",
@@ -106,11 +106,11 @@ var mistakes = []struct{ name, text, want string }{
 		`t:2: an option has no block of its own: take the { away`},
 	{"a block in a block", "route GET /a {\n\taccept {\n\t\tpat\n\t}\n}",
 		"t:2: an option has no block of its own: take the { away\n" +
-			`t:5: found "}": a table has lines that begin with scope, route, owner_query, owner_body or owner_message`},
+			`t:5: found "}": a table has lines that begin with scope, route, owner_query, owner_body, owner_message or descriptors`},
 	{"a brace too many", "scope A }\n",
 		`t:1: a } without its {`},
 	{"a brace on the next line", "scope A\n{\n\thidden\n}\n",
-		`t:2: found "{": a table has lines that begin with scope, route, owner_query, owner_body or owner_message`},
+		`t:2: found "{": a table has lines that begin with scope, route, owner_query, owner_body, owner_message or descriptors`},
 	{"a brace glued to a word", "route GET /a A{\n\taccept pat\n}",
 		`t:1: A{: put a space in front of the { that opens a block`},
 	{"two directives on a line", "scope A {\n} scope B",

@@ -15,6 +15,7 @@
 //	owner_query OWNER_FIELD APP_FIELD
 //	owner_body FIELD…
 //	owner_message METHOD FIELD=NUMBERS…
+//	descriptors FILE
 //
 // The grammar works on tokens, so that Caddy's own lexer and the small one of
 // [Read] lead to the same scopes and routes. It checks the form of lines; what
@@ -42,11 +43,14 @@ type Table struct {
 	OwnerQuery   []policy.OwnerFields
 	OwnerBody    []string
 	OwnerMessage []policy.OwnerMessage
+	// Descriptors is the file that describes the methods of OwnerMessage, as
+	// it is written; empty if there is none.
+	Descriptors string
 }
 
 const extension = ".routes"
 
-//go:embed *.routes
+//go:embed *.routes *.binpb
 var shipped embed.FS
 
 // read are the shipped tables once they have been asked for, for each of many
@@ -70,6 +74,16 @@ func Shipped(name string) (*Table, error) {
 	}
 	first, _ := read.LoadOrStore(name, t)
 	return first.(*Table), nil
+}
+
+// ShippedDescriptors returns the descriptor set that a shipped table names, or
+// nil if it names none.
+func ShippedDescriptors(name string) ([]byte, error) {
+	t, err := Shipped(name)
+	if err != nil || t.Descriptors == "" {
+		return nil, err
+	}
+	return shipped.ReadFile(t.Descriptors)
 }
 
 // ShippedNames lists the tables that the program brings along, sorted.
