@@ -64,12 +64,44 @@ components:
       type: oauth2
       flows: {clientCredentials: {tokenUrl: https://example.com, scopes: {A: "a"}}}
 `)
+	leftOut := file("leftout.yaml", `openapi: 3.0.3
+components: {securitySchemes: {oauth: {type: oauth2, flows: {clientCredentials: {tokenUrl: https://example.com, scopes: {read: r, admin: a}}}}}}
+paths:
+  /items: {get: {security: [{oauth: [read]}]}}
+  /items?all=true: {get: {security: [{oauth: [admin]}]}}
+  /status.{fmt}: {get: {security: []}}
+  /secret: {$ref: other.yaml}
+  /a: {query: {security: []}}
+`)
+	weaker := file("weaker.routes", "scope read\nscope admin\nroute GET /items read\nroute GET /{page} {\n\taccept public\n}\n")
+	leftOutProto := file("left.proto", `syntax = "proto3";
+package p;
+import "google/api/annotations.proto";
+message M { string name = 1; }
+service S {
+  rpc Get(M) returns (M) { option (google.api.http) = { get: "/v1/{name=docs/**}" }; }
+  rpc GetSecret(M) returns (M) { option (google.api.http) = { get: "/v1/{name=docs/**}/secrets" }; }
+}
+`)
+	weakerProto := file("weakerproto.routes", "route grpc /p.S/Get\nroute grpc /p.S/GetSecret\nroute GET /v1/{name=docs/**} {\n\tendpoint /p.S/Get\n}\n")
+	imported := file("left.routes", run(t, "", "routes", "import", "openapi", leftOut).out)
 	for _, tt := range []struct {
 		name  string
 		args  []string
 		fails bool
 		parts []string
 	}{
+		{"what an import left out", []string{imported, "--description", leftOut}, true, []string{
+			"error: leftout.yaml:5: GET /items?all=true is left out: its path has a query or a fragment\n", "GET /status.{fmt} is left out",
+			"path /secret is left out: its operations are elsewhere", "QUERY /a is left out",
+		}},
+		{"weaker routes beside what is left out", []string{weaker, "--description", leftOut}, true, []string{
+			"GET /items?all=true is left out: its path has a query or a fragment; its requests can come to route GET /items at weaker.routes:3, which demands less",
+			"path /secret is left out: its operations are elsewhere: \"other.yaml\" is not in this document: bundle it first; its requests can come to route GET /{page} at weaker.routes:4, which demands less",
+		}},
+		{"the same of protobuf", []string{weakerProto, "--description", leftOutProto, "--import-path", folder, "--unstated", "app_key,pat,session"}, true, []string{
+			"GetSecret is left out", "its requests can come to route GET /v1/{name=docs/**} at weakerproto.routes:3, which demands less",
+		}},
 		{"good", []string{good}, false, []string{"note: good.routes:5: route GET /b asks for no credential", "2 routes, 1 scope, 1 finding"}},
 		{"warnings", []string{warns}, false, []string{"warning: warns.routes:2: scope B", "{other_user_id}"}},
 		{"warnings, strictly", []string{warns, "--strict"}, true, []string{"warning: "}},

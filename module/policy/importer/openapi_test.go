@@ -453,6 +453,9 @@ func TestOpenAPIErrors(t *testing.T) {
 		{"an operation twice", `{"openapi": "3.0.0", "paths": {"/a": {"get": {}, "get": {}}}}`, `"get" twice`},
 		{"security twice", `{"openapi": "3.0.0", "paths": {"/a": {"get": {"security": [{"a": []}], "security": []}}}}`, `"security" twice`},
 		{"merge keys", "openapi: 3.0.0\nx: &x {security: []}\npaths: {/a: {get: {<<: *x}}}", "line 3: the merge key"},
+		{"paths in another file", "openapi: 3.0.0\npaths: {$ref: paths.yaml, /a: {get: {}}}", "openapi:2: paths has a $ref"},
+		{"a base path with a variable", "swagger: '2.0'\nbasePath: /{v}\npaths: {/a: {get: {}}}", "has a variable"},
+		{"a base path that is a number", "swagger: '2.0'\nbasePath: 1\npaths: {/a: {get: {}}}", "basePath has to be a text"},
 		{"broken", "{", "neither"},
 	}
 	for _, test := range tests {

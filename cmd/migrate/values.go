@@ -1,0 +1,50 @@
+package migrate
+
+import (
+	"strings"
+	"time"
+)
+
+// describe says where a key comes from, and what else the file says of it.
+func describe(where, more string) string {
+	if more == "" {
+		return where
+	}
+	return where + "; " + more
+}
+
+// several is a text that holds several, separated by spaces or semicolons. A
+// hyphen alone is none at all; an empty text says nothing.
+func several(text string) []string {
+	switch text {
+	case "":
+		return nil
+	case "-":
+		return []string{}
+	}
+	return strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == ';' })
+}
+
+// expiry reads a time of RFC 3339, or a date.
+func expiry(text string) (time.Time, bool) {
+	if text == "" {
+		return time.Time{}, true
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at.UTC(), true
+		}
+	}
+	return time.Time{}, false
+}
+
+// truth reads true or false as people write them.
+func truth(text string) (is, ok bool) {
+	switch strings.ToLower(text) {
+	case "", "false", "no", "0":
+		return false, true
+	case "true", "yes", "1":
+		return true, true
+	}
+	return false, false
+}
