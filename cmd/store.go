@@ -41,6 +41,9 @@ The store before is kept beside the new one, as STORE.replaced-TIME.`
 			}),
 		restore,
 		command("check", "Reads the whole key store, and lists what is wrong with it", 0, 0, checkStore),
+		command("clock", "Accepts the server's clock where it is far from the newest write in the key store", 0, 0, acceptClock, func(f *pflag.FlagSet) {
+			f.Bool("accept", false, "Make the server's clock the time of the newest write")
+		}),
 		command("stats", "Counts what is in the key store", 0, 0, countStore),
 	)
 	return cmd
@@ -170,6 +173,32 @@ func damaged(list []keys.Finding) bool {
 		}
 	}
 	return false
+}
+
+// acceptClock makes the clock the time of the newest write.
+func acceptClock(c *call) error {
+	if accept, _ := c.Flags().GetBool("accept"); !accept { // declared as such
+		return usagef("--accept is missing: it makes the server's clock the time of the newest write, so see first that the clock is right")
+	}
+	if err := c.connect(); err != nil {
+		return err
+	}
+	text, answer, err := c.api.askAt(c.Context(), "POST", []string{"store", "clock"}, nil, nil)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.printJSON(text)
+	}
+	done, out := answer.StoreClock, c.OutOrStdout()
+	fmt.Fprintf(out, "The newest write was of %s, and is now of %s.\n", when(done.Was), when(done.Now))
+	if done.SessionsEnded > 0 {
+		fmt.Fprintf(out, "  %s: dated ahead of the clock, ended\n", counted(done.SessionsEnded, "session"))
+	}
+	for _, id := range done.KeyIDs {
+		fmt.Fprintf(out, "  key %s: changed at a time ahead of the clock; look at its expiry\n", id)
+	}
+	return nil
 }
 
 func countStore(c *call) error {

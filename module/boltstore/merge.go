@@ -33,8 +33,12 @@ func (r *restoring) merge(into *batches) error {
 			last = now
 		}
 	}
-	// The clock never goes back behind what either file has seen.
-	if last.After(r.at) {
+	// The clock never goes back behind what either file has seen. One that is
+	// far ahead of that is for the operator to accept.
+	if err := keys.ClockAhead(r.at, last); err != nil {
+		r.Notices = append(r.Notices, err.Error())
+		r.at = last
+	} else if last.After(r.at) {
 		r.at = last
 	}
 	for _, step := range []func(*batches) error{

@@ -243,7 +243,7 @@ func (r *restoring) build(source *bolt.DB, path string) (err error) {
 		return err
 	}
 	into := &batches{ctx: r.ctx, db: db}
-	if err = upgrade(db); err == nil {
+	if err = upgrade(db, time.Time{}); err == nil {
 		err = r.merge(into)
 	}
 	if err == nil {

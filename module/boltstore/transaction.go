@@ -175,6 +175,7 @@ func (r reader) LastWrite() (time.Time, error) {
 type writer struct {
 	reader
 	touched []keys.Digest
+	reset   bool // the time of the last write was set
 	// err is the first write that failed. A record may then be there without
 	// its indexes, so the transaction fails even where fn passed over it.
 	err error
@@ -186,7 +187,7 @@ func (w *writer) finish() (keys.Change, error) {
 		return keys.Change{}, w.err
 	}
 	at, err := w.LastWrite()
-	return keys.Change{Touched: w.touched, At: at}, err
+	return keys.Change{Touched: w.touched, At: at, All: w.reset, Reset: w.reset}, err
 }
 
 func (w *writer) wrote(err error) error {
@@ -267,6 +268,15 @@ func (w *writer) advance(at time.Time) error {
 	if err != nil || !at.After(last) {
 		return err
 	}
+	return w.setLastWrite(at)
+}
+
+func (w *writer) ResetClock(at time.Time) {
+	w.reset = true
+	_ = w.wrote(w.setLastWrite(at)) // finish returns it
+}
+
+func (w *writer) setLastWrite(at time.Time) error {
 	value, err := seal(packTime(at))
 	if err != nil {
 		return fmt.Errorf("storing the time of the last write: %w", err)

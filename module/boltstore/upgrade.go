@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -24,7 +25,7 @@ func upgradeFile(db *bolt.DB, path string) error {
 	if err := copyBeside(db, fmt.Sprintf("%s.format-%d", path, version)); err != nil {
 		return fmt.Errorf("keeping a copy of the file before it is upgraded (nothing was changed; make room for the copy): %w", err)
 	}
-	return upgrade(db)
+	return upgrade(db, time.Now())
 }
 
 // formatOf is the format of a file, and 0 for one that is not a key store yet.
@@ -77,8 +78,10 @@ func copyBeside(db *bolt.DB, path string) (err error) {
 }
 
 // upgrade adds what format 1 doesn't have, in one transaction: the indexes by
-// creator and of sessions, the counts, and the ID of the store.
-func upgrade(db *bolt.DB) error {
+// creator and of sessions, the counts, and the ID of the store. Format 1 was
+// not written to while nothing was changed, so the time of its last write tells
+// nothing of the clock: unless now is zero, the clock is taken for right.
+func upgrade(db *bolt.DB, now time.Time) error {
 	return db.Update(func(tx *bolt.Tx) error {
 		if versionOf(tx) >= formatVersion {
 			return nil
@@ -91,7 +94,7 @@ func upgrade(db *bolt.DB) error {
 		err := errors.Join(
 			fillIn(tx, &apps), fillIn(tx, &credentials, sessionsOfUser, credentialsOfCreator),
 			fillIn(tx, &collaborators, collaboratorsOfCreator), fillIn(tx, &tombstones, tombstonesOfCreator),
-			identify(tx),
+			identify(tx), (&writer{reader: reader{tx}}).advance(now),
 		)
 		if err != nil {
 			return fmt.Errorf("upgrading the file: %w", err)

@@ -171,6 +171,9 @@ func (a *App) Directory() (*keys.Lease, error) {
 		return nil, a.openErr
 	}
 	lease.KeepAudit(time.Duration(a.AuditRetention))
+	if err := lease.CheckClock(); err != nil {
+		a.logger.Warn("clock of the key store", zap.Error(err))
+	}
 	a.lease.Store(lease)
 	return lease, nil
 }

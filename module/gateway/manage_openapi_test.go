@@ -330,6 +330,7 @@ func (d *described) operatorsOwn() {
 	d.do(byOperator, "GET /store/backup", nil, "", 200)
 	d.do(byOperator, "GET /store/check", nil, "", 200)
 	d.do(byOperator, "GET /store/stats", nil, "", 200)
+	d.do(byOperator, "POST /store/clock", nil, "", 200)
 	d.do(byOperator, "GET /v2/audit/verify", nil, "", 200)
 }
 

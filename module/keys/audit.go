@@ -80,6 +80,7 @@ const (
 	ActionCollaboratorChange = "collaborator.change"
 	ActionCollaboratorRemove = "collaborator.remove"
 	ActionStoreRestore       = "store.restore"
+	ActionStoreClock         = "store.clock"
 )
 
 // facts are the fields of a record that the audit log shows.
@@ -205,31 +206,53 @@ func VerifyAudit(r Reader) (AuditHead, error) {
 // wait for it.
 const maxPruned = 10_000
 
+// oldEntries returns up to which entry the log is older than before, 0 where
+// none is, and whether there may be more. The last entry stays. An entry dated
+// ahead of now was written by a wrong clock, and is as old as the one after it.
+func oldEntries(r Reader, last uint64, before, now time.Time) (upTo uint64, more bool, err error) {
+	n := 0
+	for e, err := range r.AuditEntries("", 0) {
+		switch {
+		case err != nil:
+			return 0, false, err
+		case n == maxPruned:
+			return upTo, upTo != 0, nil
+		case e.Seq == last:
+			return upTo, false, nil
+		case e.At.Before(before):
+			upTo = e.Seq
+		case !e.At.After(now):
+			return upTo, false, nil
+		}
+		n++
+	}
+	return upTo, false, nil
+}
+
 // prune takes away entries older than before, and returns whether there may be
 // more.
-func (tx *Tx) prune(before time.Time) (more bool, err error) {
+func (tx *Tx) prune(before, now time.Time) (more bool, err error) {
 	head, err := tx.AuditHead()
 	if err != nil {
 		return false, err
 	}
-	pruned := 0
+	upTo, more, err := oldEntries(tx, head.Last, before, now)
+	if err != nil || upTo == 0 {
+		return false, err
+	}
 	for e, err := range tx.AuditEntries("", 0) {
 		if err != nil {
 			return false, err
 		}
-		if pruned == maxPruned || !e.At.Before(before) || e.Seq == head.Last {
+		if e.Seq > upTo {
 			break
 		}
 		if err := tx.w.DeleteAuditEntry(e.Seq); err != nil {
 			return false, err
 		}
 		head.First, head.Anchor = e.Seq+1, e.Hash
-		pruned++
 	}
-	if pruned == 0 {
-		return false, nil
-	}
-	return pruned == maxPruned, tx.w.PutAuditHead(head)
+	return more, tx.w.PutAuditHead(head)
 }
 
 func factsOfUser(u User) facts {

@@ -28,6 +28,9 @@ type Tx struct {
 	w     Writer
 	now   time.Time
 	actor Actor
+	// clock is what the clock says, which now may be ahead of. It is zero
+	// where nothing is issued.
+	clock time.Time
 	// touched are the digests whose entries the change makes stale.
 	touched []Digest
 }
@@ -35,12 +38,12 @@ type Tx struct {
 // Update makes a change. It returns once the change is durable and in effect:
 // no request that begins later is decided by what was before, and live
 // requests that are refused now have been told to end. If fn returns an error,
-// nothing is written.
+// nothing is written, nor where the clock is far ahead of the newest write.
 func (d *Directory) Update(ctx context.Context, actor Actor, fn func(*Tx) error) error {
 	// Whoever asks may go away meanwhile; what was begun is finished.
 	ctx = context.WithoutCancel(ctx)
-	return d.store.Update(ctx, func(w Writer) error {
-		tx := &Tx{Reader: w, w: w, now: d.Now(), actor: actor}
+	return d.write(ctx, func(w Writer, clock time.Time) error {
+		tx := &Tx{Reader: w, w: w, now: d.Now(), actor: actor, clock: clock}
 		if err := fn(tx); err != nil {
 			return err
 		}
@@ -51,6 +54,15 @@ func (d *Directory) Update(ctx context.Context, actor Actor, fn func(*Tx) error)
 
 // Now is the time of the change.
 func (tx *Tx) Now() time.Time { return tx.now }
+
+// issues returns an error where now is too far ahead of the clock for anything
+// to begin that ends after a while.
+func (tx *Tx) issues() error {
+	if tx.clock.IsZero() {
+		return nil
+	}
+	return clockBehind(tx.clock, tx.now)
+}
 
 func (tx *Tx) touch(digests ...Digest) { tx.touched = append(tx.touched, digests...) }
 

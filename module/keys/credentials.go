@@ -52,6 +52,11 @@ func (tx *Tx) addCredential(action string, c Credential) (Credential, error) {
 	if err := absent(tx.CredentialByID(c.ID)); err != nil {
 		return Credential{}, fmt.Errorf("key %s: %w", c.ID, err)
 	}
+	if c.Kind == policy.Session {
+		if err := tx.issues(); err != nil {
+			return Credential{}, err
+		}
+	}
 	c.CreatedAt, c.ModifiedAt, c.CreatedBy = tx.now, tx.now, tx.actor.ID
 	c.Version, c.Seq = 1, 0
 	tx.touch(c.Digest)
@@ -113,7 +118,7 @@ func (tx *Tx) Rotate(id string, to Rotation) (Credential, error) {
 	}
 	if to.Grace <= 0 {
 		err = tx.revoke(old, "rotated")
-	} else {
+	} else if err = tx.issues(); err == nil {
 		_, err = tx.ChangeCredential(id, func(c *Credential) error {
 			if end := tx.now.Add(to.Grace); c.ExpiresAt.IsZero() || end.Before(c.ExpiresAt) {
 				c.ExpiresAt = end

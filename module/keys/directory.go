@@ -15,6 +15,8 @@ import (
 
 	"github.com/dgraph-io/ristretto/v2"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // DefaultCacheBytes is the cache's budget unless the configuration says
@@ -147,6 +149,9 @@ func (d *Directory) Standing(e *Entry) Standing {
 	if e.standing != Active || e.expires == 0 && e.idle == 0 {
 		return e.standing
 	}
+	if e.caller.Kind == policy.Session && d.newest.Load()-d.clock().UnixNano() > int64(maxBehind) {
+		return Expired // how old it is can't be known
+	}
 	now := d.Now().UnixNano()
 	if e.expires != 0 && now >= e.expires || e.idle != 0 && now-e.seen.Load() >= e.idle {
 		return Expired
@@ -253,6 +258,9 @@ func (d *Directory) readOnce(ctx context.Context, digest Digest, read func(Reade
 // it returns. It raises the generations first, so that whoever registers
 // afterwards sees it, then goes through those registered.
 func (d *Directory) changed(c Change) {
+	if c.Reset {
+		d.newest.Store(c.At.UnixNano())
+	}
 	d.floor(c.At)
 	if c.All {
 		for i := range d.generations {

@@ -45,6 +45,8 @@ type Change struct {
 	All bool
 	// At is the newest write time in the store.
 	At time.Time
+	// Reset says that At counts even if it is earlier than before.
+	Reset bool
 }
 
 // Reader reads records. Where there is none it returns [ErrNotFound]; where
@@ -118,8 +120,8 @@ type Reader interface {
 	// AuditHead is the zero AuditHead where nothing was ever written.
 	AuditHead() (AuditHead, error)
 
-	// LastWrite is the newest time given to [Writer.Touch]; the clock never
-	// goes back behind it. It is zero where nothing was ever written.
+	// LastWrite is the newest time given to [Writer.Touch], or the last one
+	// given to [Writer.ResetClock]; the clock never goes back behind it. It is zero where nothing was ever written.
 	LastWrite() (time.Time, error)
 }
 
@@ -160,4 +162,7 @@ type Writer interface {
 	// Touch names the digests whose cached entries this transaction makes
 	// stale, and the time of the writing.
 	Touch(at time.Time, digests ...Digest)
+	// ResetClock makes a time the newest write, even an earlier one. The feed
+	// is told that anything may have changed.
+	ResetClock(at time.Time)
 }

@@ -24,6 +24,9 @@ type usage struct {
 // address is asked where the request came from, only where that is noted.
 func (d *Directory) Used(e *Entry, address func() string) {
 	now := d.Now()
+	if d.CheckClock() != nil {
+		return // when it was used is not known
+	}
 	last := e.seen.Load()
 	if now.UnixNano()-last < int64(time.Minute) || !e.seen.CompareAndSwap(last, now.UnixNano()) {
 		return
@@ -104,7 +107,7 @@ func (u *usage) settle() {
 }
 
 func (d *Directory) writeUsages(ctx context.Context, batch map[Digest]Usage) error {
-	err := d.store.Update(ctx, func(w Writer) error {
+	err := d.write(ctx, func(w Writer, _ time.Time) error {
 		for digest, last := range batch {
 			// Revoked meanwhile: nothing of it may come back.
 			if _, err := w.Credential(digest); errors.Is(err, ErrNotFound) {
@@ -132,29 +135,28 @@ func (d *Directory) writeUsages(ctx context.Context, batch map[Digest]Usage) err
 // Upkeep is what a directory does from time to time: it writes when keys were
 // last used, and takes away audit entries that are older than the retention.
 func (d *Directory) Upkeep(ctx context.Context) error {
-	if err := d.Flush(ctx); err != nil {
+	if err := errors.Join(d.beat(ctx), d.Flush(ctx), d.CheckClock()); err != nil {
 		return err
 	}
 	for more := true; more; {
-		before := d.Now().Add(-time.Duration(d.retention.Load()))
+		now := d.clock() // which the newest write may be ahead of
+		before := now.Add(-time.Duration(d.retention.Load()))
 		var due bool
 		err := d.store.View(ctx, func(r Reader) error {
 			head, err := r.AuditHead()
 			if err != nil {
 				return err
 			}
-			for e, err := range r.AuditEntries("", 0) {
-				due = e.At.Before(before) && e.Seq != head.Last // which stays
-				return err
-			}
-			return nil
+			upTo, _, err := oldEntries(r, head.Last, before, now)
+			due = upTo != 0
+			return err
 		})
 		if err != nil || !due {
 			return err
 		}
-		err = d.store.Update(ctx, func(w Writer) (err error) {
+		err = d.write(ctx, func(w Writer, _ time.Time) (err error) {
 			tx := &Tx{Reader: w, w: w, now: d.Now()}
-			more, err = tx.prune(before)
+			more, err = tx.prune(before, now)
 			return err
 		})
 		if err != nil {

@@ -55,6 +55,8 @@ type Answer struct {
 	// StoreCheck and StoreStats are of the whole store.
 	StoreCheck *StoreCheck `json:"store_check,omitempty"`
 	StoreStats *keys.Stats `json:"store_stats,omitempty"`
+	// StoreClock says what accepting the clock did.
+	StoreClock *keys.AcceptedClock `json:"store_clock,omitempty"`
 	// backup is sent instead of all this.
 	backup *keys.Backup
 

@@ -251,6 +251,9 @@ func (r *request) getHealth() (*Answer, error) {
 	if err := r.noBody(); err != nil {
 		return nil, err
 	}
+	if err := r.api.Directory.Writable(); err != nil {
+		return nil, err
+	}
 	return &Answer{}, r.view(func(from keys.Reader) error {
 		_, err := from.LastWrite()
 		return err

@@ -98,6 +98,7 @@ var operatorCalls = []call{
 	{"GET", "/store/backup", (*request).backUpStore, demand{}},
 	{"GET", "/store/check", (*request).checkStore, demand{}},
 	{"GET", "/store/stats", (*request).countStore, demand{}},
+	{"POST", "/store/clock", (*request).acceptClock, demand{}},
 
 	{"GET", "/v2/audit", (*request).listAudit, demand{}},
 	{"GET", "/v2/audit/verify", (*request).verifyAudit, demand{}},

@@ -77,9 +77,12 @@ func join(element, field string) string {
 func refusal(err error) *Error {
 	err = locate("", err)
 	var e *Error
+	var clock *keys.ClockError
 	switch {
 	case errors.As(err, &e):
 		return e
+	case errors.As(err, &clock):
+		return &Error{Code: CodeUnavailable, Details: clock.Error(), Cause: err}
 	case errors.Is(err, keys.ErrBusy):
 		return refuse(CodeUnavailable, "", "%v; try again", keys.ErrBusy)
 	case errors.Is(err, keys.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

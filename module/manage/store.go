@@ -78,6 +78,18 @@ func (r *request) countStore() (*Answer, error) {
 	return &Answer{StoreStats: &stats}, nil
 }
 
+// acceptClock makes the clock the time of the newest write.
+func (r *request) acceptClock() (*Answer, error) {
+	if err := r.noBody(); err != nil {
+		return nil, err
+	}
+	done, err := r.api.Directory.AcceptClock(r.Context(), keys.Actor{ID: keys.Operator, Address: r.caller.Address})
+	if err != nil {
+		return nil, storeFailed(err)
+	}
+	return &Answer{StoreClock: &done}, nil
+}
+
 // backUpStore makes a backup beside the store, which is sent only once it is
 // whole and checked: no transaction waits for the network.
 func (r *request) backUpStore() (*Answer, error) {

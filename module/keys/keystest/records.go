@@ -367,4 +367,8 @@ func testLastWrite(t *testing.T, s keys.Store) {
 			t.Errorf("after %v: got %v, want %v", step.touch, got, step.want)
 		}
 	}
+	update(t, s, func(w keys.Writer) error { w.ResetClock(at(3)); return nil })
+	if got := last(); !got.Equal(at(3)) {
+		t.Errorf("after a reset: got %v, want %v", got, at(3))
+	}
 }

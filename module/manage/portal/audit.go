@@ -38,6 +38,7 @@ var actions = map[string]string{
 	"session.create": "signed in", "session.end": "session ended",
 	"collaborator.add": "collaborator invited", "collaborator.change": "invitation changed", "collaborator.remove": "invitation taken back",
 	"store.restore": "restored from a backup",
+	"store.clock":   "clock accepted",
 }
 
 func (v *visit) showAudit() error {
