@@ -42,6 +42,7 @@ type messages struct {
 	buffer  []byte     // read, and not yet handed on
 	checked int        // how much of buffer has been looked into
 	named   names      // by the message that was looked into last
+	passed  names      // by the last one that passed the check
 	ended   error      // why the body can't be read on
 	failed  error
 	open    bool // nothing is looked into any more
@@ -72,7 +73,7 @@ func (m *messages) Read(p []byte) (int, error) {
 func (m *messages) look() {
 	for {
 		size, err := m.next()
-		if err == nil && (m.check == nil || m.named != names{} && !m.check(m.named)) {
+		if err == nil && !m.passes() {
 			err = errNotYours
 		}
 		switch {
@@ -91,6 +92,20 @@ func (m *messages) look() {
 		}
 		return
 	}
+}
+
+// passes reports whether the message that was looked into may be handed on.
+func (m *messages) passes() bool {
+	switch {
+	case m.check == nil:
+		return false
+	case m.named == names{}, m.named == m.passed:
+		return true
+	case !m.check(m.named):
+		return false
+	}
+	m.passed = m.named
+	return true
 }
 
 // refusal is why the stream was broken off; nil if it wasn't by us.
@@ -139,7 +154,7 @@ func (m *messages) next() (size int, err error) {
 	if err := m.require(size); err != nil {
 		return 0, unexpected(err)
 	}
-	err = m.schema.Walk(m.buffer[m.checked+frameHeader:m.checked+size], m.done, &m.named)
+	err = m.schema.Walk(m.buffer[m.checked+frameHeader:m.checked+size], m.done, m)
 	if errors.Is(err, protowalk.ErrStopped) {
 		err = io.ErrUnexpectedEOF // the request has ended
 	}
@@ -189,14 +204,22 @@ func (m *messages) whole() bool {
 	return len(rest) >= frameHeader && int64(len(rest)-frameHeader) >= int64(binary.BigEndian.Uint32(rest[1:]))
 }
 
-// Place adds what one occurrence of a message names.
-func (n *names) Place(named protowalk.Place) {
+// Place adds what one occurrence of a message within the message names.
+func (m *messages) Place(named protowalk.Place) {
 	p := place{conflict: named.Conflict}
 	if named.Owner != nil {
-		p.add(ownerPart, string(named.Owner))
+		p.add(ownerPart, textOf(named.Owner, m.passed.owner))
 	}
 	if named.App != nil {
-		p.add(appPart, string(named.App))
+		p.add(appPart, textOf(named.App, m.passed.app))
 	}
-	n.take(p)
+	m.named.take(p)
+}
+
+// textOf is b as a string, which is mostly the known one.
+func textOf(b []byte, known string) string {
+	if string(b) == known {
+		return known
+	}
+	return string(b)
 }

@@ -170,7 +170,6 @@ func TestOwnersInMessages(t *testing.T) {
 		{"merged", key, "/pkg.Service/Method", "application/grpc", grpcFrame(0, append(userApp("alice", "shop"), userApp("bob", "farm")...)), "3", ""},
 		{"merged, an app taken back", pat, "/pkg.Service/Method", "application/grpc", grpcFrame(0, append(userApp("bob", "farm"), within(1, within(2, nil))...)), "3", ""},
 		{"behind a scalar", key, "/pkg.Service/Method", "application/grpc", grpcFrame(0, within(9, userApp("bob", "farm"))), "3", ""},
-		{"Connect over gRPC's own route", key, "/pkg.Service/Method", "application/grpc-json", none, "3", ""},
 		{"compressed", key, "/pkg.Service/Method", "application/grpc", grpcFrame(1, userApp("alice", "shop")), "3", ""},
 		{"too large", key, "/pkg.Service/Method", "application/grpc", []byte{0, 0, 1, 0, 0}, "8", ""},
 		{"no protobuf", key, "/pkg.Service/Method", "application/grpc", grpcFrame(0, []byte{0x0b}), "3", ""},

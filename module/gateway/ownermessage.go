@@ -86,8 +86,11 @@ func (g *Gate) descriptors() ([]*protowalk.Descriptors, error) {
 			continue
 		}
 		text, err := tables.ShippedDescriptors(name)
-		if err != nil || text == nil {
-			return nil, err
+		if err != nil {
+			return nil, fmt.Errorf("include: %w", err)
+		}
+		if text == nil {
+			continue
 		}
 		d, err := protowalk.Read(text)
 		if err != nil {
