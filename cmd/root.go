@@ -47,6 +47,7 @@ var groups = []func() *cobra.Command{
 	storeCommand,
 	demoCommand,
 	routesCommand,
+	logsCommand,
 }
 
 // configure builds the command group.

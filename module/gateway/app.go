@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,8 +61,12 @@ type App struct {
 
 	sitesMu sync.Mutex
 	// catalogue is the union of the sites' so far: one, or none.
-	catalogue  []*policy.Catalogue
-	gates      []*Gate
+	catalogue []*policy.Catalogue
+	gates     []*Gate
+	// written are the sites of the configuration while it is being loaded, less
+	// those whose gates are there, and config is its http app.
+	written    []Site
+	config     json.RawMessage
 	management bool // a site answers the management API
 }
 
@@ -193,6 +199,25 @@ func (a *App) addSite(g *Gate, c *policy.Catalogue) error {
 	}
 	a.catalogue = []*policy.Catalogue{all}
 	return nil
+}
+
+// siteOf is the site that a gate stands on, while the configuration is being
+// loaded. The gate is as it was written. Equal gates are loaded in the order in
+// which they stand, so the first that is left is the gate's.
+func (a *App) siteOf(ctx caddy.Context, g *Gate) Site {
+	a.sitesMu.Lock()
+	defer a.sitesMu.Unlock()
+	if a.config == nil {
+		a.config = httpBeingLoaded(ctx)
+		a.written, _ = SitesOf(a.config) // a mistake is reported where it is
+	}
+	i := slices.IndexFunc(a.written, func(s Site) bool { return reflect.DeepEqual(s.Gate, g) })
+	if i < 0 {
+		return Site{Gate: g}
+	}
+	site := a.written[i]
+	a.written = slices.Delete(a.written, i, i+1)
+	return site
 }
 
 // Catalogue is what can be granted: the union over the sites.

@@ -88,6 +88,8 @@ func FuzzCredential(f *testing.F) {
 	g := &Gate{
 		Route:      []policy.Route{{Method: "GET", Pattern: "/x"}},
 		Credential: []Source{{In: "header", Name: "x-api-key"}, {In: "query", Name: "api_key"}},
+
+		SessionHeader: "X-Clarifai-Session-Token",
 	}
 	if _, err := g.Build(); err != nil {
 		f.Fatal(err)

@@ -13,6 +13,7 @@ import (
 )
 
 const decisionSite = `
+		session_header X-Clarifai-Session-Token
 		scope Inputs:Get "Read inputs"
 		scope Inputs:Add "Write inputs" {
 			needs Inputs:Get

@@ -107,7 +107,7 @@ func asked(running []Site, q *manage.ExplainQuery) ([]Site, error) {
 	var picked []Site
 	var hosts []string
 	for _, s := range sites {
-		if slices.Contains(s.Hosts, q.Site) {
+		if s.Named(q.Site) {
 			picked = append(picked, s)
 		}
 		hosts = append(hosts, s.Hosts...)

@@ -93,7 +93,7 @@ type Gate struct {
 
 	// SessionHeader is a header in which a session may be sent instead of in
 	// Authorization; off is none.
-	// Default: X-Clarifai-Session-Token.
+	// Default: X-Clarifai-Session-Token with include clarifai, otherwise off.
 	SessionHeader string `json:"session_header,omitempty"`
 
 	// Credential are further places where a credential may stand, besides
@@ -154,24 +154,25 @@ func (*Gate) CaddyModule() caddy.ModuleInfo {
 
 // Provision builds the route table and finds the app.
 func (g *Gate) Provision(ctx caddy.Context) error {
-	g.logger = ctx.Logger()
-	catalogue, err := g.Build()
-	if err != nil {
-		return err
-	}
 	app, err := ctx.App("api_keys")
 	if err != nil {
 		return fmt.Errorf("loading the api_keys app: %w", err)
 	}
+	site := app.(*App).siteOf(ctx, g)
 	g.app = app.(*App)
 	watchErrorRoutes(ctx.Modules())
+	g.logger = ctx.Logger().With(zap.Strings("site", site.Hosts))
+	catalogue, err := g.Build()
+	if err != nil {
+		return err
+	}
 	if err := g.app.addSite(g, catalogue); err != nil {
 		return err
 	}
 	if g.metrics, err = newMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
-	g.warnOfLogs()
+	g.warnOfLogs(ctx, site)
 	if g.shadow {
 		g.logger.Warn("mode shadow: what is not permitted is logged and counted, and forwarded all the same")
 	}
@@ -294,12 +295,13 @@ func (g *Gate) settings() error {
 		}
 		g.identity = newIdentityNames(strings.ToLower(g.IdentityHeaders))
 	}
-	switch g.SessionHeader {
-	case "off":
-	case "":
-		g.SessionHeader = "X-Clarifai-Session-Token"
-		fallthrough
-	default:
+	if g.SessionHeader == "" {
+		g.SessionHeader = "off"
+		if slices.Contains(g.Include, "clarifai") {
+			g.SessionHeader = "X-Clarifai-Session-Token"
+		}
+	}
+	if g.SessionHeader != "off" {
 		if !tokenSafe(g.SessionHeader) {
 			return fmt.Errorf("session_header %q: that is no name of a header", g.SessionHeader)
 		}
@@ -342,27 +344,6 @@ func (g *Gate) settings() error {
 		return fmt.Errorf("mode %q: use enforce or shadow", g.Mode)
 	}
 	return nil
-}
-
-// warnOfLogs names the places of credentials that Caddy's access log shows,
-// for it redacts Authorization and cookies only.
-func (g *Gate) warnOfLogs() {
-	var fields []string
-	if g.sessionHeader != "" {
-		fields = append(fields, "request>headers>"+g.sessionHeader+" delete")
-	}
-	for _, s := range g.Credential {
-		if s.In == "header" {
-			fields = append(fields, "request>headers>"+s.Name+" delete")
-		} else {
-			fields = append(fields, "request>uri query {\n\t\t\tdelete "+s.Name+"\n\t\t}")
-		}
-	}
-	if len(fields) == 0 {
-		return
-	}
-	g.logger.Warn("logs would show credentials that are sent elsewhere than in Authorization: put this filter into every log block, that of the global options and those of sites",
-		zap.String("filter", "format filter {\n\tfields {\n\t\t"+strings.Join(fields, "\n\t\t")+"\n\t}\n}"))
 }
 
 // Interface guards

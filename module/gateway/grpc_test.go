@@ -35,6 +35,7 @@ const clarifaiSite = `
 
 // plainSite has the same three methods, and looks into no message.
 const plainSite = `
+	session_header X-Clarifai-Session-Token
 	route grpc /clarifai.api.V2/PostModelOutputs     Apps:Get Concepts:Get Models:Get Predict
 	route grpc /clarifai.api.V2/GenerateModelOutputs Apps:Get Concepts:Get Models:Get Predict
 	route grpc /clarifai.api.V2/StreamModelOutputs   Apps:Get Concepts:Get Models:Get Predict`

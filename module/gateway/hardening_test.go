@@ -65,7 +65,7 @@ func TestErrorRoutes(t *testing.T) {
 		saw = append(saw, fmt.Sprint(r.RequestURI, r.Header, r.Trailer))
 	}))
 	defer third.Close()
-	w := start(t, "route * /v2/inputs Inputs:Get\nerrors caddy\ncredential query api_key\ncredential header X-Api-Key",
+	w := start(t, "route * /v2/inputs Inputs:Get\nerrors caddy\nsession_header X-Clarifai-Session-Token\ncredential query api_key\ncredential header X-Api-Key",
 		"handle_errors {\nreverse_proxy "+third.Listener.Addr().String()+"\n}")
 	w.user("alice")
 	w.app("alice", "shop")

@@ -4,23 +4,30 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
+	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// Site is a gate and the hosts that it stands on; where a site has none, the
-// addresses that its server listens on.
+// Site is a gate and the hosts that it stands on, with their ports unless that
+// is 443; where a site has none, the addresses that its server listens on.
 type Site struct {
 	Hosts []string
 	Gate  *Gate
 }
 
+// Named reports whether a site has this name, with its port or without.
+func (s *Site) Named(name string) bool {
+	return slices.ContainsFunc(s.Hosts, func(known string) bool { return known == name || hostOfSite(known) == name })
+}
+
 // SitesOf finds the gates in a configuration (JSON), however deep they stand
 // in routes and subroutes. They are as they are written: [Gate.Build] is still
 // to be called.
-func SitesOf(config []byte) ([]Site, error) { return sitesIn(config, nil) }
+func SitesOf(config []byte) ([]Site, error) { return sitesIn(config, nil, nil) }
 
 // Manages says whether a site of a configuration (JSON) answers the management
 // API.
@@ -38,14 +45,14 @@ func Manages(config []byte) bool {
 	return slices.ContainsFunc(list, func(value json.RawMessage) bool { return Manages(value) })
 }
 
-func sitesIn(config json.RawMessage, hosts []string) ([]Site, error) {
+func sitesIn(config json.RawMessage, hosts, listen []string) ([]Site, error) {
 	var list []json.RawMessage
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(config, &fields) == nil {
 		if string(fields["handler"]) == `"api_keys"` {
-			return written(config, hosts)
+			return written(config, siteNames(hosts, listen))
 		}
-		hosts = hostsOf(fields, hosts)
+		hosts, listen = hostsOf(fields, hosts), listenersOf(fields, listen)
 		for _, name := range slices.Sorted(maps.Keys(fields)) {
 			list = append(list, fields[name])
 		}
@@ -54,7 +61,7 @@ func sitesIn(config json.RawMessage, hosts []string) ([]Site, error) {
 	}
 	var found []Site
 	for _, value := range list {
-		more, err := sitesIn(value, hosts)
+		more, err := sitesIn(value, hosts, listen)
 		if err != nil {
 			return nil, err
 		}
@@ -71,8 +78,8 @@ func written(config json.RawMessage, hosts []string) ([]Site, error) {
 	return []Site{{hosts, gate}}, nil
 }
 
-// hostsOf are those that an object's handlers are limited to: by its matchers,
-// or else as a server by its listeners, or else as around it.
+// hostsOf are those that an object's handlers are limited to by its matchers,
+// or else as around it.
 func hostsOf(fields map[string]json.RawMessage, around []string) []string {
 	var matchers []struct {
 		Host []string `json:"host"`
@@ -83,10 +90,52 @@ func hostsOf(fields map[string]json.RawMessage, around []string) []string {
 			hosts = append(hosts, m.Host...)
 		}
 	}
-	if len(hosts) == 0 && json.Unmarshal(fields["listen"], &hosts) != nil || len(hosts) == 0 {
+	if len(hosts) == 0 {
 		return around
 	}
 	return hosts
+}
+
+// listenersOf are a server's addresses, where the object is one.
+func listenersOf(fields map[string]json.RawMessage, around []string) []string {
+	var listen []string
+	if json.Unmarshal(fields["listen"], &listen) != nil || len(listen) == 0 {
+		return around
+	}
+	return listen
+}
+
+// siteNames tells sites apart: two may differ by their port alone.
+func siteNames(hosts, listen []string) []string {
+	if len(hosts) == 0 {
+		return listen
+	}
+	var names []string
+	for _, host := range hosts {
+		if len(listen) == 0 {
+			names = append(names, host)
+		}
+		for _, address := range listen {
+			a, err := caddy.ParseNetworkAddress(address)
+			switch {
+			case err != nil || a.IsUnixNetwork() || a.StartPort == 0:
+				names = append(names, host+" at "+address)
+			case a.StartPort == 443:
+				names = append(names, host)
+			default:
+				names = append(names, net.JoinHostPort(host, strconv.Itoa(int(a.StartPort))))
+			}
+		}
+	}
+	return names
+}
+
+// hostOfSite is a site's host without its port.
+func hostOfSite(name string) string {
+	if host, _, err := net.SplitHostPort(name); err == nil {
+		return host
+	}
+	return name
 }
 
 // sites are the gates of the configuration that runs, with their hosts where
@@ -96,7 +145,7 @@ func (a *App) sites(ctx caddy.Context) []Site {
 	if running, err := ctx.AppIfConfigured("http"); err == nil {
 		servers := running.(*caddyhttp.App).Servers
 		for _, name := range slices.Sorted(maps.Keys(servers)) {
-			found = append(found, sitesOfRoutes(servers[name].Routes, servers[name].Listen)...)
+			found = append(found, sitesOfRoutes(servers[name].Routes, nil, servers[name].Listen)...)
 		}
 	}
 	a.sitesMu.Lock()
@@ -109,7 +158,7 @@ func (a *App) sites(ctx caddy.Context) []Site {
 	return found
 }
 
-func sitesOfRoutes(routes caddyhttp.RouteList, around []string) (found []Site) {
+func sitesOfRoutes(routes caddyhttp.RouteList, around, listen []string) (found []Site) {
 	for _, route := range routes {
 		hosts := around
 		if named := matchedHosts(route.MatcherSets); len(named) > 0 {
@@ -118,9 +167,9 @@ func sitesOfRoutes(routes caddyhttp.RouteList, around []string) (found []Site) {
 		for _, handler := range route.Handlers {
 			switch h := handler.(type) {
 			case *Gate:
-				found = append(found, Site{hosts, h})
+				found = append(found, Site{siteNames(hosts, listen), h})
 			case *caddyhttp.Subroute:
-				found = append(found, sitesOfRoutes(h.Routes, hosts)...)
+				found = append(found, sitesOfRoutes(h.Routes, hosts, listen)...)
 			default: // it may hold gates that no host is known of
 			}
 		}

@@ -1,0 +1,71 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/caddy-api-keys/gateway/module/gateway"
+)
+
+func logsCommand() *cobra.Command {
+	cmd := group(&cobra.Command{Use: "logs <command>", Short: "Keeps credentials out of Caddy's logs"})
+	filter := command("filter [CONFIG]", "Prints the log filter that hides the credentials of a configuration", 0, 1, logFilter, func(f *pflag.FlagSet) {
+		f.String("site", "", "Host of the site whose credentials are hidden (default: those of every site)")
+	})
+	filter.Long = `
+Caddy's logs show requests with their headers and their query. Caddy redacts
+Authorization and cookies by itself, and no other place where a site reads
+credentials.
+
+CONFIG, or the file that --config names, is read and not run; the default is
+Caddyfile. Paste what is printed into each log block: that of the global options
+and those of sites. Nothing is printed where no site reads credentials elsewhere
+than in Authorization.`
+	cmd.AddCommand(filter)
+	return cmd
+}
+
+func logFilter(c *call) error {
+	file := c.flag("config")
+	switch {
+	case len(c.args) > 0 && file != "":
+		return usagef("the configuration is named twice: by CONFIG and by --config")
+	case len(c.args) > 0:
+		file = c.args[0]
+	case file == "":
+		file = "Caddyfile"
+	}
+	sites, err := sitesOfFile(file, c.flag("adapter"))
+	if err != nil {
+		return err
+	}
+	if len(sites) == 0 {
+		return errors.New("the configuration has no site with a gate: add the directive api_keys to one")
+	}
+	var gates []*gateway.Gate
+	for _, s := range sites {
+		if site := c.flag("site"); site != "" && !s.Named(site) {
+			continue
+		}
+		if _, err := s.Gate.Build(); err != nil {
+			return err
+		}
+		gates = append(gates, s.Gate)
+	}
+	if len(gates) == 0 {
+		return fmt.Errorf("no site of the host %s has a gate", c.flag("site"))
+	}
+	text := gateway.LogFilter(gates...)
+	if c.json {
+		return c.printValue(map[string]string{"filter": text})
+	}
+	if text == "" {
+		c.PrintErrln("No filter is needed: no site reads credentials elsewhere than in Authorization.")
+		return nil
+	}
+	_, err = fmt.Fprintln(c.OutOrStdout(), text)
+	return err
+}
