@@ -28,7 +28,8 @@ FILE is a .routes file, or a configuration, each of whose gates is checked.
 Errors are mistakes, routes that no request comes to, and with --description
 whatever the two don't both have, and the operations that no table can express. Warnings are scopes that nothing needs, routes
 that an upstream may take for one another, and variables that are named like
-the owner's or the app's but not checked. Public routes and those that accept
+the owner's or the app's but not checked. In a configuration, so are handlers
+that forward requests which the gate never sees. Public routes and those that accept
 nobody are listed.
 
 The exit status is 1 where there are errors, or with --strict warnings.`
@@ -102,7 +103,15 @@ func (c *call) tablesOf(file string) ([]checkedSite, error) {
 		}
 		return []checkedSite{{Findings: []policy.Finding{}, table: checked(t, []string{"user_id", "app_id"})}}, nil
 	}
-	found, err := sitesOfFile(file, c.flag("adapter"))
+	config, err := configOfFile(file, c.flag("adapter"))
+	if err != nil {
+		return nil, err
+	}
+	found, err := gateway.SitesOf(config)
+	if err != nil {
+		return nil, err
+	}
+	undecided, err := gateway.UndecidedIn(config)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +129,7 @@ func (c *call) tablesOf(file string) ([]checkedSite, error) {
 		}
 		t.OwnerQuery, t.OwnerBody = append(t.OwnerQuery, f.Gate.OwnerQuery...), append(t.OwnerBody, f.Gate.OwnerBody...)
 		t.OwnerMessage = append(t.OwnerMessage, f.Gate.OwnerMessage...)
-		sites = append(sites, checkedSite{Hosts: f.Hosts, Findings: []policy.Finding{}, table: checked(t, f.Gate.Owner)})
+		sites = append(sites, checkedSite{Hosts: f.Hosts, Findings: undecidedAt(&f, undecided), table: checked(t, f.Gate.Owner)})
 	}
 	return sites, nil
 }
@@ -170,4 +179,16 @@ func (c *call) printFindings(sites []checkedSite) error {
 			counted(len(s.table.Routes), "route"), counted(len(s.table.Scopes), "scope"), counted(len(s.Findings), "finding"))
 	}
 	return nil
+}
+
+// undecidedAt are the warnings about requests of a site that reach an upstream
+// without its gate.
+func undecidedAt(site *gateway.Site, all []gateway.Undecided) []policy.Finding {
+	found := []policy.Finding{}
+	for _, u := range all {
+		if slices.ContainsFunc(u.Site, func(name string) bool { return slices.Contains(site.Hosts, name) }) {
+			found = append(found, policy.Finding{Severity: policy.Warning, Text: u.Text()})
+		}
+	}
+	return found
 }

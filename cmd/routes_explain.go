@@ -74,19 +74,35 @@ func explain(c *call) error {
 // explanations asks the gates of a file, or of the running configuration. Who
 // holds a key only a store can say; for all else a file will do.
 func (c *call) explanations(q manage.ExplainQuery) ([]manage.Explanation, error) {
+	var undecided []manage.Explanation
 	if file := c.flag("against"); file != "" {
 		sites, err := sitesOfFile(file, c.flag("adapter"))
 		if err != nil {
 			return nil, err
 		}
+		if q.Key == "" {
+			for _, s := range sites {
+				if _, err := s.Gate.Build(); err != nil {
+					return nil, err
+				}
+			}
+			return gateway.Explain(c.Context(), nil, sites, q)
+		}
 		for _, s := range sites {
+			if x := gateway.Unreached(c.Context(), s, q); x != nil {
+				undecided = append(undecided, *x)
+				continue
+			}
 			text, err := json.Marshal(s.Gate)
 			if err != nil {
 				return nil, fmt.Errorf("writing a gate's configuration: %w", err)
 			}
 			q.Gates = append(q.Gates, manage.ExplainGate{Hosts: s.Hosts, Gate: text})
 		}
-		if len(sites) == 0 || q.Key == "" {
+		if len(q.Gates) == 0 && len(undecided) > 0 {
+			return undecided, nil
+		}
+		if len(sites) == 0 {
 			return gateway.Explain(c.Context(), nil, nil, q)
 		}
 	}
@@ -97,16 +113,25 @@ func (c *call) explanations(q manage.ExplainQuery) ([]manage.Explanation, error)
 	if err != nil {
 		return nil, err
 	}
-	return answer.Explanations, nil
+	return append(undecided, answer.Explanations...), nil
 }
 
 // sitesOfFile are the sites with a gate of a configuration file.
 func sitesOfFile(file, adapter string) ([]gateway.Site, error) {
+	config, err := configOfFile(file, adapter)
+	if err != nil {
+		return nil, err
+	}
+	return gateway.SitesOf(config)
+}
+
+// configOfFile is a configuration file as JSON.
+func configOfFile(file, adapter string) ([]byte, error) {
 	config, _, _, err := caddycmd.LoadConfig(file, adapter)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-	return gateway.SitesOf(config)
+	return config, nil
 }
 
 func (c *call) printExplanation(x *manage.Explanation) error {
@@ -123,6 +148,10 @@ func (c *call) printExplanation(x *manage.Explanation) error {
 	}
 	out := c.OutOrStdout()
 	fmt.Fprintln(out, head)
+	if x.Outcome == manage.OutcomeUndecided {
+		fmt.Fprintln(out, "  "+x.Details)
+		return nil
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, s := range x.Steps {
 		fmt.Fprintf(w, "  %d %s\t%s\t%s\n", s.Step, s.Name, s.Decided, s.Saw)

@@ -210,6 +210,10 @@ func (a *App) siteOf(ctx caddy.Context, g *Gate) Site {
 	if a.config == nil {
 		a.config = httpBeingLoaded(ctx)
 		a.written, _ = SitesOf(a.config) // a mistake is reported where it is
+		undecided, _ := UndecidedIn(a.config)
+		for _, u := range undecided {
+			a.logger.Warn("requests reach an upstream undecided", zap.Strings("site", u.Site), zap.String("matcher", u.Matcher), zap.String("details", u.Text()))
+		}
 	}
 	i := slices.IndexFunc(a.written, func(s Site) bool { return reflect.DeepEqual(s.Gate, g) })
 	if i < 0 {

@@ -149,6 +149,9 @@ func (e *explainer) explain(ctx context.Context, site Site) (*manage.Explanation
 		t.malformed(err)
 		return t.end(), nil
 	}
+	if x := unreached(ctx, site, r); x != nil {
+		return x, nil
+	}
 	sent := maps.Clone(r.Header)
 	path, rule, refused := g.address(r)
 	t.target(r, sent, rule, refused)

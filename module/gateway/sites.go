@@ -17,6 +17,10 @@ import (
 type Site struct {
 	Hosts []string
 	Gate  *Gate
+
+	// raw is the gate as it is written, and server what it stands on; neither
+	// is known of a gate that is given alone.
+	raw, server json.RawMessage
 }
 
 // Named reports whether a site has this name, with its port or without.
@@ -27,7 +31,7 @@ func (s *Site) Named(name string) bool {
 // SitesOf finds the gates in a configuration (JSON), however deep they stand
 // in routes and subroutes. They are as they are written: [Gate.Build] is still
 // to be called.
-func SitesOf(config []byte) ([]Site, error) { return sitesIn(config, nil, nil) }
+func SitesOf(config []byte) ([]Site, error) { return sitesIn(config, surroundings{}) }
 
 // Manages says whether a site of a configuration (JSON) answers the management
 // API.
@@ -45,14 +49,27 @@ func Manages(config []byte) bool {
 	return slices.ContainsFunc(list, func(value json.RawMessage) bool { return Manages(value) })
 }
 
-func sitesIn(config json.RawMessage, hosts, listen []string) ([]Site, error) {
+// surroundings are what stands around a gate.
+type surroundings struct {
+	hosts, listen []string
+	server        json.RawMessage
+}
+
+func sitesIn(config json.RawMessage, around surroundings) ([]Site, error) {
 	var list []json.RawMessage
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(config, &fields) == nil {
 		if string(fields["handler"]) == `"api_keys"` {
-			return written(config, siteNames(hosts, listen))
+			sites, err := written(config, siteNames(around.hosts, around.listen))
+			for i := range sites {
+				sites[i].raw, sites[i].server = config, around.server
+			}
+			return sites, err
 		}
-		hosts, listen = hostsOf(fields, hosts), listenersOf(fields, listen)
+		around.hosts = hostsOf(fields, around.hosts)
+		if listen := listenersOf(fields); listen != nil {
+			around.listen, around.server = listen, config
+		}
 		for _, name := range slices.Sorted(maps.Keys(fields)) {
 			list = append(list, fields[name])
 		}
@@ -61,7 +78,7 @@ func sitesIn(config json.RawMessage, hosts, listen []string) ([]Site, error) {
 	}
 	var found []Site
 	for _, value := range list {
-		more, err := sitesIn(value, hosts, listen)
+		more, err := sitesIn(value, around)
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +92,7 @@ func written(config json.RawMessage, hosts []string) ([]Site, error) {
 	if err := json.Unmarshal(config, gate); err != nil {
 		return nil, fmt.Errorf("reading a gate's configuration: %w", err)
 	}
-	return []Site{{hosts, gate}}, nil
+	return []Site{{Hosts: hosts, Gate: gate}}, nil
 }
 
 // hostsOf are those that an object's handlers are limited to by its matchers,
@@ -96,11 +113,10 @@ func hostsOf(fields map[string]json.RawMessage, around []string) []string {
 	return hosts
 }
 
-// listenersOf are a server's addresses, where the object is one.
-func listenersOf(fields map[string]json.RawMessage, around []string) []string {
-	var listen []string
+// listenersOf are a server's addresses, nil where the object is none.
+func listenersOf(fields map[string]json.RawMessage) (listen []string) {
 	if json.Unmarshal(fields["listen"], &listen) != nil || len(listen) == 0 {
-		return around
+		return nil
 	}
 	return listen
 }
@@ -142,6 +158,9 @@ func hostOfSite(name string) string {
 // they stand in routes and subroutes.
 func (a *App) sites(ctx caddy.Context) []Site {
 	var found []Site
+	if found = a.builtSites(); found != nil {
+		return found
+	}
 	if running, err := ctx.AppIfConfigured("http"); err == nil {
 		servers := running.(*caddyhttp.App).Servers
 		for _, name := range slices.Sorted(maps.Keys(servers)) {
@@ -158,6 +177,24 @@ func (a *App) sites(ctx caddy.Context) []Site {
 	return found
 }
 
+// builtSites are the sites of the configuration as it was loaded, nil where
+// that isn't known.
+func (a *App) builtSites() []Site {
+	a.sitesMu.Lock()
+	config := a.config
+	a.sitesMu.Unlock()
+	sites, err := SitesOf(config)
+	if err != nil {
+		return nil
+	}
+	for _, s := range sites {
+		if _, err := s.Gate.Build(); err != nil {
+			return nil
+		}
+	}
+	return sites
+}
+
 func sitesOfRoutes(routes caddyhttp.RouteList, around, listen []string) (found []Site) {
 	for _, route := range routes {
 		hosts := around
@@ -167,7 +204,7 @@ func sitesOfRoutes(routes caddyhttp.RouteList, around, listen []string) (found [
 		for _, handler := range route.Handlers {
 			switch h := handler.(type) {
 			case *Gate:
-				found = append(found, Site{siteNames(hosts, listen), h})
+				found = append(found, Site{Hosts: siteNames(hosts, listen), Gate: h})
 			case *caddyhttp.Subroute:
 				found = append(found, sitesOfRoutes(h.Routes, hosts, listen)...)
 			default: // it may hold gates that no host is known of

@@ -51,7 +51,7 @@ type Explanation struct {
 	// Mode is the site's: enforce or shadow. In shadow what is refused from
 	// the third step on is forwarded all the same.
 	Mode string `json:"mode"`
-	// Outcome is allowed, public, preflight or refused.
+	// Outcome is allowed, public, preflight, refused or undecided.
 	Outcome string `json:"outcome"`
 	// Reason names why: target, credential_missing, scopes and so on, or
 	// allowed, public and preflight.
@@ -59,7 +59,8 @@ type Explanation struct {
 	// Status and Code are of the gate's own answer, where it gives one.
 	Status int  `json:"status,omitempty"`
 	Code   Code `json:"code,omitempty"`
-	// Details is what the answer says to the client.
+	// Details is what the answer says to the client, or why the gate never sees
+	// the request.
 	Details string `json:"details,omitempty"`
 	// Route is the method and pattern of the route, empty where there is none.
 	// Scopes, Endpoints and Accept are what it asks.
@@ -77,6 +78,7 @@ const (
 	OutcomePublic    = "public"    // forwarded without asking for a credential
 	OutcomePreflight = "preflight" // answered by the gate
 	OutcomeRefused   = "refused"
+	OutcomeUndecided = "undecided" // the request never reaches the gate
 )
 
 // ExplainStep is one step of a decision.
