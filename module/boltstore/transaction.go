@@ -154,6 +154,8 @@ func (r reader) AuditHead() (keys.AuditHead, error) {
 }
 
 // LastWrite is the zero time where nothing has been written.
+func (r reader) StoreID() (string, error) { return storeID(r.tx) }
+
 func (r reader) LastWrite() (time.Time, error) {
 	value := r.tx.Bucket(metaBucket).Get(lastWriteKey)
 	if value == nil {

@@ -3,7 +3,6 @@ package keys
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -47,7 +46,7 @@ type Directory struct {
 	usage    usage
 	flushing sync.Mutex
 	logins   *Logins
-	secret   [32]byte // of this process
+	secret   [32]byte // of the store
 	// retention of the audit log, in nanoseconds.
 	retention atomic.Int64
 	closing   chan struct{}
@@ -64,7 +63,6 @@ func NewDirectory(store Store, cacheBytes int64) (*Directory, error) {
 // cache finds entries.
 func newDirectory(store Store, cacheBytes int64, clock func() time.Time, hash func(uint64) (uint64, uint64)) (*Directory, error) {
 	d := &Directory{store: store, clock: clock, closing: make(chan struct{}), logins: newLogins()}
-	rand.Read(d.secret[:]) //nolint:errcheck // it never fails (crypto/rand, since Go 1.24)
 	d.retention.Store(int64(DefaultAuditRetention))
 	budget := cacheBytes
 	if budget <= 0 {
@@ -87,6 +85,11 @@ func newDirectory(store Store, cacheBytes int64, clock func() time.Time, hash fu
 	err = store.View(context.Background(), func(r Reader) error {
 		at, err := r.LastWrite()
 		d.floor(at)
+		if err != nil {
+			return err
+		}
+		id, err := r.StoreID()
+		d.secret = sha256.Sum256([]byte(id))
 		return err
 	})
 	if err != nil {
@@ -98,8 +101,8 @@ func newDirectory(store Store, cacheBytes int64, clock func() time.Time, hash fu
 	return d, nil
 }
 
-// Secret is a key for one purpose, which nobody outside knows. The purpose is
-// part of it, so that no two share a key.
+// Secret is a key for one purpose, which nobody outside knows. It comes from
+// the store's ID, so it lasts as long as the store does.
 func (d *Directory) Secret(purpose string) [32]byte {
 	mac := hmac.New(sha256.New, d.secret[:])
 	mac.Write([]byte(purpose))

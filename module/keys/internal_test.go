@@ -23,6 +23,7 @@ func (s *mapStore) Update(context.Context, func(Writer) error) error    { return
 func (s *mapStore) Feed(feed func(Change))                              { s.feed = feed }
 func (s *mapStore) Close() error                                        { return nil }
 func (s *mapStore) LastWrite() (time.Time, error)                       { return s.lastWrite, nil }
+func (s *mapStore) StoreID() (string, error)                            { return "a store", nil }
 func (s *mapStore) User(id string) (User, error)                        { return User{ID: id}, nil }
 func (s *mapStore) Tombstone(Digest) (Tombstone, error)                 { return Tombstone{}, ErrNotFound }
 func (s *mapStore) LastUsed(Digest) (Usage, error)                      { return Usage{}, ErrNotFound }

@@ -123,6 +123,9 @@ type Reader interface {
 	// LastWrite is the newest time given to [Writer.Touch], or the last one
 	// given to [Writer.ResetClock]; the clock never goes back behind it. It is zero where nothing was ever written.
 	LastWrite() (time.Time, error)
+	// StoreID is what tells a store from any other, for as long as it lives: it
+	// is random, and known to the store alone.
+	StoreID() (string, error)
 }
 
 // Writer writes records. A Put replaces the record of the same key, or adds

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) keys.Store) {
 		"Tombstones":            testTombstones,
 		"Audit":                 testAudit,
 		"LastWrite":             testLastWrite,
+		"StoreID":               testStoreID,
 		"ReadsOwnWrites":        testReadsOwnWrites,
 		"OneMoment":             testOneMoment,
 		"RollbackOnError":       testRollbackOnError,

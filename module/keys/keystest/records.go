@@ -334,6 +334,27 @@ func testRetired(t *testing.T, s keys.Store) {
 	}
 }
 
+func testStoreID(t *testing.T, s keys.Store) {
+	read := func() (id string) {
+		err := s.View(t.Context(), func(r keys.Reader) (err error) {
+			id, err = r.StoreID()
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	id := read()
+	if len(id) < 16 {
+		t.Errorf("the ID %q has %d bytes, want 16 or more", id, len(id))
+	}
+	update(t, s, func(w keys.Writer) error { return w.PutUser(keys.User{ID: "u"}) })
+	if again := read(); again != id {
+		t.Errorf("a change made the ID %q out of %q", again, id)
+	}
+}
+
 func testLastWrite(t *testing.T, s keys.Store) {
 	last := func() (last time.Time) {
 		view(t, s, func(r keys.Reader) (err error) {
