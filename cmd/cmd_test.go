@@ -253,26 +253,39 @@ func TestKeys(t *testing.T) {
 		}
 		r = s.run("", "key", "verify", "--file", file)
 		contains(t, r.out, "revoked", pats[0].KeyID)
-		contains(t, s.must("", "key", "revoke", "--file", file), "Revoked "+pats[0].KeyID)
+		contains(t, s.must("", "key", "revoke", "--file", file), "Revoked before: "+pats[0].KeyID)
 		left := s.answer("", "key", "create", "--user", "alice", "--pat", "--scopes", "All").Keys[0]
-		for place, r := range map[string]ran{
-			"line 3: ":           s.run(left.ID+"\n\n"+strings.Repeat("x", 40)+"\n", "key", "revoke", "-"),
-			pats[1].KeyID + ": ": s.run("", "key", "revoke", left.KeyID, pats[1].KeyID),
-		} {
-			if want := place + "there is no such key, or it was revoked; nothing was revoked; leave it out to revoke the others"; r.err == nil || r.err.Error() != want {
-				t.Errorf("ended with %v, want %s", r.err, want)
-			}
+		leaked := s.answer("", "key", "create", "--user", "alice", "--pat", "--scopes", "All").Keys[0]
+		foreign := strings.Repeat("x", 40)
+		r = s.run(foreign+"\n\n"+leaked.ID+"\n"+strings.Repeat("y", 600)+"\r\n"+pats[0].ID, "key", "revoke", "-")
+		if r.err != nil {
+			t.Errorf("a list with an unknown line ended with %v", r.err)
+		}
+		contains(t, r.out, "Revoked "+leaked.KeyID+", for good.", "Revoked before: "+pats[0].KeyID+".")
+		contains(t, r.errOut, "line 1: no key here has this credential (…)", "line 4: ")
+		if strings.Contains(r.errOut+r.out, foreign) || strings.Contains(r.errOut+r.out, leaked.ID) {
+			t.Errorf("it printed a whole credential: %s%s", r.out, r.errOut)
+		}
+		if a := s.answer(foreign+"\n"+leaked.ID, "key", "revoke", "-"); len(a.Unknown) != 1 || a.Unknown[0].Index != 0 || *a.Count != 0 {
+			t.Errorf("in JSON: %+v", a)
+		}
+		contains(t, s.must(foreign, "key", "revoke", "-"), "Revoked none.")
+
+		r = s.run("", "key", "revoke", left.KeyID, "cap_000000000000")
+		if want := "cap_000000000000: there is no such key, or it was revoked; nothing was revoked; leave it out to revoke the others"; r.err == nil || r.err.Error() != want {
+			t.Errorf("ended with %v, want %s", r.err, want)
 		}
 		contains(t, s.must(left.ID, "key", "verify"), "active")
 		gone := pats[1].KeyID
 		for _, args := range [][]string{
-			{"key", "show", gone}, {"key", "rotate", gone}, {"key", "disable", left.KeyID, gone}, {"key", "enable", left.KeyID, gone}, {"key", "revoke", gone},
+			{"key", "show", gone}, {"key", "rotate", gone}, {"key", "disable", left.KeyID, gone}, {"key", "enable", left.KeyID, gone},
 		} {
 			want := gone + ": there is no such key, or it was revoked"
-			if r := s.run("", args...); r.err == nil || strings.TrimSuffix(r.err.Error(), "; nothing was revoked") != want {
+			if r := s.run("", args...); r.err == nil || r.err.Error() != want {
 				t.Errorf("%v ended with %v, want %s", args, r.err, want)
 			}
 		}
+		contains(t, s.must("", "key", "revoke", left.KeyID, gone), "Revoked "+left.KeyID+", for good.", "Revoked before: "+gone+".")
 		for says, args := range map[string][]string{
 			`"user list"`: {"app", "create", "music", "--user", "nobody"},
 			`"app list"`:  {"key", "create", "--user", "alice", "--app", "music", "--scopes", "All"},

@@ -1,11 +1,14 @@
 package cmd
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
 // revokeFlags are those that choose among a user's keys.
@@ -16,7 +19,7 @@ func revokeFlagsOf(f *pflag.FlagSet) {
 	f.String("user", "", "Revoke those keys of this user that all of the following choose")
 	f.String("app", "", "Keys of this app")
 	f.String("created-before", "", "Keys made before this time: 2030-12-31T23:59:59Z, 2030-12-31, or 24h for those older than a day")
-	f.String("minted-by", "", "Keys that were made with the key of this public id, and what was made with those in turn")
+	f.String("minted-by", "", "Keys that were made with the key of this public id, and what was made with those in turn; collaborators that were added with them go, too")
 	f.Bool("all", false, "Every key of the user")
 }
 
@@ -69,12 +72,108 @@ func revokeMany(c *call) error {
 		return err
 	}
 	n := *answer.Count
-	if n == 0 {
+	gone := ""
+	if removed := answer.RemovedCollaborators; len(removed) > 0 {
+		gone = "\nRemoved the collaborators that were added with them:"
+		for _, l := range removed {
+			gone += "\n" + l.ID + " from " + l.App.ID
+		}
+	}
+	if n == 0 && gone == "" {
 		return c.say(text, "Revoked none: %s has no such key.", user)
 	}
 	ids := strings.Join(answer.KeyIDs, "\n")
 	if len(answer.KeyIDs) < n {
 		ids += "\n…"
 	}
-	return c.say(text, "Revoked %s of %s, for good:\n%s", counted(n, "key"), user, ids)
+	return c.say(text, "Revoked %s of %s, for good:\n%s%s", counted(n, "key"), user, ids, gone)
+}
+
+// listedAtOnce is how many credentials of a list one request names, and
+// longestCredential is more than any has.
+const (
+	listedAtOnce      = 1000
+	longestCredential = 512
+)
+
+// listed is a credential of a list, and where it stands.
+type listed struct {
+	text string
+	line int
+}
+
+// revokeListed revokes the credentials that a file or standard input lists, one
+// a line, and says which lines are no credential of ours. It fails only where
+// one of ours could not be revoked.
+func revokeListed(c *call, file string) error {
+	text, err := c.secret(file, "the credentials")
+	if err != nil {
+		return err
+	}
+	var list []listed
+	all := &manage.Answer{Count: new(int)}
+	n := 0
+	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
+		n++
+		switch line = strings.TrimSpace(line); {
+		case line == "":
+		case len(line) > longestCredential:
+			all.Unknown = append(all.Unknown, manage.UnknownCredential{Index: n - 1, Credential: "…"})
+		default:
+			list = append(list, listed{line, n})
+		}
+	}
+	for chunk := range slices.Chunk(list, listedAtOnce) {
+		if err := c.revokeChunk(chunk, all); err != nil {
+			if len(all.KeyIDs) > 0 {
+				c.PrintErrln(revokedNow(all))
+			}
+			return fmt.Errorf("revoking those of lines %d to %d: %w; send the list again", chunk[0].line, chunk[len(chunk)-1].line, err)
+		}
+	}
+	slices.SortFunc(all.Unknown, func(a, b manage.UnknownCredential) int { return a.Index - b.Index })
+	if c.json {
+		all.Status = manage.Status{Code: manage.CodeOK, Description: manage.CodeOK.Description()}
+		return c.printValue(all)
+	}
+	for _, u := range all.Unknown {
+		c.PrintErrf("line %d: no key here has this credential (%s)\n", u.Index+1, u.Credential)
+	}
+	return c.say(nil, "%s", revokedNow(all))
+}
+
+// revokeChunk revokes some of a list, and adds the answer to that of all.
+func (c *call) revokeChunk(chunk []listed, all *manage.Answer) error {
+	texts := make([]string, len(chunk))
+	for i, one := range chunk {
+		texts[i] = one.text
+	}
+	_, answer, err := c.ask("POST", []string{"keys", "revoke"}, nil, map[string]any{"credentials": texts})
+	if err != nil {
+		return err
+	}
+	*all.Count += *answer.Count
+	all.KeyIDs = append(all.KeyIDs, answer.KeyIDs...)
+	all.AlreadyRevoked = append(all.AlreadyRevoked, answer.AlreadyRevoked...)
+	for _, u := range answer.Unknown {
+		u.Index = chunk[u.Index].line - 1
+		all.Unknown = append(all.Unknown, u)
+	}
+	return nil
+}
+
+// revokedNow says which keys were revoked, and which were before.
+func revokedNow(a *manage.Answer) string {
+	now := slices.DeleteFunc(slices.Clone(a.KeyIDs), func(id string) bool { return slices.Contains(a.AlreadyRevoked, id) })
+	var said []string
+	if len(now) > 0 {
+		said = append(said, "Revoked "+strings.Join(now, ", ")+", for good.")
+	}
+	if len(a.AlreadyRevoked) > 0 {
+		said = append(said, "Revoked before: "+strings.Join(a.AlreadyRevoked, ", ")+".")
+	}
+	if len(said) == 0 {
+		return "Revoked none."
+	}
+	return strings.Join(said, "\n")
 }

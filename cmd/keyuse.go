@@ -60,39 +60,25 @@ func revokeKeys(c *call) error {
 	}
 	file := c.flag("file")
 	fromInput := len(c.args) == 1 && c.args[0] == "-"
-	var ids, places []string
 	switch {
 	case file != "" && len(c.args) > 0, file == "" && len(c.args) == 0:
 		return usagef("name keys by public id, or give - or --file to read whole credentials, and only one of these")
 	case file != "" || fromInput:
-		text, err := c.secret(file, "the credentials")
-		if err != nil {
-			return err
-		}
-		n := 0
-		for line := range strings.Lines(text) {
-			n++
-			if line = strings.TrimSpace(line); line != "" {
-				ids = append(ids, line)
-				places = append(places, fmt.Sprintf("line %d", n))
-			}
-		}
-	default:
-		var err error
-		if ids, err = c.keyIDs(); err != nil {
-			return err
-		}
-		places = ids
+		return revokeListed(c, file)
+	}
+	ids, err := c.keyIDs()
+	if err != nil {
+		return err
 	}
 	text, answer, err := c.ask("DELETE", []string{"keys"}, nil, map[string]any{"ids": ids})
 	if err != nil {
-		err = placed(err, "ids[#]", places)
-		if _, unplaced := errors.AsType[refusedError](err); len(places) > 1 && !unplaced {
+		err = placed(err, "ids[#]", ids)
+		if _, unplaced := errors.AsType[refusedError](err); len(ids) > 1 && !unplaced {
 			return fmt.Errorf("%w; leave it out to revoke the others", err)
 		}
 		return err
 	}
-	return c.say(text, "Revoked %s, for good.", strings.Join(answer.KeyIDs, ", "))
+	return c.say(text, "%s", revokedNow(answer))
 }
 
 // placed says of a refusal of one element of a list where that was given. In

@@ -178,6 +178,7 @@ type writer struct {
 	reader
 	touched []keys.Digest
 	reset   bool // the time of the last write was set
+	groups  []keys.Digest
 	// err is the first write that failed. A record may then be there without
 	// its indexes, so the transaction fails even where fn passed over it.
 	err error
@@ -189,7 +190,7 @@ func (w *writer) finish() (keys.Change, error) {
 		return keys.Change{}, w.err
 	}
 	at, err := w.LastWrite()
-	return keys.Change{Touched: w.touched, At: at, All: w.reset, Reset: w.reset}, err
+	return keys.Change{Touched: w.touched, Groups: w.groups, At: at, All: w.reset, Reset: w.reset}, err
 }
 
 func (w *writer) wrote(err error) error {
@@ -263,6 +264,8 @@ func (w *writer) Touch(at time.Time, digests ...keys.Digest) {
 	w.touched = append(w.touched, digests...)
 	_ = w.wrote(w.advance(at)) // finish returns it
 }
+
+func (w *writer) TouchGroups(digests ...keys.Digest) { w.groups = append(w.groups, digests...) }
 
 // advance moves the time of the last write on, never back.
 func (w *writer) advance(at time.Time) error {

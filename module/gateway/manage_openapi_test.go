@@ -28,6 +28,7 @@ var operatorBodies = map[string]string{
 	"DELETE /v2/users/{user_id}":    ``,
 	"DELETE /v2/keys/{key_id}":      ``,
 	"POST /v2/users":                `{"users":[{"id":"alice"}]}`,
+	"POST /v2/keys/revoke":          `{"credentials":["x"]}`,
 	"POST /v2/keys/verify":          `{"credential":"x"}`,
 	"POST /routes/explain":          `{"method":"GET","target":"/healthz"}`,
 }
@@ -324,6 +325,7 @@ func (d *described) operatorsOwn() {
 	d.do(byOperator, "POST /routes/explain", nil, `{"method":"GET","target":"/v2/users/alice/apps/alice-app/inputs","headers":["Origin: https://example.com"],"caller":{"kind":"pat","user_id":"alice","scopes":["Inputs:Get"]}}`, 200)
 	d.do(byOperator, "POST /routes/explain", nil, `{"method":"POST","target":"/v2/users/alice/apps/alice-app/inputs"}`, 200)
 	one := `{"credential":"0123456789abcdef","user_id":"bob","type":"personal_access_token","scopes":["Inputs:Get"],"disabled":true}`
+	d.do(byOperator, "POST /v2/keys/revoke", nil, `{"credentials":["x"]}`, 200)
 	d.do(byOperator, "POST /keys/import", nil, `{"keys":[`+one+`,{"sha256":"`+strings.Repeat("0f", 32)+`","user_id":"zoe","apps":[{"id":"new"}],"scopes":["All"]}],"create_missing":true}`, 200)
 	d.do(byOperator, "POST /keys/import", nil, `{"keys":[`+one+`]}`, 409)
 	d.do(byOperator, "POST /keys/import", nil, `{"keys":[`+one+`,`+strings.Replace(one, "bob", "nobody", 1)+`],"existing":"skip","revoked":"skip","dry_run":true}`, 200)

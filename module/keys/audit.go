@@ -204,7 +204,7 @@ func VerifyAudit(r Reader) (AuditHead, error) {
 
 // maxPruned is how many old entries one transaction takes away, for others
 // wait for it.
-const maxPruned = 10_000
+const maxPruned = 500
 
 // oldEntries returns up to which entry the log is older than before, 0 where
 // none is, and whether there may be more. The last entry stays. An entry dated
@@ -274,7 +274,7 @@ func factsOfCredential(c Credential) facts {
 }
 
 func factsOfCollaborator(c Collaborator) facts {
-	return facts{"scopes": c.Scopes, "endpoints": c.Endpoints}
+	return facts{"scopes": c.Scopes, "endpoints": c.Endpoints, "created_by": c.CreatedBy}
 }
 
 // about is a credential as the subject of a change.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // Actor is who makes a change.
@@ -28,28 +26,53 @@ type Tx struct {
 	w     Writer
 	now   time.Time
 	actor Actor
+	// touched are the digests whose entries the change makes stale, and groups
+	// those of the users and apps whose every entry it does.
+	touched, groups []Digest
+	// deleting says that the change began a deletion that isn't finished.
+	deleting bool
 	// clock is what the clock says, which now may be ahead of. It is zero
 	// where nothing is issued.
 	clock time.Time
-	// touched are the digests whose entries the change makes stale.
-	touched []Digest
 }
 
 // Update makes a change. It returns once the change is durable and in effect:
 // no request that begins later is decided by what was before, and live
 // requests that are refused now have been told to end. If fn returns an error,
 // nothing is written, nor where the clock is far ahead of the newest write.
+//
+// A user has one change in line, and others behind it; where those are too
+// many it returns [ErrCrowded].
 func (d *Directory) Update(ctx context.Context, actor Actor, fn func(*Tx) error) error {
-	// Whoever asks may go away meanwhile; what was begun is finished.
-	ctx = context.WithoutCancel(ctx)
-	return d.write(ctx, func(w Writer, clock time.Time) error {
+	return d.update(ctx, ordinary, actor, fn)
+}
+
+// UpdateFirst is [Directory.Update] for a change that takes something away: it
+// revokes, disables, narrows, suspends or deletes. It goes before every
+// ordinary change that waits, and the operator's goes before all others.
+func (d *Directory) UpdateFirst(ctx context.Context, actor Actor, fn func(*Tx) error) error {
+	if actor.UserID == "" {
+		return d.update(ctx, operatorRevocation, actor, fn)
+	}
+	return d.update(ctx, revocation, actor, fn)
+}
+
+func (d *Directory) update(ctx context.Context, r rank, actor Actor, fn func(*Tx) error) error {
+	deleting := false
+	err := d.write(ctx, r, actor.UserID, func(w Writer, clock time.Time) error {
 		tx := &Tx{Reader: w, w: w, now: d.Now(), actor: actor, clock: clock}
 		if err := fn(tx); err != nil {
 			return err
 		}
 		w.Touch(tx.now, tx.touched...)
+		w.TouchGroups(tx.groups...)
+		deleting = tx.deleting
 		return nil
 	})
+	if err == nil && deleting {
+		d.finishSoon()
+	}
+	return err
 }
 
 // Now is the time of the change.
@@ -139,12 +162,7 @@ func (tx *Tx) ChangeUser(id string, change func(*User) error) (User, error) {
 		}
 	}
 	if u.Suspended != old.Suspended {
-		for c, err := range tx.Credentials(id, 0) {
-			if err != nil {
-				return User{}, err
-			}
-			tx.touch(c.Digest)
-		}
+		tx.groups = append(tx.groups, groupOfUser(id))
 	}
 	if err := tx.w.PutUser(u); err != nil {
 		return User{}, err
@@ -153,38 +171,27 @@ func (tx *Tx) ChangeUser(id string, change func(*User) error) (User, error) {
 		return User{}, err
 	}
 	if signsInOtherwise || u.TwoFactor.Enabled != old.TwoFactor.Enabled {
-		_, err = tx.RevokeWhere(id, "signs in otherwise", func(c *Credential) bool {
-			return c.Kind == policy.Session && c.ID != tx.actor.ID
-		})
+		_, err = tx.EndSessions(id, "signs in otherwise", func(c *Credential) bool { return c.ID != tx.actor.ID })
 	}
 	return u, err
 }
 
 // DeleteUser deletes a user with its apps and collaborations, and revokes its
-// credentials.
+// credentials. None of them is good once the change is made; where they are
+// many, their records are taken away afterwards.
 func (tx *Tx) DeleteUser(id string) error {
 	u, err := tx.User(id)
 	if err != nil {
 		return fmt.Errorf("user %s: %w", id, err)
 	}
-	for a, err := range tx.Apps(id, 0) {
-		if err != nil {
-			return err
-		}
-		if err := tx.DeleteApp(a.AppRef); err != nil {
-			return err
-		}
-	}
-	if err := tx.revokeAll(tx.Credentials(id, 0), "user deleted"); err != nil {
-		return err
-	}
-	if err := tx.uninviteAll(tx.Collaborations(id, 0)); err != nil {
-		return err
-	}
 	if err := tx.w.DeleteUser(id); err != nil {
 		return err
 	}
 	if err := tx.w.RetireUser(id); err != nil {
+		return err
+	}
+	tx.groups = append(tx.groups, groupOfUser(id))
+	if err := tx.beginDeletion(AppRef{OwnerID: id}); err != nil {
 		return err
 	}
 	return tx.record(ActionUserDelete, Subject{UserID: id}, factsOfUser(u), nil)
@@ -200,6 +207,12 @@ func (tx *Tx) CreateApp(a App) (App, error) {
 	}
 	if err := absent(tx.App(a.AppRef)); err != nil {
 		return App{}, fmt.Errorf("app %s: %w", a.AppID, err)
+	}
+	switch _, err := tx.Deletion(a.AppRef); {
+	case err == nil:
+		return App{}, fmt.Errorf("app %s: %w", a.AppID, ErrDeleting)
+	case !errors.Is(err, ErrNotFound):
+		return App{}, err
 	}
 	a.CreatedAt, a.ModifiedAt, a.Version, a.Seq = tx.now, tx.now, 1, 0
 	if err := tx.w.PutApp(a); err != nil {
@@ -229,19 +242,19 @@ func (tx *Tx) ChangeApp(ref AppRef, change func(*App) error) (App, error) {
 	return a, tx.record(ActionAppChange, Subject{UserID: ref.OwnerID, AppID: ref.AppID}, factsOfApp(old), factsOfApp(a))
 }
 
-// DeleteApp deletes an app with its collaborators, and revokes its keys.
+// DeleteApp deletes an app with its collaborators, and revokes its keys. None
+// of them is good once the change is made; where they are many, their records
+// are taken away afterwards.
 func (tx *Tx) DeleteApp(ref AppRef) error {
 	a, err := tx.App(ref)
 	if err != nil {
 		return fmt.Errorf("app %s: %w", ref.AppID, err)
 	}
-	if err := tx.revokeAll(tx.AppCredentials(ref, 0), "app deleted"); err != nil {
-		return err
-	}
-	if err := tx.uninviteAll(tx.Collaborators(ref, 0)); err != nil {
-		return err
-	}
 	if err := tx.w.DeleteApp(ref); err != nil {
+		return err
+	}
+	tx.groups = append(tx.groups, groupOfApp(ref))
+	if err := tx.beginDeletion(ref); err != nil {
 		return err
 	}
 	return tx.record(ActionAppDelete, Subject{UserID: ref.OwnerID, AppID: ref.AppID}, factsOfApp(a), nil)

@@ -84,9 +84,15 @@ func (d *Directory) lastWrite() time.Time {
 	return time.Time{}
 }
 
-// write runs fn in a transaction, with the time of the writing and by the
-// clock, unless the clock is too far ahead.
-func (d *Directory) write(ctx context.Context, fn func(w Writer, clock time.Time) error) error {
+// write runs fn in a transaction, when it is the turn of the user, with the
+// time by the clock, unless the clock is too far ahead.
+func (d *Directory) write(ctx context.Context, r rank, userID string, fn func(w Writer, clock time.Time) error) error {
+	// Whoever asks may go away meanwhile; what was begun is finished.
+	ctx = context.WithoutCancel(ctx)
+	if err := d.lock.take(userID, r); err != nil {
+		return err
+	}
+	defer d.lock.give()
 	return d.store.Update(ctx, func(w Writer) error {
 		last, err := w.LastWrite()
 		if err != nil {
@@ -106,7 +112,7 @@ func (d *Directory) beat(ctx context.Context) error {
 	if newest == 0 || d.clock().UnixNano()-newest <= int64(heartbeat) {
 		return nil
 	}
-	return d.write(ctx, func(w Writer, clock time.Time) error {
+	return d.write(ctx, ordinary, "", func(w Writer, clock time.Time) error {
 		w.Touch(clock)
 		return nil
 	})
@@ -128,6 +134,10 @@ type AcceptedClock struct {
 // two is ahead. Sessions that were issued ahead of the clock end.
 func (d *Directory) AcceptClock(ctx context.Context, actor Actor) (AcceptedClock, error) {
 	done := AcceptedClock{KeyIDs: []string{}}
+	if err := d.lock.take("", operatorRevocation); err != nil {
+		return AcceptedClock{}, err
+	}
+	defer d.lock.give()
 	err := d.store.Update(context.WithoutCancel(ctx), func(w Writer) (err error) {
 		done = AcceptedClock{Now: d.clock(), KeyIDs: []string{}}
 		if done.Was, err = w.LastWrite(); err != nil {

@@ -3,7 +3,6 @@ package keys
 import (
 	"errors"
 	"fmt"
-	"iter"
 )
 
 // Invite makes a user a collaborator on an app, or changes what an invitation
@@ -23,11 +22,11 @@ func (tx *Tx) Invite(c Collaborator) (Collaborator, error) {
 			return Collaborator{}, err
 		}
 	}
-	c.CreatedAt, c.ModifiedAt, c.Version, c.Seq = tx.now, tx.now, 1, 0
+	c.CreatedAt, c.ModifiedAt, c.CreatedBy, c.Version, c.Seq = tx.now, tx.now, tx.actor.ID, 1, 0
 	action, before := ActionCollaboratorAdd, facts(nil)
 	switch old, err := tx.Collaborator(c.CollaboratorRef); {
 	case err == nil:
-		c.CreatedAt, c.Seq, c.Version = old.CreatedAt, old.Seq, old.Version+1
+		c.CreatedAt, c.CreatedBy, c.Seq, c.Version = old.CreatedAt, old.CreatedBy, old.Seq, old.Version+1
 		action, before = ActionCollaboratorChange, factsOfCollaborator(old)
 	case !errors.Is(err, ErrNotFound):
 		return Collaborator{}, err
@@ -54,16 +53,4 @@ func (tx *Tx) uninvite(c Collaborator) error {
 		return err
 	}
 	return tx.record(ActionCollaboratorRemove, c.about(), factsOfCollaborator(c), nil)
-}
-
-func (tx *Tx) uninviteAll(list iter.Seq2[Collaborator, error]) error {
-	for c, err := range list {
-		if err != nil {
-			return err
-		}
-		if err := tx.uninvite(c); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -3,7 +3,6 @@ package keys
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"time"
 
@@ -159,6 +158,24 @@ func (tx *Tx) RevokeWhere(userID, reason string, chosen func(*Credential) bool) 
 	return ids, nil
 }
 
+// EndSessions ends those of a user's sessions that are chosen, and returns
+// their key IDs.
+func (tx *Tx) EndSessions(userID, reason string, chosen func(*Credential) bool) (ids []string, err error) {
+	for c, err := range tx.Sessions(userID, 0) {
+		if err != nil {
+			return nil, err
+		}
+		if !chosen(&c) {
+			continue
+		}
+		if err := tx.revoke(c, reason); err != nil {
+			return nil, err
+		}
+		ids = append(ids, c.ID)
+	}
+	return ids, nil
+}
+
 func (tx *Tx) revoke(c Credential, reason string) error {
 	tx.touch(c.Digest)
 	if err := tx.w.DeleteCredential(c.Digest); err != nil {
@@ -174,18 +191,6 @@ func (tx *Tx) revoke(c Credential, reason string) error {
 		return err
 	}
 	return tx.record(ActionKeyRevoke, c.about(), before, after)
-}
-
-func (tx *Tx) revokeAll(list iter.Seq2[Credential, error], reason string) error {
-	for c, err := range list {
-		if err != nil {
-			return err
-		}
-		if err := tx.revoke(c, reason); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (tx *Tx) checkCredential(c Credential) error {

@@ -39,6 +39,12 @@ type Directory struct {
 
 	live [liveStripes]liveStripe
 
+	lock  writeLock
+	walks *turns
+	// unfinished wakes up whoever finishes deletions.
+	unfinished chan struct{}
+	finishing  sync.Mutex
+
 	// newest is the newest write time in the store, in Unix nanoseconds.
 	newest atomic.Int64
 	clock  func() time.Time
@@ -62,7 +68,7 @@ func NewDirectory(store Store, cacheBytes int64) (*Directory, error) {
 // newDirectory takes what tests replace: the clock, and the hash by which the
 // cache finds entries.
 func newDirectory(store Store, cacheBytes int64, clock func() time.Time, hash func(uint64) (uint64, uint64)) (*Directory, error) {
-	d := &Directory{store: store, clock: clock, closing: make(chan struct{}), logins: newLogins()}
+	d := &Directory{store: store, clock: clock, closing: make(chan struct{}), unfinished: make(chan struct{}, 1), walks: newTurns(1, maxWalks), logins: newLogins()}
 	d.retention.Store(int64(DefaultAuditRetention))
 	budget := cacheBytes
 	if budget <= 0 {
@@ -97,6 +103,7 @@ func newDirectory(store Store, cacheBytes int64, clock func() time.Time, hash fu
 		return nil, fmt.Errorf("reading the key store: %w", err)
 	}
 	store.Feed(d.changed)
+	d.finishSoon() // what a run before this one had begun
 	d.upkeep.Go(d.keepUp)
 	return d, nil
 }
@@ -179,7 +186,7 @@ func (d *Directory) Find(ctx context.Context, digest Digest) (*Entry, error) {
 	if e := d.cached(digest); e != nil {
 		return e, nil
 	}
-	return d.load(ctx, digest, func(r Reader) (*Entry, error) { return d.loadCredential(r, digest) })
+	return d.load(ctx, digest, func(ctx context.Context) (*Entry, error) { return d.readCredential(ctx, digest) })
 }
 
 // Invitation answers what is known of a collaboration, as [Directory.Find].
@@ -188,7 +195,10 @@ func (d *Directory) Invitation(ctx context.Context, ref CollaboratorRef) (*Entry
 	if e := d.cached(digest); e != nil {
 		return e, nil
 	}
-	return d.load(ctx, digest, func(r Reader) (*Entry, error) { return loadInvitation(r, ref) })
+	return d.load(ctx, digest, func(ctx context.Context) (*Entry, error) {
+		groups := d.groups(groupOfUser(ref.OwnerID), groupOfApp(ref.AppRef))
+		return d.read(ctx, groups, func(r Reader) (*Entry, error) { return loadInvitation(r, ref) })
+	})
 }
 
 func (d *Directory) cached(digest Digest) *Entry {
@@ -207,16 +217,26 @@ func (d *Directory) cached(digest Digest) *Entry {
 func cacheKey(digest Digest) uint64 { return binary.LittleEndian.Uint64(digest[:8]) }
 
 func (d *Directory) generation(digest Digest) *atomic.Uint64 {
-	return &d.generations[binary.LittleEndian.Uint16(digest[8:10])]
+	return &d.generations[slot(digest)]
 }
+
+func slot(digest Digest) uint16 { return binary.LittleEndian.Uint16(digest[8:10]) }
 
 // current says whether nothing has touched the entry since its load began.
 func (d *Directory) current(e *Entry) bool {
-	return e.generation == d.generation(e.digest).Load()
+	if e.generation != d.generation(e.digest).Load() {
+		return false
+	}
+	for _, g := range e.groups {
+		if d.generations[g.slot].Load() != g.generation {
+			return false
+		}
+	}
+	return true
 }
 
 // load reads an entry, once for all who ask for it at the same time.
-func (d *Directory) load(ctx context.Context, digest Digest, read func(Reader) (*Entry, error)) (*Entry, error) {
+func (d *Directory) load(ctx context.Context, digest Digest, read func(context.Context) (*Entry, error)) (*Entry, error) {
 	// One who asks may go away; the others still want the answer.
 	ctx = context.WithoutCancel(ctx)
 	v, err, _ := d.loads.Do(string(digest[:]), func() (any, error) {
@@ -233,7 +253,7 @@ func (d *Directory) load(ctx context.Context, digest Digest, read func(Reader) (
 	return d.readOnce(ctx, digest, read)
 }
 
-func (d *Directory) readOnce(ctx context.Context, digest Digest, read func(Reader) (*Entry, error)) (e *Entry, err error) {
+func (d *Directory) readOnce(ctx context.Context, digest Digest, read func(context.Context) (*Entry, error)) (e *Entry, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			e, err = nil, fmt.Errorf("%w: panic: %v\n%s", ErrUnavailable, p, debug.Stack())
@@ -243,11 +263,7 @@ func (d *Directory) readOnce(ctx context.Context, digest Digest, read func(Reade
 	// Before the read transaction begins: what commits between the two makes
 	// the entry stale, though it has seen it, and that is the safe side.
 	generation := d.generation(digest).Load()
-	err = d.store.View(ctx, func(r Reader) error {
-		e, err = read(r)
-		return err
-	})
-	if err != nil {
+	if e, err = read(ctx); err != nil {
 		return nil, fmt.Errorf("reading the key store: %w", err)
 	}
 	e.digest, e.generation = digest, generation
@@ -272,11 +288,17 @@ func (d *Directory) changed(c Change) {
 		d.sweepAll()
 		return
 	}
+	for _, digest := range c.Groups {
+		d.generation(digest).Add(1)
+	}
 	for _, digest := range c.Touched {
 		d.generation(digest).Add(1)
 	}
 	for _, digest := range c.Touched {
 		d.sweep(digest)
+	}
+	for _, digest := range c.Groups {
+		d.sweepGroup(slot(digest))
 	}
 }
 

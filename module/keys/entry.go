@@ -32,8 +32,10 @@ type Entry struct {
 	digest Digest
 	// generation is that of the digest before the load began.
 	generation uint64
-	standing   Standing // apart from expiry, which [Directory.Standing] looks at
-	expires    int64    // Unix nanoseconds, 0 is never
+	// groups are the user and the app that the entry depends on.
+	groups   [maxGroups]group
+	standing Standing // apart from expiry, which [Directory.Standing] looks at
+	expires  int64    // Unix nanoseconds, 0 is never
 	// idle is how long a session lives after seen, in nanoseconds; 0 is for
 	// good. seen is when the credential was last used, to the minute, in Unix
 	// nanoseconds; it is the one thing that changes.
@@ -84,7 +86,7 @@ func (e *Entry) Ends() time.Time {
 // cost is about how many bytes the entry keeps in memory, for the budget of
 // the cache.
 func (e *Entry) cost() int64 {
-	const fixed = 256 // the struct, the cache's own item and its list of keys
+	const fixed = 288 // the struct, the cache's own item and its list of keys
 	c := &e.caller
 	return int64(fixed + len(c.UserID) + len(c.KeyID) + len(c.AppID) + c.Grant.Size())
 }
@@ -103,6 +105,11 @@ func (d *Directory) loadCredential(r Reader, digest Digest) (*Entry, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if gone, err := deleted(r, AppRef{c.UserID, c.AppID}); err != nil {
+		return nil, err
+	} else if gone {
+		return &Entry{}, nil
 	}
 	u, err := r.User(c.UserID)
 	if err != nil {
@@ -142,6 +149,9 @@ func loadInvitation(r Reader, ref CollaboratorRef) (*Entry, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if gone, err := deleted(r, ref.AppRef); err != nil || gone {
+		return &Entry{}, err
 	}
 	return &Entry{
 		standing: Active,

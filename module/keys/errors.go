@@ -16,6 +16,9 @@ var (
 	// ErrExists is returned where an id is taken, or was taken by a user who
 	// has been deleted since.
 	ErrExists = errors.New("already exists")
+	// ErrDeleting is returned where an app is to be made and one of its name is
+	// still being deleted.
+	ErrDeleting = errors.New("it is still being deleted; try again in a moment, or choose another id")
 	// ErrRevoked is returned where a credential is to be stored that has been
 	// revoked: a revocation stays for good.
 	ErrRevoked = errors.New("this credential was revoked, and a revoked one never comes back; make a new one")

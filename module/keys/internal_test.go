@@ -28,6 +28,7 @@ func (s *mapStore) User(id string) (User, error)                        { return
 func (s *mapStore) Tombstone(Digest) (Tombstone, error)                 { return Tombstone{}, ErrNotFound }
 func (s *mapStore) LastUsed(Digest) (Usage, error)                      { return Usage{}, ErrNotFound }
 func (s *mapStore) Users(uint64) iter.Seq2[User, error]                 { return nil }
+func (s *mapStore) Deletions() iter.Seq2[Deletion, error]               { return func(func(Deletion, error) bool) {} }
 func (s *mapStore) Credential(d Digest) (Credential, error) {
 	if c, ok := s.credentials[d]; ok {
 		return c, nil

@@ -121,6 +121,29 @@ func (d *Directory) sweep(digest Digest) {
 	}
 }
 
+// sweepGroup has every live request decided again that was decided by an entry
+// of a user or an app.
+func (d *Directory) sweepGroup(slot uint16) {
+	for i := range d.live {
+		for _, r := range d.live[i].requestsOf(slot) {
+			r.Recheck()
+		}
+	}
+}
+
+// requestsOf lists those of a stripe that hold an entry of a group.
+func (s *liveStripe) requestsOf(slot uint16) []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []Request
+	for n := s.root.next; n != nil && n != &s.root; n = n.next {
+		if n.entry.in(slot) {
+			list = append(list, n.request)
+		}
+	}
+	return list
+}
+
 func (d *Directory) sweepAll() {
 	for i := range d.live {
 		for _, r := range d.live[i].requests(nil) {

@@ -40,6 +40,8 @@ type Store interface {
 type Change struct {
 	// Touched are the digests given to [Writer.Touch].
 	Touched []Digest
+	// Groups are the digests given to [Writer.TouchGroups].
+	Groups []Digest
 	// All says that anything may have changed, as when the store had to be
 	// opened again.
 	All bool
@@ -168,4 +170,7 @@ type Writer interface {
 	// ResetClock makes a time the newest write, even an earlier one. The feed
 	// is told that anything may have changed.
 	ResetClock(at time.Time)
+	// TouchGroups names the users and apps whose every cached entry this
+	// transaction makes stale.
+	TouchGroups(digests ...Digest)
 }

@@ -65,7 +65,7 @@ func (d *Directory) LastUsed(from Reader, digest Digest) (Usage, error) {
 
 // maxUsages is how many last uses one transaction writes, for others wait for
 // it.
-const maxUsages = 5_000
+const maxUsages = 500
 
 // Flush writes what was gathered since the last one.
 func (d *Directory) Flush(ctx context.Context) error {
@@ -107,7 +107,7 @@ func (u *usage) settle() {
 }
 
 func (d *Directory) writeUsages(ctx context.Context, batch map[Digest]Usage) error {
-	err := d.write(ctx, func(w Writer, _ time.Time) error {
+	err := d.write(ctx, ordinary, "", func(w Writer, _ time.Time) error {
 		for digest, last := range batch {
 			// Revoked meanwhile: nothing of it may come back.
 			if _, err := w.Credential(digest); errors.Is(err, ErrNotFound) {
@@ -132,10 +132,11 @@ func (d *Directory) writeUsages(ctx context.Context, batch map[Digest]Usage) err
 	return nil
 }
 
-// Upkeep is what a directory does from time to time: it writes when keys were
-// last used, and takes away audit entries that are older than the retention.
+// Upkeep is what a directory does from time to time: it finishes deletions,
+// writes when keys were last used, and takes away audit entries that are older
+// than the retention.
 func (d *Directory) Upkeep(ctx context.Context) error {
-	if err := errors.Join(d.beat(ctx), d.Flush(ctx), d.CheckClock()); err != nil {
+	if err := errors.Join(d.beat(ctx), d.Finish(ctx), d.Flush(ctx), d.CheckClock()); err != nil {
 		return err
 	}
 	for more := true; more; {
@@ -154,7 +155,7 @@ func (d *Directory) Upkeep(ctx context.Context) error {
 		if err != nil || !due {
 			return err
 		}
-		err = d.write(ctx, func(w Writer, _ time.Time) (err error) {
+		err = d.write(ctx, ordinary, "", func(w Writer, _ time.Time) (err error) {
 			tx := &Tx{Reader: w, w: w, now: d.Now()}
 			more, err = tx.prune(before, now)
 			return err
@@ -180,6 +181,8 @@ func (d *Directory) keepUp() {
 		case <-d.closing:
 			return
 		case <-tick.C:
+			d.tryUpkeep()
+		case <-d.unfinished:
 			d.tryUpkeep()
 		}
 	}

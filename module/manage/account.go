@@ -161,7 +161,7 @@ func (r *request) changePassword() (*Answer, error) {
 		if hash, err = attempt.HashPassword(r.Context(), next); err != nil {
 			return err
 		}
-		return r.update(change)
+		return r.withdraw(change) // the other sessions end
 	}
 	err = r.proving("current_password", p, func(tx *keys.Tx) error {
 		_, err := tx.ChangeUser(r.user(), func(u *keys.User) error {

@@ -43,6 +43,13 @@ type Answer struct {
 	// KeyIDs are the public ids of the keys that a call revoked; where they
 	// are too many, the first of them.
 	KeyIDs []string `json:"key_ids,omitempty"`
+	// AlreadyRevoked are those of KeyIDs that were revoked before.
+	AlreadyRevoked []string `json:"already_revoked,omitempty"`
+	// Unknown are those of a list of credentials that are none of the user's.
+	Unknown []UnknownCredential `json:"unknown,omitempty"`
+	// RemovedCollaborators are those that a call removed with the keys that
+	// it revoked; where they are too many, the first of them.
+	RemovedCollaborators []Collaborator `json:"removed_collaborators,omitempty"`
 	// Imported says what became of each key of an import, in their order.
 	Imported []Imported `json:"imported,omitzero"`
 

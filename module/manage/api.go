@@ -211,12 +211,42 @@ func (r *request) view(fn func(keys.Reader) error) error {
 // what it made afterwards would outlive the revocation of what it had made. And
 // one that was narrowed can't do any more what the call was let in with.
 func (r *request) update(fn func(*keys.Tx) error) error {
-	return r.api.Directory.Update(r.Context(), r.caller.actor(), func(tx *keys.Tx) error {
+	return r.api.Directory.Update(r.Context(), r.caller.actor(), r.checked(fn))
+}
+
+// withdraw is update for a change that takes something away: it goes before
+// those that don't.
+func (r *request) withdraw(fn func(*keys.Tx) error) error {
+	return r.api.Directory.UpdateFirst(r.Context(), r.caller.actor(), r.checked(fn))
+}
+
+// changeBy is update or withdraw.
+func (r *request) changeBy(takesAway bool, fn func(*keys.Tx) error) error {
+	if takesAway {
+		return r.withdraw(fn)
+	}
+	return r.update(fn)
+}
+
+func (r *request) checked(fn func(*keys.Tx) error) func(*keys.Tx) error {
+	return func(tx *keys.Tx) error {
 		if err := r.stillGood(tx); err != nil {
 			return err
 		}
 		return fn(tx)
-	})
+	}
+}
+
+// stillThere refuses a call whose credential was revoked meanwhile.
+func (r *request) stillThere(from keys.Reader) error {
+	if r.caller.UserID == "" {
+		return nil
+	}
+	_, err := from.Credential(r.caller.Digest)
+	if errors.Is(err, keys.ErrNotFound) {
+		return refuse(CodeKeyUnknown, "", "the credential of this call was revoked meanwhile; nothing was changed")
+	}
+	return err
 }
 
 // stillGood looks at the caller's credential again, in the transaction of the
@@ -225,10 +255,10 @@ func (r *request) stillGood(tx *keys.Tx) error {
 	if r.caller.UserID == "" {
 		return nil
 	}
-	own, err := tx.Credential(r.caller.Digest)
-	if errors.Is(err, keys.ErrNotFound) {
-		return refuse(CodeKeyUnknown, "", "the credential of this call was revoked meanwhile; nothing was changed")
+	if err := r.stillThere(tx); err != nil {
+		return err
 	}
+	own, err := tx.Credential(r.caller.Digest)
 	if err != nil {
 		return err
 	}

@@ -198,7 +198,7 @@ func (r *request) deleteApp() (*Answer, error) {
 	if err := r.noBody(); err != nil {
 		return nil, err
 	}
-	err := r.update(func(tx *keys.Tx) error {
+	err := r.withdraw(func(tx *keys.Tx) error {
 		if _, err := r.findApp(tx); err != nil {
 			return err
 		}

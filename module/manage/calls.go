@@ -111,6 +111,7 @@ var operatorCalls = []call{
 	{"DELETE", "/v2/users/{user_id}", (*request).deleteUser, demand{}},
 
 	{"PATCH", "/v2/keys", (*request).changeKeys, demand{}},
+	{"POST", "/v2/keys/revoke", (*request).revokeMany, demand{}},
 	{"DELETE", "/v2/keys", (*request).revokeKeys, demand{}},
 	{"POST", "/v2/keys/verify", (*request).verifyKey, demand{}},
 	{"GET", "/v2/keys/{key_id}", (*request).getKey, demand{}},

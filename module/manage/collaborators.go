@@ -22,7 +22,10 @@ type Collaborator struct {
 	Endpoints  []string  `json:"endpoints"`
 	CreatedAt  time.Time `json:"created_at"`
 	ModifiedAt time.Time `json:"modified_at"`
-	Version    uint64    `json:"version"` // as a key's
+	// CreatedBy is the key ID of the credential that added the collaborator;
+	// empty where that is not known.
+	CreatedBy string `json:"created_by"`
+	Version   uint64 `json:"version"` // as a key's
 }
 
 // UserRef names a user; * is everyone.
@@ -44,7 +47,7 @@ func showCollaborator(c keys.Collaborator) Collaborator {
 	return Collaborator{
 		ID: c.UserID, User: UserRef{c.UserID}, App: KeyApp{ID: c.AppID, UserID: c.OwnerID},
 		Scopes: append([]string{}, c.Scopes...), Endpoints: append([]string{}, c.Endpoints...),
-		CreatedAt: c.CreatedAt.UTC(), ModifiedAt: c.ModifiedAt.UTC(), Version: c.Version,
+		CreatedAt: c.CreatedAt.UTC(), ModifiedAt: c.ModifiedAt.UTC(), CreatedBy: c.CreatedBy, Version: c.Version,
 	}
 }
 
@@ -88,6 +91,11 @@ func (r *request) listCollaborations() (*Answer, error) {
 		}
 		for _, c := range found {
 			a, err := from.App(c.AppRef)
+			if errors.Is(err, keys.ErrNotFound) {
+				if _, gone := from.Deletion(c.AppRef); gone == nil {
+					continue // the collaborator is about to go, too
+				}
+			}
 			if err != nil {
 				return fmt.Errorf("the app of an invitation: %w", errors.Join(keys.ErrCorrupt, err))
 			}
@@ -294,8 +302,12 @@ func (r *request) changeCollaborators() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	takesAway, err := r.narrowsCollaborators(list, act)
+	if err != nil {
+		return nil, err
+	}
 	var changed []keys.Collaborator
-	err = r.update(func(tx *keys.Tx) error {
+	err = r.changeBy(takesAway, func(tx *keys.Tx) error {
 		changed = nil
 		var once onceEach
 		for _, n := range list {
@@ -366,7 +378,7 @@ func (r *request) removeCollaborators() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = r.update(func(tx *keys.Tx) error {
+	err = r.withdraw(func(tx *keys.Tx) error {
 		var once onceEach
 		for i, id := range ids {
 			field := fmt.Sprintf("%s[%d]", name, i)

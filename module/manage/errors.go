@@ -53,6 +53,8 @@ func locate(element string, err error) error {
 		return e
 	case errors.As(err, &invalid):
 		return refuse(CodeInvalid, join(element, invalid.Field), "%s", invalid.Reason)
+	case errors.Is(err, keys.ErrDeleting):
+		return refuse(CodeConflict, join(element, "id"), "%s", keys.ErrDeleting)
 	case errors.Is(err, keys.ErrRevoked):
 		return refuse(CodeExists, element, "%s", keys.ErrRevoked)
 	case errors.Is(err, keys.ErrExists):
@@ -83,6 +85,10 @@ func refusal(err error) *Error {
 		return e
 	case errors.As(err, &clock):
 		return &Error{Code: CodeUnavailable, Details: clock.Error(), Cause: err}
+	case errors.Is(err, keys.ErrCrowded):
+		e := refuse(CodeThrottled, "", "%s", keys.ErrCrowded)
+		e.retryAfter = "1"
+		return e
 	case errors.Is(err, keys.ErrBusy):
 		return refuse(CodeUnavailable, "", "%v; try again", keys.ErrBusy)
 	case errors.Is(err, keys.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -174,8 +174,12 @@ func (r *request) changeKeys() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	takesAway, err := r.narrowsKeys(list, act)
+	if err != nil {
+		return nil, err
+	}
 	var changed []keys.Credential
-	err = r.update(func(tx *keys.Tx) error {
+	err = r.changeBy(takesAway, func(tx *keys.Tx) error {
 		changed = nil
 		var once onceEach
 		for _, k := range list {

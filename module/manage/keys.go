@@ -221,7 +221,7 @@ func (r *request) revokeKey() (*Answer, error) {
 		return nil, err
 	}
 	var id string
-	err := r.update(func(tx *keys.Tx) error {
+	err := r.withdraw(func(tx *keys.Tx) error {
 		c, err := r.findKeyInPath(tx)
 		if err != nil {
 			return err
@@ -236,18 +236,18 @@ func (r *request) revokeKey() (*Answer, error) {
 }
 
 // revokeKeys revokes keys by public id or whole credential, all in one
-// transaction. A whole credential that was revoked before is one that is
-// revoked: whoever sends it again wants no more than that.
+// transaction. A key that was revoked before is one that is revoked: whoever
+// names it again wants no more than that.
 func (r *request) revokeKeys() (*Answer, error) {
 	ids, err := r.ids()
 	if err != nil {
 		return nil, err
 	}
-	var revoked []string
-	err = r.update(func(tx *keys.Tx) error {
+	var revoked, already []string
+	err = r.withdraw(func(tx *keys.Tx) error {
 		var once onceEach
 		var revoke []string
-		revoked = nil
+		revoked, already = nil, nil
 		for i, id := range ids {
 			field := fmt.Sprintf("ids[%d]", i)
 			c, err := r.findKeyInBody(tx, id, field)
@@ -257,11 +257,12 @@ func (r *request) revokeKeys() (*Answer, error) {
 				revoked = append(revoked, c.ID)
 				err = once.add(field, c.ID)
 			case isNotFound(err):
-				stone, stoneErr := tx.Tombstone(keys.DigestOf(id))
-				if stoneErr == nil && (r.user() == "" || stone.UserID == r.user()) {
+				stone, stoneErr := r.findRevoked(tx, id)
+				if stoneErr == nil {
 					revoked = append(revoked, stone.ID)
+					already = append(already, stone.ID)
 					err = once.add(field, stone.ID)
-				} else if stoneErr != nil && !errors.Is(stoneErr, keys.ErrNotFound) {
+				} else if !errors.Is(stoneErr, keys.ErrNotFound) {
 					err = stoneErr
 				}
 			}
@@ -280,7 +281,20 @@ func (r *request) revokeKeys() (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Answer{KeyIDs: revoked}, nil
+	return &Answer{KeyIDs: revoked, AlreadyRevoked: already}, nil
+}
+
+// findRevoked finds what is left of a revoked key of the user's, by key ID or
+// whole credential.
+func (r *request) findRevoked(from keys.Reader, named string) (keys.Tombstone, error) {
+	stone, err := from.TombstoneByID(named)
+	if errors.Is(err, keys.ErrNotFound) {
+		stone, err = from.Tombstone(keys.DigestOf(named))
+	}
+	if err == nil && r.user() != "" && stone.UserID != r.user() {
+		err = keys.ErrNotFound
+	}
+	return stone, err
 }
 
 // nothingRevoked adds to the refusal of one key of a list what that means for
@@ -303,7 +317,7 @@ func (r *request) rotateKey() (*Answer, error) {
 		return nil, err
 	}
 	answer := &Answer{}
-	err = r.update(func(tx *keys.Tx) error {
+	err = r.changeBy(how.grace == 0, func(tx *keys.Tx) error { // a leaked key ends now
 		old, err := r.findKeyInPath(tx)
 		if err != nil {
 			return err

@@ -76,12 +76,9 @@ func (r *request) login() (*Answer, error) {
 // or are too many.
 func (r *request) beginSession(tx *keys.Tx, userID string) (Login, error) {
 	var live, expired []keys.Credential
-	for c, err := range tx.Credentials(userID, 0) {
+	for c, err := range tx.Sessions(userID, 0) {
 		if err != nil {
 			return Login{}, err
-		}
-		if c.Kind != policy.Session {
-			continue
 		}
 		s, err := r.readSession(tx, c)
 		switch {
@@ -119,7 +116,7 @@ func (r *request) logout() (*Answer, error) {
 	if err := errors.Join(r.notOperator(), r.noBody()); err != nil {
 		return nil, err
 	}
-	err := r.update(func(tx *keys.Tx) error { return tx.Revoke(r.own.ID, "signed out") })
+	err := r.withdraw(func(tx *keys.Tx) error { return tx.Revoke(r.own.ID, "signed out") })
 	if err != nil {
 		return nil, err
 	}

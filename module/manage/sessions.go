@@ -69,8 +69,8 @@ func (r *request) listSessions() (*Answer, error) {
 		}
 		shown := map[string]Session{}
 		var failed error
-		found, next, err := take(from.Credentials(r.user(), p.after), p, seqOfKey, func(c keys.Credential) bool {
-			if c.Kind != policy.Session || failed != nil {
+		found, next, err := take(from.Sessions(r.user(), p.after), p, seqOfKey, func(c keys.Credential) bool {
+			if failed != nil {
 				return false
 			}
 			s, err := r.readSession(from, c)
@@ -95,15 +95,13 @@ func (r *request) endSessions() (*Answer, error) {
 		return nil, err
 	}
 	answer := &Answer{}
-	err = r.update(func(tx *keys.Tx) (err error) {
+	err = r.withdraw(func(tx *keys.Tx) (err error) {
 		answer.SessionIDs = []string{}
 		if _, err := r.findUser(tx); err != nil {
 			return err
 		}
 		if ids == nil {
-			ended, err := tx.RevokeWhere(r.user(), "ended", func(c *keys.Credential) bool {
-				return c.Kind == policy.Session && c.Digest != r.caller.Digest
-			})
+			ended, err := tx.EndSessions(r.user(), "ended", func(c *keys.Credential) bool { return c.Digest != r.caller.Digest })
 			answer.SessionIDs = append(answer.SessionIDs, ended...)
 			return err
 		}

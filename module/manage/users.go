@@ -241,7 +241,7 @@ func (r *request) applyToUsers(list []userFields) ([]keys.User, error) {
 		}
 	}
 	var changed []keys.User
-	err := r.update(func(tx *keys.Tx) error {
+	err := r.changeBy(anyTakesAway(list), func(tx *keys.Tx) error {
 		changed = nil
 		for _, f := range list {
 			u, err := tx.ChangeUser(f.id, func(u *keys.User) error {
@@ -259,6 +259,17 @@ func (r *request) applyToUsers(list []userFields) ([]keys.User, error) {
 		return nil
 	})
 	return changed, err
+}
+
+// anyTakesAway reports whether a change of users suspends one or ends its
+// sessions.
+func anyTakesAway(list []userFields) bool {
+	for _, f := range list {
+		if f.suspended != nil && *f.suspended || f.password != nil || f.noPassword {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *request) deleteUser() (*Answer, error) {
@@ -284,7 +295,7 @@ func (r *request) dropUsers(ids []string, field func(int) string) (*Answer, erro
 			return nil, err
 		}
 	}
-	err := r.update(func(tx *keys.Tx) error {
+	err := r.withdraw(func(tx *keys.Tx) error {
 		for i, id := range ids {
 			if _, err := tx.User(id); errors.Is(err, keys.ErrNotFound) {
 				return refuse(CodeNotFound, field(i), "there is no such user")

@@ -1,0 +1,76 @@
+package keys
+
+import (
+	"context"
+	"errors"
+)
+
+// A group is a user or an app: suspending or deleting it changes what every
+// credential of it is good for. So that none has to be looked for, an entry
+// counts only while the generations of its groups are those from before its
+// load, too.
+type group struct {
+	slot       uint16
+	generation uint64
+}
+
+// maxGroups are those of an app key or an invitation: the user and the app.
+const maxGroups = 2
+
+// groupOfUser and groupOfApp are where the generation of a group stands. NUL
+// can't stand in an id, nor at the beginning of a credential.
+func groupOfUser(id string) Digest { return DigestOf("\x00" + id) }
+func groupOfApp(a AppRef) Digest   { return DigestOf("\x00" + a.OwnerID + "\x00" + a.AppID) }
+
+// groups reads the generations of a user and an app. It comes before the
+// transaction that reads what belongs to them.
+func (d *Directory) groups(user, app Digest) [maxGroups]group {
+	of := func(digest Digest) group { return group{slot(digest), d.generation(digest).Load()} }
+	return [maxGroups]group{of(user), of(app)}
+}
+
+func (e *Entry) in(slot uint16) bool {
+	for _, g := range e.groups {
+		if g.slot == slot {
+			return true
+		}
+	}
+	return false
+}
+
+// read reads an entry of groups, in one transaction.
+func (d *Directory) read(ctx context.Context, groups [maxGroups]group, read func(Reader) (*Entry, error)) (e *Entry, err error) {
+	err = d.store.View(ctx, func(r Reader) error {
+		e, err = read(r)
+		return err
+	})
+	if err == nil {
+		e.groups = groups
+	}
+	return e, err
+}
+
+// readCredential reads the entry of a credential. Whose it is has to be known
+// before the transaction that the entry is read in, and never changes.
+func (d *Directory) readCredential(ctx context.Context, digest Digest) (*Entry, error) {
+	var owner AppRef
+	err := d.store.View(ctx, func(r Reader) error {
+		c, err := r.Credential(digest)
+		owner = AppRef{c.UserID, c.AppID}
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for {
+		groups := d.groups(groupOfUser(owner.OwnerID), groupOfApp(owner))
+		e, err := d.read(ctx, groups, func(r Reader) (*Entry, error) { return d.loadCredential(r, digest) })
+		if err != nil || !e.Exists() || e.caller.UserID == owner.OwnerID && e.caller.AppID == owner.AppID {
+			return e, err
+		}
+		owner = AppRef{e.caller.UserID, e.caller.AppID} // it was made meanwhile
+	}
+}

@@ -1,0 +1,97 @@
+package manage
+
+import (
+	"slices"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// comparison says what a change does to what somebody may do.
+type comparison struct{ narrower, wider bool }
+
+// add compares one record's grant before and after a change.
+func (c *comparison) add(oldScopes, newScopes, oldEndpoints, newEndpoints []string) {
+	c.lists(oldScopes, newScopes, slices.Contains(oldScopes, policy.ScopeAll), slices.Contains(newScopes, policy.ScopeAll))
+	c.lists(oldEndpoints, newEndpoints, oldEndpoints == nil, newEndpoints == nil)
+}
+
+// lists compares two lists. all says of each that it grants everything.
+func (c *comparison) lists(before, after []string, allBefore, allAfter bool) {
+	switch {
+	case allBefore && allAfter:
+	case allBefore:
+		c.narrower = true
+	case allAfter:
+		c.wider = true
+	default:
+		c.narrower = c.narrower || len(difference(before, after)) > 0
+		c.wider = c.wider || len(difference(after, before)) > 0
+	}
+}
+
+func (c *comparison) keys(before, after *keys.Credential) {
+	c.add(before.Scopes, after.Scopes, before.Endpoints, after.Endpoints)
+	switch {
+	case before.ExpiresAt.Equal(after.ExpiresAt):
+	case before.ExpiresAt.IsZero(), !after.ExpiresAt.IsZero() && after.ExpiresAt.Before(before.ExpiresAt):
+		c.narrower = true
+	default:
+		c.wider = true
+	}
+	c.narrower = c.narrower || after.Disabled && !before.Disabled
+	c.wider = c.wider || before.Disabled && !after.Disabled
+}
+
+// takesAway reports whether a change takes something away and gives nothing.
+func (c *comparison) takesAway() bool { return c.narrower && !c.wider }
+
+// narrowsKeys reports whether a change of keys takes something away and gives
+// nothing. What is wrong with the change is found out when it is made.
+func (r *request) narrowsKeys(list []keyChange, act action) (bool, error) {
+	var all comparison
+	err := r.view(func(from keys.Reader) error {
+		for _, k := range list {
+			c, err := r.findKeyInBody(from, k.id, "")
+			if isNotFound(err) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			next := c
+			next.Scopes, next.Endpoints = slices.Clone(c.Scopes), slices.Clone(c.Endpoints)
+			if r.api.change(&next, k, act) == nil {
+				all.keys(&c, &next)
+			}
+		}
+		return nil
+	})
+	return all.takesAway(), err
+}
+
+// narrowsCollaborators is narrowsKeys for collaborators.
+func (r *request) narrowsCollaborators(list []collaboratorChange, act action) (bool, error) {
+	var all comparison
+	err := r.view(func(from keys.Reader) error {
+		for _, n := range list {
+			ref, err := r.invitation(n.invited)
+			if err != nil {
+				return nil // as the change will say
+			}
+			c, err := r.findCollaborator(from, ref, "")
+			if isNotFound(err) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			scopes, endpoints := slices.Clone(c.Scopes), slices.Clone(c.Endpoints)
+			if r.api.changeGrant(&scopes, &endpoints, n.grantChange, act) == nil {
+				all.add(c.Scopes, scopes, c.Endpoints, endpoints)
+			}
+		}
+		return nil
+	})
+	return all.takesAway(), err
+}
