@@ -207,14 +207,7 @@ func (a *App) addSite(g *Gate, c *policy.Catalogue) error {
 func (a *App) siteOf(ctx caddy.Context, g *Gate) Site {
 	a.sitesMu.Lock()
 	defer a.sitesMu.Unlock()
-	if a.config == nil {
-		a.config = httpBeingLoaded(ctx)
-		a.written, _ = SitesOf(a.config) // a mistake is reported where it is
-		undecided, _ := UndecidedIn(a.config)
-		for _, u := range undecided {
-			a.logger.Warn("requests reach an upstream undecided", zap.Strings("site", u.Site), zap.String("matcher", u.Matcher), zap.String("details", u.Text()))
-		}
-	}
+	a.lookAround(ctx)
 	i := slices.IndexFunc(a.written, func(s Site) bool { return reflect.DeepEqual(s.Gate, g) })
 	if i < 0 {
 		return Site{Gate: g}
@@ -222,6 +215,24 @@ func (a *App) siteOf(ctx caddy.Context, g *Gate) Site {
 	site := a.written[i]
 	a.written = slices.Delete(a.written, i, i+1)
 	return site
+}
+
+// lookAround reads the configuration that is being loaded, once, and warns of
+// what in it is easy to get wrong. Mistakes are reported where they stand.
+func (a *App) lookAround(ctx caddy.Context) {
+	if a.config != nil {
+		return
+	}
+	a.config = httpBeingLoaded(ctx)
+	a.written, _ = SitesOf(a.config)
+	undecided, _ := UndecidedIn(a.config)
+	for _, u := range undecided {
+		a.logger.Warn("requests reach an upstream undecided", zap.Strings("site", u.Site), zap.String("matcher", u.Matcher), zap.String("details", u.Text()))
+	}
+	chosen, _ := ChosenAddressesIn(a.config)
+	for _, c := range chosen {
+		a.logger.Warn("clients choose their address", zap.String("server", c.Server), zap.Strings("listen", c.Listen), zap.String("details", c.Text()))
+	}
 }
 
 // Catalogue is what can be granted: the union over the sites.

@@ -74,7 +74,7 @@ func (m *Manage) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("loading the api_keys app: %w", err)
 	}
 	m.gate.app = app.(*App)
-	m.gate.app.addManagement()
+	m.gate.app.addManagement(ctx)
 	if m.Portal != "" {
 		m.portal = portal.New(m.Portal, m.base(), m.call, func(r *http.Request, cause error) {
 			m.logger.Error("a page of the portal failed", zap.String("uuid", requestID(r)), zap.Error(cause))
@@ -328,10 +328,11 @@ func (a *App) prepare(api *manage.API, lease *keys.Lease) (err error) {
 
 // addManagement says that a site answers the management API, whose scopes can
 // be granted then.
-func (a *App) addManagement() {
+func (a *App) addManagement(ctx caddy.Context) {
 	a.sitesMu.Lock()
 	defer a.sitesMu.Unlock()
 	a.management = true
+	a.lookAround(ctx)
 }
 
 // ManagementScopes are those that calls of the management API need, with what

@@ -33,20 +33,25 @@ func (s *Site) Named(name string) bool {
 // to be called.
 func SitesOf(config []byte) ([]Site, error) { return sitesIn(config, surroundings{}) }
 
-// Manages says whether a site of a configuration (JSON) answers the management
-// API.
-func Manages(config []byte) bool {
+// Manages reports whether a site of a configuration (JSON) answers the
+// management API.
+func Manages(config []byte) bool { return hasHandler(config, "api_keys_manage") }
+
+// hasHandler reports whether one of the handlers stands anywhere in a
+// configuration (JSON).
+func hasHandler(config []byte, names ...string) bool {
 	var fields map[string]json.RawMessage
 	var list []json.RawMessage
 	if json.Unmarshal(config, &fields) == nil {
-		if string(fields["handler"]) == `"api_keys_manage"` {
+		var name string
+		if json.Unmarshal(fields["handler"], &name) == nil && slices.Contains(names, name) {
 			return true
 		}
 		list = slices.Collect(maps.Values(fields))
 	} else if json.Unmarshal(config, &list) != nil {
 		return false // a text or a number
 	}
-	return slices.ContainsFunc(list, func(value json.RawMessage) bool { return Manages(value) })
+	return slices.ContainsFunc(list, func(value json.RawMessage) bool { return hasHandler(value, names...) })
 }
 
 // surroundings are what stands around a gate.

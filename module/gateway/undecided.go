@@ -35,18 +35,10 @@ func (u *Undecided) Text() string {
 // hosts alone makes a site of its own. Handlers that answer by themselves, such
 // as respond and file_server, and error routes are no concern of it.
 func UndecidedIn(config []byte) (found []Undecided, err error) {
-	var whole struct {
-		Apps struct {
-			HTTP json.RawMessage `json:"http"`
-		} `json:"apps"`
-	}
-	if err := json.Unmarshal(config, &whole); err == nil && whole.Apps.HTTP != nil {
-		config = whole.Apps.HTTP
-	}
 	var app struct {
 		Servers map[string]*server `json:"servers"`
 	}
-	if err := json.Unmarshal(config, &app); err != nil {
+	if err := json.Unmarshal(httpOf(config), &app); err != nil {
 		return nil, fmt.Errorf("reading the http app's configuration: %w", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
