@@ -22,6 +22,8 @@ import (
 //	    cache      <size>|off
 //	    key_prefix <prefix>
 //	    audit_retention <duration>
+//	    max_keys   <number>|off
+//	    max_apps   <number>|off
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // the option's name
@@ -61,14 +63,32 @@ func (p *appParser) option(d *caddyfile.Dispenser) error {
 			return err
 		}
 		err = keys.CheckBrand(p.app.KeyPrefix)
+	case "max_keys":
+		return p.most(d, &p.app.MaxKeys, "max_keys")
+	case "max_apps":
+		return p.most(d, &p.app.MaxApps, "max_apps")
 	case "audit_retention":
 		return p.given.duration(d, &p.app.AuditRetention, "audit_retention DURATION, as audit_retention 2160h")
 	default:
-		return d.Errf("unknown option %q: use store, cache, key_prefix or audit_retention", d.Val())
+		return d.Errf("unknown option %q: use store, cache, key_prefix, audit_retention, max_keys or max_apps", d.Val())
 	}
 	if err != nil {
 		return d.WrapErr(err)
 	}
+	return nil
+}
+
+// most reads how many of something a user may have.
+func (p *appParser) most(d *caddyfile.Dispenser, into *gateway.Most, name string) error {
+	var text string
+	if err := p.given.word(d, &text, name+" NUMBER, such as "+name+" 1000, or "+name+" off"); err != nil {
+		return err
+	}
+	most, err := gateway.ParseMost(text)
+	if err != nil {
+		return d.Errf("%s: %v", name, err)
+	}
+	*into = most
 	return nil
 }
 

@@ -48,6 +48,17 @@ type App struct {
 	// Default: 2160h, which is 90 days.
 	AuditRetention caddy.Duration `json:"audit_retention,omitempty"`
 
+	// MaxKeys is how many keys one user may have: app keys and personal access
+	// tokens that are not revoked. A user who has as many is refused one more
+	// with 403 (11006). What the operator makes or imports isn't bounded. In
+	// JSON a number, or "off" for no bound.
+	// Default: 10000.
+	MaxKeys Most `json:"max_keys,omitempty"`
+
+	// MaxApps is how many apps one user may have, as max_keys.
+	// Default: 1000.
+	MaxApps Most `json:"max_apps,omitempty"`
+
 	opener     keys.Opener
 	cacheBytes int64
 	logger     *zap.Logger
@@ -93,6 +104,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	if a.AuditRetention == 0 {
 		a.AuditRetention = caddy.Duration(keys.DefaultAuditRetention)
+	}
+	if a.MaxKeys < noBound || a.MaxApps < noBound {
+		return errors.New("max_keys and max_apps: give a number from 1 on, or off")
 	}
 	var err error
 	if a.cacheBytes, err = ParseCache(a.Cache); err != nil {
@@ -180,6 +194,7 @@ func (a *App) Directory() (*keys.Lease, error) {
 	if err := lease.CheckClock(); err != nil {
 		a.logger.Warn("clock of the key store", zap.Error(err))
 	}
+	lease.Limit(keys.Limits{Keys: a.MaxKeys.or(keys.DefaultMaxKeys), Apps: a.MaxApps.or(keys.DefaultMaxApps)})
 	a.lease.Store(lease)
 	return lease, nil
 }

@@ -33,7 +33,8 @@ type Tx struct {
 	deleting bool
 	// clock is what the clock says, which now may be ahead of. It is zero
 	// where nothing is issued.
-	clock time.Time
+	clock  time.Time
+	limits Limits
 }
 
 // Update makes a change. It returns once the change is durable and in effect:
@@ -60,7 +61,7 @@ func (d *Directory) UpdateFirst(ctx context.Context, actor Actor, fn func(*Tx) e
 func (d *Directory) update(ctx context.Context, r rank, actor Actor, fn func(*Tx) error) error {
 	deleting := false
 	err := d.write(ctx, r, actor.UserID, func(w Writer, clock time.Time) error {
-		tx := &Tx{Reader: w, w: w, now: d.Now(), actor: actor, clock: clock}
+		tx := &Tx{Reader: w, w: w, now: d.Now(), actor: actor, clock: clock, limits: *d.limits.Load()}
 		if err := fn(tx); err != nil {
 			return err
 		}
@@ -212,6 +213,9 @@ func (tx *Tx) CreateApp(a App) (App, error) {
 	case err == nil:
 		return App{}, fmt.Errorf("app %s: %w", a.AppID, ErrDeleting)
 	case !errors.Is(err, ErrNotFound):
+		return App{}, err
+	}
+	if err := tx.roomForApp(a.OwnerID); err != nil {
 		return App{}, err
 	}
 	a.CreatedAt, a.ModifiedAt, a.Version, a.Seq = tx.now, tx.now, 1, 0

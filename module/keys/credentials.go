@@ -55,6 +55,8 @@ func (tx *Tx) addCredential(action string, c Credential) (Credential, error) {
 		if err := tx.issues(); err != nil {
 			return Credential{}, err
 		}
+	} else if err := tx.roomForKey(c.UserID); err != nil {
+		return Credential{}, err
 	}
 	c.CreatedAt, c.ModifiedAt, c.CreatedBy = tx.now, tx.now, tx.actor.ID
 	c.Version, c.Seq = 1, 0

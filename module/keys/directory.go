@@ -43,6 +43,7 @@ type Directory struct {
 	walks *turns
 	// unfinished wakes up whoever finishes deletions.
 	unfinished chan struct{}
+	limits     atomic.Pointer[Limits]
 	finishing  sync.Mutex
 
 	// newest is the newest write time in the store, in Unix nanoseconds.
@@ -70,6 +71,7 @@ func NewDirectory(store Store, cacheBytes int64) (*Directory, error) {
 func newDirectory(store Store, cacheBytes int64, clock func() time.Time, hash func(uint64) (uint64, uint64)) (*Directory, error) {
 	d := &Directory{store: store, clock: clock, closing: make(chan struct{}), unfinished: make(chan struct{}, 1), walks: newTurns(1, maxWalks), logins: newLogins()}
 	d.retention.Store(int64(DefaultAuditRetention))
+	d.SetLimits(Limits{})
 	budget := cacheBytes
 	if budget <= 0 {
 		budget = DefaultCacheBytes

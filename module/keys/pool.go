@@ -54,6 +54,7 @@ type Lease struct {
 	shared     *shared
 	cacheBytes int64
 	retention  time.Duration // of the audit log
+	limits     Limits
 }
 
 // Lend opens the store's directory, or shares the one that is open already;
@@ -80,7 +81,7 @@ func Lend(opener Opener, cacheBytes int64) (*Lease, error) {
 		pool.open[key] = s
 	}
 	s.draining.Store(false)
-	l := &Lease{Directory: s.Directory, shared: s, cacheBytes: cacheBytes, retention: DefaultAuditRetention}
+	l := &Lease{Directory: s.Directory, shared: s, cacheBytes: cacheBytes, retention: DefaultAuditRetention, limits: Limits{DefaultMaxKeys, DefaultMaxApps}}
 	s.leases = append(s.leases, l)
 	s.configure()
 	return l, nil
@@ -95,12 +96,22 @@ func (l *Lease) KeepAudit(retention time.Duration) {
 	l.shared.configure()
 }
 
+// Limit changes what one user may have, for as long as this is the newest
+// lease.
+func (l *Lease) Limit(limits Limits) {
+	pool.Lock()
+	defer pool.Unlock()
+	l.limits = limits
+	l.shared.configure()
+}
+
 // configure gives the directory the settings of its newest lease. It is called
 // with the pool locked.
 func (s *shared) configure() {
 	if n := len(s.leases); n > 0 {
 		s.SetCache(s.leases[n-1].cacheBytes)
 		s.SetAuditRetention(s.leases[n-1].retention)
+		s.SetLimits(s.leases[n-1].limits)
 	}
 }
 

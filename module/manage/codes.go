@@ -11,6 +11,7 @@ const (
 	CodeOK                 Code = 10000
 	CodeLoginFailed        Code = 11002 // the e-mail, the password or the second factor is wrong
 	CodeThrottled          Code = 11005 // too many attempts; Retry-After says when to go on
+	CodeLimit              Code = 11006 // the user has as many keys or apps as they may
 	CodeInsufficientScopes Code = 11007 // the credential doesn't grant what is asked
 	CodeKeyInvalid         Code = 11008 // the credential is no good now, or not here
 	CodeKeyUnknown         Code = 11009 // there is no such credential, or no longer
@@ -41,6 +42,7 @@ var codes = map[Code]struct {
 	CodeExists:             {http.StatusConflict, "Resource already exists"},
 	CodeLoginFailed:        {http.StatusUnauthorized, "Invalid credentials"},
 	CodeThrottled:          {http.StatusTooManyRequests, "Too many attempts"},
+	CodeLimit:              {http.StatusForbidden, "Limit reached"},
 	CodeConflict:           {http.StatusConflict, "Changed meanwhile"},
 	CodeUnavailable:        {http.StatusServiceUnavailable, "Service unavailable"},
 	CodeTooLarge:           {http.StatusRequestEntityTooLarge, "Request too large"},

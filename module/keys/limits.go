@@ -1,0 +1,48 @@
+package keys
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrLimit is returned where a user has as many keys or apps as they may.
+var ErrLimit = errors.New("limit reached")
+
+// Limits bound what one user may have. 0 is no bound. They hold for what users
+// make themselves, and not for what the operator makes or imports for them.
+type Limits struct {
+	// Keys are app keys and personal access tokens that are not revoked,
+	// disabled and expired ones too.
+	Keys int
+	Apps int
+}
+
+// The limits unless the configuration says otherwise.
+const (
+	DefaultMaxKeys = 10_000
+	DefaultMaxApps = 1_000
+)
+
+// SetLimits changes what one user may have.
+func (d *Directory) SetLimits(l Limits) { d.limits.Store(&l) }
+
+// checkLimit refuses to make one more where a user has most of them, unless the
+// operator makes it.
+func (tx *Tx) checkLimit(most int, has func(Totals) uint64, userID, what string) error {
+	if most <= 0 || tx.actor.UserID == "" {
+		return nil
+	}
+	totals, err := tx.Totals(userID)
+	if err != nil || has(totals) < uint64(most) {
+		return err
+	}
+	return fmt.Errorf("%w: user %s has %d %s, which is the most", ErrLimit, userID, has(totals), what)
+}
+
+func (tx *Tx) roomForKey(userID string) error {
+	return tx.checkLimit(tx.limits.Keys, func(t Totals) uint64 { return t.Keys }, userID, "keys")
+}
+
+func (tx *Tx) roomForApp(ownerID string) error {
+	return tx.checkLimit(tx.limits.Apps, func(t Totals) uint64 { return t.Apps }, ownerID, "apps")
+}
