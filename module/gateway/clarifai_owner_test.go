@@ -61,7 +61,7 @@ func TestClarifaiOwners(t *testing.T) {
 		{name: "query, after another", ask: get("/v2/inputs?user_app_id.user_id=alice&user_app_id.user_id=USER&user_app_id.app_id=APP"), app: true},
 		{name: "body", ask: post("/v2/inputs", `{"inputs":[{"id":"a"}],"user_app_id":{"user_id":"USER","app_id":"APP"}}`), app: true},
 		{name: "body, JSON names", ask: post("/v2/inputs", `{"userAppId":{"userId":"USER","appId":"APP"},"inputs":[]}`), app: true},
-		{name: "body, twice", ask: post("/v2/inputs", `{"user_app_id":{"user_id":"alice"},"user_app_id":{"user_id":"USER","app_id":"APP"}}`), app: true},
+		{name: "body, in a list", ask: post("/v2/inputs", `{"user_app_id":[{"user_id":"alice"},{"user_id":"USER","app_id":"APP"}]}`), app: true},
 		{name: "body, behind a path", ask: post("/v2/users/alice/apps/shop/inputs", `{"user_app_id":{"user_id":"USER","app_id":"APP"}}`), app: true},
 		{name: "body, nested", ask: post("/v2/models/versions/upload", `{"upload_config":{"user_app_id":{"user_id":"USER","app_id":"APP"}}}`), app: true},
 		{name: "body, nested in a list", ask: post("/v2/log_entries", `{"log_entries":[{"meta":{}},{"meta":{"user_app_id":{"user_id":"USER","app_id":"APP"}}}]}`)},

@@ -206,7 +206,7 @@ func (t *telling) ownership(q *question, v *verdict) string {
 		saw += ": not the credential's"
 	}
 	o := &t.gate.ownership
-	if len(o.body) > 0 && q.rule.Method != policy.MethodGRPC || o.messages[q.rule.Pattern] != nil {
+	if len(o.bodyFields) > 0 && q.rule.Method != policy.MethodGRPC || o.messages[q.rule.Pattern] != nil {
 		saw += ". What the body names, which isn't known here, has to agree with that"
 	}
 	return saw

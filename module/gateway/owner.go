@@ -9,6 +9,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant/protowalk"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -21,8 +22,14 @@ const (
 
 // ownership is where a site's requests name owner and app, outside the path.
 type ownership struct {
-	query [][]field // each a place
-	body  []field
+	// queryFields are places of two fields each. Those of bodies are one
+	// place in a form, and as many as there are objects in JSON.
+	queryFields, bodyFields []tenant.Field
+
+	query     *tenant.Names
+	bodyNames *tenant.Names
+	body      *tenant.Body
+
 	// watched are gRPC methods by name; messages, their compiled schemas.
 	watched  map[string]*watchedMethod
 	messages map[string]*protowalk.Schema
@@ -31,11 +38,11 @@ type ownership struct {
 }
 
 // part says whether a field names the owner or the app.
-type part uint8
+type part = tenant.Part
 
 const (
-	ownerPart part = iota + 1
-	appPart
+	ownerPart = tenant.Owner
+	appPart   = tenant.App
 )
 
 func (g *Gate) provisionOwnership() error {
@@ -65,18 +72,20 @@ func (g *Gate) provisionOwnership() error {
 func (g *Gate) nameOwners(query []policy.OwnerFields, body []string, messages []policy.OwnerMessage) error {
 	o := &g.ownership
 	for _, f := range query {
-		if f.Owner == "" || f.App == "" || fieldName(f.Owner) == fieldName(f.App) {
+		if f.Owner == "" || f.App == "" || tenant.Letters(f.Owner) == tenant.Letters(f.App) {
 			return errors.New("owner_query: give two fields, that for the owner and that for the app")
 		}
-		o.query = append(o.query, []field{newField(f.Owner, ownerPart), newField(f.App, appPart)})
+		at := len(o.queryFields) / 2
+		o.queryFields = append(o.queryFields, tenant.Field{Path: f.Owner, Part: ownerPart, Place: at}, tenant.Field{Path: f.App, Part: appPart, Place: at})
 	}
 	for _, path := range body {
 		p, err := g.partOf(path)
 		if err != nil {
 			return fmt.Errorf("owner_body: %w", err)
 		}
-		o.body = append(o.body, newField(path, p))
+		o.bodyFields = append(o.bodyFields, tenant.Field{Path: path, Part: p})
 	}
+	o.query, o.body, o.bodyNames = tenant.NewNames(o.queryFields), tenant.NewBody(o.bodyFields), tenant.NewNames(o.bodyFields)
 	for _, m := range messages {
 		if err := o.watch(g, m); err != nil {
 			return err
@@ -111,12 +120,12 @@ func (o *ownership) watch(g *Gate, m policy.OwnerMessage) error {
 // partOf tells by the last name of a field what it names.
 func (g *Gate) partOf(path string) (part, error) {
 	last := path[strings.LastIndexByte(path, '.')+1:]
-	switch fieldName(last) {
+	switch tenant.Letters(last) {
 	case "":
 		return 0, fmt.Errorf("the field %q has an empty name", path)
-	case fieldName(g.Owner[0]):
+	case tenant.Letters(g.Owner[0]):
 		return ownerPart, nil
-	case fieldName(g.Owner[1]):
+	case tenant.Letters(g.Owner[1]):
 		return appPart, nil
 	}
 	return 0, fmt.Errorf("the field %q: its last name has to be %s or %s, which says what it names", path, g.Owner[0], g.Owner[1])
@@ -195,7 +204,7 @@ func (n *names) settle(caller *policy.Caller) (owner, app string, ok bool) {
 // inspects says whether the request's body may name owner and app, and has to
 // be read before the request is handed on.
 func (o *ownership) inspects(r *http.Request, grpc bool) bool {
-	return o.inMessages(r) || !grpc && len(o.body) > 0 && r.Body != nil && r.Body != http.NoBody
+	return o.inMessages(r) || !grpc && len(o.bodyFields) > 0 && r.Body != nil && r.Body != http.NoBody
 }
 
 // inMessages says whether the path is that of a gRPC method whose messages may

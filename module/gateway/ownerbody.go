@@ -2,22 +2,20 @@ package gateway
 
 import (
 	"bytes"
-	"encoding/json"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net"
 	"net/http"
 	"os"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
-
-// maxBodyDepth bounds the nesting of a body that is looked into.
-const maxBodyDepth = 128
 
 // readBody looks for owner and app in a JSON body, which is handed on byte for
 // byte. The body is read whatever its Content-Type says, for there are servers
@@ -46,38 +44,71 @@ func (o *ownership) readBody(w http.ResponseWriter, r *http.Request, n *names) *
 		return refuseTooLarge
 	}
 	if form {
-		o.ofQuery(n, string(body))
-		ofForm(n, string(body), o.body)
+		err = o.ofForm(r.Context(), n, string(body))
 	}
-	// JSON is UTF-8 (RFC 8259, section 8.1); parsers differ in what they make
-	// of anything else.
-	if err := o.scanJSON(body, n); err != nil || !utf8.Valid(body) {
-		return refuseBody(http.StatusBadRequest, "The body is not valid JSON, and this API looks for owner and app in it.")
+	if err == nil {
+		err = o.ofJSON(r.Context(), n, string(body))
 	}
-	return nil
+	switch {
+	case err == nil:
+		return nil
+	case r.Context().Err() != nil:
+		return refuseBody(http.StatusBadRequest, "The client went away.")
+	}
+	return refuseBody(http.StatusBadRequest, fmt.Sprintf("This API looks for owner and app in the body, which has to be JSON that every parser reads alike: %s.", err))
 }
+
+// ofJSON adds what a JSON body names. Each object stands by itself.
+func (o *ownership) ofJSON(ctx context.Context, n *names, text string) error {
+	return o.body.Read(ctx, text, func(found []tenant.Found) {
+		var p place
+		for _, f := range found {
+			value := f.Value
+			if f.Invalid {
+				value = nobody
+			}
+			p.add(o.bodyFields[f.Field].Part, value)
+		}
+		n.take(p)
+	})
+}
+
+// nobody is a name that no owner and no app has.
+const nobody = "\x00"
 
 // bodyType looks at what a Content-Type says that some server goes by. form
 // says that it may take the body for a form's fields; why is the reason to
-// refuse it.
+// refuse it. A type under which the body may be read as anything but JSON, a
+// form or plain text is refused: white space, digits and quotes are a message
+// in other formats too.
 func bodyType(r *http.Request) (form bool, why string) {
 	sent := strings.ToLower(r.Header.Get("Content-Type"))
+	if sent == "" {
+		return true, "" // Rack takes such a body for a form
+	}
 	if strings.Contains(sent, "multipart/") {
 		return false, "A body in parts can't be looked into, and this API looks for owner and app in it. Send JSON."
 	}
-	// White space and digits are JSON, and can be a protobuf message too.
-	if strings.Contains(sent, "proto") {
-		return false, "A body of protobuf can't be looked into, and this API looks for owner and app in it. Send JSON."
+	kind, params, err := mime.ParseMediaType(sent)
+	// A second charset within quotes is the charset to those who look for the
+	// word.
+	if named := strings.Count(sent, "charset"); named > 0 && (err != nil || named > 1 || params["charset"] != "utf-8") {
+		return false, "The body's charset has to be UTF-8."
 	}
-	if named := strings.Count(sent, "charset"); named > 0 {
-		_, params, err := mime.ParseMediaType(sent)
-		// Another one within quotes is the charset to those who look for the
-		// word.
-		if err != nil || named > 1 || params["charset"] != "utf-8" {
-			return false, "The body's charset has to be UTF-8."
-		}
+	_, subtype, _ := strings.Cut(kind, "/")
+	form = subtype == "x-www-form-urlencoded"
+	json := strings.Contains(subtype, "json") && !strings.ContainsFunc(subtype, notInType) &&
+		!strings.Contains(subtype, "proto") && !strings.Contains(subtype, "connect") && !strings.Contains(subtype, "grpc")
+	if err != nil || !form && !json && kind != "text/plain" {
+		return false, "A body of this Content-Type can't be looked into, and this API looks for owner and app in it. Send JSON."
 	}
-	return strings.Contains(sent, "x-www-form-urlencoded"), ""
+	return form, ""
+}
+
+// notInType reports a character that isn't in the names of media types that
+// mean JSON.
+func notInType(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' && c != '+'
 }
 
 var (
@@ -113,98 +144,10 @@ func rewound(front []byte, rest io.ReadCloser) io.ReadCloser {
 	}{io.MultiReader(bytes.NewReader(front), rest), rest}
 }
 
-// scanJSON adds every occurrence of the fields, in every document of the text:
-// parsers differ in which of two equal names they believe, and in whether they
-// read on behind the first document. Lists on the way don't count as a level.
-func (o *ownership) scanJSON(text []byte, n *names) error {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	s := scanner{decoder: d, fields: o.body, names: n, here: new(place)}
-	for {
-		switch err := s.value(0); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-}
-
-type scanner struct {
-	decoder *json.Decoder
-	fields  []field
-	names   *names
-	path    string // folded, of where the scanner is
-	here    *place // of the object that it is in
-}
-
-var errTooDeep = errors.New("nested too deep")
-
-// value reads one value.
-func (s *scanner) value(depth int) error {
-	if depth > maxBodyDepth {
-		return errTooDeep
-	}
-	token, err := s.decoder.Token()
-	if err != nil {
-		return err
-	}
-	switch v := token.(type) {
-	case json.Delim:
-		return s.container(v, depth)
-	case string:
-		s.found(v)
-	case nil:
-		s.found("")
-	default:
-		// A number or a truth is no name, so one that is nobody's.
-		s.found(nobody)
-	}
-	return nil
-}
-
-// nobody is a name that no owner and no app has.
-const nobody = "\x00"
-
-func (s *scanner) container(open json.Delim, depth int) error {
-	outer, around := s.path, s.here
-	if open == '{' {
-		s.found(nobody) // where a name should be
-		s.here = new(place)
-	}
-	for s.decoder.More() {
-		if open == '{' {
-			name, err := s.decoder.Token()
-			if err != nil {
-				return err
-			}
-			// A name with dots in it some servers take for a path, so do we.
-			s.path = strings.TrimPrefix(outer+"."+fieldName(name.(string)), ".")
-		}
-		if err := s.value(depth + 1); err != nil {
-			return unexpected(err)
-		}
-	}
-	if open == '{' {
-		s.names.take(*s.here)
-	}
-	s.path, s.here = outer, around
-	_, err := s.decoder.Token()
-	return unexpected(err)
-}
-
 // unexpected is an end of the text within a value.
 func unexpected(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
-}
-
-func (s *scanner) found(value string) {
-	for i := range s.fields {
-		if s.path == s.fields[i].path {
-			s.here.add(s.fields[i].part, value)
-		}
-	}
 }

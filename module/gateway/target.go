@@ -36,7 +36,7 @@ func (g *Gate) checkTarget(r *http.Request, path string, rule *policy.Rule) stri
 	if why := checkQuery(r.URL.RawQuery); why != "" {
 		return why
 	}
-	if len(g.ownership.query) > 0 && !decodable(r.URL.RawQuery) {
+	if len(g.ownership.queryFields) > 0 && !decodable(r.URL.RawQuery) {
 		return "the query has an invalid escape"
 	}
 	if why := checkFraming(r); why != "" {

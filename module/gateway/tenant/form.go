@@ -1,0 +1,86 @@
+package tenant
+
+import (
+	"context"
+	"net/url"
+	"strings"
+)
+
+// Found is a value at a watched place. Invalid says that what stands there is
+// no text, or can't be decoded, and so names nobody that a caller could be.
+type Found struct {
+	Field   int
+	Value   string
+	Invalid bool
+}
+
+// checkEvery is how many bytes are read between two looks at the context.
+const checkEvery = 64 << 10
+
+// Form calls found for every occurrence of a watched field in a query or a
+// form. A ? in front some servers take off, and some part pairs by ; too. It
+// stops with the context's error.
+func (n *Names) Form(ctx context.Context, text string, found func(Found)) error {
+	text = strings.TrimLeft(text, "?")
+	for due := len(text) - checkEvery; text != ""; {
+		var pair string
+		pair, text, _ = strings.Cut(text, "&")
+		n.pair(pair, found)
+		if strings.IndexByte(pair, ';') >= 0 {
+			for part := range strings.SplitSeq(pair, ";") {
+				n.pair(part, found)
+			}
+		}
+		if len(text) < due {
+			due = len(text) - checkEvery
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (n *Names) pair(pair string, found func(Found)) {
+	if pair == "" {
+		return
+	}
+	name, value, _ := strings.Cut(pair, "=")
+	field, ok := n.Find(unescape(name))
+	if !ok {
+		return
+	}
+	decoded, err := url.QueryUnescape(value)
+	found(Found{Field: field, Value: decoded, Invalid: err != nil})
+}
+
+// unescape decodes what can be decoded, and leaves the rest as it is.
+func unescape(text string) string {
+	if strings.IndexByte(text, '%') < 0 {
+		return text // a + is no letter, as the space is none
+	}
+	b := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if c == '%' && i+2 < len(text) {
+			if hi, lo := unhex(text[i+1]), unhex(text[i+2]); hi >= 0 && lo >= 0 {
+				c = byte(hi<<4 | lo)
+				i += 2
+			}
+		}
+		b = append(b, c)
+	}
+	return string(b)
+}
+
+func unhex(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c >= 'a' && c <= 'f':
+		return int(c-'a') + 10
+	case c >= 'A' && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}
