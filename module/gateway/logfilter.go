@@ -110,7 +110,7 @@ func (g *Gate) warnOfLogs(ctx caddy.Context, site Site) {
 	slices.Sort(showing)
 	slices.Sort(failing)
 	details := func(logs []string) []zap.Field {
-		return []zap.Field{zap.Strings("site", site.Hosts), zap.Strings("logs", logs), zap.String("filter", fields.filter())}
+		return []zap.Field{zap.Strings("logs", logs), zap.String("filter", fields.filter())} // the logger names the site
 	}
 	if len(showing) > 0 {
 		g.logger.Warn("access logs would show credentials that are sent outside Authorization; add this filter to each of these logs", details(showing)...)
