@@ -1,6 +1,7 @@
 package protowalk
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -30,7 +31,8 @@ type Descriptors struct {
 func Read(wire []byte) (*Descriptors, error) {
 	set := new(descriptorpb.FileDescriptorSet)
 	if err := proto.Unmarshal(wire, set); err != nil {
-		return nil, fmt.Errorf("not a protobuf descriptor set: %w", err)
+		// protobuf varies the text of its errors on purpose, so it isn't repeated.
+		return nil, errors.New("not a protobuf descriptor set; write it with caddy api-keys routes import proto")
 	}
 	if len(set.File) == 0 {
 		return nil, fmt.Errorf("the descriptor set is empty")
