@@ -290,8 +290,8 @@ func (d *Directory) changed(c Change) {
 		d.sweepAll()
 		return
 	}
-	for _, digest := range c.Groups {
-		d.generation(digest).Add(1)
+	for _, group := range c.Groups {
+		d.generation(group).Add(1)
 	}
 	for _, digest := range c.Touched {
 		d.generation(digest).Add(1)
@@ -299,8 +299,8 @@ func (d *Directory) changed(c Change) {
 	for _, digest := range c.Touched {
 		d.sweep(digest)
 	}
-	for _, digest := range c.Groups {
-		d.sweepGroup(slot(digest))
+	for _, group := range c.Groups {
+		d.sweepGroup(slot(group))
 	}
 }
 
