@@ -161,6 +161,11 @@ func readKeyChange(o *object) (keyChange, error) {
 	return k, o.err
 }
 
+// onlyDisables reports whether all that is asked is that the key is refused.
+func (k *keyChange) onlyDisables() bool {
+	return k.disabled != nil && *k.disabled && k.description == nil && k.expiresAt == nil && !k.givesScopes && !k.givesEndpoints
+}
+
 func (r *request) changeKeys() (*Answer, error) {
 	o, err := r.body()
 	if err != nil {
@@ -197,6 +202,9 @@ func (r *request) changeKeys() (*Answer, error) {
 				}
 				if err := r.api.change(c, k, act); err != nil {
 					return err
+				}
+				if k.onlyDisables() {
+					return nil // that grants nothing, whatever the key could do
 				}
 				return r.delegable(k.path, c)
 			})

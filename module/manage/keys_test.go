@@ -236,6 +236,26 @@ func TestRotate(t *testing.T) {
 	}
 }
 
+// A token may disable a key that can do more than the token, but not enable it
+// again, nor change anything else of it.
+func TestLesserTokensMayDisable(t *testing.T) {
+	s := newService(t)
+	s.alice()
+	strong := s.pat(operator, "alice", `["All"]`, "")
+	weak := s.with(s.pat(operator, "alice", `["Predict"]`, "").ID)
+	patch := func(fields string) response {
+		return s.callAs(weak, "PATCH", "/v2/users/alice/keys", `{"keys":[{"id":"`+strong.KeyID+`",`+fields+`}]}`)
+	}
+	refused(t, patch(`"disabled":true,"description":"mine"`), manage.CodeInsufficientScopes, "keys[0].scopes", "can't grant more than it has")
+	if a := patch(`"disabled":true`); a.Status.Code != manage.CodeOK || !a.Keys[0].Disabled {
+		t.Errorf("disabling answered %s", a.body)
+	}
+	if got := s.standing(strong.ID); got != manage.StandingDisabled {
+		t.Errorf("the key is %s", got)
+	}
+	refused(t, patch(`"disabled":false`), manage.CodeInsufficientScopes, "keys[0].scopes", "can't grant more than it has")
+}
+
 // The answer says when a key is made that the gate refuses.
 func TestKeysOfNoUse(t *testing.T) {
 	s := newService(t)
