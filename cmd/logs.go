@@ -38,14 +38,20 @@ func logFilter(c *call) error {
 	case file == "":
 		file = "Caddyfile"
 	}
-	sites, err := sitesOfFile(file, c.flag("adapter"))
+	config, err := configOfFile(file, c.flag("adapter"))
 	if err != nil {
 		return err
 	}
-	if len(sites) == 0 {
-		return errors.New("the configuration has no site with a gate: add the directive api_keys to one")
+	sites, err := gateway.SitesOf(config)
+	if err != nil {
+		return err
 	}
 	var gates []*gateway.Gate
+	if gateway.Manages(config) {
+		gates = append(gates, gateway.ManagementGate())
+	} else if len(sites) == 0 {
+		return errors.New("the configuration has no site with a gate: add the directive api_keys to one")
+	}
 	for _, s := range sites {
 		if site := c.flag("site"); site != "" && !s.Named(site) {
 			continue

@@ -47,6 +47,11 @@ b.example.com:8443 {
 	if out := run(t, "", "logs", "filter", config, "--site", "c.example.com"); out.err == nil {
 		t.Error("a site that isn't there is accepted")
 	}
+	// The management API takes sessions in a header too.
+	write("a.example.com {\n\tapi_keys_manage\n}\n")
+	if out := run(t, "", "logs", "filter", config); out.err != nil || !strings.Contains(out.out, b) {
+		t.Errorf("printed %q, %v", out.out, out.err)
+	}
 	// Where nothing is read elsewhere nothing is printed.
 	write("a.example.com {\n\tapi_keys {\n\t\troute GET /v2/inputs\n\t}\n}\n")
 	if out := run(t, "", "logs", "filter", config); out.err != nil || strings.TrimSpace(out.out) != "" {

@@ -268,6 +268,9 @@ var ErrOwnerUnused = errors.New("owner: no route has a variable")
 // otherwise.
 var defaultOwner = [2]string{"user_id", "app_id"}
 
+// clarifaiSession is the header in which Clarifai's clients send a session.
+const clarifaiSession = "X-Clarifai-Session-Token"
+
 // settings fills in defaults and checks what is not scopes and routes.
 func (g *Gate) settings() error {
 	switch len(g.Owner) {
@@ -298,7 +301,7 @@ func (g *Gate) settings() error {
 	if g.SessionHeader == "" {
 		g.SessionHeader = "off"
 		if slices.Contains(g.Include, "clarifai") {
-			g.SessionHeader = "X-Clarifai-Session-Token"
+			g.SessionHeader = clarifaiSession
 		}
 	}
 	if g.SessionHeader != "off" {

@@ -31,6 +31,10 @@ func (f *loggedFields) add(g *Gate) {
 	}
 }
 
+// ManagementGate reads credentials from where api_keys_manage does: a session
+// may stand in the header in which Clarifai's clients send one.
+func ManagementGate() *Gate { return &Gate{sessionHeader: clarifaiSession} }
+
 // LogFilter is the format of a log that shows no credential of gates that are
 // built, in the Caddyfile's words; empty where no log would show one.
 func LogFilter(gates ...*Gate) string {

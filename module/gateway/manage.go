@@ -61,7 +61,8 @@ func (m *Manage) Provision(ctx caddy.Context) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
-	m.gate = &Gate{IdentityHeaders: "off", logger: m.logger}
+	// Programs for Clarifai's service send sessions in this header.
+	m.gate = &Gate{IdentityHeaders: "off", SessionHeader: clarifaiSession, logger: m.logger}
 	for _, r := range manage.Routes() {
 		r.Pattern = m.base() + strings.TrimPrefix(r.Pattern, defaultBase)
 		m.gate.Route = append(m.gate.Route, r)
@@ -75,6 +76,7 @@ func (m *Manage) Provision(ctx caddy.Context) error {
 	}
 	m.gate.app = app.(*App)
 	m.gate.app.addManagement(ctx)
+	m.gate.warnOfLogs(ctx, Site{Hosts: []string{""}})
 	if m.Portal != "" {
 		m.portal = portal.New(m.Portal, m.base(), m.call, func(r *http.Request, cause error) {
 			m.logger.Error("a page of the portal failed", zap.String("uuid", requestID(r)), zap.Error(cause))
