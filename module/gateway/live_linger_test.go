@@ -96,8 +96,11 @@ func TestLiveRequestsEndBehindTheGate(t *testing.T) {
 					}
 					c := s.caller(t, protocol)
 					for _, loss := range losses {
-						if loss.name == "revoked" || loss.name == "expires" {
-							t.Run(k.kind+"/"+protocol+"/"+loss.name, func(t *testing.T) { s.endBehindTheGate(t, c, k.kind, loss.do) })
+						if loss.name != "revoked" && loss.name != "expires" {
+							continue
+						}
+						if !t.Run(k.kind+"/"+protocol+"/"+loss.name, func(t *testing.T) { s.endBehindTheGate(t, c, k.kind, loss.do) }) {
+							return // each of the others would wait as long
 						}
 					}
 				}

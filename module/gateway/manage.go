@@ -227,6 +227,7 @@ func (m *Manage) answer(w http.ResponseWriter, r *http.Request, caller manage.Ca
 		Failed: func(reqID string, cause error) {
 			m.logger.Error("a call of the management API failed", zap.String("uuid", reqID), zap.Error(cause))
 		},
+		Refused: func(r *http.Request, code manage.Code) { logFields(r, zap.Int("code", int(code))) },
 	}
 	lease, err := m.gate.app.Directory()
 	if err != nil {

@@ -29,6 +29,7 @@ type usageWriter struct {
 }
 
 func (w usageWriter) Credential(d Digest) (Credential, error) { return w.s.Credential(d) }
+func (w usageWriter) LastWrite() (time.Time, error)           { return w.s.LastWrite() }
 func (w usageWriter) PutLastUsed(d Digest, u Usage) error {
 	w.s.used[d] = u
 	return nil
@@ -132,4 +133,30 @@ func TestIdleSession(t *testing.T) {
 	d.Used(mustFind(t, d, c.Digest), func() string { return "" })
 	*now = time.Date(2026, 3, 4, 8, 0, 0, 0, time.UTC)
 	standing("used, and at its end", Expired)
+}
+
+// What is said of the end of a session moves with its uses, and with nothing
+// else: not with being looked up, as a live request has it again and again.
+func TestTheEndOfASession(t *testing.T) {
+	began := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	c := Credential{
+		Digest: DigestOf("s"), ID: "cas_1", Kind: policy.Session, UserID: "alice",
+		Idle: time.Hour, CreatedAt: began, ExpiresAt: began.Add(100 * time.Minute),
+	}
+	d, _, now := newUsageDirectory(t, c)
+	ends := func(what string, want time.Time) {
+		t.Helper()
+		if got := mustFind(t, d, c.Digest).Ends(); !got.Equal(want) {
+			t.Errorf("%s: it ends at %v, want %v", what, got, want)
+		}
+	}
+	ends("new", began.Add(time.Hour))
+	*now = began.Add(30 * time.Minute)
+	ends("looked up", began.Add(time.Hour))
+	d.Used(mustFind(t, d, c.Digest), func() string { return "" })
+	used := began.Add(30 * time.Minute).Truncate(time.Minute)
+	ends("used", used.Add(time.Hour))
+	*now = began.Add(70 * time.Minute)
+	d.Used(mustFind(t, d, c.Digest), func() string { return "" })
+	ends("used until it expires", c.ExpiresAt)
 }

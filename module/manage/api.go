@@ -42,6 +42,8 @@ type API struct {
 	// Failed is told of failures of our own, which the client learns nothing
 	// about but that there was one. It may be nil.
 	Failed func(reqID string, cause error)
+	// Refused is told the code of each call that is answered with an error.
+	Refused func(r *http.Request, code Code)
 }
 
 // Caller is who calls. The zero Caller is nobody, and may make the calls that
@@ -104,6 +106,9 @@ func (a *API) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	e, reqID := refusal(err), a.requestID(r)
 	if e.Cause != nil && a.Failed != nil {
 		a.Failed(reqID, e.Cause)
+	}
+	if a.Refused != nil {
+		a.Refused(r, e.Code)
 	}
 	fail(w, reqID, e)
 }
