@@ -66,8 +66,9 @@ type Route struct {
 	// Default: all three kinds.
 	Accept []string `json:"accept,omitempty"`
 	// Allow lists what this route lets through that is refused by default:
-	// colon (a : in the last segment that is not a verb of the table) and
-	// encoded_slash (%2F inside a variable).
+	// colon (a : in the last segment that is not a verb of the table, %3A
+	// too), encoded_slash (%2F inside a variable) and near_literal (a path that
+	// a lenient upstream takes for that of another route with other demands).
 	Allow []string `json:"allow,omitempty"`
 
 	// Place is where the route is declared, for errors: a file and a line, or
@@ -83,7 +84,10 @@ type Rule struct {
 	Route
 	accept       Accept
 	colon, slash bool
-	pattern      Pattern
+	// near says that a path which comes here may be near to another route;
+	// nearAllowed that the route lets such a path through.
+	near, nearAllowed bool
+	pattern           Pattern
 	// owner and app are the positions of the segments that name them; -1
 	// where the path doesn't.
 	owner, app int
@@ -164,8 +168,10 @@ func newRule(rt Route, owner, app string) (*Rule, error) {
 			r.colon = true
 		case a == "encoded_slash":
 			r.slash = true
+		case a == "near_literal":
+			r.nearAllowed = true
 		default:
-			return nil, fmt.Errorf("allow %q: use colon or encoded_slash", a)
+			return nil, fmt.Errorf("allow %q: use colon, encoded_slash or near_literal", a)
 		}
 	}
 	if r.owner, err = namedSegment(&r.pattern, owner); err != nil {
@@ -193,7 +199,7 @@ func namedSegment(p *Pattern, name string) (int, error) {
 
 // sameDemands says whether two routes of one shape ask the same.
 func (r *Rule) sameDemands(o *Rule) bool {
-	return r.accept == o.accept && r.colon == o.colon && r.slash == o.slash &&
+	return r.accept == o.accept && r.colon == o.colon && r.slash == o.slash && r.nearAllowed == o.nearAllowed &&
 		r.owner == o.owner && r.app == o.app && slices.Equal(r.Scopes, o.Scopes)
 }
 

@@ -14,6 +14,8 @@ import (
 type Table struct {
 	root  node
 	rules []*Rule
+	// verbs are the verbs of the table by their loose form.
+	verbs map[string][]string
 }
 
 // node is a point in the trie: the segments so far.
@@ -23,6 +25,8 @@ type node struct {
 	// leaves are the patterns that end here, by verb; rest those that take
 	// whatever follows.
 	leaves, rest map[string]*leaf
+	// near are the literals by their loose form.
+	near map[string][]nearChild
 }
 
 // leaf holds the routes of one shape.
@@ -53,6 +57,7 @@ func NewTable(routes []Route, ownerVar, appVar string) (*Table, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	t.loosen()
 	return t, nil
 }
 

@@ -436,7 +436,7 @@ func TestNewTableRefuses(t *testing.T) {
 		{"an endpoint that is none", Route{Method: "GET", Pattern: "/a", Endpoint: []string{"ListInputs"}}, "/package.Service/Method"},
 		{"a gRPC path that is none", Route{Method: "grpc", Pattern: "/a"}, "/package.Service/Method"},
 		{"a gRPC path with a variable", Route{Method: "grpc", Pattern: "/p.S/{m}"}, "/package.Service/Method"},
-		{"an unknown allowance", Route{Method: "GET", Pattern: "/a", Allow: []string{"dots"}}, "use colon or encoded_slash"},
+		{"an unknown allowance", Route{Method: "GET", Pattern: "/a", Allow: []string{"dots"}}, "use colon, encoded_slash or near_literal"},
 		{"an allowance twice", Route{Method: "GET", Pattern: "/a", Allow: []string{"colon", "colon"}}, "given twice"},
 		{"an owner of several segments", Route{Method: "GET", Pattern: "/{user_id=a/*}"}, "one whole segment"},
 		{"an app that is a literal", Route{Method: "GET", Pattern: "/{app_id=a}"}, "one whole segment"},

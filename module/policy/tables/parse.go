@@ -94,7 +94,7 @@ func ParseRoute(tokens []Token) (policy.Route, error) {
 		case "allow":
 			r.Allow = append(r.Allow, words...)
 			if len(words) != 1 {
-				return errors.New("it takes one word: colon or encoded_slash")
+				return errors.New("it takes one word: colon, encoded_slash or near_literal")
 			}
 			return nil
 		default:

@@ -11,6 +11,7 @@
 //		accept WORD…
 //		allow colon
 //		allow encoded_slash
+//		allow near_literal
 //	}]
 //	owner_query OWNER_FIELD APP_FIELD
 //	owner_body FIELD…

@@ -1,0 +1,245 @@
+package policy
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// NearLiteral is the route that an upstream which reads paths more loosely
+// than the table may take a request for: one that the path would match, with
+// other demands, after case folding, NFKC, and the removal of trailing
+// slashes, dots and spaces or of the last segment's extensions. r is the route
+// that was found; nil is the answer where there is no such route, or where r
+// allows near literals.
+func (t *Table) NearLiteral(r *Rule, method string, grpc bool, path string) *Rule {
+	if r == nil || !r.near {
+		return nil
+	}
+	s := nearSearch{table: t, rule: r, method: method, grpc: grpc}
+	for {
+		s.look(path)
+		s.verbs(path)
+		shorter := strings.TrimSuffix(path, "/")
+		if s.found != nil || shorter == path || shorter == "" {
+			return s.found
+		}
+		path = shorter
+		s.try(path)
+	}
+}
+
+// nearSearch is one look for a near literal.
+type nearSearch struct {
+	table  *Table
+	rule   *Rule
+	method string
+	grpc   bool
+	path   string
+	found  *Rule
+}
+
+// try asks which route another reading of the path addresses.
+func (s *nearSearch) try(path string) {
+	if s.found != nil {
+		return
+	}
+	if o := s.table.Find(s.method, s.grpc, path); o != nil && o.asksElse(s.rule) {
+		s.found = o
+	}
+}
+
+func (s *nearSearch) look(path string) {
+	s.path = path
+	s.descend(&s.table.root, path[:1], 1, false)
+}
+
+// verbs reads what stands behind the last colon as each verb that it is near.
+func (s *nearSearch) verbs(path string) {
+	colon := strings.LastIndexByte(path, ':')
+	if colon < strings.LastIndexByte(path, '/') {
+		return
+	}
+	for form := loose(decodeSegment(path[colon+1:])); form != ""; form = shorten(form) {
+		for _, verb := range s.table.verbs[form] {
+			if other := path[:colon+1] + verb; other != path {
+				s.try(other)
+				s.look(other)
+			}
+		}
+	}
+}
+
+// descend goes to every node that the segments from here on are near to.
+// prefix is the reading so far, its last slash included; changed says that it
+// is not what was sent. A node is come to in one way only, so the walk is
+// bounded by the size of the table.
+func (s *nearSearch) descend(n *node, prefix string, from int, changed bool) {
+	if s.found != nil {
+		return
+	}
+	if changed && n.rest != nil {
+		s.try(prefix + s.path[from:])
+	}
+	seg, _, more := strings.Cut(s.path[from:], "/")
+	next := from + len(seg)
+	if !more {
+		s.last(n, prefix, seg, "", changed)
+		if i := strings.LastIndexByte(seg, ':'); i > 0 {
+			s.last(n, prefix, seg[:i], seg[i:], changed)
+		}
+		return
+	}
+	value := decodeSegment(seg)
+	for _, c := range n.near[loose(value)] {
+		if c.text == value {
+			s.descend(c.node, s.joined(prefix, seg, next+1, changed), next+1, changed)
+		} else {
+			s.descend(c.node, prefix+url.PathEscape(c.text)+"/", next+1, true)
+		}
+	}
+	if n.variable != nil && seg != "" {
+		s.descend(n.variable, s.joined(prefix, seg, next+1, changed), next+1, changed)
+	}
+}
+
+// joined is prefix with a segment as it was sent and its slash.
+func (s *nearSearch) joined(prefix, seg string, next int, changed bool) string {
+	if changed {
+		return prefix + seg + "/"
+	}
+	return s.path[:next]
+}
+
+// last is the segment behind the last slash, without its verb.
+func (s *nearSearch) last(n *node, prefix, seg, verb string, changed bool) {
+	value := decodeSegment(seg)
+	for form := loose(value); form != ""; form = shorten(form) {
+		for _, c := range n.near[form] {
+			if changed || c.text != value {
+				s.try(prefix + url.PathEscape(c.text) + verb)
+			}
+		}
+	}
+	if changed && n.variable != nil && seg != "" {
+		s.try(prefix + seg + verb)
+	}
+}
+
+// nearChild is a child by the text of its literal.
+type nearChild struct {
+	text string
+	node *node
+}
+
+// loosen makes a table ready for [Table.NearLiteral].
+func (t *Table) loosen() {
+	t.verbs = map[string][]string{}
+	for _, r := range t.rules {
+		if v := r.pattern.Verb; v != "" && !slices.Contains(t.verbs[loose(v)], v) {
+			t.verbs[loose(v)] = append(t.verbs[loose(v)], v)
+		}
+		r.near = !r.nearAllowed && slices.ContainsFunc(t.rules, func(o *Rule) bool { return r.mayBeTakenFor(o) })
+	}
+	t.root.loosen()
+}
+
+func (n *node) loosen() {
+	for text, c := range n.literal {
+		if n.near == nil {
+			n.near = map[string][]nearChild{}
+		}
+		key := loose(text)
+		n.near[key] = append(n.near[key], nearChild{text, c})
+		c.loosen()
+	}
+	if n.variable != nil {
+		n.variable.loosen()
+	}
+}
+
+// asksElse says whether two routes differ in whom they let in.
+func (r *Rule) asksElse(o *Rule) bool {
+	return r != o && (r.accept != o.accept || r.owner != o.owner || r.app != o.app ||
+		!slices.Equal(r.Scopes, o.Scopes) || !slices.Equal(r.Endpoint, o.Endpoint))
+}
+
+// mayBeTakenFor says whether a path that r matches could be near to one that
+// o matches, with other demands. It may say so too often.
+func (r *Rule) mayBeTakenFor(o *Rule) bool {
+	if !r.asksElse(o) {
+		return false
+	}
+	mine, theirs := trimEmpty(r.pattern.Segments), trimEmpty(o.pattern.Segments)
+	for i := 0; ; i++ {
+		switch {
+		case i < len(mine) && mine[i] == anyRest, i < len(theirs) && theirs[i] == anyRest:
+			return true
+		case i == len(mine) || i == len(theirs):
+			return len(mine) == len(theirs)
+		case mine[i] == anySegment, theirs[i] == anySegment:
+		case !nearTo(mine[i], theirs[i]):
+			return false
+		}
+	}
+}
+
+func trimEmpty(segments []string) []string {
+	if n := len(segments); n > 0 && segments[n-1] == "" {
+		return segments[:n-1]
+	}
+	return segments
+}
+
+func nearTo(sent, literal string) bool {
+	want := loose(literal)
+	for form := loose(sent); form != ""; form = shorten(form) {
+		if form == want {
+			return true
+		}
+	}
+	return false
+}
+
+// loose is a segment as the loosest of upstreams compares it: without regard
+// to case and compatibility forms, and without trailing dots and spaces. It
+// allocates nothing where there is nothing to change in ASCII.
+func loose(s string) string {
+	for i := range len(s) {
+		if c := s[i]; c >= utf8.RuneSelf || c >= 'A' && c <= 'Z' {
+			return trimTail(foldAll(s))
+		}
+	}
+	return trimTail(s)
+}
+
+// foldAll folds in both directions: what some make an i by way of upper case,
+// others by way of lower case, is an i.
+func foldAll(s string) string {
+	s = norm.NFKC.String(cases.Fold().String(norm.NFKC.String(s)))
+	s = strings.ReplaceAll(strings.ReplaceAll(s, "ı", "i"), "i\u0307", "i")
+	return strings.Map(func(c rune) rune {
+		if unicode.Is(unicode.Cf, c) {
+			return -1
+		}
+		return c
+	}, s)
+}
+
+func trimTail(s string) string {
+	return strings.TrimRightFunc(s, func(c rune) bool { return c == '.' || unicode.IsSpace(c) })
+}
+
+// shorten takes an extension away; empty where there is none.
+func shorten(s string) string {
+	i := strings.LastIndexByte(s, '.')
+	if i < 0 {
+		return ""
+	}
+	return trimTail(s[:i])
+}
