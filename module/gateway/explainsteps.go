@@ -90,7 +90,7 @@ func (t *telling) target(r *http.Request, sent http.Header, rule *policy.Rule, r
 	}
 	t.refused(ref)
 	t.step(authz.StepTarget, manage.StepRefused, saw+". "+ref.details,
-		"another request, for no key may send this one; only a route's \"allow encoded_slash\" lets more through")
+		"another request, for no key may send this one; only a route's \"allow colon\", \"allow encoded_slash\" or \"allow near_literal\" lets more through")
 }
 
 func (t *telling) preflight(status int) {

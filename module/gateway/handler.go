@@ -115,7 +115,14 @@ func (g *Gate) address(r *http.Request) (path string, rule *policy.Rule, refused
 		method = r.Header.Get("Access-Control-Request-Method")
 	}
 	rule = g.table.Find(method, isGRPC(r), path)
-	return path, rule, g.checkReading(r, path, rule)
+	if refused = g.checkReading(r, path, rule); refused != nil {
+		return path, rule, refused
+	}
+	rule, near := g.table.Settle(rule, method, isGRPC(r), path)
+	if near != nil {
+		refused = refuseAs(authz.NearLiteral)
+	}
+	return path, rule, refused
 }
 
 // checkReading refuses a request that doesn't have exactly one reading.

@@ -27,7 +27,7 @@ func (g *Gate) checkTarget(r *http.Request, path string, rule *policy.Rule) stri
 	if strings.IndexByte(r.RequestURI, ' ') >= 0 {
 		return "the request target has a space in it (write it as %20)"
 	}
-	if why := checkEscapes(path, rule != nil && rule.AllowsEncodedSlash()); why != "" {
+	if why := checkEscapes(path, rule != nil && rule.AllowsEncodedSlash(), rule != nil && rule.AllowsColon()); why != "" {
 		return why
 	}
 	if why := checkPath(r.URL.Path); why != "" {
@@ -61,7 +61,7 @@ func originForm(r *http.Request) bool {
 // checkEscapes refuses escapes that another parser may resolve before or after
 // it splits the path, and those of characters that need none (RFC 3986,
 // section 6.2.2.2): /%73tatus is a variable to one and a literal to another.
-func checkEscapes(path string, slash bool) string {
+func checkEscapes(path string, slash, colon bool) string {
 	for i := strings.IndexByte(path, '%'); i >= 0; {
 		if i+2 >= len(path) {
 			return "the path ends within an escape"
@@ -75,10 +75,14 @@ func checkEscapes(path string, slash bool) string {
 			if !slash {
 				return "the path has an escaped slash"
 			}
+		case c == ':':
+			if !colon {
+				return "the path has an escaped colon"
+			}
 		case c < 0x20, c == 0x7f:
 			return "the path has an escaped control character"
-		case strings.IndexByte(`\%:?;#`, c) >= 0:
-			return `the path has an escaped \ % : ? ; or #`
+		case strings.IndexByte(`\%?;#`, c) >= 0:
+			return `the path has an escaped \ % ? ; or #`
 		case isUnreserved(c):
 			return "the path escapes a character that needs no escaping"
 		}
@@ -94,7 +98,7 @@ func checkEscapes(path string, slash bool) string {
 // CheckPath says why a request of this escaped path is refused whatever else it
 // says, empty where it isn't. slash says that a route allows an escaped slash.
 func CheckPath(path string, slash bool) string {
-	if why := checkEscapes(path, slash); why != "" {
+	if why := checkEscapes(path, slash, false); why != "" {
 		return why
 	}
 	decoded, err := url.PathUnescape(path)

@@ -36,6 +36,7 @@ const (
 	FindingMistake     = "mistake"      // the table can't be built
 	FindingUnreachable = "unreachable"  // no request comes to the route
 	FindingOverlap     = "overlap"      // an upstream may take another route
+	FindingNear        = "near_literal" // a lenient upstream may take another route
 	FindingUnusedScope = "unused_scope" // nothing needs the scope
 	FindingOwnerName   = "owner_name"   // a variable is named like the owner's
 	FindingPublic      = "public"       // the route asks for no credential
@@ -89,6 +90,7 @@ func Check(c Checked) []Finding {
 			found = append(found, r.finding(Note, FindingClosed, "accepts nobody"))
 		}
 	}
+	found = append(found, c.nears(table, fresh)...)
 	found = append(found, overlaps(table.Rules())...)
 	return append(found, c.unused(table.Rules())...)
 }

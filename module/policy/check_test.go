@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,7 +89,9 @@ func TestCheck(t *testing.T) {
 		{"another verb", checked(nil, "GET /a/{x}:go A", "GET /{y}/b B"), nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			compare(t, policy.Check(tt.table), tt.want)
+			// TestCheckNamesNearPairs looks at those of this kind.
+			found := slices.DeleteFunc(policy.Check(tt.table), func(f policy.Finding) bool { return f.Kind == policy.FindingNear })
+			compare(t, found, tt.want)
 		})
 	}
 }

@@ -49,9 +49,35 @@ func (s *nearSearch) try(path string) {
 	if s.found != nil {
 		return
 	}
-	if o := s.table.Find(s.method, s.grpc, path); o != nil && o.asksElse(s.rule) {
+	if o := s.table.Find(s.method, s.grpc, path); o != nil && o.asksElse(s.rule) && o.namesChange(s.path, path) {
 		s.found = o
 	}
+}
+
+// namesChange says whether all segments of which a reading differs from the
+// path stand in the pattern: a reading that a variable takes is no literal's.
+func (r *Rule) namesChange(path, reading string) bool {
+	for i := -1; ; i++ {
+		was, restOfPath, _ := strings.Cut(path, "/")
+		is, rest, more := strings.Cut(reading, "/")
+		if !more && r.pattern.Verb != "" {
+			was, is = withoutVerb(was), withoutVerb(is)
+		}
+		if was != is && (i >= len(r.pattern.Segments) || r.pattern.Segments[i] == anySegment || r.pattern.Segments[i] == anyRest) {
+			return false
+		}
+		if !more {
+			return true
+		}
+		path, reading = restOfPath, rest
+	}
+}
+
+func withoutVerb(seg string) string {
+	if i := strings.LastIndexByte(seg, ':'); i >= 0 {
+		return seg[:i]
+	}
+	return seg
 }
 
 func (s *nearSearch) look(path string) {

@@ -101,6 +101,9 @@ func (r *Rule) Accepts() Accept { return r.accept }
 // AllowsEncodedSlash says that %2F may stand in the path.
 func (r *Rule) AllowsEncodedSlash() bool { return r.slash }
 
+// AllowsColon says that a colon may stand in the last segment, %3A too.
+func (r *Rule) AllowsColon() bool { return r.colon }
+
 // Parsed is the route's pattern.
 func (r *Rule) Parsed() Pattern { return r.pattern }
 

@@ -1,0 +1,58 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+)
+
+// Settle makes of the route that was found what a request has to meet, however
+// an upstream reads its path. An escaped colon may begin a verb to the
+// upstream: the demands of the route with that verb are met too. near is a
+// route that the upstream may take the path for and that asks for something
+// else: the request is to be refused.
+func (t *Table) Settle(r *Rule, method string, grpc bool, path string) (settled, near *Rule) {
+	if r == nil {
+		return nil, nil
+	}
+	if r.colon && strings.IndexByte(path, '%') >= 0 {
+		plain := colons.Replace(path)
+		if plain != path {
+			return t.settleColon(r, method, grpc, path, plain)
+		}
+	}
+	return r, t.NearLiteral(r, method, grpc, path)
+}
+
+var colons = strings.NewReplacer("%3A", ":", "%3a", ":")
+
+func (t *Table) settleColon(r *Rule, method string, grpc bool, path, plain string) (settled, near *Rule) {
+	o := t.Find(method, grpc, plain)
+	if o == nil || !o.asksElse(r) {
+		return r, t.NearLiteral(r, method, grpc, plain)
+	}
+	if o.Owner(plain) != r.Owner(path) || o.App(plain) != r.App(path) {
+		return r, o
+	}
+	both := r.and(o)
+	if near = t.NearLiteral(o, method, grpc, plain); near == nil || !near.asksElse(r) {
+		return both, nil
+	}
+	return both, near
+}
+
+// and is a rule with the place of r and the demands of both.
+func (r *Rule) and(o *Rule) *Rule {
+	both := *r
+	switch {
+	case r.accept.Public():
+		both.accept = o.accept
+	case !o.accept.Public():
+		both.accept = r.accept & o.accept
+	}
+	both.Accept = both.accept.Words()
+	both.Scopes = sortedSet(slices.Concat(r.Scopes, o.Scopes))
+	both.Endpoint = sortedSet(slices.Concat(r.Endpoint, o.Endpoint))
+	both.needScopes = scopeNames.bits(both.Scopes)
+	both.needEndpoints = endpointNames.bits(both.Endpoint)
+	return &both
+}
