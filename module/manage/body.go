@@ -20,6 +20,9 @@ import (
 // others waiting.
 const maxElements = 1000
 
+// maxFields bounds an object: no call knows nearly as many.
+const maxFields = 100
+
 // maxPublicBody is the largest body that nobody in particular has read, in
 // bytes: an address, a password and a code are no longer, however they are
 // escaped.
@@ -104,6 +107,9 @@ func parseObject(path string, data []byte) (*object, error) {
 		name, _ := token.(string) // the decoder takes nothing else here
 		if _, twice := o.fields[name]; twice {
 			return nil, refuse(CodeBadFormat, join(path, name), "it is there twice")
+		}
+		if len(o.fields) == maxFields {
+			return nil, refuse(CodeInvalid, path, "it has more than %d fields, and no call knows as many", maxFields)
 		}
 		var value json.RawMessage
 		if err := d.Decode(&value); err != nil {
@@ -197,13 +203,37 @@ func (o *object) number(name string, into *uint64) bool {
 // texts reads a list of texts, in which each counts once; null is the empty
 // one.
 func (o *object) texts(name string, into *[]string) bool {
-	var list []string
-	ok := decode(o, name, "a list of texts", &list)
-	if len(list) > maxElements {
-		o.fail(refuse(CodeInvalid, o.field(name), "%d are more than %d", len(list), maxElements))
-	}
-	*into = union(nil, list)
+	texts, ok := list[string](o, name, "a list of texts")
+	*into = union(nil, texts)
 	return ok
+}
+
+// list reads a list; null is the empty one. wanted says in words what it has to
+// be. One element too many ends the reading, so that a long list costs no more
+// than a short one.
+func list[T any](o *object, name, wanted string) (values []T, ok bool) {
+	value, ok := o.take(name)
+	if !ok || isNull(value) {
+		return nil, ok
+	}
+	d := json.NewDecoder(bytes.NewReader(value))
+	if first, err := d.Token(); err != nil || first != json.Delim('[') {
+		o.fail(refuse(CodeInvalid, o.field(name), "it has to be %s", wanted))
+		return nil, true
+	}
+	for d.More() {
+		if len(values) == maxElements {
+			o.fail(refuse(CodeInvalid, o.field(name), "it has more than %d elements; send the rest in another request", maxElements))
+			return nil, true
+		}
+		var v T
+		if err := d.Decode(&v); err != nil {
+			o.fail(refuse(CodeInvalid, o.field(name), "it has to be %s", wanted))
+			return nil, true
+		}
+		values = append(values, v)
+	}
+	return values, true
 }
 
 // time reads a time; null is the zero one.
@@ -242,35 +272,30 @@ func (o *object) inner(name string) *object {
 
 // objects reads a list of objects.
 func (o *object) objects(name string) []*object {
-	var values []json.RawMessage
-	decode(o, name, "a list of objects", &values)
-	if len(values) > maxElements {
-		o.fail(refuse(CodeInvalid, o.field(name), "%d elements are more than %d; send the rest in another request", len(values), maxElements))
-		return nil
-	}
-	list := make([]*object, 0, len(values))
+	values, _ := list[json.RawMessage](o, name, "a list of objects")
+	found := make([]*object, 0, len(values))
 	for i, value := range values {
 		in, err := parseObject(fmt.Sprintf("%s[%d]", o.field(name), i), value)
 		if err != nil {
 			o.fail(err)
 			return nil
 		}
-		list = append(list, in)
+		found = append(found, in)
 	}
-	return list
+	return found
 }
 
 // elements reads the list that a request is about, each element by read.
 func elements[T any](o *object, name string, read func(*object) (T, error)) ([]T, error) {
-	list := o.objects(name)
-	if o.err == nil && len(list) == 0 {
+	objects := o.objects(name)
+	if o.err == nil && len(objects) == 0 {
 		o.fail(refuse(CodeInvalid, o.field(name), "name at least one"))
 	}
 	if o.err != nil {
 		return nil, o.err
 	}
-	values := make([]T, 0, len(list))
-	for _, in := range list {
+	values := make([]T, 0, len(objects))
+	for _, in := range objects {
 		v, err := read(in)
 		if err == nil {
 			err = in.end()
@@ -294,13 +319,9 @@ func (r *request) ids() ([]string, error) {
 
 // ids reads the list of ids that is all of a body.
 func (o *object) ids(name string) ([]string, error) {
-	var list []string
-	decode(o, name, "a list of texts", &list)
-	switch {
-	case len(list) == 0:
+	texts, _ := list[string](o, name, "a list of texts")
+	if len(texts) == 0 {
 		o.fail(refuse(CodeInvalid, name, "name at least one"))
-	case len(list) > maxElements:
-		o.fail(refuse(CodeInvalid, name, "%d are more than %d; send the rest in another request", len(list), maxElements))
 	}
-	return list, o.end()
+	return texts, o.end()
 }

@@ -112,7 +112,7 @@ func (r *request) explainRoute() (*Answer, error) {
 	var q ExplainQuery
 	o.text("method", &q.Method)
 	o.text("target", &q.Target)
-	decode(o, "headers", "a list of texts", &q.Headers)
+	q.Headers, _ = list[string](o, "headers", "a list of texts")
 	o.text("key", &q.Key)
 	o.text("site", &q.Site)
 	if in := o.inner("caller"); in != nil {

@@ -137,12 +137,9 @@ func (r *request) sessionIDs() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var ids []string
-	if decode(o, "ids", "a list of texts", &ids) && len(ids) == 0 {
+	ids, given := list[string](o, "ids", "a list of texts")
+	if given && len(ids) == 0 {
 		o.fail(refuse(CodeInvalid, "ids", "name at least one, or leave it out to end all but the session of this call"))
-	}
-	if len(ids) > maxElements {
-		o.fail(refuse(CodeInvalid, "ids", "%d are more than %d; send the rest in another request", len(ids), maxElements))
 	}
 	return ids, o.end()
 }
