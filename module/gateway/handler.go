@@ -57,6 +57,8 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 		return nil
 	}
 
+	next = g.guardForm(r, path, rule, next)
+
 	// 2 Public.
 	q := g.ask(r, path, rule)
 	if q.public() {

@@ -1,10 +1,24 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
+	"errors"
 
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 )
+
+var errReserved = errors.New("a name of a form has __proto__ or constructor in it")
+
+// reserved reports whether a name of the query, on a site that looks for owner
+// and app in names, has __proto__ or constructor in it.
+func (o *ownership) reserved(query string) bool {
+	if query == "" || len(o.queryFields)+len(o.bodyFields) == 0 {
+		return false
+	}
+	found, _ := tenant.HasReserved(context.Background(), query)
+	return found
+}
 
 // ofQuery adds what the query names. It is short, so it is read to its end.
 func (o *ownership) ofQuery(n *names, query string) {
@@ -17,6 +31,9 @@ func (o *ownership) ofQuery(n *names, query string) {
 // ofForm adds what a form names: the fields of the query and those of bodies,
 // because servers bind either to both.
 func (o *ownership) ofForm(ctx context.Context, n *names, text string) error {
+	if reserved, err := tenant.HasReserved(ctx, text); err != nil || reserved {
+		return cmp.Or(err, errReserved)
+	}
 	if len(o.queryFields) > 0 {
 		if err := scanForm(ctx, n, text, o.query, o.queryFields); err != nil {
 			return err

@@ -39,6 +39,12 @@ func (g *Gate) checkTarget(r *http.Request, path string, rule *policy.Rule) stri
 	if len(g.ownership.queryFields) > 0 && !decodable(r.URL.RawQuery) {
 		return "the query has an invalid escape"
 	}
+	if g.ownership.reserved(r.URL.RawQuery) {
+		return "the query has a name with __proto__ or constructor in it"
+	}
+	if g.overridden(r.URL.RawQuery, path, rule) {
+		return overrideWhy
+	}
 	if why := checkFraming(r); why != "" {
 		return why
 	}

@@ -18,17 +18,22 @@ type Found struct {
 const checkEvery = 64 << 10
 
 // Form calls found for every occurrence of a watched field in a query or a
-// form. A ? in front some servers take off, and some part pairs by ; too. It
-// stops with the context's error.
+// form. It stops with the context's error.
 func (n *Names) Form(ctx context.Context, text string, found func(Found)) error {
+	return eachPair(ctx, text, func(pair string) { n.pair(pair, found) })
+}
+
+// eachPair calls take with the pairs of a query or a form. A ? in front some
+// servers take off, and some part pairs by ; too.
+func eachPair(ctx context.Context, text string, take func(pair string)) error {
 	text = strings.TrimLeft(text, "?")
 	for due := len(text) - checkEvery; text != ""; {
 		var pair string
 		pair, text, _ = strings.Cut(text, "&")
-		n.pair(pair, found)
+		take(pair)
 		if strings.IndexByte(pair, ';') >= 0 {
 			for part := range strings.SplitSeq(pair, ";") {
-				n.pair(part, found)
+				take(part)
 			}
 		}
 		if len(text) < due {
@@ -46,7 +51,7 @@ func (n *Names) pair(pair string, found func(Found)) {
 		return
 	}
 	name, value, _ := strings.Cut(pair, "=")
-	field, ok := n.Find(unescape(name))
+	field, ok := n.Find(Unescape(name))
 	if !ok {
 		return
 	}
@@ -54,8 +59,8 @@ func (n *Names) pair(pair string, found func(Found)) {
 	found(Found{Field: field, Value: decoded, Invalid: err != nil})
 }
 
-// unescape decodes what can be decoded, and leaves the rest as it is.
-func unescape(text string) string {
+// Unescape decodes what can be decoded, and leaves the rest as it is.
+func Unescape(text string) string {
 	if strings.IndexByte(text, '%') < 0 {
 		return text // a + is no letter, as the space is none
 	}

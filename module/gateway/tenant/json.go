@@ -232,7 +232,7 @@ func (r *reader) name(m *member, from state) (name string, inner *member, at sta
 			return "", nil, 0, ErrReserved
 		}
 	}
-	if name == "__proto__" || name == "constructor" {
+	if name == protoName || name == constructorName {
 		return "", nil, 0, ErrReserved
 	}
 	if r.space(); !r.take(':') {

@@ -1,6 +1,7 @@
 // Package tenant reads whom a request names as owner and app, in its query, in
-// a form and in a JSON body. It knows no HTTP: it reports what it found, and an
-// error where two parsers could read different things.
+// a form and in a JSON body, and whether a parameter asks for another method. It
+// knows no HTTP: it reports what it found, and an error where two parsers could
+// read different things.
 package tenant
 
 import (
