@@ -148,7 +148,7 @@ func FuzzSpelling(f *testing.F) {
 			t.Fatalf("%q has the letters of a field (%v) and isn't found", name, slices.Collect(maps.Keys(of)))
 		}
 		// A name that leads into a field is found by its front.
-		if found && !want && !strings.ContainsAny(name, ".[\x00．［") && !strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		if found && !want && !strings.ContainsAny(name, ".[]\x00．［］") && !strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
 			t.Fatalf("%q is taken for %s", name, watched[field].Path)
 		}
 	})

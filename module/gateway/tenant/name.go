@@ -101,8 +101,8 @@ func (n *Names) Find(name string) (field int, found bool) {
 }
 
 // read reads a name from a state on. hit says that the name is a field's, or
-// leads into one: user_id[], user_id.x, and user_id before a NUL, where some
-// end a text.
+// leads into one: user_id[], user_id.x, a[user_id]x, of which PHP drops the x,
+// and user_id before a NUL, where some end a text.
 func (n *Names) read(from state, name string) (at state, hit bool) {
 	s := speller{names: n, at: from, before: from}
 	for i := 0; i < len(name) && !s.lost(); i++ {
@@ -166,7 +166,7 @@ func (s *speller) endWord() {
 // element of it or its end.
 func (s *speller) mark(c byte) bool {
 	s.endWord()
-	return (c == '.' || c == '[' || c == 0) && s.names.ends(s.at)
+	return (c == '.' || c == '[' || c == ']' || c == 0) && s.names.ends(s.at)
 }
 
 func (s *speller) wide(r rune) bool {
