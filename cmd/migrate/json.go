@@ -146,9 +146,6 @@ func ended(err error) error {
 	return err
 }
 
-// nothing is an end that does nothing.
-func nothing() error { return nil }
-
 // lineReader counts lines, and reads no further than limit.
 type lineReader struct {
 	source io.Reader

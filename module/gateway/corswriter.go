@@ -81,8 +81,7 @@ func wrappedBy(w http.ResponseWriter) (*caddyhttp.ResponseWriterWrapper, bool) {
 	if !field.IsValid() {
 		return nil, false
 	}
-	inner, ok := field.Interface().(*caddyhttp.ResponseWriterWrapper)
-	return inner, ok
+	return reflect.TypeAssert[*caddyhttp.ResponseWriterWrapper](field)
 }
 
 // lastDeferred finds the deferred operations that come last, nil where there

@@ -69,11 +69,11 @@ func (g *Gate) credential(r *http.Request) (p presented, refused *refusal) {
 	}
 	switch lines := r.Header["Authorization"]; {
 	case len(lines) > 1:
-		return p, refuseSeveral
+		return p, errSeveral
 	case len(lines) == 1:
 		text, known, ok := cutScheme(lines[0])
 		if known && !ok {
-			return p, refuseMalformed
+			return p, errMalformed
 		}
 		if known {
 			take(text, false)
@@ -95,7 +95,7 @@ func (g *Gate) credential(r *http.Request) (p presented, refused *refusal) {
 				if name, value, _ := strings.Cut(pair, "="); queryIs(name, s.Name) {
 					text, err := url.QueryUnescape(value)
 					if err != nil {
-						return p, refuseMalformed
+						return p, errMalformed
 					}
 					take(text, false)
 				}
@@ -104,11 +104,11 @@ func (g *Gate) credential(r *http.Request) (p presented, refused *refusal) {
 	}
 	switch {
 	case found == 0:
-		return p, refuseNoCredential
+		return p, errNoCredential
 	case found > 1:
-		return p, refuseSeveral
+		return p, errSeveral
 	case !wellFormed(p.text):
-		return p, refuseMalformed
+		return p, errMalformed
 	}
 	return p, nil
 }

@@ -25,7 +25,7 @@ var (
 // where a credential may; of none and of several there is nothing to read.
 func refCredential(authorization, session, header []string, query string) (text string, isSession bool, want *refusal) {
 	if len(authorization) > 1 {
-		return "", false, refuseSeveral
+		return "", false, errSeveral
 	}
 	type place struct {
 		text    string
@@ -38,7 +38,7 @@ func refCredential(authorization, session, header []string, query string) (text 
 		}
 		parts := refLine.FindStringSubmatch(line)
 		if parts == nil {
-			return "", false, refuseMalformed
+			return "", false, errMalformed
 		}
 		all = append(all, place{parts[1], false})
 	}
@@ -55,20 +55,20 @@ func refCredential(authorization, session, header []string, query string) (text 
 		}
 		value, err := url.QueryUnescape(strings.Join(parts[1:], ""))
 		if err != nil {
-			return "", false, refuseMalformed
+			return "", false, errMalformed
 		}
 		all = append(all, place{value, false})
 	}
 	switch {
 	case len(all) == 0:
-		return "", false, refuseNoCredential
+		return "", false, errNoCredential
 	case len(all) > 1:
-		return "", false, refuseSeveral
+		return "", false, errSeveral
 	}
 	// The regular expression takes what isn't UTF-8 for one character a byte;
 	// no byte of it is one of those that are refused.
 	if !refToken.MatchString(latin1Text(all[0].text)) {
-		return "", false, refuseMalformed
+		return "", false, errMalformed
 	}
 	return all[0].text, all[0].session, nil
 }
@@ -137,7 +137,7 @@ func FuzzCredential(f *testing.F) {
 		// What is stripped is read no more, whatever it was, and nothing else is
 		// gone.
 		g.stripCredential(r)
-		if _, refused := g.credential(r); refused != refuseNoCredential && len(lines(authorization)) < 2 {
+		if _, refused := g.credential(r); refused != errNoCredential && len(lines(authorization)) < 2 {
 			t.Errorf("stripped, it is %+v: %q %q", refused, r.Header, r.URL.RawQuery)
 		}
 		if len(lines(authorization)) > 0 && !strings.Contains(strings.ToLower(authorization), "key") &&

@@ -216,7 +216,7 @@ func (q *question) present(r *http.Request) (*keys.Lease, *refusal) {
 	}
 	q.digest, q.session = keys.DigestOf(cred.text), cred.session
 	if keys.FormOf(cred.text) == keys.Forged {
-		return nil, refuseUnknown
+		return nil, errUnknown
 	}
 	lease, err := q.gate.app.Directory()
 	if err != nil {
@@ -238,20 +238,20 @@ func (q *question) decide(ctx context.Context) (v verdict) {
 		return v
 	}
 	if !e.Exists() || q.session && e.Caller().Kind != policy.Session {
-		v.refused = refuseUnknown
+		v.refused = errUnknown
 		return v
 	}
 	v.credential = e
 	switch q.registry.Standing(e) {
 	case keys.Active:
 	case keys.Expired:
-		v.refused = refuseExpired
+		v.refused = errExpired
 	case keys.Disabled:
-		v.refused = refuseDisabled
+		v.refused = errDisabled
 	case keys.Suspended:
-		v.refused = refuseSuspended
+		v.refused = errSuspended
 	default:
-		v.refused = refuseUnknown
+		v.refused = errUnknown
 	}
 	if v.refused != nil {
 		return v
@@ -274,14 +274,14 @@ func (q *question) decide(ctx context.Context) (v verdict) {
 	// 7 Ownership, and 8 scopes.
 	var agree bool
 	if v.owner, v.app, agree = q.names.settle(caller); !agree {
-		v.refused = refuseOwner
+		v.refused = errOwner
 		return v
 	}
 	switch caller.Reaches(v.owner, v.app) {
 	case policy.Own:
 		// What is told to the upstream as the app is an id at the least.
 		if v.app != "" && keys.CheckID("app_id", v.app) != nil {
-			v.refused = refuseOwner
+			v.refused = errOwner
 			return v
 		}
 		if !caller.Grant.Permits(q.rule) {
@@ -290,7 +290,7 @@ func (q *question) decide(ctx context.Context) (v verdict) {
 	case policy.Invited:
 		q.decideInvited(ctx, &v)
 	default:
-		v.refused = refuseOwner
+		v.refused = errOwner
 	}
 	return v
 }
@@ -326,7 +326,7 @@ func (q *question) decideInvited(ctx context.Context, v *verdict) {
 		}
 	}
 	if v.refused == nil {
-		v.refused = refuseOwner
+		v.refused = errOwner
 	}
 }
 
@@ -366,7 +366,7 @@ func (q *question) noRoute() *refusal {
 	if allow := q.gate.table.Allowed(q.path); len(allow) > 0 && !slices.Contains(allow, q.method) {
 		return refuseMethod(allow)
 	}
-	return refuseNoRoute
+	return errNoRoute
 }
 
 // deny refuses a request. In shadow mode it says so, and hands it on.

@@ -84,7 +84,7 @@ func TestARequestThatIsNotAdmittedIsNotCut(t *testing.T) {
 			f.Recheck()
 		},
 		"swept behind the look": func(_ func(func(*keys.Credential)), f *forwarded) {
-			f.end(&verdict{refused: refuseDisabled})
+			f.end(&verdict{refused: errDisabled})
 		},
 		"swept, and still good": func(change func(func(*keys.Credential)), f *forwarded) {
 			change(func(c *keys.Credential) { c.ExpiresAt = time.Now().Add(time.Hour) })
@@ -174,7 +174,7 @@ func TestTheDeadlineIsSetAgain(t *testing.T) {
 		_, _ = w.Write([]byte("x"))
 	}()
 	<-under.first
-	f.end(&verdict{refused: refuseUnknown})
+	f.end(&verdict{refused: errUnknown})
 	close(under.proceed)
 	<-wrote
 	// The overtaken deadline is among those set; a past one follows it.

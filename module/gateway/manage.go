@@ -182,7 +182,7 @@ func (m *Manage) decide(r *http.Request, lease *keys.Lease, q *question) verdict
 		lease.Used(v.credential, func() string { return clientAddress(r) })
 	}
 	if v.refused == nil && manage.OwnerOnly(m.described(q.rule)) && v.credential.Caller().Reaches(v.owner, v.app) != policy.Own {
-		v.refused = refuseOwner
+		v.refused = errOwner
 	}
 	return v
 }

@@ -122,7 +122,7 @@ func (m *messages) refusal() *refusal {
 
 // breaks says that a stream is broken off by us, and not by its client.
 func breaks(err error) bool {
-	if _, malformed := errors.AsType[*protowalk.Malformed](err); malformed {
+	if _, malformed := errors.AsType[*protowalk.MalformedError](err); malformed {
 		return true
 	}
 	return errors.Is(err, errNotYours) || errors.Is(err, errCompressed) || errors.Is(err, errTooLarge)

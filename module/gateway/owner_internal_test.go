@@ -238,7 +238,7 @@ func TestMessageNames(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			m := messagesOf(o, frame(0, tt.message))
 			_, err := m.next()
-			if _, malformed := errors.AsType[*protowalk.Malformed](err); malformed != tt.malformed || err != nil && !malformed {
+			if _, malformed := errors.AsType[*protowalk.MalformedError](err); malformed != tt.malformed || err != nil && !malformed {
 				t.Fatalf("error %v", err)
 			}
 			if err == nil && m.named != tt.want {

@@ -29,7 +29,7 @@ func (o *ownership) readBody(w http.ResponseWriter, r *http.Request, n *names) *
 		return refuseBody(http.StatusUnsupportedMediaType, why)
 	}
 	if r.ContentLength > o.limit {
-		return refuseTooLarge
+		return errBodyTooLarge
 	}
 	lift := o.deadline(w)
 	body, err := io.ReadAll(io.LimitReader(r.Body, o.limit+1))
@@ -37,11 +37,11 @@ func (o *ownership) readBody(w http.ResponseWriter, r *http.Request, n *names) *
 	r.Body = rewound(body, r.Body)
 	switch {
 	case isTimeout(err):
-		return refuseSlow
+		return errBodySlow
 	case err != nil:
 		return refuseBody(http.StatusBadRequest, "The body could not be read to its end.")
 	case int64(len(body)) > o.limit:
-		return refuseTooLarge
+		return errBodyTooLarge
 	}
 	if form {
 		err = o.ofForm(r.Context(), n, string(body))
@@ -112,11 +112,11 @@ func notInType(c rune) bool {
 }
 
 var (
-	refuseTooLarge = &refusal{reason: authz.Target, answer: answer{
+	errBodyTooLarge = &refusal{reason: authz.Target, answer: answer{
 		status: http.StatusRequestEntityTooLarge, code: manage.CodeTooLarge, grpc: grpcResourceExhausted,
 		details: "The body is larger than what this API looks into for owner and app. Send less at once.",
 	}}
-	refuseSlow = &refusal{reason: authz.Target, answer: answer{
+	errBodySlow = &refusal{reason: authz.Target, answer: answer{
 		status: http.StatusRequestTimeout, code: manage.CodeInvalid, grpc: grpcDeadlineExceeded,
 		details: "The body did not come in time.",
 	}}

@@ -167,15 +167,15 @@ func refuseMessage(err error) *refusal {
 	case err == nil:
 		return nil
 	case errors.Is(err, errNotYours):
-		return refuseOwner
+		return errOwner
 	case errors.Is(err, errCompressed):
 		return refuseBody(http.StatusUnsupportedMediaType, "A compressed message can't be looked into, and this API looks for owner and app in it. Send it uncompressed.")
 	case errors.Is(err, errTooLarge):
-		return refuseTooLarge
+		return errBodyTooLarge
 	case isTimeout(err):
-		return refuseSlow
+		return errBodySlow
 	}
-	if wrong, ok := errors.AsType[*protowalk.Malformed](err); ok {
+	if wrong, ok := errors.AsType[*protowalk.MalformedError](err); ok {
 		return refuseBecause(authz.Target, "Parsers may read the message differently: "+wrong.Error()+".")
 	}
 	return refuseBecause(authz.Target, "The message is not a valid one.")

@@ -128,15 +128,15 @@ var answers = map[authz.Reason]answer{
 }
 
 var (
-	refuseNoCredential = refuseAs(authz.CredentialMissing)
-	refuseSeveral      = refuseAs(authz.CredentialSeveral)
-	refuseMalformed    = refuseAs(authz.CredentialMalformed)
-	refuseUnknown      = refuseAs(authz.CredentialUnknown)
-	refuseExpired      = refuseAs(authz.Expired)
-	refuseDisabled     = refuseAs(authz.Disabled)
-	refuseSuspended    = refuseAs(authz.Suspended)
-	refuseNoRoute      = refuseAs(authz.RouteUnknown)
-	refuseOwner        = refuseAs(authz.Owner)
+	errNoCredential = refuseAs(authz.CredentialMissing)
+	errSeveral      = refuseAs(authz.CredentialSeveral)
+	errMalformed    = refuseAs(authz.CredentialMalformed)
+	errUnknown      = refuseAs(authz.CredentialUnknown)
+	errExpired      = refuseAs(authz.Expired)
+	errDisabled     = refuseAs(authz.Disabled)
+	errSuspended    = refuseAs(authz.Suspended)
+	errNoRoute      = refuseAs(authz.RouteUnknown)
+	errOwner        = refuseAs(authz.Owner)
 )
 
 // refuseAs is the refusal for a reason, with the text that it always has.

@@ -96,16 +96,6 @@ func (w *writeLock) order() [ranks]rank {
 	return [ranks]rank{operatorRevocation, ordinary, revocation}
 }
 
-// count is how many changes wait in a rank.
-func (w *writeLock) count(r rank) (n int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, list := range w.lines[r].waiting {
-		n += len(list)
-	}
-	return n
-}
-
 func (l *line) add(user string) chan struct{} {
 	if l.waiting == nil {
 		l.waiting = map[string][]chan struct{}{}

@@ -155,3 +155,13 @@ func (q *queue) works() {
 	<-q.store.began
 	q.order(1)
 }
+
+// count is how many changes wait in a rank.
+func (w *writeLock) count(r rank) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, list := range w.lines[r].waiting {
+		n += len(list)
+	}
+	return n
+}

@@ -242,7 +242,8 @@ const maxWeaker = 5
 func leftOut(rules []*Rule, list []LeftOut) (found []Finding) {
 	for i := range list {
 		l := &list[i]
-		text := fmt.Sprintf("%s is left out: %s", l.Operation, l.Why)
+		var text strings.Builder
+		fmt.Fprintf(&text, "%s is left out: %s", l.Operation, l.Why)
 		weaker := 0
 		own := slices.ContainsFunc(rules, func(r *Rule) bool {
 			return l.Method != "" && l.Answers(r.Method) && r.pattern.Shape() == l.Pattern.Shape()
@@ -256,13 +257,13 @@ func leftOut(rules []*Rule, list []LeftOut) (found []Finding) {
 				continue
 			}
 			if weaker++; weaker <= maxWeaker {
-				text += fmt.Sprintf("; its requests can come to route %s%s, which demands less", r, inPlace(r.Place))
+				fmt.Fprintf(&text, "; its requests can come to route %s%s, which demands less", r, inPlace(r.Place))
 			}
 		}
 		if weaker > maxWeaker {
-			text += fmt.Sprintf("; and to %d more", weaker-maxWeaker)
+			fmt.Fprintf(&text, "; and to %d more", weaker-maxWeaker)
 		}
-		found = append(found, Finding{Severity: Error, Kind: FindingLeftOut, Place: l.Place, Text: text})
+		found = append(found, Finding{Severity: Error, Kind: FindingLeftOut, Place: l.Place, Text: text.String()})
 	}
 	return found
 }

@@ -8,7 +8,7 @@ import (
 
 // scalar reads a number, true, false or null.
 func (r *reader) scalar() error {
-	word := ""
+	var word string
 	switch r.text[r.at] {
 	case 't':
 		word = "true"

@@ -3,6 +3,7 @@ package tenant
 import (
 	"hash/maphash"
 	"math/bits"
+	"slices"
 )
 
 // fewMembers is how many names of an object are compared one by one. Those of
@@ -41,10 +42,8 @@ func (m *members) add(o *openObject, name string) error {
 	o.count++
 	if o.count <= fewMembers {
 		m.looks += o.count
-		for _, other := range m.few[o.first:] {
-			if other == name {
-				return ErrTwice
-			}
+		if slices.Contains(m.few[o.first:], name) {
+			return ErrTwice
 		}
 		m.few = append(m.few, name)
 		return nil

@@ -12,8 +12,13 @@ import (
 // its method for another. The first ones have a mark in front, as _method has:
 // method alone is a name like any other.
 var overrideNames = NewNames([]Field{
-	{Path: "method"}, {Path: "httpmethod"}, {Path: "methodoverride"}, {Path: "httpmethodoverride"},
-	{Path: "xhttpmethod"}, {Path: "xmethodoverride"}, {Path: "xhttpmethodoverride"},
+	{Path: "method"},
+	{Path: "httpmethod"},
+	{Path: "methodoverride"},
+	{Path: "httpmethodoverride"},
+	{Path: "xhttpmethod"},
+	{Path: "xmethodoverride"},
+	{Path: "xhttpmethodoverride"},
 })
 
 // markedNames is how many of overrideNames have a mark in front.

@@ -34,10 +34,12 @@ func (d *Descriptors) Compile(method string, watched []Watch) (*Schema, error) {
 	if m == nil {
 		return nil, fmt.Errorf("the descriptors have no method %s", method)
 	}
-	key := method
+	var b strings.Builder
+	b.WriteString(method)
 	for _, w := range watched {
-		key += fmt.Sprint(" ", w.Part, w)
+		fmt.Fprint(&b, " ", w.Part, w)
 	}
+	key := b.String()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if s := d.compiled[key]; s != nil {

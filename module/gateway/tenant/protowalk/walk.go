@@ -39,14 +39,14 @@ const checkEvery = 4096
 // ErrStopped means that the walk ended early, because its request did.
 var ErrStopped = errors.New("the walk was stopped")
 
-// Malformed is the reason why a message has more than one reading, or none.
-type Malformed struct {
+// MalformedError is the reason why a message has more than one reading, or none.
+type MalformedError struct {
 	Message string // the full name of the message type
 	Field   int32  // 0 if the field's tag is malformed
 	Why     string
 }
 
-func (e *Malformed) Error() string {
+func (e *MalformedError) Error() string {
 	if e.Field == 0 {
 		return e.Message + ": " + e.Why
 	}
@@ -73,7 +73,7 @@ type Schema struct {
 }
 
 // Walk reads a message to its end. It returns nil only if every parser reads
-// the message as the walk did. The error is a [*Malformed], or [ErrStopped]
+// the message as the walk did. The error is a [*MalformedError], or [ErrStopped]
 // when done is closed before the end.
 func (s *Schema) Walk(text []byte, done <-chan struct{}, v Visitor) error {
 	w := walker{visitor: v, done: done}
@@ -102,7 +102,7 @@ func (w *walker) stopped() bool {
 // message reads the fields of one message, which is all of b.
 func (w *walker) message(m *message, b []byte, depth int) error {
 	if depth > MaxDepth {
-		return &Malformed{Message: m.name, Why: whyDepth}
+		return &MalformedError{Message: m.name, Why: whyDepth}
 	}
 	var seen uint64
 	var here Place
@@ -112,28 +112,28 @@ func (w *walker) message(m *message, b []byte, depth int) error {
 		}
 		tag, size := uvarint(b)
 		if size == 0 || tag > math.MaxUint32 || tag>>3 == 0 {
-			return &Malformed{Message: m.name, Why: whyTag}
+			return &MalformedError{Message: m.name, Why: whyTag}
 		}
 		b = b[size:]
 		number := int32(tag >> 3) //nolint:gosec // at most 29 bits
 		f := m.find(number)
 		if f != nil && f.slot != 0 {
 			if seen&(1<<(f.slot-1)) != 0 {
-				return &Malformed{m.name, number, whyRepeated}
+				return &MalformedError{m.name, number, whyRepeated}
 			}
 			seen |= 1 << (f.slot - 1)
 		}
 		if tag&7 != wireBytes {
 			size, why := scalar(f, tag&7, b)
 			if why != "" {
-				return &Malformed{m.name, number, why}
+				return &MalformedError{m.name, number, why}
 			}
 			b = b[size:]
 			continue
 		}
 		length, size := uvarint(b)
 		if size == 0 || length > uint64(len(b)-size) {
-			return &Malformed{m.name, number, whyLength}
+			return &MalformedError{m.name, number, whyLength}
 		}
 		value := b[size : size+int(length)] //nolint:gosec // within b
 		b = b[size+len(value):]
@@ -145,7 +145,7 @@ func (w *walker) message(m *message, b []byte, depth int) error {
 				return err
 			}
 		} else if why := w.delimited(f, value); why != "" {
-			return &Malformed{m.name, number, why}
+			return &MalformedError{m.name, number, why}
 		}
 		here.add(f.part, value)
 	}
