@@ -3,6 +3,7 @@ package keys
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,11 +36,18 @@ func (w usageWriter) PutLastUsed(d Digest, u Usage) error {
 	return nil
 }
 
-func newUsageDirectory(t *testing.T, c Credential) (*Directory, *usageStore, *time.Time) {
+// testClock is a clock that a test sets while the directory reads it.
+type testClock struct{ at atomic.Pointer[time.Time] }
+
+func (c *testClock) time() time.Time   { return *c.at.Load() }
+func (c *testClock) set(now time.Time) { c.at.Store(&now) }
+
+func newUsageDirectory(t *testing.T, c Credential) (*Directory, *usageStore, *testClock) {
 	t.Helper()
-	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	now := new(testClock)
+	now.set(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
 	s := &usageStore{mapStore: mapStore{credentials: map[Digest]Credential{c.Digest: c}}, used: map[Digest]Usage{}}
-	d, err := newDirectory(s, 0, func() time.Time { return now }, func(k uint64) (uint64, uint64) { return k, 0 })
+	d, err := newDirectory(s, 0, now.time, func(k uint64) (uint64, uint64) { return k, 0 })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +56,7 @@ func newUsageDirectory(t *testing.T, c Credential) (*Directory, *usageStore, *ti
 			t.Error(err)
 		}
 	})
-	return d, s, &now
+	return d, s, now
 }
 
 func mustFind(t *testing.T, d *Directory, digest Digest) *Entry {
@@ -78,7 +86,7 @@ func TestLastUse(t *testing.T) {
 	d.Used(e, from("192.0.2.1"))
 	want("noted, and not yet written", 6, "192.0.2.1")
 	d.Used(e, func() string { t.Error("the address is asked for again within the minute"); return "" })
-	*now = now.Add(time.Minute)
+	now.set(now.time().Add(time.Minute))
 	d.Used(e, from("192.0.2.2"))
 	want("a minute later", 7, "192.0.2.2")
 
@@ -97,7 +105,7 @@ func TestLastUse(t *testing.T) {
 
 	// Of what was revoked meanwhile nothing is written.
 	clear(s.used)
-	*now = now.Add(time.Hour)
+	now.set(now.time().Add(time.Hour))
 	d.Used(e, from("192.0.2.3"))
 	delete(s.credentials, c.Digest)
 	if err := d.Flush(t.Context()); err != nil || len(s.used) != 0 {
@@ -119,19 +127,19 @@ func TestIdleSession(t *testing.T) {
 			t.Errorf("%s: standing %v, want %v", what, got, want)
 		}
 	}
-	*now = time.Date(2026, 3, 4, 5, 59, 0, 0, time.UTC)
+	now.set(time.Date(2026, 3, 4, 5, 59, 0, 0, time.UTC))
 	standing("59 minutes after its creation", Active)
-	*now = now.Add(time.Minute)
+	now.set(now.time().Add(time.Minute))
 	standing("an hour after it", Expired)
 
-	*now = now.Add(-time.Minute)
+	now.set(now.time().Add(-time.Minute))
 	for range 2 {
 		d.Used(mustFind(t, d, c.Digest), func() string { return "" })
-		*now = now.Add(59 * time.Minute)
+		now.set(now.time().Add(59 * time.Minute))
 		standing("59 minutes after its use", Active)
 	}
 	d.Used(mustFind(t, d, c.Digest), func() string { return "" })
-	*now = time.Date(2026, 3, 4, 8, 0, 0, 0, time.UTC)
+	now.set(time.Date(2026, 3, 4, 8, 0, 0, 0, time.UTC))
 	standing("used, and at its end", Expired)
 }
 
@@ -151,12 +159,12 @@ func TestTheEndOfASession(t *testing.T) {
 		}
 	}
 	ends("new", began.Add(time.Hour))
-	*now = began.Add(30 * time.Minute)
+	now.set(began.Add(30 * time.Minute))
 	ends("looked up", began.Add(time.Hour))
 	d.Used(mustFind(t, d, c.Digest), func() string { return "" })
 	used := began.Add(30 * time.Minute).Truncate(time.Minute)
 	ends("used", used.Add(time.Hour))
-	*now = began.Add(70 * time.Minute)
+	now.set(began.Add(70 * time.Minute))
 	d.Used(mustFind(t, d, c.Digest), func() string { return "" })
 	ends("used until it expires", c.ExpiresAt)
 }

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -289,15 +290,14 @@ func TestErrorsRepeatNoCredential(t *testing.T) {
 type failingStore struct {
 	keys.Store
 	err   error
-	views int
+	views atomic.Int64
 }
 
 func (*failingStore) Close() error           { return nil }
 func (*failingStore) Feed(func(keys.Change)) {}
 
 func (s *failingStore) View(context.Context, func(keys.Reader) error) error {
-	s.views++
-	if s.views == 1 {
+	if s.views.Add(1) == 1 {
 		return nil
 	}
 	return s.fail()
