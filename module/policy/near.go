@@ -198,10 +198,10 @@ func (r *Rule) asksElse(o *Rule) bool {
 // mayBeTakenFor says whether a path that r matches could be near to one that
 // o matches, with other demands. It may say so too often.
 func (r *Rule) mayBeTakenFor(o *Rule) bool {
-	if !r.asksElse(o) {
+	mine, theirs := trimEmpty(r.pattern.Segments), trimEmpty(o.pattern.Segments)
+	if len(mine) != len(theirs) && !endsInRest(mine) && !endsInRest(theirs) || !r.asksElse(o) {
 		return false
 	}
-	mine, theirs := trimEmpty(r.pattern.Segments), trimEmpty(o.pattern.Segments)
 	for i := 0; ; i++ {
 		switch {
 		case i < len(mine) && mine[i] == anyRest, i < len(theirs) && theirs[i] == anyRest:
@@ -222,7 +222,18 @@ func trimEmpty(segments []string) []string {
 	return segments
 }
 
+func endsInRest(segments []string) bool {
+	return len(segments) > 0 && segments[len(segments)-1] == anyRest
+}
+
 func nearTo(sent, literal string) bool {
+	if sent == literal {
+		return true
+	}
+	// Nothing is taken away in front, so most pairs differ at once.
+	if a, b := firstLetter(sent), firstLetter(literal); a != b && a != 0 && b != 0 {
+		return false
+	}
 	want := loose(literal)
 	for form := loose(sent); form != ""; form = shorten(form) {
 		if form == want {
@@ -230,6 +241,21 @@ func nearTo(sent, literal string) bool {
 		}
 	}
 	return false
+}
+
+// firstLetter is the ASCII letter or digit that a text begins with, in lower
+// case; 0 if it begins with something else.
+func firstLetter(s string) byte {
+	if s == "" {
+		return 0
+	}
+	switch c := s[0]; {
+	case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+		return c
+	case c >= 'A' && c <= 'Z':
+		return c + 'a' - 'A'
+	}
+	return 0
 }
 
 // loose is a segment as the loosest of upstreams compares it: without regard
