@@ -52,8 +52,9 @@ type Gate struct {
 	// OwnerBody are fields of JSON bodies that name the owner or the app, as
 	// user_app_id.user_id; the last name says which, in the words of owner.
 	// On a site with this, every body of a route that isn't gRPC has to be
-	// JSON, whatever its Content-Type, not compressed, and no larger than
-	// OwnerLimit.
+	// JSON that all parsers read alike, not compressed, and no larger than
+	// OwnerLimit. Its Content-Type has to be one of JSON, a form's, text/plain
+	// or none: under any other, an upstream might read something else in it.
 	// Default: none; bodies are then forwarded as they come.
 	OwnerBody []string `json:"owner_body,omitempty"`
 

@@ -18,8 +18,8 @@ import (
 )
 
 // readBody looks for owner and app in a JSON body, which is handed on byte for
-// byte. The body is read whatever its Content-Type says, for there are servers
-// that don't look at it: on a site with owner_body, bodies are JSON.
+// byte. It has to be JSON under every Content-Type that bodyType lets through,
+// a form's too, for there are servers that don't look at the type.
 func (o *ownership) readBody(w http.ResponseWriter, r *http.Request, n *names) *refusal {
 	if len(r.Header["Content-Encoding"]) > 0 {
 		return refuseBody(http.StatusUnsupportedMediaType, "A compressed body can't be looked into, and this API looks for owner and app in it. Send it without Content-Encoding.")
