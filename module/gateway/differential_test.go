@@ -57,7 +57,8 @@ func FuzzTarget(f *testing.F) {
 	}
 	for i, target := range []string{
 		"/v2/users/me/apps/shop/inputs", "/v2/users/alice/apps/%61/inputs", "/v2/users/bob/apps/farm/inputs", "/v2/users/bob/things",
-		"/v2/things?user_app_id.user_id=bob&user_app_id.app_id=farm", "/v2/things?user_app_id[userId]=alice&user_app_id.user_id=me",
+		"/v2/things?user_app_id.user_id=bob&user_app_id.app_id=farm", "/v2/things?user_app_id.use\xe8r_id=bob&user_app_id.app_id=farm",
+		"/v2/things?user_app_id[userId]=alice&user_app_id.user_id=me",
 		"/v2/files/a%2fb", "/v2/colons/a:b", "/v2/models/m/outputs:cancel", "/v2/inputs/st%C3%A4tus", "/public/?a=%&b=%zz&=+", "/public/%F0%9F%98%80",
 		"/public/\"<>^`{|}", "/public/!$&'()*+,=@~", "/public/%21%24%26%27%28%29%2A%2B%2C%3D%40", "/public/x?\xff\"'{}", "/public/[x]?[x]",
 	} {

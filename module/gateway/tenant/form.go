@@ -4,10 +4,12 @@ import (
 	"context"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // Found is a value at a watched place. Invalid says that what stands there is
-// no text, or can't be decoded, and so names nobody that a caller could be.
+// no text, or can't be decoded, and so names nobody that a caller could be; or
+// that its name isn't UTF-8, which some servers take for another name.
 type Found struct {
 	Field   int
 	Value   string
@@ -51,12 +53,13 @@ func (n *Names) pair(pair string, found func(Found)) {
 		return
 	}
 	name, value, _ := strings.Cut(pair, "=")
-	field, ok := n.Find(Unescape(name))
+	name = Unescape(name)
+	field, ok := n.Find(name)
 	if !ok {
 		return
 	}
 	decoded, err := url.QueryUnescape(value)
-	found(Found{Field: field, Value: decoded, Invalid: err != nil})
+	found(Found{Field: field, Value: decoded, Invalid: err != nil || !utf8.ValidString(name)})
 }
 
 // Unescape decodes what can be decoded, and leaves the rest as it is.
