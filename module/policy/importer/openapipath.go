@@ -24,8 +24,12 @@ func openapiPath(n *naming, template string) (pattern, closed string, err error)
 	case len(template) > MaxPattern:
 		return "", "", errTooLong
 	}
-	template = optionalQuery.ReplaceAllString(template, "")
-	if literal := variables.ReplaceAllString(template, ""); strings.ContainsAny(literal, "?#") {
+	literal := template
+	if strings.Contains(template, "{") {
+		template = optionalQuery.ReplaceAllString(template, "")
+		literal = variables.ReplaceAllString(template, "")
+	}
+	if strings.ContainsAny(literal, "?#") {
 		return "", "", errors.New("its path has a query or a fragment")
 	}
 	segments, err := splitTemplate(template[1:])
