@@ -356,10 +356,13 @@ func (u *upstream) count() int {
 	return len(u.all)
 }
 
+// last is what is known by now of the last request. More of its body may be on
+// the way.
 func (u *upstream) last() *seen {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.all[len(u.all)-1]
+	s := *u.all[len(u.all)-1]
+	return &s
 }
 
 // logs gathers all that Caddy logs, and knows what must not be in it.
