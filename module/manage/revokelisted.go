@@ -61,7 +61,7 @@ func (r *request) revokeListed(list []string) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := r.revokeFound(living, "revoked as leaked"); err != nil {
+	if err := r.revokeFound(living, "revoked as leaked"); err != nil {
 		return nil, err
 	}
 	*answer.Count = len(living.keys)

@@ -52,10 +52,11 @@ func readRevocation(o *object) (revocation, error) {
 // revokeMany revokes those of a user's keys that a request describes, and with
 // minted_by the collaborators that were added with them. They are looked for
 // outside of the write transaction, and revoked some at a time, so that nobody
-// waits for all of them; what was made meanwhile with one of them is found by
-// looking again. Where it fails on the way, those revoked so far stay revoked.
-// The credential of the call comes last where it is one of them. Sessions are
-// no keys, and stay.
+// waits for all of them. What is made meanwhile with one of them is looked for
+// at last in the transaction that revokes it, so that none is left when the
+// answer is sent. If it fails on the way, those revoked so far stay revoked.
+// The credential of the call comes last if it is one of them. Sessions are not
+// keys, and stay.
 func (r *request) revokeMany() (*Answer, error) {
 	o, err := r.body()
 	if err != nil {
@@ -71,24 +72,9 @@ func (r *request) revokeMany() (*Answer, error) {
 	if r.user() == "" {
 		return nil, refuse(CodeInvalid, "", "only credentials can be revoked whosever they are; name the user in the path: /v2/users/USER/keys/revoke")
 	}
-	var done found
-	for range maxLooks {
-		next, err := r.lookFor(which)
-		if err != nil {
-			return nil, err
-		}
-		if next.empty() {
-			break
-		}
-		own, err := r.revokeFound(next, "revoked with others")
-		if err != nil {
-			return nil, err
-		}
-		done.keys = append(done.keys, next.keys...)
-		done.collaborators = append(done.collaborators, next.collaborators...)
-		if own {
-			break // a revoked credential makes no more changes
-		}
+	done, err := r.revokeAll(&search{revocation: which})
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(done.keys, func(a, b keys.Credential) int { return cmp.Compare(a.Seq, b.Seq) })
 	answer := &Answer{Count: new(int)}
@@ -103,9 +89,38 @@ func (r *request) revokeMany() (*Answer, error) {
 	return answer, nil
 }
 
-// maxLooks is how often what is to be revoked is looked for. Whoever makes
-// keys with a credential that goes on working could keep it up for good.
-const maxLooks = 16
+// revokeAll revokes what a search finds until it finds nothing more. Each
+// transaction revokes more than another change can make before the next, so
+// that it ends.
+func (r *request) revokeAll(s *search) (done found, err error) {
+	for {
+		past := s.isPast(r.api.Directory.Now())
+		next, err := r.lookFor(s)
+		if err != nil {
+			return done, err
+		}
+		switch {
+		case past:
+			return next, r.revokeFound(next, revokedWithOthers)
+		case next.size() > revokedAtOnce:
+			next.keys = slices.DeleteFunc(next.keys, r.isOwn)
+			err = r.revokeFound(next, revokedWithOthers)
+			done.add(next)
+		default:
+			var last bool
+			next, last, err = r.revokeRest(s)
+			done.add(next)
+			if err == nil && last {
+				return done, nil
+			}
+		}
+		if err != nil {
+			return done, err
+		}
+	}
+}
+
+const revokedWithOthers = "revoked with others"
 
 // revokedAtOnce is how many keys one transaction revokes of many.
 const revokedAtOnce = 100
@@ -116,66 +131,114 @@ type found struct {
 	collaborators []keys.Collaborator
 }
 
-func (f *found) empty() bool { return len(f.keys)+len(f.collaborators) == 0 }
+func (f *found) size() int { return len(f.keys) + len(f.collaborators) }
+
+func (f *found) add(more found) {
+	f.keys = append(f.keys, more.keys...)
+	f.collaborators = append(f.collaborators, more.collaborators...)
+}
+
+// search looks for what a revocation describes, as often as it has to.
+type search struct {
+	revocation
+	// line is what minted_by names, and nil before the first look.
+	line *line
+}
+
+// isPast reports whether nothing that is made from now on belongs to it.
+func (s *search) isPast(now time.Time) bool {
+	return !s.createdBefore.IsZero() && s.createdBefore.Before(now)
+}
 
 // lookFor finds what a request describes.
-func (r *request) lookFor(which revocation) (f found, err error) {
+func (r *request) lookFor(s *search) (f found, err error) {
 	walk := func() error {
-		return r.view(func(from keys.Reader) error {
-			f, err = r.describe(from, which)
+		var at look
+		err := r.view(func(from keys.Reader) error {
+			f, at, err = r.describe(from, s)
 			return err
 		})
+		s.line.was(at)
+		return err
 	}
-	if which.mintedBy != "" || r.caller.Operator {
+	if s.mintedBy != "" || r.caller.Operator {
 		return f, walk() // by an index
 	}
 	return f, r.api.Directory.Walk(r.Context(), r.caller.UserID, walk)
 }
 
-func (r *request) describe(from keys.Reader, which revocation) (f found, err error) {
+// revokeRest looks again and revokes what it finds in the same transaction, so
+// that nothing is made in between. It reports whether that was the last of it:
+// if it finds too many for one transaction, it revokes some.
+func (r *request) revokeRest(s *search) (f found, last bool, err error) {
+	var at look
+	err = r.withdraw(func(tx *keys.Tx) error {
+		var err error
+		if f, at, err = r.describe(tx, s); err != nil {
+			return err
+		}
+		if last = f.size() <= revokedAtOnce; !last {
+			f.keys = slices.DeleteFunc(f.keys, r.isOwn)
+			f.collaborators = f.collaborators[:min(len(f.collaborators), revokedAtOnce)]
+			f.keys = f.keys[:min(len(f.keys), revokedAtOnce-len(f.collaborators))]
+		}
+		return r.revokeIn(tx, f, revokedWithOthers)
+	})
+	if err != nil {
+		return found{}, false, err
+	}
+	s.line.was(at)
+	return f, last, nil
+}
+
+// describe finds what a search describes, at one moment of the store.
+func (r *request) describe(from keys.Reader, s *search) (f found, at look, err error) {
 	if _, err := r.findUser(from); err != nil {
-		return f, err
+		return f, at, err
 	}
 	if err := r.stillThere(from); err != nil {
-		return f, err
+		return f, at, err
 	}
 	list := from.Credentials(r.user(), 0)
-	if which.appID != "" {
-		app := keys.AppRef{OwnerID: r.user(), AppID: which.appID}
+	if s.appID != "" {
+		app := keys.AppRef{OwnerID: r.user(), AppID: s.appID}
 		_, err := from.App(app)
 		if errors.Is(err, keys.ErrNotFound) {
-			return f, refuse(CodeNotFound, "app_id", "this user has no such app")
+			return f, at, refuse(CodeNotFound, "app_id", "this user has no such app")
 		}
 		if err != nil {
-			return f, err
+			return f, at, err
 		}
 		list = from.AppCredentials(app, 0)
 	}
-	if which.mintedBy != "" {
-		minter, err := r.publicID(from, which.mintedBy)
-		if err != nil {
-			return f, err
+	if s.mintedBy != "" {
+		if s.line == nil {
+			minter, err := r.publicID(from, s.mintedBy)
+			if err != nil {
+				return f, at, err
+			}
+			s.line = &line{minter: minter, open: []string{minter}, seen: map[string]bool{minter: true}}
 		}
-		all, err := madeWith(from, r.user(), minter)
+		at, err = s.line.look(from, r.user())
 		if err != nil {
-			return f, err
+			return f, at, err
 		}
-		for _, c := range all.collaborators {
-			if which.covers(c.AppID, c.CreatedAt) {
+		for _, c := range at.collaborators {
+			if s.covers(c.AppID, c.CreatedAt) {
 				f.collaborators = append(f.collaborators, c)
 			}
 		}
-		list = each(all.keys)
+		list = each(at.keys)
 	}
 	for c, err := range list {
 		if err != nil {
-			return f, err
+			return f, at, err
 		}
-		if isKey(c) && which.covers(c.AppID, c.CreatedAt) {
+		if isKey(c) && s.covers(c.AppID, c.CreatedAt) {
 			f.keys = append(f.keys, c)
 		}
 	}
-	return f, nil
+	return f, at, nil
 }
 
 func (v *revocation) covers(appID string, created time.Time) bool {
@@ -193,41 +256,47 @@ func each[T any](list []T) iter.Seq2[T, error] {
 	}
 }
 
-// revokeFound revokes what was found, if it is still there, some at a time. It
-// reports whether the credential of the call was among it.
-func (r *request) revokeFound(f found, reason string) (own bool, err error) {
-	for batch := range slices.Chunk(f.collaborators, revokedAtOnce) {
-		err := r.withdraw(func(tx *keys.Tx) error {
-			for _, c := range batch {
-				if err := tx.Uninvite(c.CollaboratorRef); err != nil && !errors.Is(err, keys.ErrNotFound) {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return false, err
-		}
+// revokeFound revokes what was found, if it is still there, some at a time and
+// the credential of the call last.
+func (r *request) revokeFound(f found, reason string) error {
+	list := slices.DeleteFunc(slices.Clone(f.keys), r.isOwn)
+	if i := slices.IndexFunc(f.keys, r.isOwn); i >= 0 {
+		list = append(list, f.keys[i])
 	}
-	isOwn := func(c keys.Credential) bool { return !r.caller.Operator && c.Digest == r.caller.Digest }
-	list := slices.DeleteFunc(slices.Clone(f.keys), isOwn)
-	if i := slices.IndexFunc(f.keys, isOwn); i >= 0 {
-		list, own = append(list, f.keys[i]), true
+	parts := make([]found, 0, 2+f.size()/revokedAtOnce)
+	for batch := range slices.Chunk(f.collaborators, revokedAtOnce) {
+		parts = append(parts, found{collaborators: batch})
 	}
 	for batch := range slices.Chunk(list, revokedAtOnce) {
-		err := r.withdraw(func(tx *keys.Tx) error {
-			for _, c := range batch {
-				if err := tx.Revoke(c.ID, reason); err != nil && !errors.Is(err, keys.ErrNotFound) {
-					return err
-				}
-			}
-			return nil
-		})
+		parts = append(parts, found{keys: batch})
+	}
+	for _, part := range parts {
+		err := r.withdraw(func(tx *keys.Tx) error { return r.revokeIn(tx, part, reason) })
 		if err != nil {
-			return false, err
+			return err
 		}
 	}
-	return own, nil
+	return nil
+}
+
+// isOwn reports whether it is the credential of the call.
+func (r *request) isOwn(c keys.Credential) bool {
+	return !r.caller.Operator && c.Digest == r.caller.Digest
+}
+
+// revokeIn revokes what was found, if it is still there.
+func (r *request) revokeIn(tx *keys.Tx, f found, reason string) error {
+	for _, c := range f.collaborators {
+		if err := tx.Uninvite(c.CollaboratorRef); err != nil && !errors.Is(err, keys.ErrNotFound) {
+			return err
+		}
+	}
+	for _, c := range f.keys {
+		if err := tx.Revoke(c.ID, reason); err != nil && !errors.Is(err, keys.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
 }
 
 // publicID is the public id of a credential that a body names by that or by
@@ -252,40 +321,4 @@ func (r *request) publicID(from keys.Reader, named string) (string, error) {
 		return "", refuse(CodeInvalid, "minted_by", "it is neither the public id of a key, which looks like cap_0123456789AB, nor the whole text of one that is known here")
 	}
 	return named, nil
-}
-
-// madeWith finds what a credential made, and what that made in turn: a leaked
-// one would cover its traces by making another that makes a third, and by
-// revoking the second. Tombstones tell of those too.
-func madeWith(from keys.Reader, user, minter string) (f found, err error) {
-	seen := map[string]bool{minter: true}
-	line := []string{minter}
-	for ; len(line) > 0; line = line[1:] {
-		for c, err := range from.CredentialsMade(user, line[0], 0) {
-			if err != nil {
-				return f, err
-			}
-			if !seen[c.ID] {
-				seen[c.ID] = true
-				f.keys = append(f.keys, c)
-				line = append(line, c.ID)
-			}
-		}
-		for stone, err := range from.TombstonesMade(user, line[0]) {
-			if err != nil {
-				return f, err
-			}
-			if !seen[stone.ID] {
-				seen[stone.ID] = true
-				line = append(line, stone.ID)
-			}
-		}
-		for c, err := range from.CollaboratorsAdded(user, line[0], 0) {
-			if err != nil {
-				return f, err
-			}
-			f.collaborators = append(f.collaborators, c)
-		}
-	}
-	return f, nil
 }

@@ -1,9 +1,12 @@
 package manage_test
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -198,5 +201,57 @@ func TestRevokeTenThousand(t *testing.T) {
 	}
 	if got := s.left(); len(got) != 0 {
 		t.Errorf("left are %v", got)
+	}
+}
+
+// meanwhile is a store in which something happens after every View.
+type meanwhile struct {
+	keys.Store
+	busy sync.Mutex
+	then func()
+}
+
+func (m *meanwhile) View(ctx context.Context, fn func(keys.Reader) error) error {
+	err := m.Store.View(ctx, fn)
+	if m.busy.TryLock() {
+		defer m.busy.Unlock()
+		m.then()
+	}
+	return err
+}
+
+// A leaked token's line makes another key after every look for it. However
+// fast it is, none is left when the answer comes.
+func TestRevokeWhatIsMadeBetweenLooks(t *testing.T) {
+	for name, body := range map[string]string{
+		"minted by":         `{"minted_by":"SESSION"}`,
+		"all":               `{"all":true}`,
+		"until a later day": `{"created_before":"2100-01-01T00:00:00Z"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := &meanwhile{Store: openStore(t)}
+			store.busy.Lock()
+			s := serviceOver(t, store)
+			s.must("POST", "/v2/users", `{"users":[{"id":"alice"}]}`)
+			session := s.signedIn("alice")
+			leaked := s.pat(session, "alice", `["All"]`, "")
+			by, made := s.with(leaked.ID), 0
+			store.then = func() {
+				a := s.callAs(by, "POST", "/v2/users/alice/keys", `{"keys":[{"type":"personal_access_token","scopes":["All"]}]}`)
+				if a.http == http.StatusOK {
+					by = s.with(a.Keys[0].ID)
+					made++
+				}
+			}
+			store.busy.Unlock()
+			s.mustAs(session, "POST", revoke, strings.ReplaceAll(body, "SESSION", session.KeyID))
+			store.busy.Lock()
+			if made == 0 {
+				t.Error("nothing was made meanwhile")
+			}
+			if left := s.left(); len(left) > 0 {
+				t.Errorf("left are %v of %d", left, made+1)
+			}
+		})
 	}
 }
