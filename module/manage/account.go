@@ -109,6 +109,22 @@ func throttled(wait time.Duration) *Error {
 	return e
 }
 
+func readProof(o *object) proof {
+	return proof{password: o.required("password"), code: o.optional("code")}
+}
+
+// proves is the frame of a change of the caller's own account, for which the
+// password is asked for again.
+func proves(fn func(*request, *keys.Tx) (*Answer, error)) frame {
+	return usersOnly(does(bodyOf(readProof), func(r *request, p proof) (answer *Answer, err error) {
+		err = r.proving("password", p, func(tx *keys.Tx) (err error) {
+			answer, err = fn(r, tx)
+			return err
+		})
+		return answer, err
+	}))
+}
+
 // proving makes a change of the caller's own account, for which the password
 // is asked for again, and the second factor where it is on. field is where the
 // password stands in the body.
@@ -141,37 +157,34 @@ func (r *request) beginInside() (u keys.User, attempt *keys.Attempt, err error) 
 	return u, attempt, nil
 }
 
+// passwordChange is a new password, and the proof that it takes.
+type passwordChange struct {
+	proof
+	next string
+}
+
+func readPasswordChange(o *object) passwordChange {
+	return passwordChange{
+		proof{password: o.required("current_password"), code: o.optional("code")},
+		o.required("password"),
+	}
+}
+
 // changePassword ends the user's other sessions.
-func (r *request) changePassword() (*Answer, error) {
-	if err := r.notOperator(); err != nil {
-		return nil, err
-	}
-	o, err := r.body()
-	if err != nil {
-		return nil, err
-	}
-	p := proof{password: o.required("current_password"), code: o.optional("code")}
-	next := o.required("password")
-	if err := o.end(); err != nil {
-		return nil, err
-	}
+func (r *request) changePassword(in passwordChange) (*Answer, error) {
 	var hash string
-	p.update = func(attempt *keys.Attempt, change func(*keys.Tx) error) (err error) {
-		// Before the transaction, because other changes wait for that one.
-		if hash, err = attempt.HashPassword(r.Context(), next); err != nil {
+	in.update = func(attempt *keys.Attempt, change func(*keys.Tx) error) (err error) {
+		// Before the transaction, because other changes wait for that.
+		if hash, err = attempt.HashPassword(r.Context(), in.next); err != nil {
 			return err
 		}
 		return r.withdraw(change) // the other sessions end
 	}
-	err = r.proving("current_password", p, func(tx *keys.Tx) error {
+	return &Answer{}, r.proving("current_password", in.proof, func(tx *keys.Tx) error {
 		_, err := tx.ChangeUser(r.user(), func(u *keys.User) error {
 			u.PasswordHash = hash
 			return nil
 		})
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &Answer{}, nil
 }

@@ -6,11 +6,9 @@ package manage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"reflect"
 	"runtime/debug"
 	"strings"
 
@@ -153,7 +151,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, caller Caller) (ans
 	if err := req.checkVars(); err != nil {
 		return nil, err
 	}
-	return serving[rule.Route.String()].serve(req)
+	return serving[rule.Route.String()].frame.serve(req)
 }
 
 // variables decodes what a path gives to the variables of its rule, each of
@@ -204,95 +202,6 @@ func (r *request) user() string { return r.vars["user_id"] }
 // app is the app that the path names.
 func (r *request) app() keys.AppRef {
 	return keys.AppRef{OwnerID: r.user(), AppID: r.vars["app_id"]}
-}
-
-// view reads the store, in one short transaction.
-func (r *request) view(fn func(keys.Reader) error) error {
-	return r.api.Directory.View(r.Context(), fn)
-}
-
-// update makes a change: all of it or nothing, and in effect when it returns.
-// A credential that was revoked since the call began can make none any more:
-// what it made afterwards would outlive the revocation of what it had made. And
-// one that was narrowed can't do any more what the call was let in with.
-func (r *request) update(fn func(*keys.Tx) error) error {
-	return r.api.Directory.Update(r.Context(), r.caller.actor(), r.checked(fn))
-}
-
-// withdraw is update for a change that takes something away: it goes before
-// those that don't.
-func (r *request) withdraw(fn func(*keys.Tx) error) error {
-	return r.api.Directory.UpdateFirst(r.Context(), r.caller.actor(), r.checked(fn))
-}
-
-// changeBy is update or withdraw.
-func (r *request) changeBy(takesAway bool, fn func(*keys.Tx) error) error {
-	if takesAway {
-		return r.withdraw(fn)
-	}
-	return r.update(fn)
-}
-
-func (r *request) checked(fn func(*keys.Tx) error) func(*keys.Tx) error {
-	return func(tx *keys.Tx) error {
-		if err := r.stillGood(tx); err != nil {
-			return err
-		}
-		return fn(tx)
-	}
-}
-
-// stillThere refuses a call whose credential was revoked meanwhile.
-func (r *request) stillThere(from keys.Reader) error {
-	if r.caller.UserID == "" {
-		return nil
-	}
-	_, err := from.Credential(r.caller.Digest)
-	if errors.Is(err, keys.ErrNotFound) {
-		return refuse(CodeKeyUnknown, "", "the credential of this call was revoked meanwhile; nothing was changed")
-	}
-	return err
-}
-
-// stillGood looks at the caller's credential again, in the transaction of the
-// change.
-func (r *request) stillGood(tx *keys.Tx) error {
-	if r.caller.UserID == "" {
-		return nil
-	}
-	if err := r.stillThere(tx); err != nil {
-		return err
-	}
-	own, err := tx.Credential(r.caller.Digest)
-	if err != nil {
-		return err
-	}
-	u, err := tx.User(own.UserID)
-	if err != nil {
-		return err
-	}
-	if grant := policy.NewGrant(own.Scopes, own.Endpoints); own.Kind != policy.Session && !reflect.DeepEqual(grant, r.caller.Grant) {
-		return refuse(CodeConflict, "", "what the credential of this call may do was changed meanwhile; nothing was changed, send the request again")
-	}
-	if own.Disabled || u.Suspended || !own.ExpiresAt.IsZero() && !own.ExpiresAt.After(tx.Now()) {
-		return refuse(CodeKeyInvalid, "", "the credential of this call is no longer good; nothing was changed")
-	}
-	r.own = &own
-	return nil
-}
-
-// getHealth says whether the store answers.
-func (r *request) getHealth() (*Answer, error) {
-	if err := r.noBody(); err != nil {
-		return nil, err
-	}
-	if err := r.api.Directory.Writable(); err != nil {
-		return nil, err
-	}
-	return &Answer{}, r.view(func(from keys.Reader) error {
-		_, err := from.LastWrite()
-		return err
-	})
 }
 
 func (a *API) maxBody() int64 {

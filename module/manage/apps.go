@@ -37,40 +37,17 @@ func (r *request) findApp(from keys.Reader) (keys.App, error) {
 	return a, err
 }
 
-func (r *request) getApp() (*Answer, error) {
-	if err := r.noBody(); err != nil {
-		return nil, err
-	}
-	var a keys.App
-	err := r.view(func(from keys.Reader) (err error) {
-		a, err = r.findApp(from)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	shown := showApp(a)
-	return &Answer{App: &shown}, nil
+func (r *request) getApp(from keys.Reader) (*Answer, error) {
+	a, err := r.findApp(from)
+	return &Answer{App: new(showApp(a))}, err
 }
 
-func (r *request) listApps() (*Answer, error) {
-	p, err := r.listing()
-	if err != nil {
+func (r *request) listApps(from keys.Reader, p page) (*Answer, error) {
+	if _, err := r.findUser(from); err != nil {
 		return nil, err
 	}
-	var found []keys.App
-	var next string
-	err = r.view(func(from keys.Reader) (err error) {
-		if _, err := r.findUser(from); err != nil {
-			return err
-		}
-		found, next, err = take(from.Apps(r.user(), p.after), p, func(a keys.App) uint64 { return a.Seq }, everyOne)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &Answer{Apps: show(found, showApp), Next: next}, nil
+	found, next, err := take(from.Apps(r.user(), p.after), p, func(a keys.App) uint64 { return a.Seq }, everyOne)
+	return &Answer{Apps: show(found, showApp), Next: next}, err
 }
 
 // appFields is what a request says of an app. What is nil stays.
@@ -81,7 +58,7 @@ type appFields struct {
 	version  *uint64
 }
 
-func readApp(o *object) (appFields, error) {
+func readApp(o *object) appFields {
 	f := appFields{path: o.path}
 	o.text("id", &f.id)
 	f.userID = given(o.text, "user_id")
@@ -90,7 +67,7 @@ func readApp(o *object) (appFields, error) {
 	for _, name := range ignoredOfApps {
 		delete(o.fields, name)
 	}
-	return f, o.err
+	return f
 }
 
 // ignoredOfApps are fields that programs for Clarifai's service send, and that
@@ -110,102 +87,66 @@ func (r *request) ownedBy(owner *string, element string) error {
 
 // createApps makes apps, and for each its first key, which grants everything
 // there that the caller may grant.
-func (r *request) createApps() (*Answer, error) {
-	o, err := r.body()
-	if err != nil {
-		return nil, err
-	}
-	list, err := elements(o, "apps", readApp)
-	if err == nil {
-		err = o.end()
-	}
-	if err != nil {
+func (r *request) createApps(tx *keys.Tx, list []appFields) (*Answer, error) {
+	if _, err := r.findUser(tx); err != nil {
 		return nil, err
 	}
 	answer := &Answer{}
-	err = r.update(func(tx *keys.Tx) error {
-		answer.Apps, answer.Keys = nil, nil
-		if _, err := r.findUser(tx); err != nil {
-			return err
+	for _, f := range list {
+		if err := r.ownedBy(f.userID, f.path); err != nil {
+			return nil, err
 		}
-		for _, f := range list {
-			if err := r.ownedBy(f.userID, f.path); err != nil {
-				return err
-			}
-			a := keys.App{AppRef: keys.AppRef{OwnerID: r.user(), AppID: f.id}}
-			if a.AppID == "" {
-				a.AppID = newID()
-			}
-			set(&a.Name, f.name)
-			a, err := tx.CreateApp(a)
-			if err != nil {
-				return locate(f.path, err)
-			}
-			c := keys.Credential{
-				Kind: policy.AppKey, UserID: a.OwnerID, AppID: a.AppID,
-				Description: "Created with the app",
-			}
-			r.grantAll(&c)
-			key, _, err := r.mint(tx, c)
-			if err != nil {
-				return locate(f.path, err)
-			}
-			answer.Apps = append(answer.Apps, showApp(a))
-			answer.Keys = append(answer.Keys, key)
+		a := keys.App{AppRef: keys.AppRef{OwnerID: r.user(), AppID: f.id}}
+		if a.AppID == "" {
+			a.AppID = newID()
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
+		set(&a.Name, f.name)
+		a, err := tx.CreateApp(a)
+		if err != nil {
+			return nil, locate(f.path, err)
+		}
+		c := keys.Credential{
+			Kind: policy.AppKey, UserID: a.OwnerID, AppID: a.AppID,
+			Description: "Created with the app",
+		}
+		r.grantAll(&c)
+		key, _, err := r.mint(tx, c)
+		if err != nil {
+			return nil, locate(f.path, err)
+		}
+		answer.Apps = append(answer.Apps, showApp(a))
+		answer.Keys = append(answer.Keys, key)
 	}
 	return answer, nil
 }
 
-func (r *request) changeApp() (*Answer, error) {
-	o, err := r.body()
-	if err != nil {
-		return nil, err
-	}
-	f, err := readOne(o, "app", readApp)
-	if err != nil {
-		return nil, err
-	}
+func readAppChange(o *object) appFields { return readOne(o, "app", readApp) }
+
+// checkAppChange refuses another owner or ID than those of the path.
+func (r *request) checkAppChange(f *appFields) error {
 	if err := r.ownedBy(f.userID, f.path); err != nil {
-		return nil, err
+		return err
 	}
 	if f.id != "" && f.id != r.app().AppID {
-		return nil, refuse(CodeInvalid, join(f.path, "id"), "it is not that of the path, and an id never changes")
+		return refuse(CodeInvalid, join(f.path, "id"), "it is not that of the path, and an id never changes")
 	}
-	var a keys.App
-	err = r.update(func(tx *keys.Tx) (err error) {
-		if _, err := r.findApp(tx); err != nil {
-			return err
-		}
-		a, err = tx.ChangeApp(r.app(), func(a *keys.App) error {
-			set(&a.Name, f.name)
-			return sameVersion(f.path, f.version, a.Version)
-		})
-		return locate(f.path, err)
-	})
-	if err != nil {
-		return nil, err
-	}
-	shown := showApp(a)
-	return &Answer{App: &shown}, nil
+	return nil
 }
 
-func (r *request) deleteApp() (*Answer, error) {
-	if err := r.noBody(); err != nil {
+func (r *request) changeApp(tx *keys.Tx, f appFields) (*Answer, error) {
+	if _, err := r.findApp(tx); err != nil {
 		return nil, err
 	}
-	err := r.withdraw(func(tx *keys.Tx) error {
-		if _, err := r.findApp(tx); err != nil {
-			return err
-		}
-		return tx.DeleteApp(r.app())
+	a, err := tx.ChangeApp(r.app(), func(a *keys.App) error {
+		set(&a.Name, f.name)
+		return sameVersion(f.path, f.version, a.Version)
 	})
-	if err != nil {
+	return &Answer{App: new(showApp(a))}, locate(f.path, err)
+}
+
+func (r *request) deleteApp(tx *keys.Tx) (*Answer, error) {
+	if _, err := r.findApp(tx); err != nil {
 		return nil, err
 	}
-	return &Answer{}, nil
+	return &Answer{}, tx.DeleteApp(r.app())
 }

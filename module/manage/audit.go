@@ -66,6 +66,21 @@ type auditQuery struct {
 	since, until                  time.Time
 }
 
+// auditSearch is one page of the entries that are asked for.
+type auditSearch struct {
+	page
+	auditQuery
+}
+
+// readAuditSearch is the input of a call that answers audit entries.
+func (r *request) readAuditSearch(s *auditSearch) (err error) {
+	if s.page, err = r.page(); err != nil {
+		return err
+	}
+	s.auditQuery, err = r.auditQuery()
+	return err
+}
+
 func (r *request) auditQuery() (auditQuery, error) {
 	q := auditQuery{user: r.user()}
 	query, _ := url.ParseQuery(r.URL.RawQuery) // page has read it
@@ -132,38 +147,22 @@ func (q *auditQuery) late(e *keys.AuditEntry) bool {
 
 // listAudit answers the entries about a user's things; for the operator, about
 // all, where no user is named.
-func (r *request) listAudit() (*Answer, error) {
-	p, err := r.listing()
-	if err != nil {
+func (r *request) listAudit(from keys.Reader, s auditSearch) (*Answer, error) {
+	if err := r.wasUser(from); err != nil {
 		return nil, err
 	}
-	q, err := r.auditQuery()
-	if err != nil {
-		return nil, err
-	}
-	answer := &Answer{Entries: []AuditEntry{}}
-	err = r.view(func(from keys.Reader) error {
-		if err := r.wasUser(from); err != nil {
-			return err
+	list := from.AuditEntries
+	if s.newest {
+		list = from.AuditEntriesBack
+	} else if !s.since.IsZero() {
+		before, err := lastBefore(from, s.since)
+		if err != nil {
+			return nil, err
 		}
-		list := from.AuditEntries
-		if q.newest {
-			list = from.AuditEntriesBack
-		} else if !q.since.IsZero() {
-			before, err := lastBefore(from, q.since)
-			if err != nil {
-				return err
-			}
-			p.after = max(p.after, before)
-		}
-		found, next, err := scan(list(q.user, p.after), p, &q)
-		answer.Entries, answer.Next = show(found, r.showEntry), next
-		return err
-	})
-	if err != nil {
-		return nil, err
+		s.after = max(s.after, before)
 	}
-	return answer, nil
+	found, next, err := scan(list(s.auditQuery.user, s.after), s.page, &s.auditQuery)
+	return &Answer{Entries: show(found, r.showEntry), Next: next}, err
 }
 
 // wasUser is findUser for what is left of a user who was deleted.
@@ -265,37 +264,27 @@ type AuditVerification struct {
 
 // verifyAudit walks the audit log. That it is broken is an answer, and no
 // failure of the call.
-func (r *request) verifyAudit() (*Answer, error) {
-	if err := r.noBody(); err != nil {
-		return nil, err
-	}
+func (r *request) verifyAudit(from keys.Reader) (*Answer, error) {
 	v := &AuditVerification{}
-	err := r.view(func(from keys.Reader) error {
-		*v = AuditVerification{}
-		head, err := keys.VerifyAudit(from)
-		if errors.Is(err, keys.ErrAuditBroken) || errors.Is(err, keys.ErrCorrupt) {
-			v.Broken = err.Error()
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		v.Whole = true
-		if head.Last == 0 {
-			return nil
-		}
-		v.Entries, v.First, v.Last = head.Last-head.First+1, head.First, head.Last
-		v.Hash = hex.EncodeToString(head.Hash[:])
-		first, err := entryAt(from, head.First)
-		if err != nil {
-			return err
-		}
-		last, err := entryAt(from, head.Last)
-		v.FirstAt, v.LastAt = &first.At, &last.At
-		return err
-	})
+	head, err := keys.VerifyAudit(from)
+	if errors.Is(err, keys.ErrAuditBroken) || errors.Is(err, keys.ErrCorrupt) {
+		v.Broken = err.Error()
+		return &Answer{Verification: v}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &Answer{Verification: v}, nil
+	v.Whole = true
+	if head.Last == 0 {
+		return &Answer{Verification: v}, nil
+	}
+	v.Entries, v.First, v.Last = head.Last-head.First+1, head.First, head.Last
+	v.Hash = hex.EncodeToString(head.Hash[:])
+	first, err := entryAt(from, head.First)
+	if err != nil {
+		return nil, err
+	}
+	last, err := entryAt(from, head.Last)
+	v.FirstAt, v.LastAt = &first.At, &last.At
+	return &Answer{Verification: v}, err
 }

@@ -41,40 +41,34 @@ type object struct {
 	err    error
 }
 
-// body reads the body of a request as one JSON object, whatever its
-// Content-Type says: existing scripts send none.
-func (r *request) body() (*object, error) {
-	data, err := r.read()
-	if err != nil {
+// bodyKind says which body a call takes.
+type bodyKind int
+
+const (
+	// noBody takes no field. A body that has one was meant for another call.
+	noBody bodyKind = iota
+	optionalBody
+	requiredBody
+)
+
+// object reads the body of a request as one JSON object, whatever its
+// Content-Type says: existing scripts send none. The body may have maxBody
+// bytes if that is more than other calls allow.
+func (r *request) object(kind bodyKind, maxBody int64) (*object, error) {
+	data, err := r.read(max(r.api.maxBody(), maxBody))
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if len(data) == 0 {
+	case len(data) > 0:
+		return parseObject("", data)
+	case kind == requiredBody:
 		return nil, refuse(CodeBadFormat, "", "the body is empty; it has to be a JSON object")
+	default:
+		return &object{}, nil
 	}
-	return parseObject("", data)
 }
 
-// optionalBody is a body that may be empty.
-func (r *request) optionalBody() (*object, error) {
-	data, err := r.read()
-	if err != nil || len(data) == 0 {
-		return &object{}, err
-	}
-	return parseObject("", data)
-}
-
-// noBody refuses a body that says something where nothing is asked: it was
-// meant for another call.
-func (r *request) noBody() error {
-	o, err := r.optionalBody()
-	if err != nil {
-		return err
-	}
-	return o.end()
-}
-
-func (r *request) read() ([]byte, error) {
-	most := r.api.maxBody()
+func (r *request) read(most int64) ([]byte, error) {
 	if r.caller.UserID == "" && !r.caller.Operator {
 		most = min(most, maxPublicBody)
 	}
@@ -140,6 +134,14 @@ func (o *object) field(name string) string { return join(o.path, name) }
 func (o *object) fail(err error) {
 	if o.err == nil {
 		o.err = err
+	}
+}
+
+// endOf keeps the first error of an object within this one, which nothing more
+// is read of.
+func (o *object) endOf(in *object) {
+	if err := in.end(); err != nil {
+		o.fail(err)
 	}
 }
 
@@ -286,42 +288,55 @@ func (o *object) objects(name string) []*object {
 }
 
 // elements reads the list that a request is about, each element by read.
-func elements[T any](o *object, name string, read func(*object) (T, error)) ([]T, error) {
+func elements[T any](o *object, name string, read func(*object) T) []T {
 	objects := o.objects(name)
-	if o.err == nil && len(objects) == 0 {
+	if len(objects) == 0 {
 		o.fail(refuse(CodeInvalid, o.field(name), "name at least one"))
-	}
-	if o.err != nil {
-		return nil, o.err
 	}
 	values := make([]T, 0, len(objects))
 	for _, in := range objects {
-		v, err := read(in)
-		if err == nil {
-			err = in.end()
-		}
-		if err != nil {
-			return nil, err
-		}
-		values = append(values, v)
+		values = append(values, read(in))
+		o.endOf(in)
 	}
-	return values, nil
+	return values
 }
 
-// ids reads the ids that a request is about.
-func (r *request) ids() ([]string, error) {
-	o, err := r.body()
-	if err != nil {
-		return nil, err
-	}
-	return o.ids("ids")
+// listOf reads a body that is one list of elements.
+func listOf[T any](name string, read func(*object) T) func(*object) []T {
+	return func(o *object) []T { return elements(o, name, read) }
 }
 
-// ids reads the list of ids that is all of a body.
-func (o *object) ids(name string) ([]string, error) {
+// readIDs reads a body that is one list of IDs.
+func readIDs(o *object) []string { return o.ids("ids") }
+
+// ids reads the list of IDs that a request is about.
+func (o *object) ids(name string) []string {
 	texts, _ := list[string](o, name, "a list of texts")
 	if len(texts) == 0 {
 		o.fail(refuse(CodeInvalid, name, "name at least one"))
 	}
-	return texts, o.end()
+	return texts
+}
+
+// required reads a text that has to be there.
+func (o *object) required(name string) string {
+	text := o.optional(name)
+	if text == "" {
+		o.fail(refuse(CodeInvalid, o.field(name), "it is missing"))
+	}
+	return text
+}
+
+func (o *object) optional(name string) (text string) {
+	o.text(name, &text)
+	return text
+}
+
+// given reads a field that may be absent: then it is nil.
+func given[T any](read func(string, *T) bool, name string) *T {
+	value := new(T)
+	if !read(name, value) {
+		return nil
+	}
+	return value
 }

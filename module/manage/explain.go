@@ -103,13 +103,7 @@ const (
 	StepSkipped  = "skipped"
 )
 
-// explainRoute explains a decision.
-func (r *request) explainRoute() (*Answer, error) {
-	o, err := r.body()
-	if err != nil {
-		return nil, err
-	}
-	var q ExplainQuery
+func readExplainQuery(o *object) (q ExplainQuery) {
 	o.text("method", &q.Method)
 	o.text("target", &q.Target)
 	q.Headers, _ = list[string](o, "headers", "a list of texts")
@@ -122,22 +116,20 @@ func (r *request) explainRoute() (*Answer, error) {
 		in.text("app_id", &q.Caller.AppID)
 		in.texts("scopes", &q.Caller.Scopes)
 		in.texts("endpoints", &q.Caller.Endpoints)
-		if err := in.end(); err != nil {
-			o.fail(err)
-		}
+		o.endOf(in)
 	}
 	for _, in := range o.objects("gates") {
 		var g ExplainGate
 		in.texts("hosts", &g.Hosts)
 		decode(in, "gate", "a gate's configuration", &g.Gate)
-		if err := in.end(); err != nil {
-			o.fail(err)
-		}
+		o.endOf(in)
 		q.Gates = append(q.Gates, g)
 	}
-	if err := o.end(); err != nil {
-		return nil, err
-	}
+	return q
+}
+
+// explainRoute explains a decision.
+func (r *request) explainRoute(q ExplainQuery) (*Answer, error) {
 	if r.api.Explain == nil {
 		return nil, refuse(CodeUnavailable, "", "no configuration is running here: give the gates to ask, or ask a running Caddy")
 	}

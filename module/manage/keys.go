@@ -2,7 +2,7 @@ package manage
 
 import (
 	"errors"
-	"fmt"
+	"iter"
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -137,23 +137,13 @@ func isNotFound(err error) bool {
 	return errors.As(err, &e) && e.Code == CodeNotFound
 }
 
-func (r *request) getKey() (*Answer, error) {
-	if err := r.noBody(); err != nil {
-		return nil, err
-	}
-	var shown Key
-	err := r.view(func(from keys.Reader) error {
-		c, err := r.findKeyInPath(from)
-		if err != nil {
-			return err
-		}
-		shown, err = r.showUsed(from, c)
-		return err
-	})
+func (r *request) getKey(from keys.Reader) (*Answer, error) {
+	c, err := r.findKeyInPath(from)
 	if err != nil {
 		return nil, err
 	}
-	return &Answer{Key: &shown}, nil
+	k, err := r.showUsed(from, c)
+	return &Answer{Key: &k}, err
 }
 
 // showUsed is showKey with when the key was last used.
@@ -169,204 +159,34 @@ func (r *request) showUsed(from keys.Reader, c keys.Credential) (Key, error) {
 	return k, nil
 }
 
-func (r *request) listKeys() (*Answer, error) {
-	return r.listKeysOf(func(from keys.Reader, p page) ([]keys.Credential, string, error) {
-		if _, err := r.findUser(from); err != nil {
-			return nil, "", err
-		}
-		return take(from.Credentials(r.user(), p.after), p, seqOfKey, isKey)
-	})
+func (r *request) listKeys(from keys.Reader, p page) (*Answer, error) {
+	if _, err := r.findUser(from); err != nil {
+		return nil, err
+	}
+	return r.listKeysOf(from, from.Credentials(r.user(), p.after), p)
 }
 
-func (r *request) listAppKeys() (*Answer, error) {
-	return r.listKeysOf(func(from keys.Reader, p page) ([]keys.Credential, string, error) {
-		if _, err := r.findApp(from); err != nil {
-			return nil, "", err
+func (r *request) listAppKeys(from keys.Reader, p page) (*Answer, error) {
+	if _, err := r.findApp(from); err != nil {
+		return nil, err
+	}
+	return r.listKeysOf(from, from.AppCredentials(r.app(), p.after), p)
+}
+
+func (r *request) listKeysOf(from keys.Reader, list iter.Seq2[keys.Credential, error], p page) (*Answer, error) {
+	found, next, err := take(list, p, seqOfKey, isKey)
+	if err != nil {
+		return nil, err
+	}
+	answer := &Answer{Keys: []Key{}, Next: next}
+	for _, c := range found {
+		k, err := r.showUsed(from, c)
+		if err != nil {
+			return nil, err
 		}
-		return take(from.AppCredentials(r.app(), p.after), p, seqOfKey, isKey)
-	})
+		answer.Keys = append(answer.Keys, k)
+	}
+	return answer, nil
 }
 
 func seqOfKey(c keys.Credential) uint64 { return c.Seq }
-
-func (r *request) listKeysOf(list func(keys.Reader, page) ([]keys.Credential, string, error)) (*Answer, error) {
-	p, err := r.listing()
-	if err != nil {
-		return nil, err
-	}
-	answer := &Answer{Keys: []Key{}}
-	err = r.view(func(from keys.Reader) error {
-		found, next, err := list(from, p)
-		if err != nil {
-			return err
-		}
-		for _, c := range found {
-			k, err := r.showUsed(from, c)
-			if err != nil {
-				return err
-			}
-			answer.Keys = append(answer.Keys, k)
-		}
-		answer.Next = next
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return answer, nil
-}
-
-func (r *request) revokeKey() (*Answer, error) {
-	if err := r.noBody(); err != nil {
-		return nil, err
-	}
-	var id string
-	err := r.withdraw(func(tx *keys.Tx) error {
-		c, err := r.findKeyInPath(tx)
-		if err != nil {
-			return err
-		}
-		id = c.ID
-		return tx.Revoke(id, "revoked")
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &Answer{KeyIDs: []string{id}}, nil
-}
-
-// revokeKeys revokes keys by public id or whole credential, all in one
-// transaction. A key that was revoked before is one that is revoked: whoever
-// names it again wants no more than that.
-func (r *request) revokeKeys() (*Answer, error) {
-	ids, err := r.ids()
-	if err != nil {
-		return nil, err
-	}
-	var revoked, already []string
-	err = r.withdraw(func(tx *keys.Tx) error {
-		var once onceEach
-		var revoke []string
-		revoked, already = nil, nil
-		for i, id := range ids {
-			field := fmt.Sprintf("ids[%d]", i)
-			c, err := r.findKeyInBody(tx, id, field)
-			switch {
-			case err == nil:
-				revoke = append(revoke, c.ID)
-				revoked = append(revoked, c.ID)
-				err = once.add(field, c.ID)
-			case isNotFound(err):
-				stone, stoneErr := r.findRevoked(tx, id)
-				if stoneErr == nil {
-					revoked = append(revoked, stone.ID)
-					already = append(already, stone.ID)
-					err = once.add(field, stone.ID)
-				} else if !errors.Is(stoneErr, keys.ErrNotFound) {
-					err = stoneErr
-				}
-			}
-			if err != nil {
-				return nothingRevoked(err)
-			}
-		}
-		// Only now, or the second of two names of one key would not be found.
-		for _, id := range revoke {
-			if err := tx.Revoke(id, "revoked"); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &Answer{KeyIDs: revoked, AlreadyRevoked: already}, nil
-}
-
-// findRevoked finds what is left of a revoked key of the user's, by key ID or
-// whole credential.
-func (r *request) findRevoked(from keys.Reader, named string) (keys.Tombstone, error) {
-	stone, err := from.TombstoneByID(named)
-	if errors.Is(err, keys.ErrNotFound) {
-		stone, err = from.Tombstone(keys.DigestOf(named))
-	}
-	if err == nil && r.user() != "" && stone.UserID != r.user() {
-		err = keys.ErrNotFound
-	}
-	return stone, err
-}
-
-// nothingRevoked adds to the refusal of one key of a list what that means for
-// the others.
-func nothingRevoked(err error) error {
-	if e, ok := errors.AsType[*Error](err); ok {
-		e.Details += "; nothing was revoked"
-	}
-	return err
-}
-
-// rotateKey puts a new key in the place of one.
-func (r *request) rotateKey() (*Answer, error) {
-	o, err := r.optionalBody()
-	if err != nil {
-		return nil, err
-	}
-	how, err := readRotation(o)
-	if err != nil {
-		return nil, err
-	}
-	answer := &Answer{}
-	err = r.changeBy(how.grace == 0, func(tx *keys.Tx) error { // a leaked key ends now
-		old, err := r.findKeyInPath(tx)
-		if err != nil {
-			return err
-		}
-		next := old
-		if how.expiresAt != nil {
-			next.ExpiresAt = *how.expiresAt
-		}
-		if !next.ExpiresAt.IsZero() && !next.ExpiresAt.After(tx.Now()) {
-			return refuse(CodeInvalid, "expires_at", "the key has expired, and its successor would have too: give another expires_at, or create a new key")
-		}
-		if err := r.delegable("", &next); err != nil {
-			return err
-		}
-		credential, id := keys.Mint(r.api.Brand, old.Kind)
-		next, err = tx.Rotate(old.ID, keys.Rotation{Digest: keys.DigestOf(credential), ID: id, Grace: how.grace, ExpiresAt: how.expiresAt})
-		if err != nil {
-			return err
-		}
-		key := showKey(next)
-		key.ID = credential
-		answer.Key = &key
-		answer.Status.Details, err = r.warnings(tx, next)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return answer, nil
-}
-
-// maxGrace is longer than anyone takes to change a key.
-const maxGrace = 365 * 24 * time.Hour
-
-// rotation says how a key is replaced.
-type rotation struct {
-	grace     time.Duration // how long the old key still works
-	expiresAt *time.Time    // of the new key; nil is that of the old one
-}
-
-func readRotation(o *object) (how rotation, err error) {
-	how.expiresAt = given(o.time, "expires_at")
-	var text string
-	if !o.text("grace", &text) || text == "" {
-		return how, o.end()
-	}
-	how.grace, err = time.ParseDuration(text)
-	if err != nil || how.grace < 0 || how.grace > maxGrace {
-		o.fail(refuse(CodeInvalid, "grace", "it has to be a time from 0s to %s, such as 24h", maxGrace))
-	}
-	return how, o.end()
-}

@@ -26,28 +26,27 @@ type Login struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 }
 
-// login makes a session. Of an address that nobody has, a user without a
-// password and a wrong password it says the same, and has done the same work.
-func (r *request) login() (*Answer, error) {
-	if err := r.notOperator(); err != nil {
-		return nil, err
-	}
-	o, err := r.body()
-	if err != nil {
-		return nil, err
-	}
-	email := o.required("email")
-	p := proof{password: o.required("password"), code: o.optional("code")}
-	if err := o.end(); err != nil {
-		return nil, err
-	}
-	attempt, wait := r.api.Directory.Logins().Begin(email, r.caller.Address)
+// signIn is what somebody signs in with.
+type signIn struct {
+	email string
+	proof
+}
+
+func readLogin(o *object) signIn {
+	return signIn{o.required("email"), proof{password: o.required("password"), code: o.optional("code")}}
+}
+
+// login makes a session. It answers the same, after the same work, for an
+// address that nobody has, for a user without a password, and for a wrong
+// password.
+func (r *request) login(in signIn) (answer *Answer, err error) {
+	attempt, wait := r.api.Directory.Logins().Begin(in.email, r.caller.Address)
 	if attempt == nil {
 		return nil, throttled(wait)
 	}
 	var u keys.User
 	err = r.view(func(from keys.Reader) (err error) {
-		u, err = from.UserByEmail(email)
+		u, err = from.UserByEmail(in.email)
 		if errors.Is(err, keys.ErrNotFound) {
 			return nil // and what follows finds no password
 		}
@@ -57,19 +56,16 @@ func (r *request) login() (*Answer, error) {
 		attempt.Abandon()
 		return nil, err
 	}
-	p.wrong = refuse(CodeLoginFailed, "", "the e-mail address or the password is wrong, or no password was ever set")
-	p.update = func(_ *keys.Attempt, fn func(*keys.Tx) error) error {
+	in.wrong = refuse(CodeLoginFailed, "", "the e-mail address or the password is wrong, or no password was ever set")
+	in.update = func(_ *keys.Attempt, fn func(*keys.Tx) error) error {
 		return r.api.Directory.Update(r.Context(), keys.Actor{UserID: u.ID, Address: r.caller.Address}, fn)
 	}
-	answer := &Answer{}
-	err = r.prove(attempt, u, p, func(tx *keys.Tx) (err error) {
-		answer.Login, err = r.beginSession(tx, u.ID)
+	err = r.prove(attempt, u, in.proof, func(tx *keys.Tx) error {
+		login, err := r.beginSession(tx, u.ID)
+		answer = &Answer{Login: login}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return answer, nil
+	return answer, err
 }
 
 // beginSession makes a session, and ends those of the user's that have expired
@@ -112,15 +108,8 @@ func (r *request) beginSession(tx *keys.Tx, userID string) (Login, error) {
 }
 
 // logout ends the session of the call.
-func (r *request) logout() (*Answer, error) {
-	if err := errors.Join(r.notOperator(), r.noBody()); err != nil {
-		return nil, err
-	}
-	err := r.withdraw(func(tx *keys.Tx) error { return tx.Revoke(r.own.ID, "signed out") })
-	if err != nil {
-		return nil, err
-	}
-	return &Answer{}, nil
+func (r *request) logout(tx *keys.Tx) (*Answer, error) {
+	return &Answer{}, tx.Revoke(r.own.ID, "signed out")
 }
 
 // notOperator refuses the calls that only a user can make.
@@ -129,18 +118,4 @@ func (r *request) notOperator() error {
 		return refuse(CodeInvalid, "", "this call is for users, on a site, and the operator needs no session or password: to set a user's password, PATCH /v2/users/USER; to take away a second factor, DELETE /v2/users/USER/two_factor; to end sessions, DELETE /v2/users/USER/sessions")
 	}
 	return nil
-}
-
-// required reads a text that has to be there.
-func (o *object) required(name string) string {
-	text := o.optional(name)
-	if text == "" {
-		o.fail(refuse(CodeInvalid, o.field(name), "it is missing"))
-	}
-	return text
-}
-
-func (o *object) optional(name string) (text string) {
-	o.text(name, &text)
-	return text
 }

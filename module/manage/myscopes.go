@@ -26,33 +26,23 @@ type Granted struct {
 
 // getMyScopes says what the caller's credential grants; under an app, what it
 // grants there.
-func (r *request) getMyScopes() (*Answer, error) {
-	if err := r.noBody(); err != nil {
-		return nil, err
-	}
-	mine := &MyScopes{}
-	err := r.view(func(from keys.Reader) error {
-		own, err := r.granted(from)
-		if err != nil {
-			return err
-		}
-		mine.Granted, mine.Everyone = own, nil
-		if r.app().AppID == "" {
-			if r.user() != "" {
-				_, err = r.findUser(from)
-			}
-			return err
-		}
-		if r.caller.Operator || r.user() == r.caller.UserID {
-			_, err := r.findApp(from)
-			return err
-		}
-		return r.grantedTo(from, mine)
-	})
+func (r *request) getMyScopes(from keys.Reader) (*Answer, error) {
+	own, err := r.granted(from)
 	if err != nil {
 		return nil, err
 	}
-	return &Answer{MyScopes: mine}, nil
+	mine := &MyScopes{Granted: own}
+	switch {
+	case r.app().AppID == "":
+		if r.user() != "" {
+			_, err = r.findUser(from)
+		}
+	case r.caller.Operator || r.user() == r.caller.UserID:
+		_, err = r.findApp(from)
+	default:
+		err = r.grantedTo(from, mine)
+	}
+	return &Answer{MyScopes: mine}, err
 }
 
 // granted is what the caller's credential grants on its user's own things.

@@ -48,10 +48,10 @@ func (c *comparison) takesAway() bool { return c.narrower && !c.wider }
 
 // narrowsKeys reports whether a change of keys takes something away and gives
 // nothing. What is wrong with the change is found out when it is made.
-func (r *request) narrowsKeys(list []keyChange, act action) (bool, error) {
+func (r *request) narrowsKeys(in keyChanges) (bool, error) {
 	var all comparison
 	err := r.view(func(from keys.Reader) error {
-		for _, k := range list {
+		for _, k := range in.list {
 			c, err := r.findKeyInBody(from, k.id, "")
 			if isNotFound(err) {
 				continue
@@ -61,7 +61,7 @@ func (r *request) narrowsKeys(list []keyChange, act action) (bool, error) {
 			}
 			next := c
 			next.Scopes, next.Endpoints = slices.Clone(c.Scopes), slices.Clone(c.Endpoints)
-			if r.api.change(&next, k, act) == nil {
+			if r.api.change(&next, k, in.action) == nil {
 				all.keys(&c, &next)
 			}
 		}
@@ -71,10 +71,10 @@ func (r *request) narrowsKeys(list []keyChange, act action) (bool, error) {
 }
 
 // narrowsCollaborators is narrowsKeys for collaborators.
-func (r *request) narrowsCollaborators(list []collaboratorChange, act action) (bool, error) {
+func (r *request) narrowsCollaborators(in collaboratorChanges) (bool, error) {
 	var all comparison
 	err := r.view(func(from keys.Reader) error {
-		for _, n := range list {
+		for _, n := range in.list {
 			ref, err := r.invitation(n.invited)
 			if err != nil {
 				return nil // as the change will say
@@ -87,7 +87,7 @@ func (r *request) narrowsCollaborators(list []collaboratorChange, act action) (b
 				return err
 			}
 			scopes, endpoints := slices.Clone(c.Scopes), slices.Clone(c.Endpoints)
-			if r.api.changeGrant(&scopes, &endpoints, n.grantChange, act) == nil {
+			if r.api.changeGrant(&scopes, &endpoints, n.grantChange, in.action) == nil {
 				all.add(c.Scopes, scopes, c.Endpoints, endpoints)
 			}
 		}

@@ -20,13 +20,10 @@ type page struct {
 	cursors    cursors
 }
 
-// listing is what a call begins with that answers a list: it takes a page and
-// no body.
-func (r *request) listing() (page, error) {
-	if err := r.noBody(); err != nil {
-		return page{}, err
-	}
-	return r.page()
+// readPage is the input of a call that answers a list.
+func (r *request) readPage(p *page) (err error) {
+	*p, err = r.page()
+	return err
 }
 
 // page reads page and per_page, or after, from the query.

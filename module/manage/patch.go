@@ -15,8 +15,8 @@ const (
 	remove    action = "remove"    // take away from it
 )
 
-// action reads what a PATCH is to do, and ends the reading of its body.
-func (o *object) action() (action, error) {
+// action reads what a PATCH is to do with the lists.
+func (o *object) action() action {
 	var a action
 	decode(o, "action", "a text", &a)
 	switch a {
@@ -24,7 +24,7 @@ func (o *object) action() (action, error) {
 	default:
 		o.fail(refuse(CodeInvalid, o.field("action"), "it has to be merge, overwrite or remove"))
 	}
-	return a, o.end()
+	return a
 }
 
 // apply works out what becomes of a list.
@@ -63,21 +63,19 @@ func difference(old, less []string) []string {
 
 // readOne reads the change of one record: its fields under the record's name
 // and beside action, as in {"app":{"name":"…"}}, or the fields alone.
-func readOne[T any](o *object, name string, read func(*object) (T, error)) (T, error) {
+func readOne[T any](o *object, name string, read func(*object) T) T {
 	in := o
 	if _, wrapped := o.fields[name]; wrapped {
 		if in = o.inner(name); in == nil {
 			in = &object{path: name}
 		}
 	}
-	v, err := read(in)
-	if err == nil && in != o {
-		err = in.end()
+	v := read(in)
+	if in != o {
+		o.endOf(in)
 	}
-	if err == nil {
-		_, err = o.action()
-	}
-	return v, err
+	o.action()
+	return v
 }
 
 // sameVersion refuses a change of a record that somebody else has changed since

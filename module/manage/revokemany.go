@@ -26,8 +26,7 @@ type revocation struct {
 
 // readRevocation refuses a request that says nothing. All of a user's keys are
 // too much for what may be a mistake, so that has to be said.
-func readRevocation(o *object) (revocation, error) {
-	var v revocation
+func readRevocation(o *object) (v revocation) {
 	o.text("app_id", &v.appID)
 	o.time("created_before", &v.createdBefore)
 	o.text("minted_by", &v.mintedBy)
@@ -35,7 +34,6 @@ func readRevocation(o *object) (revocation, error) {
 	named := o.texts("credentials", &v.credentials)
 	some := v.appID != "" || !v.createdBefore.IsZero() || v.mintedBy != ""
 	switch {
-	case o.err != nil:
 	case named && (some || v.all):
 		o.fail(refuse(CodeInvalid, o.field("credentials"), "they stand alone: leave out the rest, or send it in another request"))
 	case named && len(v.credentials) == 0:
@@ -46,7 +44,7 @@ func readRevocation(o *object) (revocation, error) {
 	case some && v.all:
 		o.fail(refuse(CodeInvalid, o.field("all"), "it stands alone: leave it out, or what would limit it"))
 	}
-	return v, o.end()
+	return v
 }
 
 // revokeMany revokes those of a user's keys that a request describes, and with
@@ -57,15 +55,7 @@ func readRevocation(o *object) (revocation, error) {
 // answer is sent. If it fails on the way, those revoked so far stay revoked.
 // The credential of the call comes last if it is one of them. Sessions are not
 // keys, and stay.
-func (r *request) revokeMany() (*Answer, error) {
-	o, err := r.body()
-	if err != nil {
-		return nil, err
-	}
-	which, err := readRevocation(o)
-	if err != nil {
-		return nil, err
-	}
+func (r *request) revokeMany(which revocation) (*Answer, error) {
 	if which.credentials != nil {
 		return r.revokeListed(which.credentials)
 	}

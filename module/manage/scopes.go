@@ -18,15 +18,8 @@ type Scope struct {
 }
 
 // listScopes answers the catalogue, whole: it is as long as a configuration.
-func (r *request) listScopes() (*Answer, error) {
-	if err := r.noBody(); err != nil {
-		return nil, err
-	}
-	err := r.view(func(from keys.Reader) error {
-		_, err := r.findUser(from)
-		return err
-	})
-	if err != nil {
+func (r *request) listScopes(from keys.Reader) (*Answer, error) {
+	if _, err := r.findUser(from); err != nil {
 		return nil, err
 	}
 	answer := &Answer{Scopes: []Scope{}}

@@ -2,7 +2,6 @@ package manage
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -57,89 +56,62 @@ func (r *request) readSession(from keys.Reader, c keys.Credential) (Session, err
 }
 
 // listSessions lists those that are good.
-func (r *request) listSessions() (*Answer, error) {
-	p, err := r.listing()
-	if err != nil {
+func (r *request) listSessions(from keys.Reader, p page) (*Answer, error) {
+	if _, err := r.findUser(from); err != nil {
 		return nil, err
 	}
-	answer := &Answer{}
-	err = r.view(func(from keys.Reader) error {
-		if _, err := r.findUser(from); err != nil {
-			return err
+	shown := map[string]Session{}
+	var failed error
+	found, next, err := take(from.Sessions(r.user(), p.after), p, seqOfKey, func(c keys.Credential) bool {
+		if failed != nil {
+			return false
 		}
-		shown := map[string]Session{}
-		var failed error
-		found, next, err := take(from.Sessions(r.user(), p.after), p, seqOfKey, func(c keys.Credential) bool {
-			if failed != nil {
-				return false
-			}
-			s, err := r.readSession(from, c)
-			failed = err
-			shown[c.ID] = s
-			return err == nil && !s.over(r.api.Directory.Now())
-		})
-		answer.Sessions, answer.Next = show(found, func(c keys.Credential) Session { return shown[c.ID] }), next
-		return errors.Join(err, failed)
+		s, err := r.readSession(from, c)
+		failed = err
+		shown[c.ID] = s
+		return err == nil && !s.over(r.api.Directory.Now())
 	})
-	if err != nil {
-		return nil, err
-	}
-	return answer, nil
+	sessions := show(found, func(c keys.Credential) Session { return shown[c.ID] })
+	return &Answer{Sessions: sessions, Next: next}, errors.Join(err, failed)
 }
 
-// endSessions ends a user's sessions: those that are named, or where none is,
-// all but the one of this call.
-func (r *request) endSessions() (*Answer, error) {
-	ids, err := r.sessionIDs()
-	if err != nil {
-		return nil, err
-	}
-	answer := &Answer{}
-	err = r.withdraw(func(tx *keys.Tx) (err error) {
-		answer.SessionIDs = []string{}
-		if _, err := r.findUser(tx); err != nil {
-			return err
-		}
-		if ids == nil {
-			ended, err := tx.EndSessions(r.user(), "ended", func(c *keys.Credential) bool { return c.Digest != r.caller.Digest })
-			answer.SessionIDs = append(answer.SessionIDs, ended...)
-			return err
-		}
-		var once onceEach
-		for i, id := range ids {
-			field := fmt.Sprintf("ids[%d]", i)
-			if err := once.add(field, id); err != nil {
-				return err
-			}
-			c, err := tx.CredentialByID(id)
-			if errors.Is(err, keys.ErrNotFound) || err == nil && (c.Kind != policy.Session || c.UserID != r.user()) {
-				return refuse(CodeNotFound, field, "this user has no such session, or it has ended; none was ended now")
-			}
-			if err == nil {
-				err = tx.Revoke(id, "ended")
-			}
-			if err != nil {
-				return err
-			}
-			answer.SessionIDs = append(answer.SessionIDs, id)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return answer, nil
-}
-
-// sessionIDs reads the ids of sessions; nil is no list.
-func (r *request) sessionIDs() ([]string, error) {
-	o, err := r.optionalBody()
-	if err != nil {
-		return nil, err
-	}
+// readSessionIDs reads the IDs of sessions; nil is no list.
+func readSessionIDs(o *object) []string {
 	ids, given := list[string](o, "ids", "a list of texts")
 	if given && len(ids) == 0 {
 		o.fail(refuse(CodeInvalid, "ids", "name at least one, or leave it out to end all but the session of this call"))
 	}
-	return ids, o.end()
+	return ids
+}
+
+// endSessions ends the named sessions of a user, or without a list all of them
+// except the one of this call.
+func (r *request) endSessions(tx *keys.Tx, ids []string) (*Answer, error) {
+	if _, err := r.findUser(tx); err != nil {
+		return nil, err
+	}
+	answer := &Answer{SessionIDs: []string{}}
+	if ids == nil {
+		ended, err := tx.EndSessions(r.user(), "ended", func(c *keys.Credential) bool { return c.Digest != r.caller.Digest })
+		answer.SessionIDs = append(answer.SessionIDs, ended...)
+		return answer, err
+	}
+	var once onceEach
+	for i, id := range ids {
+		if err := once.add(idField(i), id); err != nil {
+			return nil, err
+		}
+		c, err := tx.CredentialByID(id)
+		if errors.Is(err, keys.ErrNotFound) || err == nil && (c.Kind != policy.Session || c.UserID != r.user()) {
+			return nil, refuse(CodeNotFound, idField(i), "this user has no such session, or it has ended; none was ended now")
+		}
+		if err == nil {
+			err = tx.Revoke(id, "ended")
+		}
+		if err != nil {
+			return nil, err
+		}
+		answer.SessionIDs = append(answer.SessionIDs, id)
+	}
+	return answer, nil
 }

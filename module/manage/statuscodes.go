@@ -14,22 +14,15 @@ type StatusCode struct {
 
 // listStatusCodes answers the codes that the gate and this API give.
 func (r *request) listStatusCodes() (*Answer, error) {
-	if err := r.noBody(); err != nil {
-		return nil, err
-	}
 	return &Answer{Statuses: show(slices.Sorted(maps.Keys(codes)), showCode)}, nil
 }
 
 func showCode(c Code) StatusCode { return StatusCode{c, c.Description()} }
 
 func (r *request) getStatusCode() (*Answer, error) {
-	if err := r.noBody(); err != nil {
-		return nil, err
-	}
 	n, err := strconv.Atoi(r.vars["status_code_id"])
 	if _, known := codes[Code(n)]; err != nil || !known {
 		return nil, refuse(CodeNotFound, "status_code_id", "neither the gate nor this API answers with such a code; GET /v2/status_codes lists those that they do")
 	}
-	shown := showCode(Code(n))
-	return &Answer{StatusCode: &shown}, nil
+	return &Answer{StatusCode: new(showCode(Code(n)))}, nil
 }

@@ -57,9 +57,6 @@ func storeFailed(err error) error {
 }
 
 func (r *request) checkStore() (*Answer, error) {
-	if err := r.noBody(); err != nil {
-		return nil, err
-	}
 	found, err := r.api.Directory.Examine(r.Context())
 	if err != nil {
 		return nil, storeFailed(err)
@@ -68,9 +65,6 @@ func (r *request) checkStore() (*Answer, error) {
 }
 
 func (r *request) countStore() (*Answer, error) {
-	if err := r.noBody(); err != nil {
-		return nil, err
-	}
 	stats, err := r.api.Directory.Count(r.Context())
 	if err != nil {
 		return nil, storeFailed(err)
@@ -80,9 +74,6 @@ func (r *request) countStore() (*Answer, error) {
 
 // acceptClock makes the clock the time of the newest write.
 func (r *request) acceptClock() (*Answer, error) {
-	if err := r.noBody(); err != nil {
-		return nil, err
-	}
 	done, err := r.api.Directory.AcceptClock(r.Context(), keys.Actor{ID: keys.Operator, Address: r.caller.Address})
 	if err != nil {
 		return nil, storeFailed(err)
@@ -93,9 +84,6 @@ func (r *request) acceptClock() (*Answer, error) {
 // backUpStore makes a backup beside the store, which is sent only once it is
 // whole and checked: no transaction waits for the network.
 func (r *request) backUpStore() (*Answer, error) {
-	if err := r.noBody(); err != nil {
-		return nil, err
-	}
 	b, err := r.api.Directory.Backup(r.Context(), "")
 	if err != nil {
 		return nil, storeFailed(err)
@@ -125,4 +113,15 @@ func (a *API) sendBackup(w http.ResponseWriter, r *http.Request, b *keys.Backup)
 	w.WriteHeader(http.StatusOK)
 	// Whoever gets less than Content-Length says knows that it is cut short.
 	_, _ = io.Copy(w, file)
+}
+
+// getHealth reports whether the store answers.
+func (r *request) getHealth() (*Answer, error) {
+	if err := r.api.Directory.Writable(); err != nil {
+		return nil, err
+	}
+	return &Answer{}, r.view(func(from keys.Reader) error {
+		_, err := from.LastWrite()
+		return err
+	})
 }

@@ -18,47 +18,24 @@ type TwoFactor struct {
 	RecoveryCodes []string `json:"recovery_codes,omitempty"`
 }
 
-// readProof reads what the calls about a second factor ask for.
-func (r *request) readProof() (p proof, err error) {
-	if err := r.notOperator(); err != nil {
-		return p, err
-	}
-	o, err := r.body()
-	if err != nil {
-		return p, err
-	}
-	p.password, p.code = o.required("password"), o.optional("code")
-	return p, o.end()
-}
-
 // createTwoFactor makes a second factor that is asked for once it is enabled:
 // until then another may be made in its place.
-func (r *request) createTwoFactor() (*Answer, error) {
-	p, err := r.readProof()
-	if err != nil {
-		return nil, err
-	}
+func (r *request) createTwoFactor(tx *keys.Tx) (*Answer, error) {
 	answer := &Answer{}
-	err = r.proving("password", p, func(tx *keys.Tx) error {
-		_, err := tx.ChangeUser(r.user(), func(u *keys.User) error {
-			if u.TwoFactor.Enabled {
-				return refuse(CodeExists, "", "the second factor is on; turn it off first, by a DELETE of two_factor, or make new recovery codes alone, by a POST of two_factor/recovery_codes")
-			}
-			account := u.Email
-			if account == "" {
-				account = u.ID
-			}
-			made, uri, codes, err := keys.NewTwoFactor(r.issuer(), account)
-			u.TwoFactor = made
-			answer.TwoFactor = &TwoFactor{Secret: made.Secret, OTPAuthURI: uri, RecoveryCodes: codes}
-			return err
-		})
+	_, err := tx.ChangeUser(r.user(), func(u *keys.User) error {
+		if u.TwoFactor.Enabled {
+			return refuse(CodeExists, "", "the second factor is on; turn it off first, by a DELETE of two_factor, or make new recovery codes alone, by a POST of two_factor/recovery_codes")
+		}
+		account := u.Email
+		if account == "" {
+			account = u.ID
+		}
+		made, uri, codes, err := keys.NewTwoFactor(r.issuer(), account)
+		u.TwoFactor = made
+		answer.TwoFactor = &TwoFactor{Secret: made.Secret, OTPAuthURI: uri, RecoveryCodes: codes}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return answer, nil
+	return answer, err
 }
 
 // issuer is what an authenticator app shows: the host of the site, or where it
@@ -74,20 +51,11 @@ func (r *request) issuer() string {
 	return host
 }
 
+func readCode(o *object) string { return o.required("code") }
+
 // enableTwoFactor turns the second factor on, when a code shows that the user's
 // device has it. The other sessions, which were begun without it, end.
-func (r *request) enableTwoFactor() (*Answer, error) {
-	if err := r.notOperator(); err != nil {
-		return nil, err
-	}
-	o, err := r.body()
-	if err != nil {
-		return nil, err
-	}
-	code := o.required("code")
-	if err := o.end(); err != nil {
-		return nil, err
-	}
+func (r *request) enableTwoFactor(code string) (*Answer, error) {
 	_, attempt, err := r.beginInside()
 	if err != nil {
 		return nil, err
@@ -111,64 +79,34 @@ func (r *request) enableTwoFactor() (*Answer, error) {
 		return err
 	})
 	settle(attempt, err)
-	if err != nil {
-		return nil, err
-	}
-	return &Answer{TwoFactor: &TwoFactor{Enabled: true}}, nil
+	return &Answer{TwoFactor: &TwoFactor{Enabled: true}}, err
 }
 
 // deleteTwoFactor turns the second factor off. The operator does so without
 // password or code, for a user whose device is lost.
-func (r *request) deleteTwoFactor() (*Answer, error) {
-	off := func(tx *keys.Tx) error {
-		if _, err := r.findUser(tx); err != nil {
-			return err
-		}
-		_, err := tx.ChangeUser(r.user(), func(u *keys.User) error {
-			if u.TwoFactor.Secret == "" && !u.TwoFactor.Enabled {
-				return refuse(CodeNotFound, "", "this user has no second factor")
-			}
-			u.TwoFactor = keys.TwoFactor{}
-			return nil
-		})
-		return err
-	}
-	var err error
-	if r.caller.Operator {
-		if err = r.noBody(); err == nil {
-			err = r.update(off)
-		}
-	} else {
-		var p proof
-		if p, err = r.readProof(); err == nil {
-			err = r.proving("password", p, off)
-		}
-	}
-	if err != nil {
+func (r *request) deleteTwoFactor(tx *keys.Tx) (*Answer, error) {
+	if _, err := r.findUser(tx); err != nil {
 		return nil, err
 	}
-	return &Answer{TwoFactor: &TwoFactor{}}, nil
+	_, err := tx.ChangeUser(r.user(), func(u *keys.User) error {
+		if u.TwoFactor.Secret == "" && !u.TwoFactor.Enabled {
+			return refuse(CodeNotFound, "", "this user has no second factor")
+		}
+		u.TwoFactor = keys.TwoFactor{}
+		return nil
+	})
+	return &Answer{TwoFactor: &TwoFactor{}}, err
 }
 
-// renewRecoveryCodes puts new recovery codes in the place of those left.
-func (r *request) renewRecoveryCodes() (*Answer, error) {
-	p, err := r.readProof()
-	if err != nil {
-		return nil, err
-	}
+// renewRecoveryCodes replaces the recovery codes that are left with new ones.
+func (r *request) renewRecoveryCodes(tx *keys.Tx) (*Answer, error) {
 	answer := &Answer{}
-	err = r.proving("password", p, func(tx *keys.Tx) error {
-		_, err := tx.ChangeUser(r.user(), func(u *keys.User) error {
-			if !u.TwoFactor.Enabled {
-				return refuse(CodeNotFound, "", "the second factor is not on; a POST of two_factor makes one, with its recovery codes")
-			}
-			answer.TwoFactor = &TwoFactor{Enabled: true, RecoveryCodes: u.TwoFactor.RenewCodes()}
-			return nil
-		})
-		return err
+	_, err := tx.ChangeUser(r.user(), func(u *keys.User) error {
+		if !u.TwoFactor.Enabled {
+			return refuse(CodeNotFound, "", "the second factor is not on; a POST of two_factor makes one, with its recovery codes")
+		}
+		answer.TwoFactor = &TwoFactor{Enabled: true, RecoveryCodes: u.TwoFactor.RenewCodes()}
+		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return answer, nil
+	return answer, err
 }

@@ -52,37 +52,14 @@ func (r *request) findUser(from keys.Reader) (keys.User, error) {
 	return u, err
 }
 
-func (r *request) getUser() (*Answer, error) {
-	if err := r.noBody(); err != nil {
-		return nil, err
-	}
-	var u keys.User
-	err := r.view(func(from keys.Reader) (err error) {
-		u, err = r.findUser(from)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	shown := showUser(u)
-	return &Answer{User: &shown}, nil
+func (r *request) getUser(from keys.Reader) (*Answer, error) {
+	u, err := r.findUser(from)
+	return &Answer{User: new(showUser(u))}, err
 }
 
-func (r *request) listUsers() (*Answer, error) {
-	p, err := r.listing()
-	if err != nil {
-		return nil, err
-	}
-	var found []keys.User
-	var next string
-	err = r.view(func(from keys.Reader) (err error) {
-		found, next, err = take(from.Users(p.after), p, func(u keys.User) uint64 { return u.Seq }, everyOne)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &Answer{Users: show(found, showUser), Next: next}, nil
+func (r *request) listUsers(from keys.Reader, p page) (*Answer, error) {
+	found, next, err := take(from.Users(p.after), p, func(u keys.User) uint64 { return u.Seq }, everyOne)
+	return &Answer{Users: show(found, showUser), Next: next}, err
 }
 
 // userFields is what a request says of a user. What is nil stays.
@@ -97,7 +74,7 @@ type userFields struct {
 	passwordHash string
 }
 
-func readUser(o *object) (userFields, error) {
+func readUser(o *object) userFields {
 	f := userFields{path: o.path}
 	o.text("id", &f.id)
 	f.name = given(o.text, "name")
@@ -106,29 +83,59 @@ func readUser(o *object) (userFields, error) {
 	f.password = given(o.text, "password")
 	f.suspended = given(o.flag, "suspended")
 	f.version = given(o.number, "version")
-	return f, o.err
+	return f
 }
 
-// readUserToChange is readUser where only its id says which user it is.
-func readUserToChange(o *object) (userFields, error) {
-	f, err := readUser(o)
-	if err == nil && f.id == "" {
-		err = refuse(CodeInvalid, o.field("id"), "it is missing; name the user that is to change")
+// readUserChanges reads the changes of users, each named by its ID.
+func readUserChanges(o *object) []userFields {
+	list := elements(o, "users", func(o *object) userFields {
+		f := readUser(o)
+		if f.id == "" {
+			o.fail(refuse(CodeInvalid, o.field("id"), "it is missing; name the user that is to change"))
+		}
+		return f
+	})
+	o.action()
+	return list
+}
+
+// readUserChange reads the change of the user whom the path names.
+func readUserChange(o *object) []userFields {
+	return []userFields{readOne(o, "user", readUser)}
+}
+
+// checkUserChange refuses another ID than the one of the path.
+func (r *request) checkUserChange(list *[]userFields) error {
+	f := &(*list)[0]
+	if f.id != "" && f.id != r.user() {
+		return refuse(CodeInvalid, join(f.path, "id"), "it is not that of the path, and an id never changes")
 	}
-	return f, err
+	f.id = r.user()
+	return nil
 }
 
-// given reads a field that may be absent: then it is nil.
-func given[T any](read func(string, *T) bool, name string) *T {
-	value := new(T)
-	if !read(name, value) {
-		return nil
+// hashPasswords hashes the passwords before the transaction that stores them,
+// because other changes wait for that.
+func (r *request) hashPasswords(list *[]userFields) error {
+	for i := range *list {
+		if err := (*list)[i].hash(r.Context()); err != nil {
+			return err
+		}
 	}
-	return value
+	return nil
 }
 
-// hash hashes the password, before the transaction that stores it: others
-// wait for that one.
+// changedOnce refuses two changes of one user.
+func (r *request) changedOnce(list *[]userFields) error {
+	var once onceEach
+	for _, f := range *list {
+		if err := once.add(join(f.path, "id"), f.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (f *userFields) hash(ctx context.Context) error {
 	if f.password == nil || f.noPassword {
 		return nil
@@ -153,163 +160,93 @@ func set[T any](field *T, value *T) {
 	}
 }
 
-func (r *request) createUsers() (*Answer, error) {
-	o, err := r.body()
-	if err != nil {
-		return nil, err
-	}
-	list, err := elements(o, "users", readUser)
-	if err == nil {
-		err = o.end()
-	}
-	if err != nil {
-		return nil, err
-	}
-	for i := range list {
-		if err := list[i].hash(r.Context()); err != nil {
-			return nil, err
+func (r *request) createUsers(tx *keys.Tx, list []userFields) (*Answer, error) {
+	answer := &Answer{}
+	for _, f := range list {
+		u := keys.User{ID: f.id}
+		if u.ID == "" {
+			u.ID = newID()
 		}
-	}
-	var made []keys.User
-	err = r.update(func(tx *keys.Tx) error {
-		made = nil
-		for _, f := range list {
-			u := keys.User{ID: f.id}
-			if u.ID == "" {
-				u.ID = newID()
-			}
-			f.apply(&u)
-			u, err := tx.CreateUser(u)
-			if err != nil {
-				return locate(f.path, err)
-			}
-			made = append(made, u)
+		f.apply(&u)
+		u, err := tx.CreateUser(u)
+		if err != nil {
+			return nil, locate(f.path, err)
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
+		answer.Users = append(answer.Users, showUser(u))
 	}
-	return &Answer{Users: show(made, showUser)}, nil
+	return answer, nil
 }
 
-func (r *request) changeUsers() (*Answer, error) {
-	o, err := r.body()
-	if err != nil {
-		return nil, err
-	}
-	list, err := elements(o, "users", readUserToChange)
-	if err == nil {
-		_, err = o.action()
-	}
-	if err != nil {
-		return nil, err
-	}
-	changed, err := r.applyToUsers(list)
-	if err != nil {
-		return nil, err
-	}
-	return &Answer{Users: show(changed, showUser)}, nil
-}
-
-func (r *request) changeUser() (*Answer, error) {
-	o, err := r.body()
-	if err != nil {
-		return nil, err
-	}
-	f, err := readOne(o, "user", readUser)
-	if err != nil {
-		return nil, err
-	}
-	if f.id != "" && f.id != r.user() {
-		return nil, refuse(CodeInvalid, join(f.path, "id"), "it is not that of the path, and an id never changes")
-	}
-	f.id = r.user()
-	changed, err := r.applyToUsers([]userFields{f})
-	if err != nil {
-		return nil, err
-	}
-	shown := showUser(changed[0])
-	return &Answer{User: &shown}, nil
-}
-
-func (r *request) applyToUsers(list []userFields) ([]keys.User, error) {
-	var once onceEach
-	for i := range list {
-		if err := errors.Join(once.add(join(list[i].path, "id"), list[i].id), list[i].hash(r.Context())); err != nil {
-			return nil, err
+func (r *request) changeUsers(tx *keys.Tx, list []userFields) (*Answer, error) {
+	answer := &Answer{}
+	for _, f := range list {
+		u, err := tx.ChangeUser(f.id, func(u *keys.User) error {
+			f.apply(u)
+			return sameVersion(f.path, f.version, u.Version)
+		})
+		if errors.Is(err, keys.ErrNotFound) {
+			return nil, refuse(CodeNotFound, join(f.path, "id"), "there is no such user")
 		}
-	}
-	var changed []keys.User
-	err := r.changeBy(anyTakesAway(list), func(tx *keys.Tx) error {
-		changed = nil
-		for _, f := range list {
-			u, err := tx.ChangeUser(f.id, func(u *keys.User) error {
-				f.apply(u)
-				return sameVersion(f.path, f.version, u.Version)
-			})
-			if errors.Is(err, keys.ErrNotFound) {
-				return refuse(CodeNotFound, join(f.path, "id"), "there is no such user")
-			}
-			if err != nil {
-				return locate(f.path, err)
-			}
-			changed = append(changed, u)
+		if err != nil {
+			return nil, locate(f.path, err)
 		}
-		return nil
-	})
-	return changed, err
+		answer.Users = append(answer.Users, showUser(u))
+	}
+	return answer, nil
 }
 
-// anyTakesAway reports whether a change of users suspends one or ends its
-// sessions.
-func anyTakesAway(list []userFields) bool {
+// changeUser is changeUsers of the user whom the path names.
+func (r *request) changeUser(tx *keys.Tx, list []userFields) (*Answer, error) {
+	changed, err := r.changeUsers(tx, list)
+	if err != nil {
+		return nil, err
+	}
+	return &Answer{User: &changed.Users[0]}, nil
+}
+
+// suspends reports whether a change of users suspends one or ends its sessions.
+func suspends(_ *request, list []userFields) (bool, error) {
 	for _, f := range list {
 		if f.suspended != nil && *f.suspended || f.password != nil || f.noPassword {
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return false, nil
 }
 
-func (r *request) deleteUser() (*Answer, error) {
-	if err := r.noBody(); err != nil {
-		return nil, err
-	}
-	return r.dropUsers([]string{r.user()}, func(int) string { return "user_id" })
+func (r *request) deleteUser(tx *keys.Tx) (*Answer, error) {
+	return &Answer{}, dropUser(tx, r.user(), "user_id")
 }
 
-func (r *request) deleteUsers() (*Answer, error) {
-	ids, err := r.ids()
-	if err != nil {
-		return nil, err
-	}
-	return r.dropUsers(ids, func(i int) string { return fmt.Sprintf("ids[%d]", i) })
-}
-
-// dropUsers deletes users with all they have. field is where an id stands.
-func (r *request) dropUsers(ids []string, field func(int) string) (*Answer, error) {
-	var once onceEach
+func (r *request) deleteUsers(tx *keys.Tx, ids []string) (*Answer, error) {
 	for i, id := range ids {
-		if err := once.add(field(i), id); err != nil {
+		if err := dropUser(tx, id, idField(i)); err != nil {
 			return nil, err
 		}
 	}
-	err := r.withdraw(func(tx *keys.Tx) error {
-		for i, id := range ids {
-			if _, err := tx.User(id); errors.Is(err, keys.ErrNotFound) {
-				return refuse(CodeNotFound, field(i), "there is no such user")
-			}
-			if err := tx.DeleteUser(id); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
 	return &Answer{}, nil
+}
+
+// dropUser deletes a user with all they have. field is where the ID stands.
+func dropUser(tx *keys.Tx, id, field string) error {
+	if _, err := tx.User(id); errors.Is(err, keys.ErrNotFound) {
+		return refuse(CodeNotFound, field, "there is no such user")
+	}
+	return tx.DeleteUser(id)
+}
+
+// idField is where an ID stands in a list of ids.
+func idField(i int) string { return fmt.Sprintf("ids[%d]", i) }
+
+// namedOnce refuses a list that names an ID twice.
+func namedOnce(_ *request, ids *[]string) error {
+	var once onceEach
+	for i, id := range *ids {
+		if err := once.add(idField(i), id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // onceEach refuses to do two things to one record in one request: which of

@@ -33,27 +33,23 @@ var standings = map[keys.Standing]string{
 	keys.Expired:   StandingExpired,
 }
 
-// verifyKey says what the gate would make of a credential. That it is no good
-// is an answer, and no failure of the call.
-func (r *request) verifyKey() (*Answer, error) {
-	o, err := r.body()
-	if err != nil {
-		return nil, err
-	}
-	var credential string
+func readCredential(o *object) (credential string) {
 	o.text("credential", &credential)
 	if credential == "" {
 		o.fail(refuse(CodeInvalid, "credential", "it is missing; give the whole text of the credential"))
 	}
-	if err := o.end(); err != nil {
-		return nil, err
-	}
+	return credential
+}
+
+// verifyKey answers what the gate would make of a credential. A credential that
+// is no good is an answer, and not a failure of the call.
+func (r *request) verifyKey(credential string) (*Answer, error) {
 	if keys.FormOf(credential) == keys.Forged {
 		return &Answer{Standing: StandingMistyped}, nil
 	}
 	digest := keys.DigestOf(credential)
 	answer := &Answer{Standing: StandingUnknown}
-	err = r.view(func(from keys.Reader) error {
+	err := r.view(func(from keys.Reader) error {
 		switch stone, err := from.Tombstone(digest); {
 		case err == nil:
 			answer.Standing = StandingRevoked
@@ -66,8 +62,7 @@ func (r *request) verifyKey() (*Answer, error) {
 		if errors.Is(err, keys.ErrNotFound) {
 			return nil
 		}
-		shown := showKey(c)
-		answer.Key = &shown
+		answer.Key = new(showKey(c))
 		return err
 	})
 	if err != nil || answer.Key == nil {

@@ -1,0 +1,243 @@
+package manage
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// invited is whom an element of a request names.
+type invited struct {
+	userID string
+	field  string // where the id stands
+	app    *appRef
+}
+
+// readInvited reads the user, who may be named as Clarifai does, by the user
+// or by the collaborator's id, or as user_id. Who says it twice has to say the
+// same.
+func readInvited(o *object) invited {
+	var v invited
+	take := func(in *object, name string) {
+		var id string
+		if !in.text(name, &id) {
+			return
+		}
+		if v.field != "" && id != v.userID {
+			o.fail(refuse(CodeInvalid, in.field(name), "it is not the user that is named beside it"))
+		}
+		v.userID, v.field = id, in.field(name)
+	}
+	take(o, "id")
+	take(o, "user_id")
+	if in := o.inner("user"); in != nil {
+		take(in, "id")
+		o.endOf(in)
+	}
+	if in := o.inner("app"); in != nil {
+		v.app = new(readAppRef(in))
+		o.endOf(in)
+	}
+	if v.userID == "" {
+		o.fail(refuse(CodeInvalid, o.field("user"), `it is missing; name the user, as {"id":"…"}, where * is everyone`))
+	}
+	return v
+}
+
+// invitation is the one that an element is about, on the app of the path.
+func (r *request) invitation(v invited) (keys.CollaboratorRef, error) {
+	ref := keys.CollaboratorRef{AppRef: r.app(), UserID: v.userID}
+	if v.app == nil {
+		return ref, nil
+	}
+	if err := r.ownedBy(v.app.userID, v.app.path); err != nil {
+		return ref, err
+	}
+	if v.app.id != "" && v.app.id != r.app().AppID {
+		return ref, refuse(CodeInvalid, join(v.app.path, "id"), "it is not the app of the path")
+	}
+	return ref, nil
+}
+
+// newCollaborator is what a request says of an invitation to be made.
+type newCollaborator struct {
+	path string
+	invited
+	scopes, endpoints []string
+}
+
+func readNewCollaborator(o *object) newCollaborator {
+	c := newCollaborator{path: o.path, invited: readInvited(o)}
+	null := isNull(o.fields["scopes"])
+	if !o.texts("scopes", &c.scopes) || null {
+		o.fail(refuse(CodeInvalid, o.field("scopes"), "it is missing; name those that the collaborator is to have, or [] for one who may only use routes without scopes"))
+	}
+	o.texts("endpoints", &c.endpoints)
+	return c
+}
+
+// addCollaborators invites users to an app.
+func (r *request) addCollaborators(tx *keys.Tx, list []newCollaborator) (*Answer, error) {
+	if _, err := r.findApp(tx); err != nil {
+		return nil, err
+	}
+	answer := &Answer{}
+	for _, n := range list {
+		c, err := r.invite(tx, n)
+		if err != nil {
+			return nil, locate(n.path, err)
+		}
+		answer.Collaborators = append(answer.Collaborators, showCollaborator(c))
+	}
+	return answer, nil
+}
+
+func (r *request) invite(tx *keys.Tx, n newCollaborator) (c keys.Collaborator, err error) {
+	c.Scopes, c.Endpoints = n.scopes, n.endpoints
+	if c.CollaboratorRef, err = r.invitation(n.invited); err != nil {
+		return c, err
+	}
+	if c.UserID == r.user() || c.UserID == policy.Me && !r.caller.Operator {
+		return c, refuse(CodeInvalid, n.field, "the app is this user's own; invite others")
+	}
+	switch _, err := tx.Collaborator(c.CollaboratorRef); {
+	case err == nil:
+		return c, refuse(CodeExists, n.field, "this user is invited already; change the invitation by a PATCH, or remove it first")
+	case !errors.Is(err, keys.ErrNotFound):
+		return c, err
+	}
+	field := join(n.path, "scopes")
+	if err := r.api.checkGrantable(field, c.Scopes, nil); err != nil {
+		return c, err
+	}
+	if err := r.api.checkComplete(field, c.Scopes); err != nil {
+		return c, err
+	}
+	if err := r.api.checkEndpoints(join(n.path, "endpoints"), c.Endpoints, nil); err != nil {
+		return c, err
+	}
+	if err := r.invitable(n.path, &c); err != nil {
+		return c, err
+	}
+	if err := r.knownCollaborator(tx, c.UserID, n.field); err != nil {
+		return c, err
+	}
+	return tx.Invite(c)
+}
+
+// knownCollaborator refuses what can't be a user's ID, and to the operator IDs
+// that no user has. An owner isn't told of those, because that would tell which
+// users exist; a collaborator who doesn't exist is of no effect.
+func (r *request) knownCollaborator(tx *keys.Tx, userID, field string) error {
+	if userID == keys.Everyone {
+		return nil
+	}
+	if keys.CheckID(field, userID) != nil {
+		return refuse(CodeInvalid, field, "it is not a user ID: use letters, digits, - and _, or * for everyone")
+	}
+	if !r.caller.Operator {
+		return nil
+	}
+	_, err := tx.User(userID)
+	if errors.Is(err, keys.ErrNotFound) {
+		return refuse(CodeNotFound, field, "there is no such user; * is everyone")
+	}
+	return err
+}
+
+// collaboratorChange is what a PATCH says of an invitation.
+type collaboratorChange struct {
+	grantChange
+	invited
+	version *uint64
+}
+
+func readCollaboratorChange(o *object) collaboratorChange {
+	c := collaboratorChange{invited: readInvited(o), grantChange: readGrantChange(o, "invitation")}
+	c.version = given(o.number, "version")
+	return c
+}
+
+// collaboratorChanges are the changes of one PATCH.
+type collaboratorChanges struct {
+	list   []collaboratorChange
+	action action
+}
+
+func readCollaboratorChanges(o *object) collaboratorChanges {
+	return collaboratorChanges{elements(o, "collaborators", readCollaboratorChange), o.action()}
+}
+
+func (r *request) changeCollaborators(tx *keys.Tx, in collaboratorChanges) (*Answer, error) {
+	answer := &Answer{}
+	var once onceEach
+	for _, n := range in.list {
+		if err := once.add(n.field, n.userID); err != nil {
+			return nil, err
+		}
+		c, err := r.changeInvitation(tx, n, in.action)
+		if err != nil {
+			return nil, locate(n.path, err)
+		}
+		answer.Collaborators = append(answer.Collaborators, showCollaborator(c))
+	}
+	return answer, nil
+}
+
+func (r *request) changeInvitation(tx *keys.Tx, n collaboratorChange, act action) (keys.Collaborator, error) {
+	ref, err := r.invitation(n.invited)
+	if err != nil {
+		return keys.Collaborator{}, err
+	}
+	c, err := r.findCollaborator(tx, ref, n.field)
+	if err != nil {
+		return c, err
+	}
+	c.Scopes, c.Endpoints = slices.Clone(c.Scopes), slices.Clone(c.Endpoints)
+	if err := sameVersion(n.path, n.version, c.Version); err != nil {
+		return c, err
+	}
+	if err := r.api.changeGrant(&c.Scopes, &c.Endpoints, n.grantChange, act); err != nil {
+		return c, err
+	}
+	if err := r.invitable(n.path, &c); err != nil {
+		return c, err
+	}
+	return tx.Invite(c)
+}
+
+// collaboratorIDs name the collaborators to remove, by the IDs of their users.
+type collaboratorIDs struct {
+	field string // where the list stands
+	list  []string
+}
+
+func readCollaboratorIDs(o *object) collaboratorIDs {
+	in := collaboratorIDs{field: "collaborator_ids"} // Clarifai's
+	if _, short := o.fields["ids"]; short {
+		in.field = "ids"
+	}
+	in.list = o.ids(in.field)
+	return in
+}
+
+func (r *request) removeCollaborators(tx *keys.Tx, in collaboratorIDs) (*Answer, error) {
+	var once onceEach
+	for i, id := range in.list {
+		field := fmt.Sprintf("%s[%d]", in.field, i)
+		if err := once.add(field, id); err != nil {
+			return nil, err
+		}
+		c, err := r.findCollaborator(tx, keys.CollaboratorRef{AppRef: r.app(), UserID: id}, field)
+		if err != nil {
+			return nil, err
+		}
+		if err := tx.Uninvite(c.CollaboratorRef); err != nil {
+			return nil, err
+		}
+	}
+	return &Answer{}, nil
+}

@@ -1,0 +1,178 @@
+package manage
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+func readImports(o *object) (in imports) {
+	o.flag("dry_run", &in.dryRun)
+	o.flag("create_missing", &in.createMissing)
+	in.skipExisting = o.skip("existing")
+	in.skipRevoked = o.skip("revoked")
+	list := o.objects("keys")
+	if len(list) == 0 {
+		o.fail(refuse(CodeInvalid, o.field("keys"), "name at least one"))
+	}
+	o.err = o.end()
+	for _, element := range list {
+		k := readImportedKey(element)
+		if k.refused = element.end(); k.refused != nil && !in.dryRun {
+			o.fail(k.refused)
+		}
+		in.keys = append(in.keys, k)
+	}
+	o.err = tellNothing(o.err)
+	return in
+}
+
+// skip reads what becomes of keys that can't be imported, which is skip or
+// absent.
+func (o *object) skip(name string) bool {
+	var text string
+	if o.text(name, &text) && text != "skip" {
+		o.fail(refuse(CodeInvalid, o.field(name), "it has to be skip; left out, such a key is refused"))
+	}
+	return text == "skip"
+}
+
+func readImportedKey(o *object) importedKey {
+	var k importedKey
+	var text, digest string
+	var disabled bool
+	o.text("credential", &text)
+	o.text("sha256", &digest)
+	o.text("user_id", &k.userID)
+	o.flag("disabled", &disabled)
+	k.newKey = readNewKey(o)
+	if o.err != nil {
+		return k
+	}
+	k.credential.Disabled = disabled
+	k.readDigest(o, text, digest)
+	// Before anything that would repeat it: a file with two columns mixed up
+	// has a credential in the place of an ID or a scope.
+	if o.err == nil {
+		k.checkTells(o, text)
+	}
+	k.checkHolder(o)
+	k.checkGrant(o)
+	return k
+}
+
+// readDigest reads which credential it is: the whole text or its SHA-256.
+func (k *importedKey) readDigest(o *object, text, digest string) {
+	c := &k.credential
+	switch sum, err := hex.DecodeString(digest); {
+	case (text == "") == (digest == ""):
+		o.fail(refuse(CodeInvalid, o.field("credential"), "give either credential, the whole text, or sha256, that text's SHA-256 in hexadecimal"))
+	case text != "":
+		if err := keys.CheckImported(text); err != nil {
+			o.fail(locate(o.path, err))
+		}
+		c.Digest = keys.DigestOf(text)
+		if bits := keys.Bits(text); bits < keys.MinBits {
+			k.warning = fmt.Sprintf("it looks as if it could be guessed (about %d bits, less than %d): have its holder rotate it", int(bits), keys.MinBits)
+		}
+	case err != nil || copy(c.Digest[:], sum) != len(sum) || len(sum) != len(c.Digest):
+		o.fail(refuse(CodeInvalid, o.field("sha256"), "it has to be the 64 hexadecimal digits of a SHA-256"))
+	}
+}
+
+// checkHolder refuses what can't be the ID of a user or an app.
+func (k *importedKey) checkHolder(o *object) {
+	if k.userID == policy.Me || keys.CheckID("user_id", k.userID) != nil {
+		o.fail(refuse(CodeInvalid, o.field("user_id"), "it is not the id of a user: use 1 to 48 letters, digits, - and _, and not %q", policy.Me))
+	}
+	for _, a := range k.apps {
+		if keys.CheckID("id", a.id) != nil {
+			o.fail(refuse(CodeInvalid, join(a.path, "id"), "it is not the id of an app: use 1 to 48 letters, digits, - and _"))
+		}
+		if a.userID != nil && *a.userID != k.userID {
+			o.fail(refuse(CodeInvalid, join(a.path, "user_id"), "it is not the user_id of the key, who has to own the app"))
+		}
+	}
+}
+
+// checkGrant refuses what can't be a scope or an endpoint, without repeating
+// it.
+func (k *importedKey) checkGrant(o *object) {
+	for _, s := range k.credential.Scopes {
+		if policy.CheckScopeName(s) != nil {
+			o.fail(refuse(CodeInvalid, o.field("scopes"), "one of them is no name of a scope: use letters and digits, with _ - . : between them, as in Inputs:Get"))
+		}
+	}
+	for _, e := range k.credential.Endpoints {
+		if policy.CheckEndpoint(e) != nil {
+			o.fail(refuse(CodeInvalid, o.field("endpoints"), "one of them is no endpoint, which has the form /package.Service/Method"))
+		}
+	}
+}
+
+// checkTells refuses a key of which another field repeats the credential: that would
+// be stored, and shown in lists, in the audit log and to the upstream. text is
+// the credential, empty where its digest was given.
+func (k *importedKey) checkTells(o *object, text string) {
+	repeats := func(value string) bool {
+		return text != "" && strings.Contains(value, text) || keys.DigestOf(value) == k.credential.Digest
+	}
+	c := &k.credential
+	var field string
+	switch {
+	case repeats(k.userID):
+		field = "user_id"
+	case repeats(c.Description):
+		field = "description"
+	case slices.ContainsFunc(k.apps, func(a appRef) bool { return repeats(a.id) }):
+		field = "apps"
+	case slices.ContainsFunc(c.Scopes, repeats):
+		field = "scopes"
+	case slices.ContainsFunc(c.Endpoints, repeats):
+		field = "endpoints"
+	default:
+		return
+	}
+	o.fail(refuse(CodeInvalid, o.field(field), "the credential stands here too, where it would be kept and shown as it is: write something else"))
+}
+
+// importFields are what may stand at the end of a field's place in an error.
+var importFields = []string{
+	"", "dry_run", "create_missing", "existing", "revoked", "keys", "id",
+	"credential", "sha256", "user_id", "apps", "type", "description", "scopes", "endpoints", "expires_at", "disabled",
+}
+
+// tellNothing takes out of an error the name of a field that there isn't: in a
+// mixed-up file it may be a credential.
+func tellNothing(err error) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return err
+	}
+	quiet := *e
+	for at := 0; ; {
+		dot := strings.IndexByte(e.Field[at:], '.')
+		end := len(e.Field)
+		if dot >= 0 {
+			end = at + dot
+		}
+		name, _, _ := strings.Cut(e.Field[at:end], "[")
+		if !slices.Contains(importFields, name) {
+			quiet.Field = strings.TrimSuffix(e.Field[:at], ".")
+			quiet.Details = "it has a field that isn't known here; known are " + strings.Join(importFields[7:], ", ")
+			if quiet.Field == "" {
+				quiet.Details = "the request has a field that isn't known here; known are " + strings.Join(importFields[1:6], ", ")
+			}
+			return &quiet
+		}
+		if dot < 0 {
+			return &quiet
+		}
+		at = end + 1
+	}
+}

@@ -1,0 +1,60 @@
+package manage
+
+import (
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// maxGrace is longer than anyone takes to change a key.
+const maxGrace = 365 * 24 * time.Hour
+
+// rotation says how a key is replaced.
+type rotation struct {
+	grace     time.Duration // how long the old key still works
+	expiresAt *time.Time    // of the new key; nil is that of the old one
+}
+
+func readRotation(o *object) (how rotation) {
+	how.expiresAt = given(o.time, "expires_at")
+	var text string
+	if !o.text("grace", &text) || text == "" {
+		return how
+	}
+	var err error
+	how.grace, err = time.ParseDuration(text)
+	if err != nil || how.grace < 0 || how.grace > maxGrace {
+		o.fail(refuse(CodeInvalid, "grace", "it has to be a time from 0s to %s, such as 24h", maxGrace))
+	}
+	return how
+}
+
+// endsNow reports whether the old key ends at once, such as a leaked one.
+func endsNow(_ *request, how rotation) (bool, error) { return how.grace == 0, nil }
+
+// rotateKey replaces a key with a new one.
+func (r *request) rotateKey(tx *keys.Tx, how rotation) (*Answer, error) {
+	old, err := r.findKeyInPath(tx)
+	if err != nil {
+		return nil, err
+	}
+	next := old
+	if how.expiresAt != nil {
+		next.ExpiresAt = *how.expiresAt
+	}
+	if !next.ExpiresAt.IsZero() && !next.ExpiresAt.After(tx.Now()) {
+		return nil, refuse(CodeInvalid, "expires_at", "the key has expired, and its successor would have too: give another expires_at, or create a new key")
+	}
+	if err := r.delegable("", &next); err != nil {
+		return nil, err
+	}
+	credential, id := keys.Mint(r.api.Brand, old.Kind)
+	next, err = tx.Rotate(old.ID, keys.Rotation{Digest: keys.DigestOf(credential), ID: id, Grace: how.grace, ExpiresAt: how.expiresAt})
+	if err != nil {
+		return nil, err
+	}
+	answer := &Answer{Key: new(showKey(next))}
+	answer.Key.ID = credential
+	answer.Status.Details, err = r.warnings(tx, next)
+	return answer, err
+}

@@ -1,0 +1,85 @@
+package manage
+
+import (
+	"errors"
+	"reflect"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// view reads the store, in one short transaction.
+func (r *request) view(fn func(keys.Reader) error) error {
+	return r.api.Directory.View(r.Context(), fn)
+}
+
+// update makes a change: all of it or nothing, and in effect when it returns.
+// It looks at the caller's credential again. If that was revoked during the
+// call it can't make keys any more, because they would outlive the revocation
+// of everything that was made with it; and if it was narrowed, it no longer
+// grants what the call was allowed for.
+func (r *request) update(fn func(*keys.Tx) error) error {
+	return r.api.Directory.Update(r.Context(), r.caller.actor(), r.checked(fn))
+}
+
+// withdraw is update for a change that takes something away. It goes before
+// changes that don't.
+func (r *request) withdraw(fn func(*keys.Tx) error) error {
+	return r.api.Directory.UpdateFirst(r.Context(), r.caller.actor(), r.checked(fn))
+}
+
+// changeBy is withdraw or update.
+func (r *request) changeBy(takesAway bool, fn func(*keys.Tx) error) error {
+	if takesAway {
+		return r.withdraw(fn)
+	}
+	return r.update(fn)
+}
+
+func (r *request) checked(fn func(*keys.Tx) error) func(*keys.Tx) error {
+	return func(tx *keys.Tx) error {
+		if err := r.stillGood(tx); err != nil {
+			return err
+		}
+		return fn(tx)
+	}
+}
+
+// stillThere refuses a call whose credential was revoked meanwhile.
+func (r *request) stillThere(from keys.Reader) error {
+	if r.caller.UserID == "" {
+		return nil
+	}
+	_, err := from.Credential(r.caller.Digest)
+	if errors.Is(err, keys.ErrNotFound) {
+		return refuse(CodeKeyUnknown, "", "the credential of this call was revoked meanwhile; nothing was changed")
+	}
+	return err
+}
+
+// stillGood looks at the caller's credential again, in the transaction of the
+// change.
+func (r *request) stillGood(tx *keys.Tx) error {
+	if r.caller.UserID == "" {
+		return nil
+	}
+	if err := r.stillThere(tx); err != nil {
+		return err
+	}
+	own, err := tx.Credential(r.caller.Digest)
+	if err != nil {
+		return err
+	}
+	u, err := tx.User(own.UserID)
+	if err != nil {
+		return err
+	}
+	if grant := policy.NewGrant(own.Scopes, own.Endpoints); own.Kind != policy.Session && !reflect.DeepEqual(grant, r.caller.Grant) {
+		return refuse(CodeConflict, "", "what the credential of this call may do was changed meanwhile; nothing was changed, send the request again")
+	}
+	if own.Disabled || u.Suspended || !own.ExpiresAt.IsZero() && !own.ExpiresAt.After(tx.Now()) {
+		return refuse(CodeKeyInvalid, "", "the credential of this call is no longer good; nothing was changed")
+	}
+	r.own = &own
+	return nil
+}
