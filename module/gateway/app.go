@@ -62,6 +62,7 @@ type App struct {
 	opener     keys.Opener
 	cacheBytes int64
 	logger     *zap.Logger
+	upkeep     *upkeep
 
 	// lease is the store once it is open, for the gate to look at without a
 	// lock.
@@ -110,6 +111,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	var err error
 	if a.cacheBytes, err = ParseCache(a.Cache); err != nil {
+		return err
+	}
+	if a.upkeep, err = newUpkeep(a.logger, ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
 	return a.loadStore(ctx)
@@ -195,6 +199,7 @@ func (a *App) Directory() (*keys.Lease, error) {
 		a.logger.Warn("clock of the key store", zap.Error(err))
 	}
 	lease.Limit(keys.Limits{Keys: a.MaxKeys.or(keys.DefaultMaxKeys), Apps: a.MaxApps.or(keys.DefaultMaxApps)})
+	lease.Observe(a.upkeep)
 	a.lease.Store(lease)
 	return lease, nil
 }

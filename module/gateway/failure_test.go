@@ -106,6 +106,20 @@ func TestAFailingStore(t *testing.T) {
 	}
 }
 
+// A task in the background that fails is logged and counted.
+func TestAFailingTaskIsLoggedAndCounted(t *testing.T) {
+	w := startMeddled(t, "route GET /v2/inputs Inputs:Get")
+	w.user("alice")
+	w.app("alice", "shop")
+	fail := func() error { return errors.New("the disk is gone") }
+	meddle.Store(&fail)
+	w.update(func(tx *keys.Tx) error { return tx.DeleteApp(keys.AppRef{OwnerID: "alice", AppID: "shop"}) })
+	w.logs.wait(t, `"level":"error"`, "task of the key store failed", `"task":"deletions"`, "the disk is gone")
+	if n := counted(t, "caddy_api_keys_task_failures_total", "deletions"); n < 1 {
+		t.Errorf("counted %v failures", n)
+	}
+}
+
 // Every change has taken effect when it is acknowledged: under many clients,
 // with a slow store, no request that starts later is decided by what was
 // before.

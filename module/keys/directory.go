@@ -58,6 +58,8 @@ type Directory struct {
 	retention atomic.Int64
 	closing   chan struct{}
 	upkeep    sync.WaitGroup
+	observer  atomic.Pointer[Observer]
+	failing   atomic.Pointer[error]
 }
 
 // NewDirectory makes a directory over a store, which it closes in the end.
@@ -72,6 +74,7 @@ func newDirectory(store Store, cacheBytes int64, clock func() time.Time, hash fu
 	d := &Directory{store: store, clock: clock, closing: make(chan struct{}), unfinished: make(chan struct{}, 1), walks: newTurns(1, maxWalks), logins: newLogins()}
 	d.retention.Store(int64(DefaultAuditRetention))
 	d.SetLimits(Limits{})
+	d.SetObserver(nil)
 	budget := cacheBytes
 	if budget <= 0 {
 		budget = DefaultCacheBytes
@@ -138,7 +141,9 @@ func (d *Directory) Close() error {
 	d.upkeep.Wait()
 	err := d.Flush(context.Background())
 	if errors.Is(err, ErrUnavailable) {
-		err = nil // when keys were last used is worth less than an error of its own
+		// The store has its own error. Losing the last uses is worth less.
+		d.failed(TaskLastUse, err)
+		err = nil
 	}
 	err = errors.Join(err, d.store.Close())
 	d.cache.Close()

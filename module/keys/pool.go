@@ -55,6 +55,7 @@ type Lease struct {
 	cacheBytes int64
 	retention  time.Duration // of the audit log
 	limits     Limits
+	observer   Observer
 }
 
 // Lend opens the store's directory, or shares the one that is open already;
@@ -105,6 +106,15 @@ func (l *Lease) Limit(limits Limits) {
 	l.shared.configure()
 }
 
+// Observe changes who is told what happens in the directory apart from any
+// call, for as long as this is the newest lease.
+func (l *Lease) Observe(o Observer) {
+	pool.Lock()
+	defer pool.Unlock()
+	l.observer = o
+	l.shared.configure()
+}
+
 // configure gives the directory the settings of its newest lease. It is called
 // with the pool locked.
 func (s *shared) configure() {
@@ -112,6 +122,7 @@ func (s *shared) configure() {
 		s.SetCache(s.leases[n-1].cacheBytes)
 		s.SetAuditRetention(s.leases[n-1].retention)
 		s.SetLimits(s.leases[n-1].limits)
+		s.SetObserver(s.leases[n-1].observer)
 	}
 }
 
@@ -162,8 +173,9 @@ func (l *Lease) Exit(digest Digest) {
 	if s.draining.Load() {
 		pool.Lock()
 		defer pool.Unlock()
-		// The error has nobody left to be told to but the log of the store.
-		_ = s.closeIfEmpty()
+		if err := s.closeIfEmpty(); err != nil {
+			s.failed(TaskClose, err)
+		}
 	}
 }
 

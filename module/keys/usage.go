@@ -132,69 +132,6 @@ func (d *Directory) writeUsages(ctx context.Context, batch map[Digest]Usage) err
 	return nil
 }
 
-// Upkeep is what a directory does from time to time: it finishes deletions,
-// writes when keys were last used, and takes away audit entries that are older
-// than the retention.
-func (d *Directory) Upkeep(ctx context.Context) error {
-	if err := errors.Join(d.beat(ctx), d.Finish(ctx), d.Flush(ctx), d.CheckClock()); err != nil {
-		return err
-	}
-	for more := true; more; {
-		now := d.clock() // which the newest write may be ahead of
-		before := now.Add(-time.Duration(d.retention.Load()))
-		var due bool
-		err := d.store.View(ctx, func(r Reader) error {
-			head, err := r.AuditHead()
-			if err != nil {
-				return err
-			}
-			upTo, _, err := oldEntries(r, head.Last, before, now)
-			due = upTo != 0
-			return err
-		})
-		if err != nil || !due {
-			return err
-		}
-		err = d.write(ctx, ordinary, "", func(w Writer, _ time.Time) (err error) {
-			tx := &Tx{Reader: w, w: w, now: d.Now()}
-			more, err = tx.prune(before, now)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("shortening the audit log: %w", err)
-		}
-	}
-	return nil
-}
-
-// upkeepInterval is half a minute, so that no more than a minute's worth of
-// last uses is lost.
-const upkeepInterval = 30 * time.Second
-
-// keepUp runs [Directory.Upkeep] until the directory is closed. What fails is
-// tried again the next time.
-func (d *Directory) keepUp() {
-	tick := time.NewTicker(upkeepInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-d.closing:
-			return
-		case <-tick.C:
-			d.tryUpkeep()
-		case <-d.unfinished:
-			d.tryUpkeep()
-		}
-	}
-}
-
-func (d *Directory) tryUpkeep() {
-	// A store that panics is one that fails, and no reason for the process to
-	// end.
-	defer func() { _ = recover() }()
-	_ = d.Upkeep(context.Background())
-}
-
 // loadUsage gives an entry what is known of the last use of its credential.
 func (d *Directory) loadUsage(r Reader, e *Entry, c *Credential) error {
 	last, err := d.LastUsed(r, c.Digest)

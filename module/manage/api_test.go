@@ -110,7 +110,21 @@ func TestListsHaveAnEnd(t *testing.T) {
 }
 
 func TestHealth(t *testing.T) {
-	newService(t).must("GET", "/health", "")
+	s := newService(t)
+	s.must("GET", "/health", "")
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.api.Directory.Upkeep(gone); err == nil {
+		t.Fatal("upkeep didn't fail")
+	}
+	a := s.call("GET", "/health", "")
+	if a.http != http.StatusServiceUnavailable || !strings.Contains(a.Status.Details, "upkeep of the key store fails") || !strings.Contains(a.Status.Details, "deletions") {
+		t.Errorf("while upkeep fails: %d %s", a.http, a.body)
+	}
+	if err := s.api.Directory.Upkeep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.must("GET", "/health", "")
 }
 
 func TestContentTypeIsNotAsked(t *testing.T) {

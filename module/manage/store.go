@@ -115,10 +115,14 @@ func (a *API) sendBackup(w http.ResponseWriter, r *http.Request, b *keys.Backup)
 	_, _ = io.Copy(w, file)
 }
 
-// getHealth reports whether the store answers.
+// getHealth answers whether the store can be read and written. A task of the
+// directory that fails is a store that can't be written.
 func (r *request) getHealth() (*Answer, error) {
 	if err := r.api.Directory.Writable(); err != nil {
 		return nil, err
+	}
+	if err := r.api.Directory.Failing(); err != nil {
+		return nil, &Error{Code: CodeUnavailable, Details: "upkeep of the key store fails and is tried again every half minute: " + err.Error(), Cause: err}
 	}
 	return &Answer{}, r.view(func(from keys.Reader) error {
 		_, err := from.LastWrite()

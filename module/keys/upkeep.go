@@ -1,0 +1,148 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Task names something that a directory does by itself, apart from any call.
+type Task string
+
+const (
+	// TaskHeartbeat writes the time where nothing else has been written for
+	// long, so that a clock that jumps ahead is noticed.
+	TaskHeartbeat Task = "heartbeat"
+	// TaskDeletions finishes the deletion of users and apps.
+	TaskDeletions Task = "deletions"
+	// TaskLastUse writes when keys were last used.
+	TaskLastUse Task = "last_use"
+	// TaskAuditRetention removes audit entries that are older than the
+	// retention.
+	TaskAuditRetention Task = "audit_retention"
+	// TaskClose closes the store after the last request of a configuration
+	// that is gone.
+	TaskClose Task = "close"
+)
+
+// Observer is told what happens in a directory apart from any call.
+type Observer interface {
+	// TaskFailed is told of every failure of a task. The directory tries the
+	// task again, except [TaskClose].
+	TaskFailed(task Task, err error)
+}
+
+// unobserved is the observer of a directory that has none.
+type unobserved struct{}
+
+func (unobserved) TaskFailed(Task, error) {}
+
+// SetObserver changes who is told what happens apart from any call; nil is
+// nobody.
+func (d *Directory) SetObserver(o Observer) {
+	if o == nil {
+		o = unobserved{}
+	}
+	d.observer.Store(&o)
+}
+
+func (d *Directory) failed(task Task, err error) { (*d.observer.Load()).TaskFailed(task, err) }
+
+// upkeepInterval is half a minute, so that at most the last uses of a minute
+// are lost.
+const upkeepInterval = 30 * time.Second
+
+// keepUp runs [Directory.Upkeep] until the directory is closed. Failed tasks
+// are tried again the next time.
+func (d *Directory) keepUp() {
+	tick := time.NewTicker(upkeepInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-d.closing:
+			return
+		case <-tick.C:
+		case <-d.unfinished:
+		}
+		// The observer is told of each failure, and Failing reports it.
+		_ = d.Upkeep(context.Background())
+	}
+}
+
+// Upkeep runs every task once, and returns their failures. The observer is told
+// of each.
+func (d *Directory) Upkeep(ctx context.Context) error {
+	tasks := []struct {
+		task Task
+		run  func(context.Context) error
+	}{
+		{TaskHeartbeat, d.beat},
+		{TaskDeletions, d.Finish},
+		{TaskLastUse, d.Flush},
+		{TaskAuditRetention, d.shortenAudit},
+	}
+	var failures []error
+	for _, t := range tasks {
+		if err := safely(ctx, t.run); err != nil {
+			d.failed(t.task, err)
+			failures = append(failures, fmt.Errorf("%s: %w", t.task, err))
+		}
+	}
+	err := errors.Join(failures...)
+	d.failing.Store(&err)
+	return err
+}
+
+// Failing returns the failures of the last upkeep, and nil if there were none.
+func (d *Directory) Failing() error {
+	if err := d.failing.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// safely makes a panic an error: a store that panics is a store that fails, and
+// no reason for the process to end.
+func safely(ctx context.Context, run func(context.Context) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
+	return run(ctx)
+}
+
+// shortenAudit removes the audit entries that are older than the retention. It
+// removes none while the clock is in doubt.
+func (d *Directory) shortenAudit(ctx context.Context) error {
+	if err := d.CheckClock(); err != nil {
+		return err
+	}
+	for more := true; more; {
+		now := d.clock() // which the newest write may be ahead of
+		before := now.Add(-time.Duration(d.retention.Load()))
+		var due bool
+		err := d.store.View(ctx, func(r Reader) error {
+			head, err := r.AuditHead()
+			if err != nil {
+				return err
+			}
+			upTo, _, err := oldEntries(r, head.Last, before, now)
+			due = upTo != 0
+			return err
+		})
+		if err != nil || !due {
+			return err
+		}
+		err = d.write(ctx, ordinary, "", func(w Writer, _ time.Time) (err error) {
+			tx := &Tx{Reader: w, w: w, now: d.Now()}
+			more, err = tx.prune(before, now)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("shortening the audit log: %w", err)
+		}
+	}
+	return nil
+}
