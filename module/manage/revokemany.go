@@ -90,6 +90,8 @@ func (r *request) revokeAll(s *search) (done found, err error) {
 			return done, err
 		}
 		switch {
+		case next.size() == 0:
+			return done, nil // those that make keys were gone before the look
 		case past:
 			return next, r.revokeFound(next, revokedWithOthers)
 		case next.size() > revokedAtOnce:
