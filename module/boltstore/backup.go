@@ -16,6 +16,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/records"
 )
 
 // Backup implements [keys.Backuper]. Everything that was acknowledged before
@@ -107,7 +108,7 @@ func (s *Store) beginMarked() (*bolt.Tx, error) {
 			_ = last.Rollback()
 		}
 	}()
-	_ = s.update(func(w keys.Writer) error { return addMark(w.(*writer)) }, func(db *bolt.DB) {
+	_ = s.update(records.AddMark, func(db *bolt.DB) {
 		// The file is closed after this transaction, and then checked.
 		last, _ = db.Begin(false)
 	})

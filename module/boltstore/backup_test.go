@@ -228,7 +228,7 @@ func TestBackupOfDamagedStore(t *testing.T) {
 	v.close()
 	s := newStore(t, v.path, realFaults())
 	if err := s.state.Load().db.Update(func(tx *bolt.Tx) error {
-		return tx.Bucket(credentials.bucket).Put(v.key.Digest[:], []byte("not a record"))
+		return tx.Bucket([]byte("credentials")).Put(v.key.Digest[:], []byte("not a record"))
 	}); err != nil {
 		t.Fatal(err)
 	}

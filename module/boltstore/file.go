@@ -9,18 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
-)
 
-// What the meta bucket says of the file, and the version that is written here.
-const (
-	formatName    = "caddy-api-keys "
-	formatVersion = 2
+	"github.com/caddy-api-keys/gateway/module/records"
 )
 
 // lockTimeout is how long to wait for a file that is held: in a reload it may
@@ -99,25 +93,16 @@ func checkFormat(tx *bolt.Tx) error {
 	if first, _ := tx.Cursor().First(); first == nil {
 		return errEmpty
 	}
-	meta := tx.Bucket(metaBucket)
-	if meta == nil {
-		return errForeign
-	}
-	number, ours := strings.CutPrefix(string(meta.Get(formatKey)), formatName)
-	version, err := strconv.Atoi(number)
+	version, err := records.FormatOf(newRevision(tx))
 	switch {
-	case !ours:
+	case errors.Is(err, records.ErrNoStore):
 		return errForeign
-	case err != nil || version < 1:
-		return fmt.Errorf("%w (its format is %q)", errDamaged, number)
-	case version > formatVersion:
-		return fmt.Errorf("%w (its format is %d, this version reads %d)", errNewer, version, formatVersion)
+	case err != nil:
+		return fmt.Errorf("%w (%w)", errDamaged, err)
+	case version > records.Format:
+		return fmt.Errorf("%w (its format is %d, this version reads %d)", errNewer, version, records.Format)
 	}
-	required := buckets
-	if version == 1 {
-		required = firstBuckets
-	}
-	for _, name := range required {
+	for _, name := range records.Buckets(version) {
 		if tx.Bucket(name) == nil {
 			return fmt.Errorf("%w (it has no bucket %s)", errDamaged, name)
 		}
@@ -204,15 +189,12 @@ func initialize(db *bolt.DB) error {
 		return err
 	}
 	return db.Update(func(tx *bolt.Tx) error {
-		for _, name := range buckets {
+		for _, name := range records.Buckets(records.Format) {
 			if _, err := tx.CreateBucket(name); err != nil {
 				return err
 			}
 		}
-		if err := identify(tx); err != nil {
-			return err
-		}
-		return tx.Bucket(metaBucket).Put(formatKey, fmt.Append(nil, formatName, formatVersion))
+		return records.Initialize(newRevision(tx))
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/records"
 )
 
 func TestOpenRefuses(t *testing.T) {
@@ -27,7 +28,7 @@ func TestOpenRefuses(t *testing.T) {
 		"newer":         {format("caddy-api-keys 3"), "newer version of this program: use that version (its format is 3, this version reads 2)"},
 		"no version":    {format("caddy-api-keys x"), "damaged: put a backup copy of it in its place"},
 		"version 0":     {format("caddy-api-keys 0"), "damaged: put a backup copy of it in its place"},
-		"no bucket":     {edit(func(tx *bolt.Tx) error { return tx.DeleteBucket(tombstones.bucket) }), "damaged: put a backup copy of it in its place (it has no bucket tombstones)"},
+		"no bucket":     {edit(func(tx *bolt.Tx) error { return tx.DeleteBucket([]byte("tombstones")) }), "damaged: put a backup copy of it in its place (it has no bucket tombstones)"},
 		"cut short":     {truncate(8192), "damaged: put a backup copy of it in its place"},
 		"last page cut": {truncate(-1), "damaged: put a backup copy of it in its place"},
 		"a folder": {func(t *testing.T, path string) {
@@ -117,12 +118,12 @@ func edit(fn func(*bolt.Tx) error) func(*testing.T, string) {
 }
 
 func format(format string) func(*testing.T, string) {
-	return edit(func(tx *bolt.Tx) error { return tx.Bucket(metaBucket).Put(formatKey, []byte(format)) })
+	return edit(func(tx *bolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte(format)) })
 }
 
 // forget leaves one bucket, which is not ours, or none.
 func forget(tx *bolt.Tx, instead string) error {
-	for _, name := range buckets {
+	for _, name := range records.Buckets(records.Format) {
 		if err := tx.DeleteBucket(name); err != nil {
 			return err
 		}

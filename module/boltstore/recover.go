@@ -70,7 +70,7 @@ func (s *Store) resume(db *bolt.DB, err error) bool {
 	// error.
 	change := keys.Change{All: true}
 	_ = db.View(func(tx *bolt.Tx) (err error) {
-		change.At, err = reader{tx}.LastWrite()
+		change.At, err = view(tx).LastWrite()
 		return err
 	})
 	s.state.Store(&state{db: db})

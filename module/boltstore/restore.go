@@ -13,6 +13,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/records"
 )
 
 // Report says what a restore did.
@@ -26,38 +27,16 @@ type Report struct {
 	// the backup, where that was accepted: such keys may work again.
 	LostRevocations string `json:"lost_revocations,omitempty"`
 
-	Counts
+	records.Counts
 
 	// Notices are what else the operator should know.
 	Notices []string `json:"notices,omitempty"`
 }
 
-// Counts says how much of the backup a restore left out or narrowed, for it
-// was taken away since, and how much that came since is gone.
-type Counts struct {
-	UsersDeleted          int `json:"users_deleted"`
-	UsersChanged          int `json:"users_changed"` // suspension, e-mail address, password, second factor
-	AppsDeleted           int `json:"apps_deleted"`  // of users who were deleted
-	AppsReturned          int `json:"apps_returned"` // deleted since, and there again, without keys or collaborators
-	KeysRevoked           int `json:"keys_revoked"`
-	KeysNarrowed          int `json:"keys_narrowed"`
-	CollaboratorsRemoved  int `json:"collaborators_removed"`
-	CollaboratorsNarrowed int `json:"collaborators_narrowed"`
-	SessionsEnded         int `json:"sessions_ended"`
-	TombstonesAdded       int `json:"tombstones_added"`
-	UsersGone             int `json:"users_gone"` // made since the backup
-	KeysGone              int `json:"keys_gone"`  // made since the backup
-	Unreadable            int `json:"unreadable"` // records of the file before, where that was accepted
-}
-
-const lostText = "what was revoked since the backup can't be known: " +
-	"with --accept-lost-revocations it is restored all the same, and keys that were revoked since then work again until you revoke them"
-
 // What a restore refuses.
 var (
 	errSameFile = errors.New("the backup is the key store itself: name the file that \"store backup\" wrote")
-	errNoRead   = errors.New("the key store that is to be replaced can't be read, and " + lostText)
-	errNotKin   = errors.New(lostText)
+	errNotKin   = errors.New(records.LostText)
 )
 
 // Restore puts a backup in the place of the key store at path, which no
@@ -72,7 +51,7 @@ func Restore(ctx context.Context, backup, path string, acceptLost bool) (Report,
 	if err != nil {
 		return Report{}, fmt.Errorf("path of the key store: %w", err)
 	}
-	r := &restoring{ctx: ctx, path: path, acceptLost: acceptLost}
+	r := &restoring{ctx: ctx, path: path, merge: records.Merge{AcceptLost: acceptLost}}
 	if err := r.restore(backup); err != nil {
 		return Report{}, fmt.Errorf("restoring key store %s: %w", path, err)
 	}
@@ -82,20 +61,16 @@ func Restore(ctx context.Context, backup, path string, acceptLost bool) (Report,
 // restoring is a restore under way.
 type restoring struct {
 	Report
-	ctx        context.Context
-	path       string
-	acceptLost bool
+	ctx  context.Context
+	path string
 	// before is the file that is at the path, nil where there is none.
 	before fs.FileInfo
 
 	// current is that file, locked, and nil where it can't be read.
 	current *bolt.DB
-	// from is the backup, and now what is read of the file before.
-	from, now *bolt.Tx
-	// kinship is that of the current file.
-	kinship kinship
-	// at is the time of the restore.
-	at time.Time
+	// now is what is read of it.
+	now   *bolt.Tx
+	merge records.Merge
 }
 
 func (r *restoring) restore(backup string) (err error) {
@@ -141,6 +116,7 @@ func (r *restoring) restore(backup string) (err error) {
 	if err != nil {
 		return err
 	}
+	r.BackupAt, r.Counts, r.Notices = r.merge.BackupAt, r.merge.Counts, r.merge.Notices
 	for _, f := range left {
 		r.Notices = append(r.Notices, f.Text)
 	}
@@ -178,8 +154,8 @@ func (r *restoring) lock() error {
 	default:
 		return err
 	}
-	if !r.acceptLost {
-		return fmt.Errorf("%w (%w)", errNoRead, err)
+	if !r.merge.AcceptLost {
+		return fmt.Errorf("%w (%w)", records.ErrUnreadable, err)
 	}
 	r.LostRevocations = err.Error()
 	if r.before, err = os.Stat(r.path); errors.Is(err, fs.ErrNotExist) {
@@ -189,8 +165,8 @@ func (r *restoring) lock() error {
 }
 
 func (r *restoring) begin() (err error) {
-	if r.current != nil {
-		r.now, err = r.current.Begin(false)
+	if r.now, err = r.current.Begin(false); err == nil {
+		r.merge.Now = newRevision(r.now)
 	}
 	return err
 }
@@ -198,7 +174,7 @@ func (r *restoring) begin() (err error) {
 func (r *restoring) unlock() error {
 	if r.now != nil {
 		_ = r.now.Rollback() // of reading alone
-		r.now = nil
+		r.now, r.merge.Now = nil, nil
 	}
 	if r.current == nil {
 		return nil
@@ -215,13 +191,11 @@ func (r *restoring) recognise(source *bolt.DB) error {
 		return nil
 	}
 	return source.View(func(tx *bolt.Tx) error {
-		r.from = tx
-		defer func() { r.from = nil }()
-		kin, why := r.kin()
-		if r.kinship = kin; kin == descendant {
+		why := r.merge.Recognise(newRevision(tx))
+		if why == nil {
 			return nil
 		}
-		if !r.acceptLost {
+		if !r.merge.AcceptLost {
 			return fmt.Errorf("%w (%w)", errNotKin, why)
 		}
 		r.LostRevocations = why.Error()
@@ -231,10 +205,11 @@ func (r *restoring) recognise(source *bolt.DB) error {
 
 // build makes of a copy of the backup what it is to be.
 func (r *restoring) build(source *bolt.DB, path string) (err error) {
-	if r.from, err = source.Begin(false); err != nil {
+	from, err := source.Begin(false)
+	if err != nil {
 		return err
 	}
-	defer func() { _ = r.from.Rollback() }()
+	defer func() { _ = from.Rollback() }()
 	db, err := bolt.Open(path, 0o600, &bolt.Options{
 		Timeout: lockTimeout, FreelistType: bolt.FreelistMapType, NoStatistics: true, InitialMmapSize: mmapSize(),
 		NoSync: true, // nobody sees it before it is whole, and synced
@@ -244,7 +219,7 @@ func (r *restoring) build(source *bolt.DB, path string) (err error) {
 	}
 	into := &batches{ctx: r.ctx, db: db}
 	if err = upgrade(db, time.Time{}); err == nil {
-		err = r.merge(into)
+		err = r.merge.Run(r.ctx, newRevision(from), into.next)
 	}
 	if err == nil {
 		err = into.end()
@@ -308,7 +283,7 @@ func (r *restoring) unchanged() error {
 // keep gives the current file a second name. Where the file system has no such
 // thing, it renames it.
 func (r *restoring) keep() (name string, err error) {
-	stem := r.path + ".replaced-" + r.at.UTC().Format("20060102T150405Z")
+	stem := r.path + ".replaced-" + r.merge.At.UTC().Format("20060102T150405Z")
 	name = stem
 	for n := 2; ; n++ {
 		err = os.Link(r.path, name)
@@ -324,57 +299,4 @@ func (r *restoring) keep() (name string, err error) {
 		return "", err
 	}
 	return name, os.Rename(r.path, name)
-}
-
-// batches writes into a file that nobody else uses, many records a
-// transaction: one transaction for all would have to hold them in memory.
-type batches struct {
-	ctx context.Context
-	db  *bolt.DB
-	w   *writer
-	n   int
-}
-
-// batchSize is how many records one transaction writes.
-const batchSize = 5000
-
-// next is the writer for the next record.
-func (b *batches) next() (*writer, error) {
-	if b.n++; b.n%batchSize == 0 {
-		if err := b.end(); err != nil {
-			return nil, err
-		}
-	}
-	if b.w == nil {
-		if err := b.ctx.Err(); err != nil {
-			return nil, err
-		}
-		tx, err := b.db.Begin(true)
-		if err != nil {
-			return nil, err
-		}
-		b.w = &writer{reader: reader{tx}}
-	}
-	return b.w, nil
-}
-
-// end commits what is not committed.
-func (b *batches) end() error {
-	if b.w == nil {
-		return nil
-	}
-	w := b.w
-	if w.err != nil {
-		return w.err
-	}
-	b.w = nil
-	return w.tx.Commit()
-}
-
-// abandon ends a transaction that end did not.
-func (b *batches) abandon() error {
-	if b.w == nil {
-		return nil
-	}
-	return b.w.tx.Rollback()
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/records"
 )
 
 var inAnHour = time.Now().Add(time.Hour).UTC().Truncate(time.Second)
@@ -87,7 +88,7 @@ func TestRestoreRules(t *testing.T) {
 
 	for name, c := range map[string]struct {
 		before, after step // the backup
-		want          Counts
+		want          records.Counts
 		check         []func(*testing.T, *vault)
 	}{
 		"nothing": {
@@ -97,7 +98,7 @@ func TestRestoreRules(t *testing.T) {
 			after: func(v *vault) func(*keys.Tx) error {
 				return func(tx *keys.Tx) error { return tx.Revoke(v.key.ID, "leaked") }
 			},
-			want: Counts{KeysRevoked: 1, TombstonesAdded: 1},
+			want: records.Counts{KeysRevoked: 1, TombstonesAdded: 1},
 			check: []func(*testing.T, *vault){keyStands(keys.Unknown), func(t *testing.T, v *vault) {
 				v.view(func(r keys.Reader) error {
 					if ts, err := r.Tombstone(v.key.Digest); err != nil || ts.Reason != "leaked" || ts.UserID != "alice" {
@@ -119,7 +120,7 @@ func TestRestoreRules(t *testing.T) {
 					return err
 				}
 			},
-			want:  Counts{KeysRevoked: 1, TombstonesAdded: 1, KeysGone: 1},
+			want:  records.Counts{KeysRevoked: 1, TombstonesAdded: 1, KeysGone: 1},
 			check: []func(*testing.T, *vault){keyStands(keys.Unknown)},
 		},
 		"rotated with grace": {
@@ -129,7 +130,7 @@ func TestRestoreRules(t *testing.T) {
 					return err
 				}
 			},
-			want: Counts{KeysNarrowed: 1, KeysGone: 1},
+			want: records.Counts{KeysNarrowed: 1, KeysGone: 1},
 			check: []func(*testing.T, *vault){keyStands(keys.Active), func(t *testing.T, v *vault) {
 				if at := v.credential(v.key).ExpiresAt; at.IsZero() || time.Until(at) > time.Minute {
 					t.Errorf("it ends at %v", at)
@@ -138,7 +139,7 @@ func TestRestoreRules(t *testing.T) {
 		},
 		"disabled": {
 			after: key(func(c *keys.Credential) { c.Disabled = true }),
-			want:  Counts{KeysNarrowed: 1},
+			want:  records.Counts{KeysNarrowed: 1},
 			check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B] disabled"), keyStands(keys.Disabled)},
 		},
 		"enabled": {
@@ -148,7 +149,7 @@ func TestRestoreRules(t *testing.T) {
 		},
 		"scopes taken away": {
 			after: key(func(c *keys.Credential) { c.Scopes = []string{"B", "C"} }),
-			want:  Counts{KeysNarrowed: 1},
+			want:  records.Counts{KeysNarrowed: 1},
 			check: []func(*testing.T, *vault){keyIs("[B] [/p.S/A /p.S/B]")},
 		},
 		"scopes given": {
@@ -162,17 +163,17 @@ func TestRestoreRules(t *testing.T) {
 		"all scopes taken away": {
 			before: key(func(c *keys.Credential) { c.Scopes = []string{policy.ScopeAll} }),
 			after:  key(func(c *keys.Credential) { c.Scopes = []string{"C"} }),
-			want:   Counts{KeysNarrowed: 1},
+			want:   records.Counts{KeysNarrowed: 1},
 			check:  []func(*testing.T, *vault){keyIs("[C] [/p.S/A /p.S/B]")},
 		},
 		"endpoints taken away": {
 			after: key(func(c *keys.Credential) { c.Endpoints = []string{endpointB} }),
-			want:  Counts{KeysNarrowed: 1},
+			want:  records.Counts{KeysNarrowed: 1},
 			check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/B]")},
 		},
 		"other endpoints, and none of both": {
 			after: key(func(c *keys.Credential) { c.Endpoints = []string{"/p.S/C"} }),
-			want:  Counts{KeysNarrowed: 1},
+			want:  records.Counts{KeysNarrowed: 1},
 			check: []func(*testing.T, *vault){keyIs("[A B] [] disabled"), func(t *testing.T, v *vault) {
 				e, err := v.d.Find(t.Context(), v.key.Digest)
 				if err != nil {
@@ -186,20 +187,20 @@ func TestRestoreRules(t *testing.T) {
 		"limited to endpoints": {
 			before: key(func(c *keys.Credential) { c.Endpoints = nil }),
 			after:  key(func(c *keys.Credential) { c.Endpoints = []string{endpointA} }),
-			want:   Counts{KeysNarrowed: 1},
+			want:   records.Counts{KeysNarrowed: 1},
 			check:  []func(*testing.T, *vault){keyIs("[A B] [/p.S/A]")},
 		},
 		"all endpoints given": {
 			after: key(func(c *keys.Credential) { c.Endpoints = nil }),
 			check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B]")},
 		},
-		"an expiry":    {after: expires(0), want: Counts{KeysNarrowed: 1}, check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B] until 0s")}},
-		"sooner":       {before: expires(time.Hour), after: expires(0), want: Counts{KeysNarrowed: 1}, check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B] until 0s")}},
+		"an expiry":    {after: expires(0), want: records.Counts{KeysNarrowed: 1}, check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B] until 0s")}},
+		"sooner":       {before: expires(time.Hour), after: expires(0), want: records.Counts{KeysNarrowed: 1}, check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B] until 0s")}},
 		"later":        {before: expires(0), after: expires(time.Hour), check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B] until 0s")}},
 		"never at all": {before: expires(0), after: key(func(c *keys.Credential) { c.ExpiresAt = time.Time{} }), check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B] until 0s")}},
 		"suspended": {
 			after: alice(func(u *keys.User) { u.Suspended = true }),
-			want:  Counts{UsersChanged: 1}, check: []func(*testing.T, *vault){keyStands(keys.Suspended)},
+			want:  records.Counts{UsersChanged: 1}, check: []func(*testing.T, *vault){keyStands(keys.Suspended)},
 		},
 		"no longer suspended": {
 			before: alice(func(u *keys.User) { u.Suspended = true }), after: alice(func(u *keys.User) { u.Suspended = false }),
@@ -210,7 +211,7 @@ func TestRestoreRules(t *testing.T) {
 				u.PasswordHash, u.TwoFactor = "$argon2id$new", keys.TwoFactor{Secret: "NEW", Enabled: true, LastStep: 7}
 				u.Name = "Alice" // which is no narrowing
 			}),
-			want: Counts{UsersChanged: 1},
+			want: records.Counts{UsersChanged: 1},
 			check: []func(*testing.T, *vault){func(t *testing.T, v *vault) {
 				v.view(func(r keys.Reader) error {
 					u, err := r.User("alice")
@@ -222,7 +223,7 @@ func TestRestoreRules(t *testing.T) {
 			}},
 		},
 		"no password any more": {
-			after: alice(func(u *keys.User) { u.PasswordHash = "" }), want: Counts{UsersChanged: 1},
+			after: alice(func(u *keys.User) { u.PasswordHash = "" }), want: records.Counts{UsersChanged: 1},
 			check: []func(*testing.T, *vault){func(t *testing.T, v *vault) {
 				v.view(func(r keys.Reader) error {
 					if u, err := r.User("alice"); err != nil || u.PasswordHash != "" {
@@ -234,7 +235,7 @@ func TestRestoreRules(t *testing.T) {
 		},
 		"user deleted": {
 			after: func(*vault) func(*keys.Tx) error { return func(tx *keys.Tx) error { return tx.DeleteUser("alice") } },
-			want:  Counts{UsersDeleted: 1, AppsDeleted: 1, KeysRevoked: 1, TombstonesAdded: 1, CollaboratorsRemoved: 1},
+			want:  records.Counts{UsersDeleted: 1, AppsDeleted: 1, KeysRevoked: 1, TombstonesAdded: 1, CollaboratorsRemoved: 1},
 			check: []func(*testing.T, *vault){keyStands(keys.Unknown), func(t *testing.T, v *vault) {
 				err := v.d.Update(t.Context(), operator, func(tx *keys.Tx) error { _, err := tx.CreateUser(keys.User{ID: "alice"}); return err })
 				if !errors.Is(err, keys.ErrExists) {
@@ -244,26 +245,26 @@ func TestRestoreRules(t *testing.T) {
 		},
 		"collaborator deleted": {
 			after: func(*vault) func(*keys.Tx) error { return func(tx *keys.Tx) error { return tx.DeleteUser("bob") } },
-			want:  Counts{UsersDeleted: 1, KeysRevoked: 1, TombstonesAdded: 1, CollaboratorsRemoved: 1},
+			want:  records.Counts{UsersDeleted: 1, KeysRevoked: 1, TombstonesAdded: 1, CollaboratorsRemoved: 1},
 		},
 		"app deleted": {
 			after: func(*vault) func(*keys.Tx) error { return func(tx *keys.Tx) error { return tx.DeleteApp(shop) } },
-			want:  Counts{AppsReturned: 1, KeysRevoked: 1, TombstonesAdded: 1, CollaboratorsRemoved: 1},
+			want:  records.Counts{AppsReturned: 1, KeysRevoked: 1, TombstonesAdded: 1, CollaboratorsRemoved: 1},
 			check: []func(*testing.T, *vault){keyStands(keys.Unknown)},
 		},
 		"invitation taken back": {
 			after: func(v *vault) func(*keys.Tx) error {
 				return func(tx *keys.Tx) error { return tx.Uninvite(v.invitation) }
 			},
-			want:  Counts{CollaboratorsRemoved: 1},
+			want:  records.Counts{CollaboratorsRemoved: 1},
 			check: []func(*testing.T, *vault){noInvitation},
 		},
 		"invitation narrowed": {
-			after: invite([]string{"B", "C"}, []string{endpointB}), want: Counts{CollaboratorsNarrowed: 1},
+			after: invite([]string{"B", "C"}, []string{endpointB}), want: records.Counts{CollaboratorsNarrowed: 1},
 			check: []func(*testing.T, *vault){invitationIs("[B] [/p.S/B] true")},
 		},
 		"invitation emptied": {
-			after: invite([]string{"C"}, []string{"/p.S/C"}), want: Counts{CollaboratorsRemoved: 1},
+			after: invite([]string{"C"}, []string{"/p.S/C"}), want: records.Counts{CollaboratorsRemoved: 1},
 			check: []func(*testing.T, *vault){noInvitation},
 		},
 		"invitation widened": {
@@ -276,7 +277,7 @@ func TestRestoreRules(t *testing.T) {
 					return errors.Join(tx.Uninvite(v.invitation), invite([]string{"A"}, []string{endpointA})(v)(tx))
 				}
 			},
-			want: Counts{CollaboratorsNarrowed: 1}, check: []func(*testing.T, *vault){invitationIs("[A] [/p.S/A] true")},
+			want: records.Counts{CollaboratorsNarrowed: 1}, check: []func(*testing.T, *vault){invitationIs("[A] [/p.S/A] true")},
 		},
 		"made since": {
 			after: func(v *vault) func(*keys.Tx) error {
@@ -286,7 +287,7 @@ func TestRestoreRules(t *testing.T) {
 					return err
 				}
 			},
-			want: Counts{KeysGone: 1, UsersGone: 1},
+			want: records.Counts{KeysGone: 1, UsersGone: 1},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -388,16 +389,16 @@ func TestRestoreWhileTheClockIsBehind(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		after []func(*vault) func(*keys.Tx) error
-		want  Counts
+		want  records.Counts
 		check func(*testing.T, *vault)
 	}{
 		"invitation taken back": {
 			after: []func(*vault) func(*keys.Tx) error{uninvite},
-			want:  Counts{CollaboratorsRemoved: 1}, check: noInvitation,
+			want:  records.Counts{CollaboratorsRemoved: 1}, check: noInvitation,
 		},
 		"invitation made anew, for less": {
 			after: []func(*vault) func(*keys.Tx) error{uninvite, invite("B")},
-			want:  Counts{CollaboratorsNarrowed: 1},
+			want:  records.Counts{CollaboratorsNarrowed: 1},
 			check: func(t *testing.T, v *vault) {
 				v.view(func(r keys.Reader) error {
 					c, err := r.Collaborator(v.invitation)
@@ -412,7 +413,7 @@ func TestRestoreWhileTheClockIsBehind(t *testing.T) {
 			after: []func(*vault) func(*keys.Tx) error{func(v *vault) func(*keys.Tx) error {
 				return v.change(v.key, func(c *keys.Credential) { c.Disabled = true })
 			}},
-			want: Counts{KeysNarrowed: 1},
+			want: records.Counts{KeysNarrowed: 1},
 			check: func(t *testing.T, v *vault) {
 				if got := v.standing(v.key); got != keys.Disabled {
 					t.Errorf("the gate takes the key for %d", got)

@@ -260,14 +260,14 @@ func TestCheckOfMarks(t *testing.T) {
 		spoil  func(tx *bolt.Tx) error
 		damage bool
 	}{
-		"no ID": {func(tx *bolt.Tx) error { return tx.Bucket(metaBucket).Delete(storeIDKey) }, true},
+		"no ID": {func(tx *bolt.Tx) error { return tx.Bucket([]byte("meta")).Delete([]byte("store_id")) }, true},
 		"a short ID": {func(tx *bolt.Tx) error {
-			value, err := seal(storeIDRecord{ID: []byte("short")})
-			return errors.Join(err, tx.Bucket(metaBucket).Put(storeIDKey, value))
+			return tx.Bucket([]byte("meta")).Put([]byte("store_id"), sealed(map[int]any{1: []byte("short")}))
 		}, true},
-		"a mark": {func(tx *bolt.Tx) error { return tx.Bucket(marks.bucket).Put(place(nil, 1), []byte("x")) }, true},
+		"a mark": {func(tx *bolt.Tx) error { return tx.Bucket([]byte("backup_marks")).Put(place("", 1), []byte("x")) }, true},
 		"another log's mark": {func(tx *bolt.Tx) error {
-			return marks.put(tx, mark{seq: 1, nonce: nonce(), last: 1})
+			mark := map[int]any{1: 1, 2: make([]byte, 16), 3: nil, 4: 1, 5: make([]byte, 32)}
+			return tx.Bucket([]byte("backup_marks")).Put(place("", 1), sealed(mark))
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -290,31 +290,5 @@ func TestCheckOfMarks(t *testing.T) {
 				t.Errorf("%+v, %v", found, err)
 			}
 		})
-	}
-}
-
-// The oldest mark goes where there are too many.
-func TestMarksAreBounded(t *testing.T) {
-	s := newStore(t, newPath(t), realFaults())
-	defer s.Close()
-	n := 0
-	err := s.Update(t.Context(), func(w keys.Writer) error {
-		for range maxMarks + 3 {
-			if err := addMark(w.(*writer)); err != nil {
-				return err
-			}
-		}
-		for m, err := range marks.all(w.(*writer).tx, nil) {
-			if err != nil {
-				return err
-			}
-			if n++; n == 1 && m.seq != 4 {
-				t.Errorf("the oldest is %d", m.seq)
-			}
-		}
-		return nil
-	})
-	if err != nil || n != maxMarks {
-		t.Errorf("there are %d, %v", n, err)
 	}
 }

@@ -49,9 +49,9 @@ func TestRestoreRefusesBackups(t *testing.T) {
 		"another's": {edit(func(tx *bolt.Tx) error { return forget(tx, "someone") }), "not a key store"},
 		"newer":     {format("caddy-api-keys 3"), "newer version"},
 		"cut short": {truncate(-1), "damaged"},
-		"one record": {edit(func(tx *bolt.Tx) error { return tx.Bucket(users.bucket).Put([]byte("x"), []byte("x")) }),
+		"one record": {edit(func(tx *bolt.Tx) error { return tx.Bucket([]byte("users")).Put([]byte("x"), []byte("x")) }),
 			"damaged, and nothing was changed"},
-		"one index": {edit(func(tx *bolt.Tx) error { return tx.Bucket(credentialIDs.bucket).Delete([]byte(someKey.ID)) }),
+		"one index": {edit(func(tx *bolt.Tx) error { return tx.Bucket([]byte("credentials_by_id")).Delete([]byte(someKey.ID)) }),
 			"damaged, and nothing was changed"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -131,19 +131,19 @@ func TestRestoreOverOneDamagedRecord(t *testing.T) {
 	for name, damage := range map[string]func(v *vault) func(tx *bolt.Tx) error{
 		"key": func(v *vault) func(*bolt.Tx) error {
 			return func(tx *bolt.Tx) error {
-				return tx.Bucket(credentials.bucket).Put(v.key.Digest[:], []byte("x"))
+				return tx.Bucket([]byte("credentials")).Put(v.key.Digest[:], []byte("x"))
 			}
 		},
 		"tombstone": func(v *vault) func(*bolt.Tx) error {
 			return func(tx *bolt.Tx) error {
-				return tx.Bucket(tombstones.bucket).Put(v.key.Digest[:], []byte("x"))
+				return tx.Bucket([]byte("tombstones")).Put(v.key.Digest[:], []byte("x"))
 			}
 		},
 		"user": func(v *vault) func(*bolt.Tx) error {
-			return func(tx *bolt.Tx) error { return tx.Bucket(users.bucket).Put([]byte("alice"), []byte("x")) }
+			return func(tx *bolt.Tx) error { return tx.Bucket([]byte("users")).Put([]byte("alice"), []byte("x")) }
 		},
 		"last write": func(v *vault) func(*bolt.Tx) error {
-			return func(tx *bolt.Tx) error { return tx.Bucket(metaBucket).Put(lastWriteKey, []byte("x")) }
+			return func(tx *bolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("last_write"), []byte("x")) }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/records"
 )
 
 // Store is a [keys.Store] in one bbolt file. Only one process at a time can
@@ -84,6 +85,10 @@ func (s *Store) Feed(feed func(keys.Change)) {
 // View implements [keys.Store]. A ctx that is done before it begins is
 // returned as its error; afterwards ctx plays no part.
 func (s *Store) View(ctx context.Context, fn func(keys.Reader) error) error {
+	return s.read(ctx, func(tx *bolt.Tx) error { return fn(view(tx)) })
+}
+
+func (s *Store) read(ctx context.Context, fn func(*bolt.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -94,7 +99,7 @@ func (s *Store) View(ctx context.Context, fn func(keys.Reader) error) error {
 	// Deferred, for a panic in fn must not leave the transaction open: it
 	// would keep the file from ever being closed.
 	defer func() { _ = tx.Rollback() }()
-	return fn(reader{tx})
+	return fn(tx)
 }
 
 func (s *Store) begin() (*bolt.Tx, error) {
@@ -127,12 +132,13 @@ func (s *Store) Update(ctx context.Context, fn func(keys.Writer) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return s.update(fn, nil)
+	return s.update(func(w records.Writer) (keys.Change, error) { return records.Apply(w, fn) }, nil)
 }
 
-// update is called with writing held. failed, where it isn't nil, gets the
-// file of a commit that failed, before that is closed.
-func (s *Store) update(fn func(keys.Writer) error, failed func(*bolt.DB)) (err error) {
+// update is called with writing held. write returns what the feed is to be
+// told. failed, where it isn't nil, gets the file of a commit that failed,
+// before that is closed.
+func (s *Store) update(write func(records.Writer) (keys.Change, error), failed func(*bolt.DB)) (err error) {
 	now := s.state.Load()
 	if now.err != nil {
 		return now.err
@@ -161,12 +167,8 @@ func (s *Store) update(fn func(keys.Writer) error, failed func(*bolt.DB)) (err e
 		s.tell(change)
 	}()
 	err = s.commit(now.db, func(tx *bolt.Tx) error {
-		w := &writer{reader: reader{tx}}
-		if err := fn(w); err != nil {
-			return err
-		}
 		var err error
-		if change, err = w.finish(); err != nil {
+		if change, err = write(newRevision(tx)); err != nil {
 			return err
 		}
 		begun = true

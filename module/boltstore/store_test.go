@@ -67,13 +67,7 @@ var (
 		Scopes:          []string{"Inputs:Get"}, Endpoints: []string{"/p.S/M"}, CreatedAt: someTime, ModifiedAt: someTime,
 	}
 	someTombstone = keys.Tombstone{Digest: keys.DigestOf("gone"), ID: "cak_0", At: someTime, Reason: "leaked"}
-	someUsage     = usage{keys.Usage{At: someTime, Address: "192.0.2.1"}, keys.DigestOf("some key")}
-
-	someAuditEntry = keys.AuditEntry{
-		Seq: 1, At: someTime, ActorID: keys.Operator, Action: keys.ActionKeyRevoke, Subject: keys.Subject{UserID: "u", KeyID: "cak_1"},
-		Before: []byte(`{"disabled":false}`), After: []byte(`{}`), Hash: keys.DigestOf("hash"),
-	}
-	someTime = time.Date(2026, 2, 3, 4, 5, 6, 7, time.UTC)
+	someTime      = time.Date(2026, 2, 3, 4, 5, 6, 7, time.UTC)
 )
 
 func putSome(t *testing.T, s *Store) {

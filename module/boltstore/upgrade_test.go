@@ -13,6 +13,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/records"
 )
 
 // writeFormat1 writes a file of format 1 as the version before wrote it. alice
@@ -94,7 +95,7 @@ func formatOfFile(t *testing.T, path string) (version int) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := db.View(func(tx *bolt.Tx) error { version = versionOf(tx); return nil }); err != nil {
+	if err := db.View(func(tx *bolt.Tx) (err error) { version, err = records.FormatOf(newRevision(tx)); return err }); err != nil {
 		t.Fatal(err)
 	}
 	return version
@@ -124,7 +125,7 @@ func TestUpgrade(t *testing.T) {
 	if got := names(t, filepath.Dir(path)); !slices.Equal(got, []string{"keys.db", "keys.db.format-1"}) {
 		t.Errorf("the folder has %q", got)
 	}
-	if old, now := formatOfFile(t, path+".format-1"), formatOfFile(t, path); old != 1 || now != formatVersion {
+	if old, now := formatOfFile(t, path+".format-1"), formatOfFile(t, path); old != 1 || now != records.Format {
 		t.Errorf("the copy has format %d, the file %d", old, now)
 	}
 	info, err := os.Stat(path + ".format-1")

@@ -1,6 +1,7 @@
-package boltstore
+package records
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 
@@ -81,6 +82,7 @@ var (
 	}
 )
 
+// The keys of digests are copies: a slice of a record would keep it on the heap.
 var (
 	credentialIDs = index[keys.Credential]{
 		bucket: []byte("credentials_by_id"),
@@ -120,7 +122,7 @@ var (
 	credentials = table[keys.Credential, credentialRecord]{
 		name:    "credential",
 		bucket:  []byte("credentials"),
-		key:     func(c keys.Credential) []byte { return c.Digest[:] },
+		key:     func(c keys.Credential) []byte { return bytes.Clone(c.Digest[:]) },
 		seq:     func(c *keys.Credential) *uint64 { return &c.Seq },
 		pack:    packCredential,
 		unpack:  credentialRecord.unpack,
@@ -182,7 +184,7 @@ var (
 	tombstones = table[keys.Tombstone, tombstoneRecord]{
 		name:    "tombstone",
 		bucket:  []byte("tombstones"),
-		key:     func(t keys.Tombstone) []byte { return t.Digest[:] },
+		key:     func(t keys.Tombstone) []byte { return bytes.Clone(t.Digest[:]) },
 		pack:    packTombstone,
 		unpack:  tombstoneRecord.unpack,
 		indexes: []index[keys.Tombstone]{tombstoneIDs, tombstonesOfCreator},
@@ -204,7 +206,7 @@ var deletions = table[keys.Deletion, deletionRecord]{
 var usages = table[usage, usageRecord]{
 	name:   "last use",
 	bucket: []byte("last_used"),
-	key:    func(u usage) []byte { return u.digest[:] },
+	key:    func(u usage) []byte { return bytes.Clone(u.digest[:]) },
 	pack:   packUsage,
 	unpack: usageRecord.unpack,
 }
@@ -233,15 +235,11 @@ func appKey(app keys.AppRef) []byte { return join(app.OwnerID, app.AppID) }
 
 func collaboratorKey(c keys.CollaboratorRef) []byte { return join(c.OwnerID, c.AppID, c.UserID) }
 
-// keyCount and appCount are where it stands how many keys, and apps, a user
-// has.
-func keyCount(userID string) []byte { return append(join(userID), "keys"...) }
-func appCount(userID string) []byte { return append(join(userID), "apps"...) }
-
 // join is a key of several ids. NUL, which no id has, ends each, so that none
 // is the beginning of another: the apps of "a" are not among those of "ab".
-func join(ids ...string) []byte {
-	var key []byte
+func join(ids ...string) []byte { return appendIDs(nil, ids...) }
+
+func appendIDs(key []byte, ids ...string) []byte {
 	for _, id := range ids {
 		key = append(key, id...)
 		key = append(key, 0)

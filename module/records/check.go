@@ -1,0 +1,191 @@
+package records
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// maxFindings is how many findings a check tells; the rest it counts.
+const maxFindings = 100
+
+// Examine checks a revision of a key store from end to end: every record, every
+// index, and whether records fit together. It returns [ErrNoStore] where there is none.
+func Examine(ctx context.Context, r Reader) (keys.Examination, error) {
+	format, err := FormatOf(r)
+	if err != nil {
+		return keys.Examination{}, err
+	}
+	e := examiner{ctx: ctx, r: r, buckets: Buckets(format)}
+	err = e.store()
+	return e.Examination, err
+}
+
+// examiner gathers what a check finds.
+type examiner struct {
+	keys.Examination
+	ctx context.Context
+	r   Reader
+	// buckets are those of the format.
+	buckets [][]byte
+	// counted is how many counts there should be.
+	counted int
+}
+
+func (e *examiner) damage(format string, args ...any) { e.add(true, fmt.Sprintf(format, args...)) }
+func (e *examiner) odd(format string, args ...any)    { e.add(false, fmt.Sprintf(format, args...)) }
+
+func (e *examiner) add(damage bool, text string) {
+	if len(e.Findings) < maxFindings {
+		e.Findings = append(e.Findings, keys.Finding{Damage: damage, Text: text})
+		return
+	}
+	e.More++
+	// That there is damage must not be lost for many other findings.
+	if last := &e.Findings[maxFindings-1]; damage && e.Damage() == nil {
+		*last = keys.Finding{Damage: true, Text: text}
+	}
+}
+
+// store checks a whole revision.
+func (e *examiner) store() error {
+	r := NewView(e.r)
+	var err error
+	if e.LastWrite, err = r.LastWrite(); err != nil {
+		e.damage("%v", err)
+	}
+	for _, check := range []func() error{
+		func() error { return examineTable(e, &users, e.user) },
+		func() error { return examineTable(e, &apps, e.app) },
+		func() error { return examineTable(e, &credentials, e.credential) },
+		func() error { return examineTable(e, &collaborators, e.collaborator) },
+		func() error { return examineTable(e, &tombstones, nil) },
+		func() error { return examineTable(e, &usages, e.usage) },
+		func() error { return examineTable(e, &audit, nil) },
+		func() error { return examineTable(e, &deletions, nil) },
+		func() error { return examineTable(e, &marks, e.mark) },
+		e.noOtherCounts, e.identity,
+	} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	if _, err := keys.VerifyAudit(r); errors.Is(err, keys.ErrAuditBroken) {
+		e.odd("%v", err)
+	} else if err != nil && !errors.Is(err, keys.ErrCorrupt) { // which was found above, but for the head
+		return err
+	}
+	if _, err := r.AuditHead(); err != nil {
+		e.damage("%v", err)
+	}
+	return e.ctx.Err()
+}
+
+// examineTable checks that every record can be read and is in its indexes, and
+// that the indexes lead nowhere else.
+func examineTable[R, S any](e *examiner, t *table[R, S], each func(R)) error {
+	indexed := make([]int, len(t.indexes))
+	counts := map[string]uint64{}
+	newest := e.r.Sequence(t.bucket)
+	for key, value := range entries(e.r, t.bucket, nil) {
+		if e.Records++; e.Records%1000 == 0 && e.ctx.Err() != nil {
+			return e.ctx.Err()
+		}
+		record, err := t.decode(key, value)
+		if err != nil {
+			e.damage("%v", err)
+			continue
+		}
+		if t.seq != nil && *t.seq(&record) > newest {
+			e.damage("the %s %s has the number %d, and the newest is %d", t.name, shown(key), *t.seq(&record), newest)
+		}
+		for i, by := range t.indexes {
+			if e.isIndexed(t.name, by.bucket, by.key(record), key) {
+				indexed[i]++
+			}
+		}
+		if t.count != nil {
+			if at := t.count(record); at != nil {
+				counts[string(at)]++
+			}
+		}
+		if each != nil {
+			each(record)
+		}
+	}
+	for i, by := range t.indexes {
+		if err := examineIndex(e, t, by, indexed[i]); err != nil {
+			return err
+		}
+	}
+	e.examineCounts(t.name, counts)
+	return nil
+}
+
+// isIndexed reports whether an index leads to the record of a key, and that it
+// should, where it doesn't.
+func (e *examiner) isIndexed(name string, index, at, key []byte) bool {
+	if at == nil || !e.exists(index) {
+		return false
+	}
+	if !bytes.Equal(e.r.Get(index, at), key) {
+		e.damage("the %s %s is not in the index %s", name, shown(key), index)
+		return false
+	}
+	return true
+}
+
+// exists reports whether a bucket is one of the store's format.
+func (e *examiner) exists(bucket []byte) bool {
+	return slices.ContainsFunc(e.buckets, func(name []byte) bool { return bytes.Equal(name, bucket) })
+}
+
+// examineCounts compares counts with what there is.
+func (e *examiner) examineCounts(name string, counts map[string]uint64) {
+	if !e.exists(countsBucket) {
+		return
+	}
+	e.counted += len(counts)
+	for at, n := range counts {
+		if stored, err := readCount(e.r, []byte(at)); err != nil {
+			e.damage("%v", err)
+		} else if stored != n {
+			e.damage("the count %s is %d, and there are %d of the kind %s", shown([]byte(at)), stored, n, name)
+		}
+	}
+}
+
+// noOtherCounts looks for counts of what isn't there.
+func (e *examiner) noOtherCounts() error {
+	n, err := count(e.r, countsBucket, e.ctx.Err)
+	if err == nil && n > e.counted {
+		e.damage("there are %d counts, and records for %d", n, e.counted)
+	}
+	return err
+}
+
+// examineIndex looks for what an index has beside the entries that were found
+// to be right.
+func examineIndex[R, S any](e *examiner, t *table[R, S], by index[R], right int) error {
+	n, err := count(e.r, by.bucket, e.ctx.Err)
+	if err != nil || n == right {
+		return err
+	}
+	for at, key := range entries(e.r, by.bucket, nil) {
+		if err := e.ctx.Err(); err != nil {
+			return err
+		}
+		record, err := t.get(e.r, key)
+		if errors.Is(err, keys.ErrCorrupt) {
+			continue // which was found above
+		}
+		if err != nil || !bytes.Equal(by.key(record), at) {
+			e.damage("the index %s leads to the %s %s, where it should not", by.bucket, t.name, shown(key))
+		}
+	}
+	return nil
+}

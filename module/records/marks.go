@@ -1,0 +1,96 @@
+package records
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// mark is what a backup leaves in the store that it was made of, and in the
+// copy: with the mark in it, a store is what became of that backup.
+type mark struct {
+	seq   uint64
+	nonce [nonceSize]byte
+	at    time.Time
+	// last and hash are the newest audit entry of the backup.
+	last uint64
+	hash keys.Digest
+}
+
+type markRecord struct {
+	Seq   uint64 `cbor:"1,keyasint"`
+	Nonce []byte `cbor:"2,keyasint"`
+	At    *stamp `cbor:"3,keyasint"`
+	Last  uint64 `cbor:"4,keyasint"`
+	Hash  []byte `cbor:"5,keyasint"`
+}
+
+// maxMarks is how many marks a store keeps. The restore of an older backup
+// needs --accept-lost-revocations.
+const maxMarks = 10_000
+
+var marks = table[mark, markRecord]{
+	name:   "mark of a backup",
+	bucket: []byte("backup_marks"),
+	key:    func(m mark) []byte { return place(nil, m.seq) },
+	seq:    func(m *mark) *uint64 { return &m.seq },
+	pack: func(m mark) markRecord {
+		return markRecord{Seq: m.seq, Nonce: m.nonce[:], At: packTime(m.at), Last: m.last, Hash: m.hash[:]}
+	},
+	unpack: func(r markRecord) (mark, error) {
+		at, err1 := r.At.time()
+		hash, err2 := unpackDigest(r.Hash)
+		m := mark{seq: r.Seq, at: at, last: r.Last, hash: hash}
+		if copy(m.nonce[:], r.Nonce) != nonceSize || len(r.Nonce) != nonceSize {
+			return m, fmt.Errorf("it has %d bytes", len(r.Nonce))
+		}
+		return m, errors.Join(err1, err2)
+	},
+}
+
+// AddMark writes that a backup is made of the store as it is. It returns what
+// the feed is to be told once the revision is committed.
+func AddMark(w Writer) (keys.Change, error) {
+	return Apply(w, func(keys.Writer) error { return addMark(w) })
+}
+
+func addMark(w Writer) error {
+	head, err := NewView(w).AuditHead()
+	if err != nil {
+		return err
+	}
+	m := mark{nonce: nonce(), at: time.Now(), last: head.Last, hash: head.Hash}
+	if err := marks.put(w, m); err != nil {
+		return err
+	}
+	newest := w.Sequence(marks.bucket)
+	if newest <= maxMarks {
+		return nil
+	}
+	if oldest, _ := w.Seek(marks.bucket, nil); string(oldest) <= string(place(nil, newest-maxMarks)) {
+		return marks.delete(w, oldest)
+	}
+	return nil
+}
+
+// ownMarks returns the nonces of the marks that were made of exactly what a
+// store has now: one for a backup, and none for a store that was changed since
+// its last backup.
+func ownMarks(r Reader) (map[[nonceSize]byte]bool, error) {
+	head, err := NewView(r).AuditHead()
+	if err != nil {
+		return nil, err
+	}
+	own := map[[nonceSize]byte]bool{}
+	for m, err := range marks.all(r, nil) {
+		if err != nil {
+			return nil, err
+		}
+		if m.last == head.Last && m.hash == head.Hash {
+			own[m.nonce] = true
+		}
+	}
+	return own, nil
+}

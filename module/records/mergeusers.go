@@ -1,0 +1,149 @@
+package records
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+func (m *Merge) revocations() error {
+	return ofCurrent(m, &tombstones, func(t keys.Tombstone) error {
+		if has(m.from, tombstones.bucket, t.Digest[:]) {
+			return nil
+		}
+		w, err := m.update()
+		if err != nil {
+			return err
+		}
+		m.TombstonesAdded++
+		return w.PutTombstone(t)
+	})
+}
+
+func (m *Merge) retirements() error {
+	if m.Now == nil || m.kinship == stranger {
+		return nil
+	}
+	for id, err := range NewView(m.Now).RetiredUsers() {
+		if err != nil {
+			return err
+		}
+		w, err := m.update()
+		if err != nil {
+			return err
+		}
+		if err := w.RetireUser(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleted reports whether a user was deleted, by either store.
+func (m *Merge) deleted(user string) bool {
+	return has(m.from, retiredBucket, []byte(user)) || m.Now != nil && m.kinship != stranger && has(m.Now, retiredBucket, []byte(user))
+}
+
+// beingDeleted reports whether the file that is replaced had not finished
+// deleting an app: its keys may still be in either file.
+func (m *Merge) beingDeleted(app keys.AppRef) bool {
+	return m.Now != nil && m.kinship != stranger && has(m.Now, deletions.bucket, appKey(app))
+}
+
+func (m *Merge) users() error {
+	return ofBackup(m, &users, func(u keys.User) error {
+		w, err := m.update()
+		if err != nil {
+			return err
+		}
+		if m.deleted(u.ID) {
+			m.UsersDeleted++
+			return w.DeleteUser(u.ID)
+		}
+		now, there, err := currentOf(m, &users, []byte(u.ID))
+		if err != nil || !there || !m.later(now.ModifiedAt, u.ModifiedAt, now.Version, u.Version) {
+			return err
+		}
+		was := u
+		// How somebody signs in is what they last chose: an old password may
+		// have been given up because it leaked.
+		u.Suspended = u.Suspended || now.Suspended
+		u.PasswordHash, u.TwoFactor = now.PasswordHash, now.TwoFactor
+		if u.Email, err = m.freeEmail(w, now); err != nil {
+			return err
+		}
+		switch {
+		case u.Email != was.Email || u.Suspended != was.Suspended || u.PasswordHash != was.PasswordHash || !sameFactor(u.TwoFactor, was.TwoFactor):
+			m.UsersChanged++
+		case now.Version == u.Version && now.ModifiedAt.Equal(u.ModifiedAt):
+			return nil // it is the same
+		}
+		u.ModifiedAt, u.Version = m.At, max(now.Version, u.Version)+1
+		return w.PutUser(u)
+	})
+}
+
+func sameFactor(a, b keys.TwoFactor) bool {
+	return a.Secret == b.Secret && a.Enabled == b.Enabled && a.LastStep == b.LastStep && slices.Equal(a.RecoveryCodes, b.RecoveryCodes)
+}
+
+func (m *Merge) apps() error {
+	return ofBackup(m, &apps, func(a keys.App) error {
+		if m.deleted(a.OwnerID) {
+			w, err := m.update()
+			if err != nil {
+				return err
+			}
+			m.AppsDeleted++
+			return w.DeleteApp(a.AppRef)
+		}
+		if m.beingDeleted(a.AppRef) {
+			w, err := m.update()
+			if err != nil {
+				return err
+			}
+			m.AppsDeleted++
+			return w.DeleteApp(a.AppRef)
+		}
+		if m.kinship == descendant && !has(m.Now, apps.bucket, appKey(a.AppRef)) {
+			m.AppsReturned++
+		}
+		return nil
+	})
+}
+
+// emails takes away every address of the backup that its user has given up
+// since, before any user gets another: two may have swapped theirs.
+func (m *Merge) emails() error {
+	return ofBackup(m, &users, func(u keys.User) error {
+		now, there, err := currentOf(m, &users, []byte(u.ID))
+		if err != nil || !there || m.deleted(u.ID) ||
+			!m.later(now.ModifiedAt, u.ModifiedAt, now.Version, u.Version) || keys.EmailKey(now.Email) == keys.EmailKey(u.Email) {
+			return err
+		}
+		w, err := m.update()
+		if err != nil {
+			return err
+		}
+		u.Email = ""
+		return w.PutUser(u)
+	})
+}
+
+// freeEmail returns the address that a user has now, or none where another
+// user has it in the backup. That can't be with what became of the backup.
+func (m *Merge) freeEmail(w *update, now keys.User) (string, error) {
+	if now.Email == "" {
+		return "", nil
+	}
+	switch other, err := w.UserByEmail(now.Email); {
+	case errors.Is(err, keys.ErrNotFound) || err == nil && other.ID == now.ID:
+		return now.Email, nil
+	case err != nil:
+		return "", err
+	}
+	m.Notices = append(m.Notices, fmt.Sprintf("the user %s has no e-mail address any more, since another user has it in the backup", now.ID))
+	return "", nil
+}

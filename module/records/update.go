@@ -1,0 +1,145 @@
+package records
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// Apply runs fn over a revision that is being written. It returns what the feed
+// is to be told once the revision is committed, or the error of fn or of any
+// write that failed: then the revision must not be committed.
+func Apply(w Writer, fn func(keys.Writer) error) (keys.Change, error) {
+	u := newUpdate(w)
+	if err := fn(u); err != nil {
+		return keys.Change{}, err
+	}
+	return u.finish()
+}
+
+// update is a [keys.Writer] over one revision that is being written.
+type update struct {
+	view
+	w Writer
+
+	touched []keys.Digest
+	reset   bool // the time of the last write was set
+	groups  []keys.Digest
+	// err is the first write that failed. A record may then be there without
+	// its indexes, so the transaction fails even where fn passed over it.
+	err error
+}
+
+func newUpdate(w Writer) *update { return &update{view: view{r: w}, w: w} }
+
+// finish is called after fn. It returns what the feed is to be told.
+func (u *update) finish() (keys.Change, error) {
+	if u.err != nil {
+		return keys.Change{}, u.err
+	}
+	at, err := u.LastWrite()
+	return keys.Change{Touched: u.touched, Groups: u.groups, At: at, All: u.reset, Reset: u.reset}, err
+}
+
+func (u *update) wrote(err error) error {
+	if u.err == nil {
+		u.err = err
+	}
+	return err
+}
+
+func (u *update) PutUser(user keys.User) error  { return u.wrote(users.put(u.w, user)) }
+func (u *update) DeleteUser(id string) error    { return u.wrote(users.delete(u.w, []byte(id))) }
+func (u *update) PutApp(a keys.App) error       { return u.wrote(apps.put(u.w, a)) }
+func (u *update) DeleteApp(a keys.AppRef) error { return u.wrote(apps.delete(u.w, appKey(a))) }
+
+func (u *update) RetireUser(id string) error {
+	return u.wrote(u.w.Put(retiredBucket, []byte(id), []byte{1}))
+}
+
+func (u *update) PutCredential(c keys.Credential) error {
+	return u.wrote(credentials.put(u.w, c))
+}
+
+func (u *update) DeleteCredential(d keys.Digest) error {
+	if err := u.wrote(usages.delete(u.w, d[:])); err != nil {
+		return err
+	}
+	return u.wrote(credentials.delete(u.w, d[:]))
+}
+
+func (u *update) PutLastUsed(d keys.Digest, last keys.Usage) error {
+	return u.wrote(usages.put(u.w, usage{last, d}))
+}
+
+func (u *update) PutCollaborator(c keys.Collaborator) error {
+	return u.wrote(collaborators.put(u.w, c))
+}
+
+func (u *update) DeleteCollaborator(c keys.CollaboratorRef) error {
+	return u.wrote(collaborators.delete(u.w, collaboratorKey(c)))
+}
+
+func (u *update) PutDeletion(d keys.Deletion) error {
+	return u.wrote(deletions.put(u.w, d))
+}
+
+func (u *update) DeleteDeletion(app keys.AppRef) error {
+	return u.wrote(deletions.delete(u.w, appKey(app)))
+}
+
+func (u *update) PutTombstone(t keys.Tombstone) error {
+	return u.wrote(tombstones.put(u.w, t))
+}
+
+func (u *update) PutAuditEntry(e keys.AuditEntry) error {
+	return u.wrote(audit.put(u.w, e))
+}
+
+func (u *update) DeleteAuditEntry(seq uint64) error {
+	return u.wrote(audit.delete(u.w, place(nil, seq)))
+}
+
+func (u *update) PutAuditHead(h keys.AuditHead) error {
+	value, err := seal(packAuditHead(h))
+	if err == nil {
+		err = u.w.Put(metaBucket, auditHeadKey, value)
+	}
+	return u.wrote(err)
+}
+
+func (u *update) Touch(at time.Time, digests ...keys.Digest) {
+	u.touched = append(u.touched, digests...)
+	_ = u.wrote(u.advance(at)) // finish returns it
+}
+
+func (u *update) TouchGroups(digests ...keys.Digest) { u.groups = append(u.groups, digests...) }
+
+// advance moves the time of the last write on, never back.
+func (u *update) advance(at time.Time) error {
+	last, err := u.LastWrite()
+	if err != nil || !at.After(last) {
+		return err
+	}
+	return u.setLastWrite(at)
+}
+
+func (u *update) ResetClock(at time.Time) {
+	u.reset = true
+	_ = u.wrote(u.setLastWrite(at)) // finish returns it
+}
+
+func (u *update) setLastWrite(at time.Time) error {
+	value, err := seal(packTime(at))
+	if err != nil {
+		return fmt.Errorf("storing the time of the last write: %w", err)
+	}
+	return u.w.Put(metaBucket, lastWriteKey, value)
+}
+
+// Interface guards
+var (
+	_ keys.Reader = (*view)(nil)
+	_ keys.Writer = (*update)(nil)
+)
