@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/policy"
 	"github.com/caddy-api-keys/gateway/module/policy/importer"
 	"github.com/caddy-api-keys/gateway/module/policy/tables"
@@ -84,11 +85,20 @@ func check(c *call) error {
 	return nil
 }
 
+// refusedPath returns why every request of an escaped path is refused, empty if
+// none is. slash reports that a route allows an escaped slash.
+func refusedPath(path string, slash bool) string {
+	if err := wire.CheckPath(path, wire.Allowed{Slash: slash}); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
 // tablesOf reads a file of routes, or what the gates of a configuration have.
 func (c *call) tablesOf(file string) ([]checkedSite, error) {
 	checked := func(t *tables.Table, owner []string) policy.Checked {
 		return policy.Checked{
-			Scopes: t.Scopes, Routes: t.Routes, Owner: owner[0], App: owner[1], Refused: gateway.CheckPath,
+			Scopes: t.Scopes, Routes: t.Routes, Owner: owner[0], App: owner[1], Refused: refusedPath,
 			OwnerQuery: t.OwnerQuery, OwnerBody: t.OwnerBody, OwnerMessage: t.OwnerMessage,
 		}
 	}

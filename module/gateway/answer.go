@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -45,7 +46,7 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, ref *refusal) erro
 	if ref.status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "1")
 	}
-	closes := inChunks(r) // which nobody may have looked at
+	closes := wire.InChunks(r) // which nobody may have looked at
 	switch ref.status {
 	case http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:
 		// What else is on this connection may not be what it seems, or is a
@@ -56,7 +57,7 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, ref *refusal) erro
 		h.Set("Connection", "close")
 	}
 	// A gRPC call is a POST. Whoever asks otherwise looks at the HTTP status.
-	if isGRPC(r) && r.Method == http.MethodPost {
+	if wire.IsGRPC(r) && r.Method == http.MethodPost {
 		answerGRPC(w, r, ref, reqID)
 		return nil
 	}

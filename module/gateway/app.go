@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -274,12 +273,6 @@ func CatalogueOf(sites []*policy.Catalogue, management bool) (*policy.Catalogue,
 		return nil, err
 	}
 	return all.With(scopes, managementRules()), nil
-}
-
-// tokenSafe refuses what can't be the name of a header field (RFC 9110,
-// section 5.6.2).
-func tokenSafe(name string) bool {
-	return name != "" && strings.Trim(name, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
 // Interface guards

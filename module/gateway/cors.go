@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 )
 
 // CORS says which origins' scripts may call (Fetch, "CORS protocol").
@@ -54,7 +56,7 @@ func (c *CORS) provision(credentials []string) error {
 	allowed.add("Authorization", "Content-Type", "X-Grpc-Web", "X-User-Agent", "Grpc-Timeout")
 	allowed.add(credentials...)
 	for _, h := range c.Headers {
-		if !tokenSafe(h) {
+		if !wire.IsToken(h) {
 			return fmt.Errorf("cors headers %q: that is no name of a header", h)
 		}
 		allowed.add(textproto.CanonicalMIMEHeaderKey(h))
@@ -63,7 +65,7 @@ func (c *CORS) provision(credentials []string) error {
 	var expose headerNames
 	expose.add(exposed...)
 	for _, h := range c.Expose {
-		if !tokenSafe(h) {
+		if !wire.IsToken(h) {
 			return fmt.Errorf("cors expose %q: that is no name of a header; name the response headers that scripts may read, such as X-Request-Id", h)
 		}
 		expose.add(h)
@@ -87,7 +89,7 @@ func (list *headerNames) add(names ...string) {
 func (list *headerNames) addLists(lines []string) {
 	for _, line := range lines {
 		for name := range strings.SplitSeq(line, ",") {
-			if name = textproto.TrimString(name); tokenSafe(name) {
+			if name = textproto.TrimString(name); wire.IsToken(name) {
 				list.add(name)
 			}
 		}

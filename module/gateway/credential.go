@@ -6,6 +6,8 @@ import (
 	"net/textproto"
 	"net/url"
 	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 )
 
 // maxCredential is the longest credential that is read, in bytes.
@@ -22,7 +24,7 @@ type Source struct {
 func (s *Source) provision() error {
 	switch s.In {
 	case "header":
-		if !tokenSafe(s.Name) {
+		if !wire.IsToken(s.Name) {
 			return fmt.Errorf("credential header %q: that is no name of a header", s.Name)
 		}
 		s.Name = textproto.CanonicalMIMEHeaderKey(s.Name)
@@ -118,8 +120,8 @@ func (g *Gate) credential(r *http.Request) (p presented, refused *refusal) {
 // these stands in it elsewhere; ok that it is one, a space and a token.
 func cutScheme(line string) (text string, known, ok bool) {
 	scheme := schemeOf(line)
-	if !isOurs(scheme, equalFold) {
-		return "", namesOurs(line, equalFold), false
+	if !isOurs(scheme, wire.EqualFold) {
+		return "", namesOurs(line, wire.EqualFold), false
 	}
 	end := len(scheme)
 	if end == len(line) || line[end] != ' ' {

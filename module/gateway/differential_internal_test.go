@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
@@ -11,5 +12,5 @@ import (
 func RouteOf(a *App, r *http.Request) *policy.Rule {
 	a.sitesMu.Lock()
 	defer a.sitesMu.Unlock()
-	return a.gates[len(a.gates)-1].table.Find(r.Method, isGRPC(r), r.URL.EscapedPath())
+	return a.gates[len(a.gates)-1].table.Find(r.Method, wire.IsGRPC(r), r.URL.EscapedPath())
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -66,7 +67,7 @@ func checkQueryOf(q *manage.ExplainQuery) error {
 	for i, line := range q.Headers {
 		field := fmt.Sprintf("headers[%d]", i)
 		name, value, ok := strings.Cut(line, ":")
-		if !ok || !tokenSafe(name) || strings.ContainsFunc(value, func(c rune) bool { return unprintable(c) && c != '\t' }) {
+		if !ok || !wire.IsToken(name) || strings.ContainsFunc(value, func(c rune) bool { return unprintable(c) && c != '\t' }) {
 			return invalid(field, `write a header as "Name: value"`)
 		}
 		if hasCredential(value) {

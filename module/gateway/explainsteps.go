@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -61,13 +62,13 @@ func (t *telling) refused(ref *refusal) {
 
 // malformed is a request that is none to the server.
 func (t *telling) malformed(err error) {
-	t.refused(refuseTarget("it is no request of HTTP"))
+	t.refused(refuseTarget(wire.ErrNotHTTP))
 	t.step(authz.StepTarget, manage.StepRefused, fmt.Sprintf("the server answers 400 before the gate is asked: %v", err), "another method, target or header")
 }
 
 func (t *telling) target(r *http.Request, sent http.Header, rule *policy.Rule, ref *refusal) {
 	saw := r.Method + " " + r.RequestURI
-	if isGRPC(r) {
+	if wire.IsGRPC(r) {
 		saw += ", a gRPC call by its content type"
 	}
 	var dropped []string

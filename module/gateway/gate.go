@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/policy"
 	"github.com/caddy-api-keys/gateway/module/policy/tables"
 )
@@ -306,7 +307,7 @@ func (g *Gate) settings() error {
 		}
 	}
 	if g.SessionHeader != "off" {
-		if !tokenSafe(g.SessionHeader) {
+		if !wire.IsToken(g.SessionHeader) {
 			return fmt.Errorf("session_header %q: that is no name of a header", g.SessionHeader)
 		}
 		g.sessionHeader = textproto.CanonicalMIMEHeaderKey(g.SessionHeader)

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -22,7 +23,7 @@ const maxDecisions = 16
 
 // ServeHTTP decides on a request, and hands it on or refuses it.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if inChunks(r) {
+	if wire.InChunks(r) {
 		next = chunked{next}
 	}
 	if g.CORS == nil {
@@ -116,11 +117,11 @@ func (g *Gate) address(r *http.Request) (path string, rule *policy.Rule, refused
 	if g.isPreflight(r) {
 		method = r.Header.Get("Access-Control-Request-Method")
 	}
-	rule = g.table.Find(method, isGRPC(r), path)
+	rule = g.table.Find(method, wire.IsGRPC(r), path)
 	if refused = g.checkReading(r, path, rule); refused != nil {
 		return path, rule, refused
 	}
-	rule, near := g.table.Settle(rule, method, isGRPC(r), path)
+	rule, near := g.table.Settle(rule, method, wire.IsGRPC(r), path)
 	if near != nil {
 		refused = refuseAs(authz.NearLiteral)
 	}
@@ -132,8 +133,8 @@ func (g *Gate) checkReading(r *http.Request, path string, rule *policy.Rule) *re
 	if !policy.KnownMethod(r.Method) {
 		return refuseUnknownMethod(r.Method)
 	}
-	if why := g.checkTarget(r, path, rule); why != "" {
-		return refuseTarget(why)
+	if err := g.checkTarget(r, path, rule); err != nil {
+		return refuseTarget(err)
 	}
 	return nil
 }

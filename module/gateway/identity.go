@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 )
 
 // identityNames are the headers by which the upstream is told who calls.
@@ -24,13 +26,6 @@ func newIdentityNames(prefix string) identityNames {
 	}
 }
 
-// overrideHeaders make some upstreams see another method or path than the one
-// that was decided about.
-var overrideHeaders = [...]string{
-	"x-http-method-override", "x-http-method", "x-method-override",
-	"x-original-url", "x-original-uri", "x-original-method", "x-rewrite-url",
-}
-
 // dropForged takes out of a client's request what only the gate may say, in
 // every spelling that some upstream reads as the same: any case, and _ or .
 // for - (a CGI variable has neither). It comes before everything else, so that
@@ -43,77 +38,15 @@ func (g *Gate) dropForged(r *http.Request) {
 		}
 	}
 	dropPortalCookie(h)
-	g.dropUpgrade(r)
-	if lines := h["Connection"]; len(lines) > 0 {
-		keepConnection(h, lines)
-	}
-	// Trailers arrive after the decision, so none is handed on. The server
-	// fills in those of the request that it knows itself, which is another.
-	delete(h, "Trailer")
-	r.Trailer = nil
+	wire.DropUpgrade(r, g.Upgrade == "websocket")
+	wire.KeepConnection(h)
+	wire.DropTrailers(r)
 }
 
-// ours says whether a client may not send a header of this name.
+// ours reports whether a client may not send a header of this name.
 func (g *Gate) ours(name string) bool {
-	if g.identity.prefix != "" && foldedPrefix(name, g.identity.prefix) {
-		return true
-	}
-	if !g.KeepOverrideHeaders && len(name) > 2 && (name[0] == 'X' || name[0] == 'x') {
-		for _, o := range overrideHeaders {
-			if len(name) == len(o) && foldedPrefix(name, o) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// keepConnection leaves of Connection only what is about the connection. It
-// names headers that the next hop removes (RFC 9110, section 7.6.1), so a
-// client could have ours removed, or those that the decision rests on.
-func keepConnection(h http.Header, lines []string) {
-	var kept []string
-	for _, line := range lines {
-		for option := range strings.SplitSeq(line, ",") {
-			option = textproto.TrimString(option)
-			switch strings.ToLower(option) {
-			case "close", "keep-alive", "te":
-				kept = append(kept, option)
-			case "upgrade":
-				if len(h["Upgrade"]) > 0 {
-					kept = append(kept, option)
-				}
-			default: // a header of the client's choice
-			}
-		}
-	}
-	if len(kept) == 0 {
-		delete(h, "Connection")
-		return
-	}
-	h["Connection"] = []string{strings.Join(kept, ", ")}
-}
-
-// foldedPrefix says whether name begins with prefix, which is of letters in
-// lower case, digits and -, however name is spelled: whatever is neither letter
-// nor digit some server takes for the same.
-func foldedPrefix(name, prefix string) bool {
-	if len(name) < len(prefix) {
-		return false
-	}
-	for i := range len(prefix) {
-		c := name[i]
-		switch {
-		case c >= 'A' && c <= 'Z':
-			c += 'a' - 'A'
-		case (c < 'a' || c > 'z') && (c < '0' || c > '9'):
-			c = '-'
-		}
-		if c != prefix[i] {
-			return false
-		}
-	}
-	return true
+	return g.identity.prefix != "" && wire.FoldedPrefix(name, g.identity.prefix) ||
+		!g.KeepOverrideHeaders && wire.IsOverride(name)
 }
 
 // identity is what the gate says of a caller, to the upstream, in

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/manage/portal"
@@ -121,14 +122,14 @@ func (m *Manage) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	if !api && (m.portal == nil || !m.portal.Owns(r.URL.Path)) {
 		return next.ServeHTTP(w, withoutPortalCookie(r))
 	}
-	if inChunks(r) {
+	if wire.InChunks(r) {
 		// Malformed chunks are refused, and nothing that follows on their
 		// connection is answered. Nobody sends many such requests here, so it
 		// ends behind well-formed ones too.
 		w.Header().Set("Connection", "close")
 	}
 	if !api {
-		m.gate.dropUpgrade(r)
+		wire.DropUpgrade(r, m.gate.Upgrade == "websocket")
 		restoreCookies(r)
 		if refused := m.gate.checkReading(r, r.URL.EscapedPath(), nil); refused != nil {
 			return m.gate.refuse(w, r, refused)

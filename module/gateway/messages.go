@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant/protowalk"
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 )
 
 // frameHeader is the flag and the length in front of a gRPC message (gRPC over
@@ -129,7 +130,7 @@ func breaks(err error) bool {
 }
 
 // asSent is the body as it was, before anything of it was handed on.
-func (m *messages) asSent() io.ReadCloser { return rewound(m.buffer, m.body) }
+func (m *messages) asSent() io.ReadCloser { return wire.Rewound(m.buffer, m.body) }
 
 // Close closes the client's body.
 func (m *messages) Close() error { return m.body.Close() }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -34,7 +34,7 @@ func (o *ownership) readBody(w http.ResponseWriter, r *http.Request, n *names) *
 	lift := o.deadline(w)
 	body, err := io.ReadAll(io.LimitReader(r.Body, o.limit+1))
 	lift()
-	r.Body = rewound(body, r.Body)
+	r.Body = wire.Rewound(body, r.Body)
 	switch {
 	case isTimeout(err):
 		return errBodySlow
@@ -134,14 +134,6 @@ func refuseBody(status int, details string) *refusal {
 func isTimeout(err error) bool {
 	timeout, ok := errors.AsType[net.Error](err)
 	return errors.Is(err, os.ErrDeadlineExceeded) || ok && timeout.Timeout()
-}
-
-// rewound is a body as it was before its front was read.
-func rewound(front []byte, rest io.ReadCloser) io.ReadCloser {
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(front), rest), rest}
 }
 
 // unexpected is an end of the text within a value.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -137,6 +138,7 @@ var (
 	errSuspended    = refuseAs(authz.Suspended)
 	errNoRoute      = refuseAs(authz.RouteUnknown)
 	errOwner        = refuseAs(authz.Owner)
+	errOverride     = refuseTarget(wire.ErrOverride)
 )
 
 // refuseAs is the refusal for a reason, with the text that it always has.
@@ -152,8 +154,8 @@ func refuseBecause(reason authz.Reason, details string) *refusal {
 }
 
 // refuseTarget refuses a request that has more than one reading.
-func refuseTarget(why string) *refusal {
-	return refuseBecause(authz.Target, "The request was refused: "+why+".")
+func refuseTarget(why error) *refusal {
+	return refuseBecause(authz.Target, "The request was refused: "+why.Error()+".")
 }
 
 // webMethods are registered methods that Caddy's users need for other things

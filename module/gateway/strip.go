@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage/portal"
 )
@@ -23,7 +24,7 @@ func (g *Gate) stripCredential(r *http.Request) {
 		inUse.text = ""
 	}
 	for _, line := range r.Header["Authorization"] {
-		// Not equalFold: an upstream may take a Kelvin sign for a k.
+		// Not wire.EqualFold: an upstream may take a Kelvin sign for a k.
 		if namesOurs(line, strings.EqualFold) {
 			delete(r.Header, "Authorization")
 			break
@@ -93,7 +94,7 @@ func holdsCredential(value, inUse string) bool {
 		return true
 	}
 	const scheme = "basic "
-	if len(value) <= len(scheme) || !equalFold(value[:len(scheme)], scheme) {
+	if len(value) <= len(scheme) || !wire.EqualFold(value[:len(scheme)], scheme) {
 		return false
 	}
 	var decoded [maxCredential + 128]byte
@@ -119,14 +120,10 @@ func holds(value, credential string) bool {
 		}
 		from += i
 		end := from + len(credential)
-		if (from == 0 || !isAlphanumeric(value[from-1])) && (end == len(value) || !isAlphanumeric(value[end])) {
+		if (from == 0 || !wire.IsAlphanumeric(value[from-1])) && (end == len(value) || !wire.IsAlphanumeric(value[end])) {
 			return true
 		}
 	}
-}
-
-func isAlphanumeric(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
 // dropPortalCookie removes the cookie in which the portal keeps a session.
@@ -195,21 +192,15 @@ func keepCookies(h http.Header, keep func(pair string) bool) {
 // with = behind it.
 func namesCookie(text, name string) bool {
 	for i := 0; i+len(name) < len(text); i++ {
-		if (text[i] != name[0]) || !strings.EqualFold(text[i:i+len(name)], name) || i > 0 && (isTokenByte(text[i-1]) || text[i-1] == '=') {
+		if (text[i] != name[0]) || !strings.EqualFold(text[i:i+len(name)], name) || i > 0 && (wire.IsTokenByte(text[i-1]) || text[i-1] == '=') {
 			continue
 		}
 		rest := strings.TrimLeftFunc(text[i+len(name):], func(c rune) bool {
-			return c != '=' && c != ';' && (c >= 0x80 || !isTokenByte(byte(c)))
+			return c != '=' && c != ';' && (c >= 0x80 || !wire.IsTokenByte(byte(c)))
 		})
 		if strings.HasPrefix(rest, "=") {
 			return true
 		}
 	}
 	return false
-}
-
-// isTokenByte reports whether a byte can be part of a token (RFC 9110, section
-// 5.6.2), such as the name of a header or a cookie.
-func isTokenByte(c byte) bool {
-	return isAlphanumeric(c) || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
