@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 )
 
@@ -24,9 +25,10 @@ func (c chunked) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case failed == nil:
 		return err
-	case err != nil && breaks(failed):
-		return refuseMessage(failed)
 	case err != nil:
+		if broken := tenant.BrokenOff(failed); broken != nil {
+			return refuseInspected(broken)
+		}
 		return refuseTarget(wire.ErrChunks)
 	}
 	// A client that has gone away needs no answer.

@@ -226,7 +226,7 @@ func (e *explainer) supposed(q *question) (c policy.Caller, err error) {
 			return c, invalid("caller.kind", "%v", err)
 		}
 	}
-	owner, app, _ := q.names.settle(&c)
+	owner, app, _ := q.names.Settle(&c)
 	if owner == policy.Me || owner == "" {
 		owner = "caller"
 	}

@@ -184,7 +184,7 @@ func (t *telling) kind(_ *question, v *verdict) string {
 }
 
 func (t *telling) ownership(q *question, v *verdict) string {
-	if _, _, agree := q.names.settle(v.credential.Caller()); !agree {
+	if _, _, agree := q.names.Settle(v.credential.Caller()); !agree {
 		return "the request names more than one owner or app"
 	}
 	var saw string
@@ -206,8 +206,7 @@ func (t *telling) ownership(q *question, v *verdict) string {
 	default:
 		saw += ": not the credential's"
 	}
-	o := &t.gate.ownership
-	if len(o.bodyFields) > 0 && q.rule.Method != policy.MethodGRPC || o.messages[q.rule.Pattern] != nil {
+	if t.gate.ownership.MayNameInBody(q.rule.Pattern, q.rule.Method == policy.MethodGRPC) {
 		saw += ". What the body names, which isn't known here, has to agree with that"
 	}
 	return saw

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/policy"
 	"github.com/caddy-api-keys/gateway/module/policy/tables"
@@ -138,7 +139,7 @@ type Gate struct {
 	app           *App
 	table         *policy.Table
 	identity      identityNames
-	ownership     ownership
+	ownership     tenant.Places
 	shadow        bool
 	sessionHeader string // empty where there is none
 	logger        *zap.Logger
@@ -210,10 +211,14 @@ func (g *Gate) Build() (*policy.Catalogue, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := g.nameOwners(t.OwnerQuery, t.OwnerBody, t.OwnerMessage); err != nil {
+	if err := g.ownership.Add(t.OwnerQuery, t.OwnerBody, t.OwnerMessage); err != nil {
 		return nil, fmt.Errorf("include %s: %w", strings.Join(g.Include, " "), err)
 	}
-	if err := g.compileMessages(); err != nil {
+	list, err := g.descriptors()
+	if err != nil {
+		return nil, err
+	}
+	if err := g.ownership.Compile(list); err != nil {
 		return nil, err
 	}
 	if g.table, err = policy.SharedTable(t.Routes, g.Owner[0], g.Owner[1]); err != nil {
@@ -344,7 +349,6 @@ func (g *Gate) settings() error {
 		g.shadow = false
 	case "shadow":
 		g.shadow = true
-		g.ownership.timeout = 0
 	default:
 		return fmt.Errorf("mode %q: use enforce or shadow", g.Mode)
 	}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -90,7 +91,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 		}
 		// What the body names is looked at once the rest permits it, so that
 		// nobody unknown has anything read; then all is decided again.
-		if !q.inspected && rule != nil && g.ownership.inspects(r, rule.Method == policy.MethodGRPC) {
+		if !q.inspected && rule != nil && g.ownership.Inspects(r, rule.Method == policy.MethodGRPC) {
 			if v.refused = q.inspect(w, r, &v); v.refused != nil {
 				return q.deny(w, r, next, &v)
 			}
@@ -144,11 +145,11 @@ func (g *Gate) ask(r *http.Request, path string, rule *policy.Rule) question {
 	q := question{gate: g, rule: rule, method: r.Method}
 	switch {
 	case rule != nil:
-		var p place
-		p.add(ownerPart, rule.Owner(path))
-		p.add(appPart, rule.App(path))
-		q.names.take(p)
-		g.ownership.ofQuery(&q.names, r.URL.RawQuery)
+		var p tenant.Mention
+		p.Add(tenant.Owner, rule.Owner(path))
+		p.Add(tenant.App, rule.App(path))
+		q.names.Take(p)
+		g.ownership.Query(&q.names, r.URL.RawQuery)
 	default:
 		q.path = path
 	}
@@ -168,7 +169,7 @@ type question struct {
 	rule     *policy.Rule
 	// names are the owner and the app that the request names, in its body too
 	// once that was inspected.
-	names     names
+	names     tenant.Named
 	inspected bool
 	method    string
 	// path is set where there is no rule.
@@ -274,7 +275,7 @@ func (q *question) decide(ctx context.Context) (v verdict) {
 
 	// 7 Ownership, and 8 scopes.
 	var agree bool
-	if v.owner, v.app, agree = q.names.settle(caller); !agree {
+	if v.owner, v.app, agree = q.names.Settle(caller); !agree {
 		v.refused = errOwner
 		return v
 	}
@@ -337,28 +338,19 @@ func (q *question) inspect(w http.ResponseWriter, r *http.Request, v *verdict) *
 	// A copy: what reads the body would have q allocated for every request.
 	named := q.names
 	defer func() { q.names = named }()
-	if !q.gate.ownership.inMessages(r) {
-		return q.gate.ownership.readBody(w, r, &named)
+	if !q.gate.ownership.InMessages(r) {
+		return refuseInspected(q.gate.ownership.ReadBody(w, r, &named))
 	}
-	m, refused := q.gate.ownership.readMessage(w, r, &named)
-	if refused == nil {
+	m, err := q.gate.ownership.ReadMessage(w, r, &named)
+	if err == nil {
 		caller, first := v.credential.Caller(), named
-		m.check = func(later names) bool { return agrees(caller, first, later) }
+		var note func(*tenant.Error)
 		if q.gate.shadow {
-			m.note = q.noteLater(r, v)
+			note = q.noteLater(r, v)
 		}
+		m.Watch(func(later tenant.Named) bool { return tenant.Agree(caller, first, later) }, note)
 	}
-	return refused
-}
-
-// agrees says whether a message of a stream may follow the first, by which the
-// stream was decided and the upstream was told: it names the same, or nothing,
-// or what is the caller's own.
-func agrees(caller *policy.Caller, first, later names) bool {
-	owner, app, _ := first.settle(caller)
-	first.merge(later)
-	laterOwner, laterApp, agree := first.settle(caller)
-	return agree && (laterOwner == owner && laterApp == app || caller.Reaches(laterOwner, laterApp) == policy.Own)
+	return refuseInspected(err)
 }
 
 func (q *question) noRoute() *refusal {

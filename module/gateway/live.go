@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -99,9 +100,9 @@ func (f *forwarded) serve(w http.ResponseWriter, r *http.Request, next caddyhttp
 	// request once the gate has returned, and end with it.
 	*r = *r.WithContext(f.ctx)
 	err := next.ServeHTTP(w, r)
-	if m, ok := r.Body.(*messages); ok && err != nil {
+	if m, ok := r.Body.(*tenant.Stream); ok && err != nil {
 		// The stream was broken off before the upstream answered.
-		if refused := m.refusal(); refused != nil {
+		if refused := refuseInspected(m.Broken()); refused != nil {
 			err = refused
 		}
 	}

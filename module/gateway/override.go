@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -34,7 +35,7 @@ type formGuard struct {
 // ServeHTTP reads the front of the form and hands on the rest as it comes.
 func (f *formGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	if !wire.ReadableForm(r.Header) {
-		return refuseBody(http.StatusUnsupportedMediaType, "This form can't be looked into, and its fields may ask for a method that has other demands. Send it in UTF-8, without Content-Encoding.")
+		return refuseInspected(&tenant.Error{Problem: tenant.Unreadable, Details: "This form can't be looked into, and its fields may ask for a method that has other demands. Send it in UTF-8, without Content-Encoding."})
 	}
 	form := wire.NewForm(r.Body, f.kind, f.may, errOverride)
 	body := form.Front(r)

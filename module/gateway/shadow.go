@@ -7,6 +7,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 )
 
 // note logs a decision of shadow mode, and counts it where it would have been
@@ -26,11 +28,11 @@ func (q *question) noteEnd(ctx context.Context, v *verdict) {
 }
 
 // noteLater is noteEnd for a stream that would have been broken off.
-func (q *question) noteLater(r *http.Request, v *verdict) func(*refusal) {
+func (q *question) noteLater(r *http.Request, v *verdict) func(*tenant.Error) {
 	asked, allowed, ctx := *q, *v, r.Context()
-	return func(ref *refusal) {
+	return func(why *tenant.Error) {
 		later := allowed
-		later.refused = ref
+		later.refused = refuseInspected(why)
 		asked.noteEnd(ctx, &later)
 	}
 }
@@ -80,8 +82,8 @@ func (q *question) decision(v *verdict) Decision {
 // already, with its trailers.
 func (g *Gate) forwardAsSent(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// Another gate in front of this one goes on looking into its messages.
-	if m, ok := r.Body.(*messages); ok && m.of == &g.ownership {
-		r.Body = m.asSent()
+	if m, ok := r.Body.(*tenant.Stream); ok && m.Of(&g.ownership) {
+		r.Body = m.AsSent()
 	}
 	return next.ServeHTTP(w, r)
 }

@@ -17,10 +17,10 @@ func (g *Gate) checkTarget(r *http.Request, path string, rule *policy.Rule) erro
 	if err := wire.CheckTarget(r, sentTarget(r), path, allowed); err != nil {
 		return err
 	}
-	if len(g.ownership.queryFields) > 0 && !wire.Decodable(r.URL.RawQuery) {
+	if g.ownership.Decodes() && !wire.Decodable(r.URL.RawQuery) {
 		return wire.ErrQueryEscape
 	}
-	if g.ownership.reserved(r.URL.RawQuery) {
+	if g.ownership.Reserved(r.URL.RawQuery) {
 		return wire.ErrQueryReserved
 	}
 	if query := r.URL.RawQuery; query != "" && rule != nil {

@@ -1,7 +1,7 @@
 // Package tenant reads whom a request names as owner and app, in its query, in
-// a form and in a JSON body, and whether a parameter asks for another method. It
-// knows no HTTP: it reports what it found, and an error where two parsers could
-// read different things.
+// a form, in a JSON body and in gRPC messages, and whether a parameter asks for
+// another method. It answers nothing: it reports what it found, and an error
+// where two parsers could read different things.
 package tenant
 
 import (
@@ -12,7 +12,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Part says whether a field names the owner or the app.
+// Part is whether a field names the owner or the app.
 type Part uint8
 
 // The parts that a field can name.

@@ -132,5 +132,5 @@ func (f *Form) Front(r *http.Request) io.ReadCloser {
 	if err != nil {
 		f.failed = err
 	}
-	return Rewound(front, f)
+	return tenant.Rewound(front, f)
 }

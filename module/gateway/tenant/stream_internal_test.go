@@ -1,4 +1,4 @@
-package gateway
+package tenant
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ func (c *countedReads) Read(p []byte) (int, error) {
 // Small messages that came together are handed on together: a read and a write
 // for each of 200,000 would cost a second of processor time.
 func TestSmallMessagesAreHandedOnTogether(t *testing.T) {
-	o := &ownerGate(t).ownership
+	o := testPlaces(t)
 	for name, message := range map[string][]byte{"empty": frame(0, nil), "with names": frame(0, userApp("alice", "shop"))} {
 		t.Run(name, func(t *testing.T) {
 			sent := bytes.Repeat(message, 1<<20/len(message))
@@ -28,7 +28,7 @@ func TestSmallMessagesAreHandedOnTogether(t *testing.T) {
 			m := messagesOf(o, nil)
 			m.body = io.NopCloser(in)
 			checks := 0
-			m.check = func(names) bool { checks++; return true }
+			m.check = func(Named) bool { checks++; return true }
 			out := &countedReads{Reader: m}
 			var got bytes.Buffer
 			if _, err := io.CopyBuffer(struct{ io.Writer }{&got}, out, make([]byte, 32<<10)); err != nil || !bytes.Equal(got.Bytes(), sent) {
@@ -43,7 +43,7 @@ func TestSmallMessagesAreHandedOnTogether(t *testing.T) {
 
 // Nothing is looked into once the request has ended.
 func TestMessagesEndWithTheirRequest(t *testing.T) {
-	o := &ownerGate(t).ownership
+	o := testPlaces(t)
 	m := messagesOf(o, bytes.Repeat(frame(0, nil), 10))
 	done := make(chan struct{})
 	close(done)
@@ -55,7 +55,7 @@ func TestMessagesEndWithTheirRequest(t *testing.T) {
 
 // A message that does not come whole holds nothing up that came before it.
 func TestMessagesDoNotWaitForTheNext(t *testing.T) {
-	o := &ownerGate(t).ownership
+	o := testPlaces(t)
 	client, server := io.Pipe()
 	defer server.Close()
 	m := messagesOf(o, nil)

@@ -1,47 +1,41 @@
-package gateway
+package tenant
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
-	"os"
 	"strings"
-
-	"github.com/caddy-api-keys/gateway/module/authz"
-	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
-	"github.com/caddy-api-keys/gateway/module/gateway/wire"
-	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// readBody looks for owner and app in a JSON body, which is handed on byte for
+// ReadBody looks for owner and app in a JSON body, which is handed on byte for
 // byte. It has to be JSON under every Content-Type that bodyType lets through,
 // a form's too, for there are servers that don't look at the type.
-func (o *ownership) readBody(w http.ResponseWriter, r *http.Request, n *names) *refusal {
+func (o *Places) ReadBody(w http.ResponseWriter, r *http.Request, n *Named) *Error {
 	if len(r.Header["Content-Encoding"]) > 0 {
-		return refuseBody(http.StatusUnsupportedMediaType, "A compressed body can't be looked into, and this API looks for owner and app in it. Send it without Content-Encoding.")
+		return &Error{Unreadable, "A compressed body can't be looked into, and this API looks for owner and app in it. Send it without Content-Encoding."}
 	}
 	form, why := bodyType(r)
 	if why != "" {
-		return refuseBody(http.StatusUnsupportedMediaType, why)
+		return &Error{Unreadable, why}
 	}
 	if r.ContentLength > o.limit {
-		return errBodyTooLarge
+		return errTooLarge
 	}
 	lift := o.deadline(w)
 	body, err := io.ReadAll(io.LimitReader(r.Body, o.limit+1))
 	lift()
-	r.Body = wire.Rewound(body, r.Body)
+	r.Body = Rewound(body, r.Body)
 	switch {
 	case isTimeout(err):
-		return errBodySlow
+		return errSlow
 	case err != nil:
-		return refuseBody(http.StatusBadRequest, "The body could not be read to its end.")
+		return &Error{Ambiguous, "The body could not be read to its end."}
 	case int64(len(body)) > o.limit:
-		return errBodyTooLarge
+		return errTooLarge
 	}
 	if form {
 		err = o.ofForm(r.Context(), n, string(body))
@@ -53,23 +47,23 @@ func (o *ownership) readBody(w http.ResponseWriter, r *http.Request, n *names) *
 	case err == nil:
 		return nil
 	case r.Context().Err() != nil:
-		return refuseBody(http.StatusBadRequest, "The client went away.")
+		return &Error{Ambiguous, "The client went away."}
 	}
-	return refuseBody(http.StatusBadRequest, fmt.Sprintf("This API looks for owner and app in the body, which has to be JSON that every parser reads alike: %s.", err))
+	return &Error{Ambiguous, fmt.Sprintf("This API looks for owner and app in the body, which has to be JSON that every parser reads alike: %s.", err)}
 }
 
 // ofJSON adds what a JSON body names. Each object stands by itself.
-func (o *ownership) ofJSON(ctx context.Context, n *names, text string) error {
-	return o.body.Read(ctx, text, func(found []tenant.Found) {
-		var p place
+func (o *Places) ofJSON(ctx context.Context, n *Named, text string) error {
+	return o.body.Read(ctx, text, func(found []Found) {
+		var p Mention
 		for _, f := range found {
 			value := f.Value
 			if f.Invalid {
 				value = nobody
 			}
-			p.add(o.bodyFields[f.Field].Part, value)
+			p.Add(o.bodyFields[f.Field].Part, value)
 		}
-		n.take(p)
+		n.Take(p)
 	})
 }
 
@@ -77,7 +71,7 @@ func (o *ownership) ofJSON(ctx context.Context, n *names, text string) error {
 const nobody = "\x00"
 
 // bodyType looks at what a Content-Type says that some server goes by. form
-// says that it may take the body for a form's fields; why is the reason to
+// reports that it may take the body for a form's fields; why is the reason to
 // refuse it. A type under which the body may be read as anything but JSON, a
 // form or plain text is refused: white space, digits and quotes are a message
 // in other formats too.
@@ -111,29 +105,12 @@ func notInType(c rune) bool {
 	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' && c != '+'
 }
 
-var (
-	errBodyTooLarge = &refusal{reason: authz.Target, answer: answer{
-		status: http.StatusRequestEntityTooLarge, code: manage.CodeTooLarge, grpc: grpcResourceExhausted,
-		details: "The body is larger than what this API looks into for owner and app. Send less at once.",
-	}}
-	errBodySlow = &refusal{reason: authz.Target, answer: answer{
-		status: http.StatusRequestTimeout, code: manage.CodeInvalid, grpc: grpcDeadlineExceeded,
-		details: "The body did not come in time.",
-	}}
-)
-
-// refuseBody refuses a body that can't be inspected, or that has more than one
-// reading.
-func refuseBody(status int, details string) *refusal {
-	ref := refuseBecause(authz.Target, details)
-	ref.status = status
-	return ref
-}
-
-// isTimeout tells the read deadline's end, as HTTP/1.1 and HTTP/2 report it.
-func isTimeout(err error) bool {
-	timeout, ok := errors.AsType[net.Error](err)
-	return errors.Is(err, os.ErrDeadlineExceeded) || ok && timeout.Timeout()
+// Rewound returns a body as it was before its front was read.
+func Rewound(front []byte, rest io.ReadCloser) io.ReadCloser {
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(front), rest), rest}
 }
 
 // unexpected is an end of the text within a value.

@@ -1,4 +1,4 @@
-package gateway
+package tenant
 
 import (
 	"encoding/binary"
@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant/protowalk"
-	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 )
 
 // frameHeader is the flag and the length in front of a gRPC message (gRPC over
@@ -22,35 +21,35 @@ const (
 	keptBuffer = 64 << 10
 )
 
-// messages is a gRPC request's body. It hands on whole messages, once they have
+// Stream is a gRPC request's body. It hands on whole messages, once they have
 // been looked into, byte for byte.
-type messages struct {
+type Stream struct {
 	// of is whose: several gates may look into one body, each by its own rules.
-	of     *ownership
+	of     *Places
 	body   io.ReadCloser
 	schema *protowalk.Schema
 	limit  int64
 	done   <-chan struct{} // closed when the request has ended
 	// check reports whether a message may follow the first. Without it, which
 	// is where the first was refused, none may.
-	check func(names) bool
+	check func(Named) bool
 	// note is there in shadow mode: it is told why the stream would have been
 	// broken off, which then goes on without being looked into.
-	note func(*refusal)
+	note func(*Error)
 
 	mu      sync.Mutex // the upstream's connection reads in a goroutine of its own
 	storage []byte     // that buffer is part of
 	buffer  []byte     // read, and not yet handed on
 	checked int        // how much of buffer has been looked into
-	named   names      // by the message that was looked into last
-	passed  names      // by the last one that passed the check
+	named   Named      // by the message that was looked into last
+	passed  Named      // by the last one that passed the check
 	ended   error      // why the body can't be read on
 	failed  error
 	open    bool // nothing is looked into any more
 }
 
 // Read hands on what has been looked into.
-func (m *messages) Read(p []byte) (int, error) {
+func (m *Stream) Read(p []byte) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.checked == 0 && m.failed == nil && !m.open {
@@ -71,11 +70,11 @@ func (m *messages) Read(p []byte) (int, error) {
 
 // look looks into the next message, and into those behind it that have come
 // already.
-func (m *messages) look() {
+func (m *Stream) look() {
 	for {
 		size, err := m.next()
 		if err == nil && !m.passes() {
-			err = errNotYours
+			err = errForeign
 		}
 		switch {
 		case err == nil:
@@ -84,7 +83,7 @@ func (m *messages) look() {
 				continue
 			}
 		case m.note != nil && breaks(err):
-			m.note(refuseMessage(err))
+			m.note(messageError(err))
 			m.open, m.checked = true, len(m.buffer)
 		case m.note != nil:
 			m.failed, m.checked = err, len(m.buffer) // what did come is handed on
@@ -96,11 +95,11 @@ func (m *messages) look() {
 }
 
 // passes reports whether the message that was looked into may be handed on.
-func (m *messages) passes() bool {
+func (m *Stream) passes() bool {
 	switch {
 	case m.check == nil:
 		return false
-	case m.named == names{}, m.named == m.passed:
+	case m.named == Named{}, m.named == m.passed:
 		return true
 	case !m.check(m.named):
 		return false
@@ -109,37 +108,52 @@ func (m *messages) passes() bool {
 	return true
 }
 
-// refusal is why the stream was broken off; nil if it wasn't by us.
-func (m *messages) refusal() *refusal {
+// Watch has messages behind the first handed on only where check permits what
+// they name. note, if any, is for shadow mode: it is told why the stream would
+// have been broken off, which then goes on without being looked into.
+func (m *Stream) Watch(check func(Named) bool, note func(*Error)) { m.check, m.note = check, note }
+
+// Of reports whether the messages are looked into for these places.
+func (m *Stream) Of(o *Places) bool { return m.of == o }
+
+// Broken returns why the stream was broken off, nil if it wasn't by a gate.
+func (m *Stream) Broken() *Error {
 	if !m.mu.TryLock() {
 		return nil // it is being read, so it was not broken off
 	}
 	defer m.mu.Unlock()
-	if breaks(m.failed) {
-		return refuseMessage(m.failed)
+	return BrokenOff(m.failed)
+}
+
+// BrokenOff returns why a gate broke off a stream whose reading failed, nil if
+// its client or its connection did.
+func BrokenOff(err error) *Error {
+	if breaks(err) {
+		return messageError(err)
 	}
 	return nil
 }
 
-// breaks says that a stream is broken off by us, and not by its client.
+// breaks reports whether a stream is broken off by a gate, and not by its
+// client.
 func breaks(err error) bool {
 	if _, malformed := errors.AsType[*protowalk.MalformedError](err); malformed {
 		return true
 	}
-	return errors.Is(err, errNotYours) || errors.Is(err, errCompressed) || errors.Is(err, errTooLarge)
+	return errors.Is(err, errForeign) || errors.Is(err, errCompressed) || errors.Is(err, errTooLarge)
 }
 
-// asSent is the body as it was, before anything of it was handed on.
-func (m *messages) asSent() io.ReadCloser { return wire.Rewound(m.buffer, m.body) }
+// AsSent returns the body as it was, before anything of it was handed on.
+func (m *Stream) AsSent() io.ReadCloser { return Rewound(m.buffer, m.body) }
 
 // Close closes the client's body.
-func (m *messages) Close() error { return m.body.Close() }
+func (m *Stream) Close() error { return m.body.Close() }
 
 // next looks into the message behind those that have been looked into, and
 // returns its size with its frame. io.EOF is the end of the stream. What was
 // read is in the buffer whatever is found.
-func (m *messages) next() (size int, err error) {
-	m.named = names{}
+func (m *Stream) next() (size int, err error) {
+	m.named = Named{}
 	if err := m.require(frameHeader); err != nil {
 		return 0, err
 	}
@@ -163,7 +177,7 @@ func (m *messages) next() (size int, err error) {
 }
 
 // require reads until so much of the next message is in the buffer.
-func (m *messages) require(size int) error {
+func (m *Stream) require(size int) error {
 	for len(m.buffer)-m.checked < size {
 		select {
 		case <-m.done:
@@ -183,7 +197,7 @@ func (m *messages) require(size int) error {
 
 // read reads once from the client. The buffer grows as bytes come, not by what
 // the head of a frame claims.
-func (m *messages) read() {
+func (m *Stream) read() {
 	if len(m.buffer) == 0 {
 		if cap(m.storage) > keptBuffer {
 			m.storage = nil
@@ -200,21 +214,21 @@ func (m *messages) read() {
 }
 
 // whole reports whether the next message is in the buffer to its end.
-func (m *messages) whole() bool {
+func (m *Stream) whole() bool {
 	rest := m.buffer[m.checked:]
 	return len(rest) >= frameHeader && int64(len(rest)-frameHeader) >= int64(binary.BigEndian.Uint32(rest[1:]))
 }
 
 // Place adds what one occurrence of a message within the message names.
-func (m *messages) Place(named protowalk.Place) {
-	p := place{conflict: named.Conflict}
+func (m *Stream) Place(named protowalk.Place) {
+	p := Mention{conflict: named.Conflict}
 	if named.Owner != nil {
-		p.add(ownerPart, textOf(named.Owner, m.passed.owner))
+		p.Add(Owner, textOf(named.Owner, m.passed.owner))
 	}
 	if named.App != nil {
-		p.add(appPart, textOf(named.App, m.passed.app))
+		p.Add(App, textOf(named.App, m.passed.app))
 	}
-	m.named.take(p)
+	m.named.Take(p)
 }
 
 // textOf is b as a string, which is mostly the known one.

@@ -1,27 +1,29 @@
-package gateway
+package tenant
 
 import (
 	"cmp"
 	"context"
 	"errors"
-
-	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 )
 
 var errReserved = errors.New("a name of a form has __proto__ or constructor in it")
 
-// reserved reports whether a name of the query, on a site that looks for owner
+// Decodes reports whether the site looks for owner and app in queries, which
+// then have to be decodable.
+func (o *Places) Decodes() bool { return len(o.queryFields) > 0 }
+
+// Reserved reports whether a name of the query, on a site that looks for owner
 // and app in names, has __proto__ or constructor in it.
-func (o *ownership) reserved(query string) bool {
+func (o *Places) Reserved(query string) bool {
 	if query == "" || len(o.queryFields)+len(o.bodyFields) == 0 {
 		return false
 	}
-	found, _ := tenant.HasReserved(context.Background(), query)
+	found, _ := HasReserved(context.Background(), query)
 	return found
 }
 
-// ofQuery adds what the query names. It is short, so it is read to its end.
-func (o *ownership) ofQuery(n *names, query string) {
+// Query adds what the query names. It is short, so it is read to its end.
+func (o *Places) Query(n *Named, query string) {
 	if query == "" || len(o.queryFields) == 0 {
 		return
 	}
@@ -30,8 +32,8 @@ func (o *ownership) ofQuery(n *names, query string) {
 
 // ofForm adds what a form names: the fields of the query and those of bodies,
 // because servers bind either to both.
-func (o *ownership) ofForm(ctx context.Context, n *names, text string) error {
-	if reserved, err := tenant.HasReserved(ctx, text); err != nil || reserved {
+func (o *Places) ofForm(ctx context.Context, n *Named, text string) error {
+	if reserved, err := HasReserved(ctx, text); err != nil || reserved {
 		return cmp.Or(err, errReserved)
 	}
 	if len(o.queryFields) > 0 {
@@ -43,17 +45,17 @@ func (o *ownership) ofForm(ctx context.Context, n *names, text string) error {
 }
 
 // scanForm adds what a query or a form names, each place by itself.
-func scanForm(ctx context.Context, n *names, text string, watched *tenant.Names, fields []tenant.Field) error {
-	places := make([]place, fields[len(fields)-1].Place+1)
-	err := watched.Form(ctx, text, func(f tenant.Found) {
+func scanForm(ctx context.Context, n *Named, text string, watched *Names, fields []Field) error {
+	places := make([]Mention, fields[len(fields)-1].Place+1)
+	err := watched.Form(ctx, text, func(f Found) {
 		field := &fields[f.Field]
 		p := &places[field.Place]
 		// What can't be decoded may be a name to others.
 		p.conflict = p.conflict || f.Invalid
-		p.add(field.Part, f.Value)
+		p.Add(field.Part, f.Value)
 	})
 	for _, p := range places {
-		n.take(p)
+		n.Take(p)
 	}
 	return err
 }

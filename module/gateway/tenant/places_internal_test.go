@@ -1,4 +1,4 @@
-package gateway
+package tenant
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -17,88 +18,98 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-func ownerGate(t testing.TB) *Gate {
+func testPlaces(t testing.TB) *Places {
 	t.Helper()
-	g := &Gate{
-		Route:      []policy.Route{{Method: "POST", Pattern: "/v2/inputs"}},
-		OwnerQuery: []policy.OwnerFields{{Owner: "user_app_id.user_id", App: "user_app_id.app_id"}},
-		OwnerBody:  []string{"user_app_id.user_id", "user_app_id.app_id", "uploads.user_app_id.user_id"},
-		OwnerMessage: []policy.OwnerMessage{{
-			Method: "/pkg.Service/Method",
-			Fields: []string{"user_app_id.user_id=1.1", "user_app_id.app_id=1.2", "upload.config.user_app_id.user_id=7.2.1.1"},
-		}},
-		Descriptors: "../../testdata/proto/service.binpb",
-	}
-	if _, err := g.Build(); err != nil {
+	text, err := os.ReadFile("../../../testdata/proto/service.binpb")
+	if err != nil {
 		t.Fatal(err)
 	}
-	return g
+	descriptors, err := protowalk.Read(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewPlaces("user_id", "app_id")
+	p.Bound(1<<20, 0)
+	err = p.Add(
+		[]policy.OwnerFields{{Owner: "user_app_id.user_id", App: "user_app_id.app_id"}},
+		[]string{"user_app_id.user_id", "user_app_id.app_id", "uploads.user_app_id.user_id"},
+		[]policy.OwnerMessage{{
+			Method: "/pkg.Service/Method",
+			Fields: []string{"user_app_id.user_id=1.1", "user_app_id.app_id=1.2", "upload.config.user_app_id.user_id=7.2.1.1"},
+		}})
+	if err == nil {
+		err = p.Compile([]*protowalk.Descriptors{descriptors})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &p
 }
 
 func TestQueryNames(t *testing.T) {
-	o := &ownerGate(t).ownership
+	o := testPlaces(t)
 	for _, tt := range []struct {
 		query string
-		want  names
+		want  Named
 	}{
-		{"", names{}},
-		{"page=1", names{}},
-		{"user_id=bob", names{}},
-		{"user_app_id.user_id=bob", names{owner: "bob", bare: true}},
-		{"userAppId.userId=bob&userAppId.appId=farm", names{owner: "bob", app: "farm"}},
-		{"user_app_id.userId=bob", names{owner: "bob", bare: true}},
-		{"user%5Fapp%5Fid.user%5Fid=b%6Fb", names{owner: "bob", bare: true}},
-		{"user_app_id[user_id]=bob", names{owner: "bob", bare: true}},
-		{"USER_APP_ID.USER_ID=bob", names{owner: "bob", bare: true}},
-		{"user_app_id.user_id=", names{}},
-		{"user_app_id.user_id=me", names{me: true}},
-		{"user_app_id.user_id=bob&user_app_id.user_id=bob", names{owner: "bob", bare: true}},
-		{"user_app_id.user_id=alice&user_app_id.user_id=bob", names{owner: "bob", conflict: true, bare: true}},
-		{"user_app_id.user_id=alice&userAppId.userId=bob", names{owner: "bob", conflict: true, bare: true}},
-		{"user_app_id.app_id=a&user_app_id.app_id=b", names{app: "b", conflict: true}},
-		{"user_app_id.user_id=b+b", names{owner: "b b", bare: true}},
-		{"user_app_id.user_id=%zz", names{conflict: true}},
-		{"user_app_id.us\xe8er_id=bob&user_app_id.app_id=farm", names{owner: "bob", app: "farm", conflict: true}},
-		{"user_app_id.us%E8er_id=bob&user_app_id.app_id=farm", names{owner: "bob", app: "farm", conflict: true}},
-		{"user_app_id.user_id=bob&user_app_id.app_id=farm", names{owner: "bob", app: "farm"}},
-		{"user_app_id.user_id=bob&user_app_id.app_id=farm&user_app_id.app_id=", names{owner: "bob", app: "farm", conflict: true}},
-		{"user_app_id.user_id[]=bob", names{owner: "bob", bare: true}},
-		{"user_app_id[user_id][0]=bob", names{owner: "bob", bare: true}},
-		{"user_app_id.user_id%00x=bob", names{owner: "bob", bare: true}},
-		{"user+app_id[user_id]=bob", names{owner: "bob", bare: true}},
-		{"u%C5%BFer_app_id.user_id=bob", names{owner: "bob", bare: true}},
-		{"user_app%C2%AD_id.user_id=bob", names{owner: "bob", bare: true}},
-		{"user-app-id.user-id=bob", names{owner: "bob", bare: true}},
-		{"user_app_id.user_identity=bob", names{}},
-		{"user_app_id_user_id=bob&user_app_id_app_id=farm", names{owner: "bob", app: "farm"}},
-		{"user_app_id[][user_id]=bob", names{owner: "bob", bare: true}},
-		{"user_app_id[1][user_id][]=bob", names{owner: "bob", bare: true}},
-		{"user_app_id.user%C1%9Fid=bob", names{owner: "bob", conflict: true, bare: true}},
-		{"user_app_id.user_%C4%B1d=bob", names{owner: "bob", bare: true}},
-		{"?user_app_id.user_id=bob", names{owner: "bob", bare: true}},
-		{"%zz=1&user%5Fapp_id.user+id%=bob", names{owner: "bob", bare: true}},
-		{"%zz+=1&user%5Fapp_id.user+id=bob", names{owner: "bob", bare: true}},
-		{"0=bob&=bob&.=bob", names{}},
-		{"x_user_app_id_user_id=bob", names{}},
-		{"!user_app_id.user_id=bob", names{owner: "bob", bare: true}},
-		{"_user_app_id.user_id=bob", names{owner: "bob", bare: true}},
-		{"user_app_id['user_id']=bob", names{owner: "bob", bare: true}},
-		{"user_app_id[%22user_id%22][]=bob", names{owner: "bob", bare: true}},
-		{"user_app_id[user_id][]=bob", names{owner: "bob", bare: true}},
-		{"user_app_id[user_id][x]=bob", names{owner: "bob", bare: true}},
-		{"user-app-id.userId=bob", names{owner: "bob", bare: true}},
-		{".user.app.id.user%20id=bob", names{owner: "bob", bare: true}},
-		{"user%5Fapp%5Fid%5Buser_id=bob", names{owner: "bob", bare: true}},
-		{"%EF%BD%95ser_app_id.user_id=bob", names{owner: "bob", bare: true}},
-		{"use%CC%81r_app_id.user_id=bob", names{owner: "bob", bare: true}},
-		{"user%EF%BC%BFapp_id%EF%BC%8Euser_id=bob", names{owner: "bob", bare: true}},
-		{"user_app_id.user_id=alice;x=1&user_app_id.user_id=alice", names{owner: "alice", conflict: true, bare: true}},
-		{"user_app_id.user_ids=bob&user_app_id.user_id_hash=bob", names{}},
-		{"user_app_id2.user_id=bob&user_app_id.2user_id=bob", names{}},
+		{"", Named{}},
+		{"page=1", Named{}},
+		{"user_id=bob", Named{}},
+		{"user_app_id.user_id=bob", Named{owner: "bob", bare: true}},
+		{"userAppId.userId=bob&userAppId.appId=farm", Named{owner: "bob", app: "farm"}},
+		{"user_app_id.userId=bob", Named{owner: "bob", bare: true}},
+		{"user%5Fapp%5Fid.user%5Fid=b%6Fb", Named{owner: "bob", bare: true}},
+		{"user_app_id[user_id]=bob", Named{owner: "bob", bare: true}},
+		{"USER_APP_ID.USER_ID=bob", Named{owner: "bob", bare: true}},
+		{"user_app_id.user_id=", Named{}},
+		{"user_app_id.user_id=me", Named{me: true}},
+		{"user_app_id.user_id=bob&user_app_id.user_id=bob", Named{owner: "bob", bare: true}},
+		{"user_app_id.user_id=alice&user_app_id.user_id=bob", Named{owner: "bob", conflict: true, bare: true}},
+		{"user_app_id.user_id=alice&userAppId.userId=bob", Named{owner: "bob", conflict: true, bare: true}},
+		{"user_app_id.app_id=a&user_app_id.app_id=b", Named{app: "b", conflict: true}},
+		{"user_app_id.user_id=b+b", Named{owner: "b b", bare: true}},
+		{"user_app_id.user_id=%zz", Named{conflict: true}},
+		{"user_app_id.us\xe8er_id=bob&user_app_id.app_id=farm", Named{owner: "bob", app: "farm", conflict: true}},
+		{"user_app_id.us%E8er_id=bob&user_app_id.app_id=farm", Named{owner: "bob", app: "farm", conflict: true}},
+		{"user_app_id.user_id=bob&user_app_id.app_id=farm", Named{owner: "bob", app: "farm"}},
+		{"user_app_id.user_id=bob&user_app_id.app_id=farm&user_app_id.app_id=", Named{owner: "bob", app: "farm", conflict: true}},
+		{"user_app_id.user_id[]=bob", Named{owner: "bob", bare: true}},
+		{"user_app_id[user_id][0]=bob", Named{owner: "bob", bare: true}},
+		{"user_app_id.user_id%00x=bob", Named{owner: "bob", bare: true}},
+		{"user+app_id[user_id]=bob", Named{owner: "bob", bare: true}},
+		{"u%C5%BFer_app_id.user_id=bob", Named{owner: "bob", bare: true}},
+		{"user_app%C2%AD_id.user_id=bob", Named{owner: "bob", bare: true}},
+		{"user-app-id.user-id=bob", Named{owner: "bob", bare: true}},
+		{"user_app_id.user_identity=bob", Named{}},
+		{"user_app_id_user_id=bob&user_app_id_app_id=farm", Named{owner: "bob", app: "farm"}},
+		{"user_app_id[][user_id]=bob", Named{owner: "bob", bare: true}},
+		{"user_app_id[1][user_id][]=bob", Named{owner: "bob", bare: true}},
+		{"user_app_id.user%C1%9Fid=bob", Named{owner: "bob", conflict: true, bare: true}},
+		{"user_app_id.user_%C4%B1d=bob", Named{owner: "bob", bare: true}},
+		{"?user_app_id.user_id=bob", Named{owner: "bob", bare: true}},
+		{"%zz=1&user%5Fapp_id.user+id%=bob", Named{owner: "bob", bare: true}},
+		{"%zz+=1&user%5Fapp_id.user+id=bob", Named{owner: "bob", bare: true}},
+		{"0=bob&=bob&.=bob", Named{}},
+		{"x_user_app_id_user_id=bob", Named{}},
+		{"!user_app_id.user_id=bob", Named{owner: "bob", bare: true}},
+		{"_user_app_id.user_id=bob", Named{owner: "bob", bare: true}},
+		{"user_app_id['user_id']=bob", Named{owner: "bob", bare: true}},
+		{"user_app_id[%22user_id%22][]=bob", Named{owner: "bob", bare: true}},
+		{"user_app_id[user_id][]=bob", Named{owner: "bob", bare: true}},
+		{"user_app_id[user_id][x]=bob", Named{owner: "bob", bare: true}},
+		{"user-app-id.userId=bob", Named{owner: "bob", bare: true}},
+		{".user.app.id.user%20id=bob", Named{owner: "bob", bare: true}},
+		{"user%5Fapp%5Fid%5Buser_id=bob", Named{owner: "bob", bare: true}},
+		{"%EF%BD%95ser_app_id.user_id=bob", Named{owner: "bob", bare: true}},
+		{"use%CC%81r_app_id.user_id=bob", Named{owner: "bob", bare: true}},
+		{"user%EF%BC%BFapp_id%EF%BC%8Euser_id=bob", Named{owner: "bob", bare: true}},
+		{"user_app_id.user_id=alice;x=1&user_app_id.user_id=alice", Named{owner: "alice", conflict: true, bare: true}},
+		{"user_app_id.user_ids=bob&user_app_id.user_id_hash=bob", Named{}},
+		{"user_app_id2.user_id=bob&user_app_id.2user_id=bob", Named{}},
 	} {
 		t.Run(tt.query, func(t *testing.T) {
-			var n names
-			o.ofQuery(&n, tt.query)
+			var n Named
+			o.Query(&n, tt.query)
 			if n != tt.want {
 				t.Errorf("names %+v, want %+v", n, tt.want)
 			}
@@ -107,19 +118,19 @@ func TestQueryNames(t *testing.T) {
 }
 
 func TestBodyNames(t *testing.T) {
-	o := &ownerGate(t).ownership
+	o := testPlaces(t)
 	deep := strings.Repeat("[", 200) + strings.Repeat("]", 200)
 	for _, tt := range []struct {
 		name, body string
-		want       names
+		want       Named
 		wrong      bool
 	}{
 		{name: "nothing", body: ``},
 		{name: "spaces", body: " \n\t"},
 		{name: "no names", body: `{"inputs":[{"id":"x"}]}`},
-		{name: "names", body: `{"user_app_id":{"user_id":"bob","app_id":"farm"}}`, want: names{owner: "bob", app: "farm"}},
-		{name: "protobuf's camel case", body: `{"userAppId":{"userId":"bob"}}`, want: names{owner: "bob", bare: true}},
-		{name: "an escaped value", body: `{"user_app_id":{"user_id":"b\u006fb"}}`, want: names{owner: "bob", bare: true}},
+		{name: "names", body: `{"user_app_id":{"user_id":"bob","app_id":"farm"}}`, want: Named{owner: "bob", app: "farm"}},
+		{name: "protobuf's camel case", body: `{"userAppId":{"userId":"bob"}}`, want: Named{owner: "bob", bare: true}},
+		{name: "an escaped value", body: `{"user_app_id":{"user_id":"b\u006fb"}}`, want: Named{owner: "bob", bare: true}},
 		{name: "an escaped name", body: `{"user_app_id":{"user_\u0069d":"bob"}}`, wrong: true},
 		{name: "an escaped name on the way", body: `{"\u0075ser_app_id":{}}`, wrong: true},
 		{name: "a repeated object", body: `{"user_app_id":{"user_id":"alice"},"user_app_id":{"user_id":"bob"}}`, wrong: true},
@@ -128,9 +139,9 @@ func TestBodyNames(t *testing.T) {
 		{name: "a repeated name by an escape", body: `{"a":1,"\u0061":1}`, wrong: true},
 		{name: "both spellings", body: `{"user_app_id":{"user_id":"alice"},"userAppId":{"user_id":"alice"}}`, wrong: true},
 		{name: "a second document", body: `{"user_app_id":{"user_id":"alice"}} {"user_app_id":{"user_id":"bob"}}`, wrong: true},
-		{name: "behind other things", body: `{"inputs":[[{"user_app_id":{"user_id":"x"}}]],"user_app_id":{"user_id":"bob"}}`, want: names{owner: "bob", bare: true}},
-		{name: "in a list", body: `{"uploads":[{"user_app_id":{"user_id":"alice"}},{"user_app_id":{"user_id":"bob"}}]}`, want: names{owner: "bob", conflict: true, bare: true}},
-		{name: "at the top of a list", body: `[{"user_app_id":{"user_id":"bob"}}]`, want: names{owner: "bob", bare: true}},
+		{name: "behind other things", body: `{"inputs":[[{"user_app_id":{"user_id":"x"}}]],"user_app_id":{"user_id":"bob"}}`, want: Named{owner: "bob", bare: true}},
+		{name: "in a list", body: `{"uploads":[{"user_app_id":{"user_id":"alice"}},{"user_app_id":{"user_id":"bob"}}]}`, want: Named{owner: "bob", conflict: true, bare: true}},
+		{name: "at the top of a list", body: `[{"user_app_id":{"user_id":"bob"}}]`, want: Named{owner: "bob", bare: true}},
 		{name: "a name with a dot", body: `{"user_app_id.user_id":"bob"}`, wrong: true},
 		{name: "a name with brackets", body: `{"user_app_id[user_id]":"bob"}`, wrong: true},
 		{name: "one name of all, as PHP has it", body: `{"user_app_id_user_id":"bob"}`, wrong: true},
@@ -143,9 +154,9 @@ func TestBodyNames(t *testing.T) {
 		{name: "null on the way", body: `{"user_app_id":null}`},
 		{name: "a text on the way", body: `{"user_app_id":"bob"}`, wrong: true},
 		{name: "a number in a list on the way", body: `{"user_app_id":[1]}`, wrong: true},
-		{name: "a number", body: `{"user_app_id":{"user_id":7}}`, want: names{owner: nobody, bare: true}},
-		{name: "a list of names", body: `{"user_app_id":{"user_id":["alice"]}}`, want: names{owner: nobody, bare: true}},
-		{name: "both, then the owner alone", body: `{"user_app_id":[{"user_id":"bob","app_id":"farm"},{"user_id":"bob"}]}`, want: names{owner: "bob", app: "farm", bare: true}},
+		{name: "a number", body: `{"user_app_id":{"user_id":7}}`, want: Named{owner: nobody, bare: true}},
+		{name: "a list of names", body: `{"user_app_id":{"user_id":["alice"]}}`, want: Named{owner: nobody, bare: true}},
+		{name: "both, then the owner alone", body: `{"user_app_id":[{"user_id":"bob","app_id":"farm"},{"user_id":"bob"}]}`, want: Named{owner: "bob", app: "farm", bare: true}},
 		{name: "an app taken back", body: `{"user_app_id":{"user_id":"bob","app_id":"farm","app_id":null}}`, wrong: true},
 		{name: "a long s", body: `{"u\u017fer_app_id":{"user_id":"bob"}}`, wrong: true},
 		{name: "a dotless i", body: `{"user_app_id":{"user_ıd":"bob"}}`, wrong: true},
@@ -155,8 +166,8 @@ func TestBodyNames(t *testing.T) {
 		{name: "a prototype", body: `{"__proto__":{"user_app_id":{"user_id":"bob"}}}`, wrong: true},
 		{name: "a prototype with an escape, further in", body: `{"a":[{"\u005f_proto__":1}]}`, wrong: true},
 		{name: "a constructor", body: `{"constructor":{"prototype":{"user_app_id":{"user_id":"bob"}}}}`, wrong: true},
-		{name: "an object for a name", body: `{"user_app_id":{"user_id":{"$ne":"x"}}}`, want: names{owner: nobody, bare: true}},
-		{name: "true", body: `{"user_app_id":{"user_id":true}}`, want: names{owner: nobody, bare: true}},
+		{name: "an object for a name", body: `{"user_app_id":{"user_id":{"$ne":"x"}}}`, want: Named{owner: nobody, bare: true}},
+		{name: "true", body: `{"user_app_id":{"user_id":true}}`, want: Named{owner: nobody, bare: true}},
 		{name: "cut off", body: `{"user_app_id":{"user_id":"bob"`, wrong: true},
 		{name: "cut off behind a comma", body: `{"user_id":"bob",`, wrong: true},
 		{name: "cut off behind a colon", body: `{"user_id":`, wrong: true},
@@ -182,7 +193,7 @@ func TestBodyNames(t *testing.T) {
 		{name: "too deep", body: deep, wrong: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var n names
+			var n Named
 			err := o.ofJSON(t.Context(), &n, tt.body)
 			if (err != nil) != tt.wrong {
 				t.Fatalf("error %v", err)
@@ -210,19 +221,19 @@ func userApp(user, app string) []byte {
 }
 
 func TestMessageNames(t *testing.T) {
-	o := &ownerGate(t).ownership
+	o := testPlaces(t)
 	number := protowire.AppendVarint(protowire.AppendTag(nil, 9, protowire.VarintType), 7)
 	for _, tt := range []struct {
 		name      string
 		message   []byte
-		want      names
+		want      Named
 		malformed bool
 	}{
 		{name: "empty"},
 		{name: "other fields", message: append(number, bytesField(5, []byte("x"))...)},
-		{name: "names", message: append(number, userApp("bob", "farm")...), want: names{owner: "bob", app: "farm"}},
-		{name: "in a nested message", message: bytesField(7, bytesField(2, userApp("bob", "farm"))), want: names{owner: "bob", bare: true}},
-		{name: "in both", message: append(userApp("alice", "shop"), bytesField(7, bytesField(2, userApp("bob", "shop")))...), want: names{owner: "bob", app: "shop", conflict: true, bare: true}},
+		{name: "names", message: append(number, userApp("bob", "farm")...), want: Named{owner: "bob", app: "farm"}},
+		{name: "in a nested message", message: bytesField(7, bytesField(2, userApp("bob", "farm"))), want: Named{owner: "bob", bare: true}},
+		{name: "in both", message: append(userApp("alice", "shop"), bytesField(7, bytesField(2, userApp("bob", "shop")))...), want: Named{owner: "bob", app: "shop", conflict: true, bare: true}},
 		{name: "merged", message: append(userApp("alice", "shop"), userApp("bob", "shop")...), malformed: true},
 		{name: "repeated within", message: bytesField(1, append(bytesField(1, []byte("alice")), bytesField(1, []byte("bob"))...)), malformed: true},
 		{name: "the owner again, alone", message: append(userApp("bob", "farm"), bytesField(1, bytesField(1, []byte("bob")))...), malformed: true},
@@ -250,16 +261,16 @@ func TestMessageNames(t *testing.T) {
 	}
 }
 
-func messagesOf(o *ownership, body []byte) *messages {
-	return &messages{
+func messagesOf(o *Places, body []byte) *Stream {
+	return &Stream{
 		body: io.NopCloser(bytes.NewReader(body)), schema: o.messages["/pkg.Service/Method"],
-		limit: o.limit, check: func(names) bool { return true },
+		limit: o.limit, check: func(Named) bool { return true },
 	}
 }
 
 // What is handed on is what was sent, byte for byte, however it is read.
 func TestMessagesAreHandedOnUntouched(t *testing.T) {
-	o := &ownerGate(t).ownership
+	o := testPlaces(t)
 	var sent []byte
 	for range 50 {
 		sent = append(sent, frame(0, append(userApp("alice", "shop"), bytesField(5, bytes.Repeat([]byte("x"), 3000))...))...)
@@ -274,7 +285,7 @@ func TestMessagesAreHandedOnUntouched(t *testing.T) {
 }
 
 func TestMessagesBreakOff(t *testing.T) {
-	o := &ownerGate(t).ownership
+	o := testPlaces(t)
 	o.limit = 64
 	good := frame(0, userApp("alice", "shop"))
 	for _, tt := range []struct {
@@ -282,7 +293,7 @@ func TestMessagesBreakOff(t *testing.T) {
 		next []byte
 		want error
 	}{
-		{"names another", frame(0, userApp("bob", "shop")), errNotYours},
+		{"names another", frame(0, userApp("bob", "shop")), errForeign},
 		{"compressed", frame(1, userApp("alice", "shop")), errCompressed},
 		{"too large", frame(0, make([]byte, 65)), errTooLarge},
 		{"too large by its head alone", []byte{0, 0xff, 0xff, 0xff, 0xff}, errTooLarge},
@@ -291,7 +302,7 @@ func TestMessagesBreakOff(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := messagesOf(o, append(bytes.Clone(good), tt.next...))
-			m.check = func(n names) bool { return n.owner == "alice" }
+			m.check = func(n Named) bool { return n.owner == "alice" }
 			got, err := io.ReadAll(m)
 			if err != tt.want || !bytes.Equal(got, good) {
 				t.Errorf("read %q, error %v, want %v", got, err, tt.want)
@@ -306,25 +317,25 @@ func TestAgreement(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
 		caller       *policy.Caller
-		first, later names
+		first, later Named
 		want         bool
 	}{
-		{"nothing, nothing", alice, names{}, names{}, true},
-		{"the same", alice, names{owner: "bob", app: "farm"}, names{owner: "bob", app: "farm"}, true},
-		{"nothing more", alice, names{owner: "bob", app: "farm"}, names{}, true},
-		{"another owner", alice, names{owner: "bob", app: "farm"}, names{owner: "carol", app: "farm"}, false},
-		{"another app", alice, names{owner: "bob", app: "farm"}, names{app: "barn"}, false},
-		{"her own app, later", alice, names{}, names{owner: "alice", app: "shop"}, true},
-		{"another's, later", alice, names{}, names{owner: "bob", app: "farm"}, false},
-		{"me is alice", alice, names{owner: "alice"}, names{me: true}, true},
-		{"me is not bob", alice, names{owner: "bob", app: "farm"}, names{me: true}, false},
-		{"the key's app, later", key, names{}, names{app: "shop"}, true},
-		{"another app, later", key, names{}, names{app: "barn"}, false},
-		{"the same owner without the app", alice, names{owner: "bob", app: "farm"}, names{owner: "bob", bare: true}, false},
-		{"two in one", alice, names{}, names{owner: "alice", conflict: true}, false},
+		{"nothing, nothing", alice, Named{}, Named{}, true},
+		{"the same", alice, Named{owner: "bob", app: "farm"}, Named{owner: "bob", app: "farm"}, true},
+		{"nothing more", alice, Named{owner: "bob", app: "farm"}, Named{}, true},
+		{"another owner", alice, Named{owner: "bob", app: "farm"}, Named{owner: "carol", app: "farm"}, false},
+		{"another app", alice, Named{owner: "bob", app: "farm"}, Named{app: "barn"}, false},
+		{"her own app, later", alice, Named{}, Named{owner: "alice", app: "shop"}, true},
+		{"another's, later", alice, Named{}, Named{owner: "bob", app: "farm"}, false},
+		{"me is alice", alice, Named{owner: "alice"}, Named{me: true}, true},
+		{"me is not bob", alice, Named{owner: "bob", app: "farm"}, Named{me: true}, false},
+		{"the key's app, later", key, Named{}, Named{app: "shop"}, true},
+		{"another app, later", key, Named{}, Named{app: "barn"}, false},
+		{"the same owner without the app", alice, Named{owner: "bob", app: "farm"}, Named{owner: "bob", bare: true}, false},
+		{"two in one", alice, Named{}, Named{owner: "alice", conflict: true}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := agrees(tt.caller, tt.first, tt.later); got != tt.want {
+			if got := Agree(tt.caller, tt.first, tt.later); got != tt.want {
 				t.Errorf("agrees: %v", got)
 			}
 		})
@@ -334,13 +345,13 @@ func TestAgreement(t *testing.T) {
 // A body that was read to be looked into is handed on as it was, whatever was
 // found.
 func TestBodiesAreHandedOnUntouched(t *testing.T) {
-	o := &ownerGate(t).ownership
+	o := testPlaces(t)
 	o.limit = 100
 	for _, body := range []string{`{"a":1}`, `{"user_app_id":{"user_id":"bob"}}  `, "no JSON", strings.Repeat("x", 500)} {
 		r := httptest.NewRequest(http.MethodPost, "/v2/inputs", strings.NewReader(body))
 		r.ContentLength = -1
-		var n names
-		o.readBody(httptest.NewRecorder(), r, &n)
+		var n Named
+		o.ReadBody(httptest.NewRecorder(), r, &n)
 		if got, err := io.ReadAll(r.Body); err != nil || string(got) != body {
 			t.Errorf("sent %q, handed on %q, %v", body, got, err)
 		}
@@ -349,7 +360,7 @@ func TestBodiesAreHandedOnUntouched(t *testing.T) {
 
 // Whatever Go's own parser takes for the owner is among the names.
 func FuzzBodyNames(f *testing.F) {
-	o := &ownerGate(f).ownership
+	o := testPlaces(f)
 	for _, seed := range []string{
 		`{"user_app_id":{"user_id":"bob","app_id":"farm"}}`, `{"User_App_Id":{"USER_ID":"bob"}}`,
 		`{"u\u017fer_app_id":{"u\u017fer_id":"bob"}}`,
@@ -358,7 +369,7 @@ func FuzzBodyNames(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		var n names
+		var n Named
 		if o.ofJSON(t.Context(), &n, string(text)) != nil {
 			return
 		}
@@ -379,13 +390,13 @@ func FuzzBodyNames(f *testing.F) {
 // Whatever is read of a stream was sent in that order, and nothing of a
 // message that was not looked into.
 func FuzzMessages(f *testing.F) {
-	o := &ownerGate(f).ownership
+	o := testPlaces(f)
 	f.Add(frame(0, userApp("bob", "farm")))
 	f.Add(append(frame(0, userApp("alice", "shop")), frame(1, nil)...))
 	f.Add([]byte{0, 0, 0, 0, 1, 0x0b})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		m := messagesOf(o, body)
-		m.check = func(n names) bool { return n == names{} || n == names{owner: "alice", app: "shop"} }
+		m.check = func(n Named) bool { return n == Named{} || n == Named{owner: "alice", app: "shop"} }
 		got, err := io.ReadAll(m)
 		if !bytes.HasPrefix(body, got) || err == nil && len(got) != len(body) {
 			t.Fatalf("of %q it handed on %q, %v", body, got, err)
