@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/caddy-api-keys/gateway/internal/testaddr"
+	"github.com/caddy-api-keys/gateway/internal/testneeds"
 	"github.com/caddy-api-keys/gateway/module/boltstore"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -422,10 +423,7 @@ func (s *server) refuses(t *testing.T, what, credential string) {
 func (s *server) failing(t *testing.T, inject string) (heal func()) {
 	t.Helper()
 	calls, _, _ := strings.Cut(inject, ":")
-	program, err := exec.LookPath("strace")
-	if err != nil {
-		t.Fatalf("strace makes the disk fail here: install it: %v", err)
-	}
+	program := testneeds.Program(t, "strace")
 	tracer := exec.CommandContext(t.Context(), program, "-f", "-o", filepath.Join(t.TempDir(), "strace.log"),
 		"-e", "trace="+calls, "-e", "inject="+inject, "-p", strconv.Itoa(s.cmd.Process.Pid))
 	said, err := tracer.StderrPipe()

@@ -17,6 +17,7 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
+	"github.com/caddy-api-keys/gateway/internal/testneeds"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -49,10 +50,8 @@ func newTerminal(t *testing.T) *terminal {
 	if err := os.Symlink(executable, filepath.Join(folder, "caddy")); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"bash", "curl"} {
-		if _, err := exec.LookPath(name); err != nil {
-			t.Fatalf("the commands that the demo prints are run here, for which %s has to be installed: %v", name, err)
-		}
+	for _, name := range []string{"bash", "curl"} { // which the printed commands need
+		testneeds.Program(t, name)
 	}
 	home := filepath.Join(folder, "home")
 	return &terminal{t: t, folder: folder, env: append(os.Environ(), asProgram+"=yes", "GOCOVERDIR="+t.TempDir(),

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/internal/testneeds"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -214,11 +215,7 @@ func difference(got, want string) string {
 // for Linux alone, where the store is meant to run.
 func strace(t *testing.T, log string, args ...string) []string {
 	t.Helper()
-	program, err := exec.LookPath("strace")
-	if err != nil {
-		t.Fatalf("strace makes the steps of a commit fail here: install it: %v", err)
-	}
-	return append([]string{program, "-f", "-y", "-o", log}, args...)
+	return append([]string{testneeds.Program(t, "strace"), "-f", "-y", "-o", log}, args...)
 }
 
 // at makes something of one call of a kind, of every call from it on, or as

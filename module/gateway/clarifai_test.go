@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/internal/testneeds"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -292,8 +293,8 @@ const clarifaiClientDir = "../../testdata/clarifai-client"
 // client, and answers a function that has it make one.
 func startClarifaiClient(t *testing.T, base string) func(*testing.T, string, clarifaiOptions) clarifaiAnswer {
 	t.Helper()
-	node := nodeProgram(t, "node")
-	installNode(t, clarifaiClientDir)
+	node := testneeds.Program(t, "node")
+	testneeds.Modules(t, clarifaiClientDir)
 
 	ctx, cancel := context.WithTimeout(context.Background(), 4*deadline)
 	cmd := exec.CommandContext(ctx, node, "drive.js")

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-api-keys/gateway/internal/testneeds"
 )
 
 // heard is what an upstream that isn't ours made of a request.
@@ -203,10 +205,7 @@ func goFields(body []byte, contentType string) (list [][2]string) {
 // newNodeUpstream is Node's server, with the router of testdata/upstream.
 func newNodeUpstream(tb testing.TB, operations []string) *ear {
 	e := newEar("node")
-	node, err := exec.LookPath("node")
-	if err != nil {
-		tb.Fatalf("%v: the second parser that the gate is compared with is Node's. Install Node.js 18 or newer, so that node is found, and run the test again.", err)
-	}
+	node := testneeds.Program(tb, "node") // the second parser that the gate is compared with
 	list, err := json.Marshal(operations)
 	if err != nil {
 		tb.Fatal(err)

@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"sync"
 	"testing"
+
+	"github.com/caddy-api-keys/gateway/internal/testneeds"
 )
 
 const grpcClientDir = "../../testdata/grpc-client"
@@ -20,8 +22,8 @@ const grpcClientDir = "../../testdata/grpc-client"
 // time.
 func (w *grpcWorld) nodeClients() func(name string) grpcClient {
 	w.t.Helper()
-	node := nodeProgram(w.t, "node")
-	installNode(w.t, grpcClientDir)
+	node := testneeds.Program(w.t, "node")
+	testneeds.Modules(w.t, grpcClientDir)
 
 	ctx, cancel := context.WithTimeout(context.Background(), 4*deadline)
 	cmd := exec.CommandContext(ctx, node, "drive.js")

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/internal/testneeds"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -17,7 +18,7 @@ import (
 // unchanged but for its base address, and when it has deleted its app, the
 // app's key is refused at once.
 func TestProgramForClarifai(t *testing.T) {
-	node := nodeProgram(t, "node")
+	node := testneeds.Program(t, "node")
 	m := startManagedWith(t, "include clarifai", "api_keys_manage")
 	m.upstream.answerWith(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

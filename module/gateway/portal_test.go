@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/internal/testneeds"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -45,8 +46,8 @@ func TestPortal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	installNode(t, dir)
-	node := nodeProgram(t, "node")
+	testneeds.Modules(t, dir)
+	node, browser := testneeds.Program(t, "node"), testneeds.Program(t, "chromium", "chromium-browser", "google-chrome")
 	for _, task := range []string{"wide", "phone", "plain", "plain-phone", "tokens", "collaborators", "account", "keyboard", "attempts"} {
 		t.Run(task, func(t *testing.T) {
 			m := startManagedWith(t, portalRoutes, "api_keys_manage {\nportal /portal\n}")
@@ -71,23 +72,11 @@ func TestPortal(t *testing.T) {
 			defer cancel()
 			run := exec.CommandContext(ctx, node, "portal.mjs", task)
 			run.Dir = dir
-			run.Env = append(os.Environ(), "BASE=http://localhost:"+port, "CHROMIUM="+chromium(t),
+			run.Env = append(os.Environ(), "BASE=http://localhost:"+port, "CHROMIUM="+browser,
 				"EMAIL=alice@example.com", "OTHER_EMAIL=bob@example.com", "OTHER_ID=bob", "PASSWORD="+password)
 			if out, err := run.CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
 		})
 	}
-}
-
-// chromium finds the browser.
-func chromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	t.Fatal("there is no Chromium: install the package chromium, and run the test again")
-	return ""
 }

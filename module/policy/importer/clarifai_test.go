@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/internal/testneeds"
 	"github.com/caddy-api-keys/gateway/module/policy"
 	"github.com/caddy-api-keys/gateway/module/policy/tables"
 )
@@ -19,28 +18,10 @@ import (
 // with Clarifai's protobuf sources.
 const clarifaiProto = "../../../testdata/clarifai-proto"
 
-var install sync.Once
-
-// clarifaiSources is the import path of Clarifai's protobuf sources. They are
-// installed where they are missing, but not in CI, whose steps say what they
-// fetch.
+// clarifaiSources returns the import path of Clarifai's protobuf sources.
 func clarifaiSources(t *testing.T) string {
 	t.Helper()
-	dir := filepath.Join(clarifaiProto, "node_modules", "clarifai-nodejs-grpc")
-	install.Do(func() {
-		if _, err := os.Stat(dir); err == nil || os.Getenv("CI") == "true" {
-			return
-		}
-		npm := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts")
-		npm.Dir = clarifaiProto
-		if out, err := npm.CombinedOutput(); err != nil {
-			t.Errorf("npm ci: %v\n%s", err, out)
-		}
-	})
-	if _, err := os.Stat(dir); err != nil {
-		t.Fatalf("Clarifai's protobuf sources are missing: run npm ci in testdata/clarifai-proto (%v)", err)
-	}
-	return dir
+	return filepath.Join(testneeds.Modules(t, clarifaiProto), "clarifai-nodejs-grpc")
 }
 
 // The options with which the shipped table is imported. Descriptions stay out:

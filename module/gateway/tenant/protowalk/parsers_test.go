@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,13 +20,11 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 
+	"github.com/caddy-api-keys/gateway/internal/testneeds"
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant/protowalk"
 )
 
-const (
-	testSources     = "../../../../testdata/proto"
-	clarifaiSources = "../../../../testdata/clarifai-proto/node_modules/clarifai-nodejs-grpc"
-)
+const testSources = "../../../../testdata/proto"
 
 // protobufjs is a process that reads messages with versions 6 and 7.
 type protobufjs struct {
@@ -34,9 +33,16 @@ type protobufjs struct {
 	out *bufio.Scanner
 }
 
+// clarifaiSources returns the import path of Clarifai's protobuf sources.
+func clarifaiSources(tb testing.TB) string {
+	tb.Helper()
+	return filepath.Join(testneeds.Modules(tb, "../../../../testdata/clarifai-proto"), "clarifai-nodejs-grpc")
+}
+
 func startProtobufjs(tb testing.TB, root, file, typeName string) *protobufjs {
 	tb.Helper()
-	cmd := exec.Command("node", "../../../../testdata/protobufjs/parse.mjs", root, file, typeName)
+	testneeds.Modules(tb, "../../../../testdata/protobufjs")
+	cmd := exec.Command(testneeds.Program(tb, "node"), "../../../../testdata/protobufjs/parse.mjs", root, file, typeName)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -47,7 +53,7 @@ func startProtobufjs(tb testing.TB, root, file, typeName string) *protobufjs {
 		tb.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		tb.Fatalf("%v: install Node.js 18 or newer, and run npm ci in testdata/protobufjs", err)
+		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
 		_ = in.Close()
@@ -68,7 +74,7 @@ func startProtobufjs(tb testing.TB, root, file, typeName string) *protobufjs {
 func (p *protobufjs) answer(into any) {
 	p.tb.Helper()
 	if !p.out.Scan() {
-		p.tb.Fatalf("node says nothing more: %v; run npm ci in testdata/protobufjs", p.out.Err())
+		p.tb.Fatalf("node says nothing more: %v", p.out.Err())
 	}
 	if err := json.Unmarshal(p.out.Bytes(), into); err != nil {
 		p.tb.Fatal(err)
@@ -174,7 +180,7 @@ func TestRightfulMessagesAreAccepted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			js := startProtobufjs(t, clarifaiSources, "proto/clarifai/api/service.proto", "clarifai.api."+requests[method])
+			js := startProtobufjs(t, clarifaiSources(t), "proto/clarifai/api/service.proto", "clarifai.api."+requests[method])
 			for _, m := range js.encode(100) {
 				var got named
 				if err := schema.Walk(m, nil, &got); err != nil {
