@@ -60,8 +60,12 @@ func TestExamine(t *testing.T) {
 				return errors.Join(w.PutDeletion(keys.Deletion{AppRef: shop}), w.DeleteApp(shop))
 			})
 		}, nil},
-		"a number that comes again": {func(v *vault, tx *bolt.Tx) error { return tx.Bucket([]byte("users")).SetSequence(2) },
+		"a number that comes again": {func(v *vault, tx *bolt.Tx) error {
+			return tx.Bucket([]byte("sequences")).Put([]byte("users"), sealed(2))
+		},
 			[]string{"!has the number 3, and the newest is 2"}},
+		"a sequence": {func(v *vault, tx *bolt.Tx) error { return tx.Bucket([]byte("sequences")).Put([]byte("users"), garbage) },
+			[]string{"!the sequence of users"}},
 		"last write":    {func(v *vault, tx *bolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("last_write"), garbage) }, []string{"!the time of the last write"}},
 		"head of audit": {func(v *vault, tx *bolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("audit_head"), garbage) }, []string{"!the head of the audit log"}},
 		"audit entry gone": {func(v *vault, tx *bolt.Tx) error {

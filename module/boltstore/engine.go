@@ -92,14 +92,6 @@ func (r *revision) SeekBack(bucket, key []byte) (k, v []byte) {
 	return c.Prev()
 }
 
-// Sequence implements [records.Reader].
-func (r *revision) Sequence(bucket []byte) uint64 {
-	if b := r.tx.Bucket(bucket); b != nil {
-		return b.Sequence()
-	}
-	return 0
-}
-
 // Put implements [records.Writer].
 func (r *revision) Put(bucket, key, value []byte) error {
 	return r.tx.Bucket(bucket).Put(key, value)
@@ -108,11 +100,6 @@ func (r *revision) Put(bucket, key, value []byte) error {
 // Delete implements [records.Writer].
 func (r *revision) Delete(bucket, key []byte) error {
 	return r.tx.Bucket(bucket).Delete(key)
-}
-
-// SetSequence implements [records.Writer].
-func (r *revision) SetSequence(bucket []byte, n uint64) error {
-	return r.tx.Bucket(bucket).SetSequence(n)
 }
 
 // Interface guard

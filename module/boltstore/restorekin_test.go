@@ -129,8 +129,8 @@ func TestRestoreOverWhatIsNotItsStore(t *testing.T) {
 // A backup made before the marks were has none in any store.
 func TestRestoreFormat1OverItsStore(t *testing.T) {
 	path, backup := newPath(t), newPath(t)
-	writeFormat1(t, path)
-	writeFormat1(t, backup)
+	writeOld(t, path, 1)
+	writeOld(t, backup, 1)
 	if err := newStore(t, path, realFaults()).Close(); err != nil {
 		t.Fatal(err)
 	}

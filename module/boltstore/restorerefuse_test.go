@@ -3,6 +3,7 @@ package boltstore
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/records"
 )
 
 // refusedRestore wants a restore to fail, and to have changed nothing.
@@ -47,7 +49,7 @@ func TestRestoreRefusesBackups(t *testing.T) {
 		"text":      {write("This is not a key store.\n"), "not a key store"},
 		"empty":     {write(""), "empty"},
 		"another's": {edit(func(tx *bolt.Tx) error { return forget(tx, "someone") }), "not a key store"},
-		"newer":     {format("caddy-api-keys 3"), "newer version"},
+		"newer":     {format(fmt.Sprint("caddy-api-keys ", records.Format+1)), "newer version"},
 		"cut short": {truncate(-1), "damaged"},
 		"one record": {edit(func(tx *bolt.Tx) error { return tx.Bucket([]byte("users")).Put([]byte("x"), []byte("x")) }),
 			"damaged, and nothing was changed"},

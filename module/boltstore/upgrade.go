@@ -73,11 +73,18 @@ func upgrade(db *bolt.DB, now time.Time) error {
 		if err != nil || version >= records.Format {
 			return err
 		}
+		// Before format 3 bbolt itself kept the sequences.
+		sequences := map[string]uint64{}
+		for _, name := range records.Buckets(version) {
+			if last := tx.Bucket(name).Sequence(); last > 0 {
+				sequences[string(name)] = last
+			}
+		}
 		for _, name := range records.Buckets(records.Format) {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
 		}
-		return records.Upgrade(newRevision(tx), now)
+		return records.Upgrade(newRevision(tx), sequences, now)
 	})
 }

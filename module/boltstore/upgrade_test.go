@@ -3,6 +3,7 @@ package boltstore
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io"
 	"iter"
 	"os"
@@ -16,13 +17,17 @@ import (
 	"github.com/caddy-api-keys/gateway/module/records"
 )
 
-// writeFormat1 writes a file of format 1 as the version before wrote it. alice
-// has a session, the token A of the operator, B and the app key D made with A,
-// C made with B, and the collaborator bob; B is revoked, and the user carol
-// deleted.
-func writeFormat1(t *testing.T, path string) []byte {
+// writeOld writes a file of an older format. The version before each format
+// made it through a directory, and nothing has changed it since.
+//
+// alice has a session, the token A of the operator, B and the app key D made
+// with A, C made with B, and the collaborator bob; B is revoked, and the user
+// carol deleted. In format 2 two more of alice's apps, their collaborators and a
+// token E are gone too, so that every sequence is ahead of what is there; then
+// two backups were made.
+func writeOld(t *testing.T, path string, format int) []byte {
 	t.Helper()
-	packed, err := os.Open("testdata/format-1.db.gz")
+	packed, err := os.Open(fmt.Sprintf("testdata/format-%d.db.gz", format))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,72 +100,166 @@ func formatOfFile(t *testing.T, path string) (version int) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := db.View(func(tx *bolt.Tx) (err error) { version, err = records.FormatOf(newRevision(tx)); return err }); err != nil {
+	err = db.View(func(tx *bolt.Tx) (err error) {
+		version, err = records.FormatOf(newRevision(tx))
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return version
 }
 
-// A file of the version before is checked as it is, upgraded when it is
-// opened, and kept as it was beside that.
+// eachOld runs a test with every older format.
+func eachOld(t *testing.T, test func(t *testing.T, format int)) {
+	for format := 1; format < records.Format; format++ {
+		t.Run(fmt.Sprint("format ", format), func(t *testing.T) { test(t, format) })
+	}
+}
+
+// A file of an older version is checked as it is, upgraded when it is opened,
+// and kept as it was beside that.
 func TestUpgrade(t *testing.T) {
+	eachOld(t, func(t *testing.T, format int) {
+		path := newPath(t)
+		writeOld(t, path, format)
+		if found, err := Examine(t.Context(), path); err != nil || len(found.Findings) > 0 || found.Records == 0 {
+			t.Fatalf("a check before: %+v, %v", found, err)
+		}
+		if got := formatOfFile(t, path); got != format {
+			t.Fatalf("a check made it format %d", got)
+		}
+		for _, when := range []string{"first", "second"} {
+			s, err := Open(path)
+			if err != nil {
+				t.Fatalf("the %s time: %v", when, err)
+			}
+			wantUpgraded(t, s, "cas_000000000001")
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		kept := fmt.Sprint("keys.db.format-", format)
+		if got := names(t, filepath.Dir(path)); !slices.Equal(got, []string{"keys.db", kept}) {
+			t.Errorf("the folder has %q", got)
+		}
+		kept = filepath.Join(filepath.Dir(path), kept)
+		if old, now := formatOfFile(t, kept), formatOfFile(t, path); old != format || now != records.Format {
+			t.Errorf("the copy has format %d, the file %d", old, now)
+		}
+		info, err := os.Stat(kept)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("the copy: %v, %v", info.Mode(), err)
+		}
+	})
+}
+
+// No number that was given before the upgrade is given again, not even one
+// whose record is gone.
+func TestUpgradeKeepsSequences(t *testing.T) {
 	path := newPath(t)
-	writeFormat1(t, path)
-	if found, err := Examine(t.Context(), path); err != nil || len(found.Findings) > 0 || found.Records == 0 {
-		t.Fatalf("a check before: %+v, %v", found, err)
-	}
-	if got := formatOfFile(t, path); got != 1 {
-		t.Fatalf("a check made it format %d", got)
-	}
-	for _, when := range []string{"first", "second"} {
-		s, err := Open(path)
-		if err != nil {
-			t.Fatalf("the %s time: %v", when, err)
+	writeOld(t, path, 2)
+	s := newStore(t, path, realFaults())
+	app := keys.AppRef{OwnerID: "alice", AppID: "new"}
+	guest := keys.CollaboratorRef{AppRef: app, UserID: "bob"}
+	err := s.Update(t.Context(), func(w keys.Writer) error {
+		for _, put := range []error{
+			w.PutUser(keys.User{ID: "dora"}), w.PutApp(keys.App{AppRef: app}),
+			w.PutCredential(credential("new", "cap_new")), w.PutCollaborator(keys.Collaborator{CollaboratorRef: guest}),
+		} {
+			if put != nil {
+				return put
+			}
 		}
-		wantUpgraded(t, s, "cas_000000000001")
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
+		u, err1 := w.User("dora")
+		a, err2 := w.App(app)
+		k, err3 := w.CredentialByID("cap_new")
+		c, err4 := w.Collaborator(guest)
+		for _, err := range []error{err1, err2, err3, err4} {
+			if err != nil {
+				return err
+			}
 		}
+		if got, want := [...]uint64{u.Seq, a.Seq, k.Seq, c.Seq}, [...]uint64{4, 4, 7, 4}; got != want {
+			t.Errorf("the numbers of a user, an app, a key and a collaborator: got %v, want %v", got, want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := names(t, filepath.Dir(path)); !slices.Equal(got, []string{"keys.db", "keys.db.format-1"}) {
-		t.Errorf("the folder has %q", got)
+	b, err := s.Backup(t.Context(), filepath.Join(t.TempDir(), "backup.db"))
+	if err != nil || !b.Marked || len(b.Findings) != 1 { // the key of no user
+		t.Errorf("a backup afterwards: %+v, %v", b, err)
 	}
-	if old, now := formatOfFile(t, path+".format-1"), formatOfFile(t, path); old != 1 || now != records.Format {
-		t.Errorf("the copy has format %d, the file %d", old, now)
-	}
-	info, err := os.Stat(path + ".format-1")
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the copy: %v, %v", info.Mode(), err)
+	err = s.state.Load().db.View(func(tx *bolt.Tx) error {
+		if newest, _ := tx.Bucket([]byte("backup_marks")).Cursor().Last(); !bytes.Equal(newest, place("", 3)) {
+			t.Errorf("the newest mark is %x", newest)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
 // Where no copy can be kept, the file stays as it is.
 func TestUpgradeWithoutRoomForACopy(t *testing.T) {
-	path := newPath(t)
-	before := writeFormat1(t, path)
-	if err := os.Mkdir(path+".format-1", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if s, err := Open(path); err == nil {
-		_ = s.Close()
-		t.Fatal("it was opened")
-	}
-	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
-		t.Errorf("the file was changed (%v)", err)
-	}
+	eachOld(t, func(t *testing.T, format int) {
+		path := newPath(t)
+		before := writeOld(t, path, format)
+		if err := os.Mkdir(fmt.Sprintf("%s.format-%d", path, format), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := Open(path); err == nil {
+			_ = s.Close()
+			t.Fatal("it was opened")
+		}
+		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+			t.Errorf("the file was changed (%v)", err)
+		}
+	})
 }
 
-// A backup of the version before can be restored.
-func TestRestoreFormat1(t *testing.T) {
+// A backup of an older version can be restored.
+func TestRestoreOldFormat(t *testing.T) {
+	eachOld(t, func(t *testing.T, format int) {
+		path, backup := newPath(t), newPath(t)
+		writeOld(t, backup, format)
+		if _, err := Restore(t.Context(), backup, path, true); err != nil {
+			t.Fatal(err)
+		}
+		s := newStore(t, path, realFaults())
+		defer s.Close()
+		wantUpgraded(t, s)
+		if got := formatOfFile(t, backup); got != format {
+			t.Errorf("the backup has format %d now", got)
+		}
+	})
+}
+
+// A store that was upgraded is still what became of a backup from before: what
+// was revoked since stays revoked.
+func TestRestoreFromBeforeTheUpgrade(t *testing.T) {
 	path, backup := newPath(t), newPath(t)
-	writeFormat1(t, backup)
-	if _, err := Restore(t.Context(), backup, path, true); err != nil {
-		t.Fatal(err)
+	writeOld(t, path, 2)
+	writeOld(t, backup, 2)
+	v := &vault{t: t, path: path}
+	v.open()
+	v.update(func(tx *keys.Tx) error { return tx.Revoke("cak_00000000000D", "leaked") })
+	v.close()
+	report, err := Restore(t.Context(), backup, path, false)
+	if err != nil || report.LostRevocations != "" || report.KeysRevoked != 1 {
+		t.Fatalf("got %+v, %v", report, err)
 	}
 	s := newStore(t, path, realFaults())
-	defer s.Close()
-	wantUpgraded(t, s)
-	if got := formatOfFile(t, backup); got != 1 {
-		t.Errorf("the backup has format %d now", got)
+	err = s.View(t.Context(), func(r keys.Reader) error {
+		if got := ids(t, r.Credentials("alice", 0), idOfCredential); !slices.Equal(got, []string{"cap_00000000000A", "cap_00000000000C"}) {
+			t.Errorf("alice has %q", got)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -2,7 +2,6 @@ package memstore
 
 import (
 	"bytes"
-	"encoding/binary"
 
 	"github.com/google/btree"
 
@@ -71,22 +70,6 @@ func (r revision) Put(bucket, key, value []byte) error {
 func (r revision) Delete(bucket, key []byte) error {
 	r.tree.Delete(entry{bucket: bucket, key: key})
 	return nil
-}
-
-// sequences is the bucket of the sequences of all others.
-var sequences = []byte("sequences")
-
-// Sequence implements [records.Reader].
-func (r revision) Sequence(bucket []byte) uint64 {
-	if value := r.Get(sequences, bucket); value != nil {
-		return binary.BigEndian.Uint64(value)
-	}
-	return 0
-}
-
-// SetSequence implements [records.Writer].
-func (r revision) SetSequence(bucket []byte, n uint64) error {
-	return r.Put(sequences, bucket, binary.BigEndian.AppendUint64(nil, n))
 }
 
 // Interface guard

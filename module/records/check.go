@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -90,7 +91,7 @@ func (e *examiner) store() error {
 func examineTable[R, S any](e *examiner, t *table[R, S], each func(R)) error {
 	indexed := make([]int, len(t.indexes))
 	counts := map[string]uint64{}
-	newest := e.r.Sequence(t.bucket)
+	newest := e.newest(t.bucket)
 	for key, value := range entries(e.r, t.bucket, nil) {
 		if e.Records++; e.Records%1000 == 0 && e.ctx.Err() != nil {
 			return e.ctx.Err()
@@ -124,6 +125,20 @@ func examineTable[R, S any](e *examiner, t *table[R, S], each func(R)) error {
 	}
 	e.examineCounts(t.name, counts)
 	return nil
+}
+
+// newest returns the number that was last given to a record of a bucket, or the
+// largest there is where that is not known. Before format 3 only bbolt knew it.
+func (e *examiner) newest(bucket []byte) uint64 {
+	if !e.exists(sequencesBucket) {
+		return math.MaxUint64
+	}
+	last, err := readSequence(e.r, bucket)
+	if err != nil {
+		e.damage("%v", err)
+		return math.MaxUint64
+	}
+	return last
 }
 
 // isIndexed reports whether an index leads to the record of a key, and that it

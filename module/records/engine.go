@@ -23,8 +23,6 @@ type Reader interface {
 	// SeekBack returns the last entry at or before a key, or a nil key where
 	// there is none.
 	SeekBack(bucket, key []byte) (k, v []byte)
-	// Sequence returns the number that was last given to a record of a bucket.
-	Sequence(bucket []byte) uint64
 }
 
 // Writer is a revision that is being written. A value that it was given does
@@ -35,8 +33,6 @@ type Writer interface {
 	Put(bucket, key, value []byte) error
 	// Delete deletes a key. It does nothing where there is none.
 	Delete(bucket, key []byte) error
-	// SetSequence sets the number that was last given to a record of a bucket.
-	SetSequence(bucket []byte, n uint64) error
 }
 
 // entries walks a bucket from a key on. Each step seeks again, because the

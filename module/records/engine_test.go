@@ -10,15 +10,12 @@ import (
 type entry struct{ key, value []byte }
 
 // slow is a [Writer] as simple as can be.
-type slow struct {
-	buckets   map[string][]entry
-	sequences map[string]uint64
-}
+type slow struct{ buckets map[string][]entry }
 
 // newSlow returns an empty key store.
 func newSlow(t *testing.T) *slow {
 	t.Helper()
-	s := &slow{buckets: map[string][]entry{}, sequences: map[string]uint64{}}
+	s := &slow{buckets: map[string][]entry{}}
 	if err := Initialize(s); err != nil {
 		t.Fatal(err)
 	}
@@ -70,12 +67,5 @@ func (s *slow) Delete(bucket, key []byte) error {
 	if list, i, there := s.find(bucket, key); there {
 		s.buckets[string(bucket)] = slices.Delete(list, i, i+1)
 	}
-	return nil
-}
-
-func (s *slow) Sequence(bucket []byte) uint64 { return s.sequences[string(bucket)] }
-
-func (s *slow) SetSequence(bucket []byte, n uint64) error {
-	s.sequences[string(bucket)] = n
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // Format is the format that is written here. It stands in the meta bucket.
-const Format = 2
+const Format = 3
 
 const formatName = "caddy-api-keys "
 
@@ -32,8 +32,11 @@ func FormatOf(r Reader) (int, error) {
 
 // Buckets returns the names of all buckets that a store of a format has.
 func Buckets(format int) [][]byte {
-	if format == 1 {
+	switch format {
+	case 1:
 		return slices.Clone(firstBuckets)
+	case 2:
+		return slices.Clone(secondBuckets)
 	}
 	return slices.Clone(buckets)
 }

@@ -65,9 +65,9 @@ func addMark(w Writer) error {
 	if err := marks.put(w, m); err != nil {
 		return err
 	}
-	newest := w.Sequence(marks.bucket)
-	if newest <= maxMarks {
-		return nil
+	newest, err := readSequence(w, marks.bucket)
+	if err != nil || newest <= maxMarks {
+		return err
 	}
 	if oldest, _ := w.Seek(marks.bucket, nil); string(oldest) <= string(place(nil, newest-maxMarks)) {
 		return marks.delete(w, oldest)

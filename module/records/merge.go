@@ -240,10 +240,17 @@ func (m *Merge) sequences() error {
 		return err
 	}
 	for _, name := range [][]byte{users.bucket, apps.bucket, credentials.bucket, collaborators.bucket} {
-		if n := m.Now.Sequence(name); n > w.Sequence(name) {
-			if err := w.SetSequence(name, n); err != nil {
-				return err
-			}
+		now, err := readSequence(m.Now, name)
+		if err != nil && !m.passOver(err) {
+			return unreadable(err)
+		}
+		if last, err := readSequence(w, name); err != nil {
+			return err
+		} else if now <= last {
+			continue
+		}
+		if err := writeSequence(w, name, now); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -105,19 +105,6 @@ func (t *table[R, S]) put(w Writer, record R) error {
 	return nil
 }
 
-// order gives a new record the next seq, and keeps the next ones behind a seq
-// that was given.
-func (t *table[R, S]) order(w Writer, seq *uint64) error {
-	last := w.Sequence(t.bucket)
-	if *seq == 0 {
-		*seq = last + 1
-	}
-	if *seq <= last {
-		return nil
-	}
-	return w.SetSequence(t.bucket, *seq)
-}
-
 func (t *table[R, S]) delete(w Writer, key []byte) error {
 	record, err := t.get(w, key)
 	if errors.Is(err, keys.ErrNotFound) {

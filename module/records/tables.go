@@ -23,13 +23,16 @@ var (
 	auditHeadKey = []byte("audit_head")
 )
 
-// buckets are all that a file of the current format has.
-var buckets = append(slices.Clone(firstBuckets),
+// buckets are all that a store of the current format has.
+var buckets = append(slices.Clone(secondBuckets), sequencesBucket)
+
+// secondBuckets are all that a store of format 2 has.
+var secondBuckets = append(slices.Clone(firstBuckets),
 	countsBucket, deletions.bucket, marks.bucket,
 	sessionsOfUser.bucket, credentialsOfCreator.bucket, collaboratorsOfCreator.bucket, tombstonesOfCreator.bucket,
 )
 
-// firstBuckets are all that a file of format 1 has.
+// firstBuckets are all that a store of format 1 has.
 var firstBuckets = [][]byte{
 	metaBucket, retiredBucket,
 	users.bucket, userOrder.bucket, userEmails.bucket,

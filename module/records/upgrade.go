@@ -8,21 +8,37 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// Upgrade adds what format 1 doesn't have: the indexes by creator and of
-// sessions, the counts, and the ID of the store. All buckets of the current
-// format are there. Format 1 was not written to while nothing was changed, so
-// the time of its last write tells nothing of the clock: unless now is zero,
-// the clock is taken for right.
-func Upgrade(w Writer, now time.Time) error {
-	err := errors.Join(
-		fillIn(w, &apps), fillIn(w, &credentials, sessionsOfUser, credentialsOfCreator),
-		fillIn(w, &collaborators, collaboratorsOfCreator), fillIn(w, &tombstones, tombstonesOfCreator),
-		identify(w), newUpdate(w).advance(now),
-	)
+// Upgrade brings a store to the current format, all of whose buckets are there.
+// sequences are what format 2 has elsewhere: by the name of a bucket, the number
+// that was last given to one of its records.
+//
+// Format 1 was not written to while nothing was changed, so the time of its last
+// write tells nothing of the clock: unless now is zero, the clock is taken for
+// right.
+func Upgrade(w Writer, sequences map[string]uint64, now time.Time) error {
+	format, err := FormatOf(w)
+	if err == nil && format < 2 {
+		err = addIndexes(w, now)
+	}
+	if err == nil && format < 3 {
+		for bucket, last := range sequences {
+			err = errors.Join(err, writeSequence(w, []byte(bucket), last))
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("upgrading the key store: %w", err)
 	}
 	return writeFormat(w)
+}
+
+// addIndexes adds what format 1 doesn't have: the indexes by creator and of
+// sessions, the counts, and the ID of the store.
+func addIndexes(w Writer, now time.Time) error {
+	return errors.Join(
+		fillIn(w, &apps), fillIn(w, &credentials, sessionsOfUser, credentialsOfCreator),
+		fillIn(w, &collaborators, collaboratorsOfCreator), fillIn(w, &tombstones, tombstonesOfCreator),
+		identify(w), newUpdate(w).advance(now),
+	)
 }
 
 // fillIn puts the records of a table into indexes that are new, and counts
