@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"fmt"
-	"net/textproto"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -12,8 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-api-keys/gateway/module/gateway/source"
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
-	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/policy"
 	"github.com/caddy-api-keys/gateway/module/policy/tables"
 )
@@ -136,15 +135,15 @@ type Gate struct {
 	// Default: enforce.
 	Mode string `json:"mode,omitempty"`
 
-	app           *App
-	table         *policy.Table
-	identity      identityNames
-	ownership     tenant.Places
-	shadow        bool
-	sessionHeader string // empty where there is none
-	logger        *zap.Logger
-	metrics       *metrics
-	enclosure     *atomic.Pointer[enclosure]
+	app       *App
+	table     *policy.Table
+	identity  identityNames
+	ownership tenant.Places
+	shadow    bool
+	sources   source.Set
+	logger    *zap.Logger
+	metrics   *metrics
+	enclosure *atomic.Pointer[enclosure]
 }
 
 // CaddyModule returns the Caddy module information.
@@ -192,7 +191,6 @@ func (g *Gate) CheckSettings() error { return g.copied().settings() }
 
 func (g *Gate) copied() *Gate {
 	c := *g
-	c.Credential = slices.Clone(g.Credential)
 	if g.CORS != nil {
 		cors := *g.CORS
 		c.CORS = &cors
@@ -305,39 +303,14 @@ func (g *Gate) settings() error {
 		}
 		g.identity = newIdentityNames(strings.ToLower(g.IdentityHeaders))
 	}
-	if g.SessionHeader == "" {
-		g.SessionHeader = "off"
-		if slices.Contains(g.Include, "clarifai") {
-			g.SessionHeader = clarifaiSession
-		}
-	}
-	if g.SessionHeader != "off" {
-		if !wire.IsToken(g.SessionHeader) {
-			return fmt.Errorf("session_header %q: that is no name of a header", g.SessionHeader)
-		}
-		g.sessionHeader = textproto.CanonicalMIMEHeaderKey(g.SessionHeader)
-		if g.sessionHeader == "Authorization" || g.ours(g.sessionHeader) {
-			return fmt.Errorf("session_header %s: that header has another meaning here; a session may always stand in Authorization", g.SessionHeader)
-		}
-	}
-	taken := []string{"Authorization", g.sessionHeader}
-	for i := range g.Credential {
-		s := &g.Credential[i]
-		if err := s.provision(); err != nil {
-			return err
-		}
-		if s.In == "header" && slices.Contains(taken, s.Name) || slices.Contains(g.Credential[:i], *s) {
-			return fmt.Errorf("credential %s %s: it is read already", s.In, s.Name)
-		}
-		if s.In == "header" && g.ours(s.Name) {
-			return fmt.Errorf("credential header %s: a client's headers of this name are dropped; choose another", s.Name)
-		}
+	if err := g.provisionSources(); err != nil {
+		return err
 	}
 	if g.Upgrade != "" && g.Upgrade != "websocket" {
 		return fmt.Errorf("upgrade %q: only websocket can be allowed", g.Upgrade)
 	}
 	if g.CORS != nil {
-		if err := g.CORS.provision(g.credentialHeaders()); err != nil {
+		if err := g.CORS.provision(g.sources.Logged().Headers); err != nil {
 			return err
 		}
 	}

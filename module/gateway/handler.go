@@ -216,8 +216,8 @@ func (q *question) present(r *http.Request) (*keys.Lease, *refusal) {
 	if refused != nil {
 		return nil, refused
 	}
-	q.digest, q.session = keys.DigestOf(cred.text), cred.session
-	if keys.FormOf(cred.text) == keys.Forged {
+	q.digest, q.session = keys.DigestOf(cred.Text), cred.Session
+	if keys.FormOf(cred.Text) == keys.Forged {
 		return nil, errUnknown
 	}
 	lease, err := q.gate.app.Directory()

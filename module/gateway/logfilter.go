@@ -8,32 +8,32 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddy-api-keys/gateway/module/gateway/source"
 )
 
 // loggedFields are the fields of Caddy's log entries that show a credential.
 // Caddy redacts Authorization and cookies by itself.
-type loggedFields struct {
-	headers []string // of requests
-	queries []string // fields of the request's query
-}
+type loggedFields source.Logged
 
-// add adds what a gate reads credentials from.
+// add adds the fields that show credentials of a gate.
 func (f *loggedFields) add(g *Gate) {
-	for _, name := range g.credentialHeaders() {
-		if !slices.Contains([]string{"Authorization", "Proxy-Authorization", "Cookie"}, name) && !slices.Contains(f.headers, name) {
-			f.headers = append(f.headers, name)
+	shown := g.sources.Logged()
+	for _, name := range shown.Headers {
+		if !slices.Contains([]string{"Proxy-Authorization", "Cookie"}, name) && !slices.Contains(f.Headers, name) {
+			f.Headers = append(f.Headers, name)
 		}
 	}
-	for _, s := range g.Credential {
-		if s.In == "query" && !slices.Contains(f.queries, s.Name) {
-			f.queries = append(f.queries, s.Name)
+	for _, name := range shown.Queries {
+		if !slices.Contains(f.Queries, name) {
+			f.Queries = append(f.Queries, name)
 		}
 	}
 }
 
 // ManagementGate reads credentials from where api_keys_manage does: a session
 // may stand in the header in which Clarifai's clients send one.
-func ManagementGate() *Gate { return &Gate{sessionHeader: clarifaiSession} }
+func ManagementGate() *Gate { return &Gate{sources: source.Set{source.Session(clarifaiSession)}} }
 
 // LogFilter is the format of a log that shows no credential of gates that are
 // built, in the Caddyfile's words; empty where no log would show one.
@@ -46,17 +46,17 @@ func LogFilter(gates ...*Gate) string {
 }
 
 func (f *loggedFields) filter() string {
-	if len(f.headers)+len(f.queries) == 0 {
+	if len(f.Headers)+len(f.Queries) == 0 {
 		return ""
 	}
 	var b strings.Builder
 	b.WriteString("format filter {\n\tfields {\n")
-	for _, name := range f.headers {
+	for _, name := range f.Headers {
 		b.WriteString("\t\trequest>headers>" + name + " delete\n")
 	}
-	if len(f.queries) > 0 {
+	if len(f.Queries) > 0 {
 		b.WriteString("\t\trequest>uri query {\n")
-		for _, name := range f.queries {
+		for _, name := range f.Queries {
 			b.WriteString("\t\t\tdelete " + caddyfileWord(name) + "\n")
 		}
 		// The page that a browser comes from may have been asked for with the
@@ -77,12 +77,12 @@ func caddyfileWord(text string) string {
 
 // shownBy reports whether a log would show one of the fields.
 func (f *loggedFields) shownBy(s *logSink) bool {
-	for _, name := range f.headers {
+	for _, name := range f.Headers {
 		if !s.hidden("request>headers>" + name) {
 			return true
 		}
 	}
-	for _, name := range f.queries {
+	for _, name := range f.Queries {
 		if !s.hidden("request>uri") && !s.queries["request>uri?"+name] {
 			return true
 		}

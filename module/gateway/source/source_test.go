@@ -1,4 +1,4 @@
-package gateway
+package source_test
 
 import (
 	"net/http"
@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/gateway/source"
 )
 
 // This is step 3 of the contract once more, in regular expressions: slow, and
@@ -23,9 +23,9 @@ var (
 
 // refCredential is what a request presents. one is all that stands in places
 // where a credential may; of none and of several there is nothing to read.
-func refCredential(authorization, session, header []string, query string) (text string, isSession bool, want *refusal) {
+func refCredential(authorization, session, header []string, query string) (text string, isSession bool, want error) {
 	if len(authorization) > 1 {
-		return "", false, errSeveral
+		return "", false, source.ErrSeveral
 	}
 	type place struct {
 		text    string
@@ -38,7 +38,7 @@ func refCredential(authorization, session, header []string, query string) (text 
 		}
 		parts := refLine.FindStringSubmatch(line)
 		if parts == nil {
-			return "", false, errMalformed
+			return "", false, source.ErrMalformed
 		}
 		all = append(all, place{parts[1], false})
 	}
@@ -55,20 +55,20 @@ func refCredential(authorization, session, header []string, query string) (text 
 		}
 		value, err := url.QueryUnescape(strings.Join(parts[1:], ""))
 		if err != nil {
-			return "", false, errMalformed
+			return "", false, source.ErrMalformed
 		}
 		all = append(all, place{value, false})
 	}
 	switch {
 	case len(all) == 0:
-		return "", false, errNoCredential
+		return "", false, source.ErrMissing
 	case len(all) > 1:
-		return "", false, errSeveral
+		return "", false, source.ErrSeveral
 	}
 	// The regular expression takes what isn't UTF-8 for one character a byte;
 	// no byte of it is one of those that are refused.
 	if !refToken.MatchString(latin1Text(all[0].text)) {
-		return "", false, errMalformed
+		return "", false, source.ErrMalformed
 	}
 	return all[0].text, all[0].session, nil
 }
@@ -85,14 +85,13 @@ func latin1Text(text string) string {
 // FuzzCredential has header lines and a query read by the gate and by the
 // reference. Lines of one header are parted by \n, and no text is no line.
 func FuzzCredential(f *testing.F) {
-	g := &Gate{
-		Route:      []policy.Route{{Method: "GET", Pattern: "/x"}},
-		Credential: []Source{{In: "header", Name: "x-api-key"}, {In: "query", Name: "api_key"}},
-
-		SessionHeader: "X-Clarifai-Session-Token",
-	}
-	if _, err := g.Build(); err != nil {
-		f.Fatal(err)
+	sources := source.Set{source.Authorization(), source.Session("X-Clarifai-Session-Token")}
+	for _, s := range [][2]string{{"header", "x-api-key"}, {"query", "api_key"}} {
+		one, err := source.New(s[0], s[1])
+		if err != nil {
+			f.Fatal(err)
+		}
+		sources = append(sources, one)
 	}
 	const key = "cak_0123456789AB_0123456789ABCDEFGHIJKLMNOPQRSTUV012345"
 	for _, line := range []string{
@@ -128,16 +127,16 @@ func FuzzCredential(f *testing.F) {
 				r.Header[name] = l
 			}
 		}
-		got, refused := g.credential(r)
+		got, refused := sources.Find(r)
 		text, isSession, want := refCredential(lines(authorization), lines(session), lines(header), query)
-		if refused != want || refused == nil && (got.text != text || got.session != isSession) {
+		if refused != want || refused == nil && (got.Text != text || got.Session != isSession) {
 			t.Fatalf("read as %+v, %+v; to the contract it is %q (session: %v), %+v", got, refused, text, isSession, want)
 		}
 
 		// What is stripped is read no more, whatever it was, and nothing else is
 		// gone.
-		g.stripCredential(r)
-		if _, refused := g.credential(r); refused != errNoCredential && len(lines(authorization)) < 2 {
+		sources.Strip(r, nil)
+		if _, refused := sources.Find(r); refused != source.ErrMissing && len(lines(authorization)) < 2 {
 			t.Errorf("stripped, it is %+v: %q %q", refused, r.Header, r.URL.RawQuery)
 		}
 		if len(lines(authorization)) > 0 && !strings.Contains(strings.ToLower(authorization), "key") &&
