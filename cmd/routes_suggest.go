@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/gateway/shadowlog"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -36,7 +36,7 @@ func suggest(c *call) error {
 		defer f.Close()
 		log = f
 	}
-	usage, err := gateway.UsageOf(log)
+	usage, err := shadowlog.UsageOf(log)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func suggest(c *call) error {
 	return nil
 }
 
-func (c *call) printUsage(k *gateway.KeyUsage) error {
+func (c *call) printUsage(k *shadowlog.KeyUsage) error {
 	fmt.Fprintf(c.OutOrStdout(), "%s (%s of %s)\n", k.KeyID, k.KeyType, k.UserID)
 	lines := [][2]string{
 		{"  requests", fmt.Sprintf("%d allowed, %d lacking scopes or endpoints, %d refused otherwise", k.Allowed, k.Lacking, k.Refused)},

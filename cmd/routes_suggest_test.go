@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/gateway/shadowlog"
 )
 
 // shadowLine is a line of the log, with these fields of a decision.
@@ -66,7 +66,7 @@ func TestRoutesSuggest(t *testing.T) {
 	if out.err != nil {
 		t.Fatal(out.err)
 	}
-	var got gateway.Usage
+	var got shadowlog.Usage
 	if err := json.Unmarshal([]byte(out.out), &got); err != nil {
 		t.Fatal(err)
 	}

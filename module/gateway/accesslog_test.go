@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/gateway/shadowlog"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -190,7 +190,7 @@ func TestShadowSaysWhatItRefuses(t *testing.T) {
 			t.Fatalf("answered %s, and the upstream saw %v", a.Status, a.seen)
 		}
 		d := w.decisions(i + 1)[i]
-		if d.Decision != gateway.DecisionRefuse || !d.Enforced || d.Reason != tt.reason || d.Status != 400 || d.Code != 11102 || d.Details == "" {
+		if d.Decision != shadowlog.Refuse || !d.Enforced || d.Reason != tt.reason || d.Status != 400 || d.Code != 11102 || d.Details == "" {
 			t.Errorf("logged %+v", d)
 		}
 		if known := slices.Contains([]string{"GET", "POST"}, tt.method); known != (d.Method != "") {

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-api-keys/gateway/module/gateway/shadowlog"
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 )
 
@@ -23,7 +24,7 @@ func (q *question) note(r *http.Request, v *verdict) {
 // noteEnd is note for a request that would have been ended while it is served.
 func (q *question) noteEnd(ctx context.Context, v *verdict) {
 	d := q.decision(v)
-	d.Decision = DecisionEnd
+	d.Decision = shadowlog.End
 	q.gate.logDecision(ctx, &d, v)
 }
 
@@ -37,12 +38,12 @@ func (q *question) noteLater(r *http.Request, v *verdict) func(*tenant.Error) {
 	}
 }
 
-func (g *Gate) logDecision(ctx context.Context, d *Decision, v *verdict) {
+func (g *Gate) logDecision(ctx context.Context, d *shadowlog.Decision, v *verdict) {
 	var reqID string
 	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		reqID, _ = repl.GetString("http.request.uuid")
 	}
-	g.logger.Info(shadowMessage, zap.String("uuid", reqID), zap.Inline(d))
+	g.logger.Info(shadowlog.Message, zap.String("uuid", reqID), zap.Inline(d))
 	if v.refused != nil {
 		if d.Enforced {
 			return // the answer counts it
@@ -55,8 +56,8 @@ func (g *Gate) logDecision(ctx context.Context, d *Decision, v *verdict) {
 // decision is what the log says of a verdict. It has nothing of the target
 // but its route: a path may hold a credential, and the access log has it, by
 // the uuid.
-func (q *question) decision(v *verdict) Decision {
-	d := Decision{Decision: DecisionAllow, Method: q.method}
+func (q *question) decision(v *verdict) shadowlog.Decision {
+	d := shadowlog.Decision{Decision: shadowlog.Allow, Method: q.method}
 	if q.rule != nil {
 		d.Route = q.rule.Route.String()
 		d.Scopes, d.Endpoints = q.rule.Scopes, q.rule.Endpoint
@@ -67,12 +68,12 @@ func (q *question) decision(v *verdict) Decision {
 	}
 	switch ref := v.refused; {
 	case ref != nil:
-		d.Decision = DecisionRefuse
+		d.Decision = shadowlog.Refuse
 		d.Step, d.Reason = int(ref.reason.Step()), ref.reason.String()
 		d.Status, d.Code, d.Details = ref.status, int(ref.code), ref.details
 		d.MissingScopes, d.MissingEndpoints, d.NoEndpoint = ref.lack.Scopes, ref.lack.Endpoints, ref.lack.NoEndpoint
 	case q.public():
-		d.Decision = DecisionPublic
+		d.Decision = shadowlog.Public
 	}
 	return d
 }

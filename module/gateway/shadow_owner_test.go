@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/gateway/shadowlog"
 )
 
 // A body that names someone else, or can't be looked into, is handed on byte
@@ -28,17 +28,17 @@ func TestShadowOfBodies(t *testing.T) {
 		want                      []string // decisions
 		status                    int      // of the last
 	}{
-		{"JSON, own", "/v2/inputs", plain, []byte(`{"user_app_id":{"user_id":"alice"}}`), []string{gateway.DecisionAllow}, 0},
-		{"JSON, another's", "/v2/inputs", plain, []byte(` {"user_app_id":{"user_id":"bob"}} `), []string{gateway.DecisionRefuse}, 403},
-		{"no JSON", "/v2/inputs", plain, []byte(`<inputs/>`), []string{gateway.DecisionRefuse}, 400},
-		{"too large", "/v2/inputs", plain, []byte(`"` + strings.Repeat("x", 2000) + `"`), []string{gateway.DecisionRefuse}, 413},
-		{"a stream, own", "/pkg.Service/Method", grpcCall, join(own, own), []string{gateway.DecisionAllow}, 0},
-		{"a stream, another's", "/pkg.Service/Method", grpcCall, join(other, own, other), []string{gateway.DecisionRefuse}, 403},
-		{"a stream, compressed", "/pkg.Service/Method", grpcCall, join(compressed, own), []string{gateway.DecisionRefuse}, 415},
-		{"a stream, another's later", "/pkg.Service/Method", grpcCall, join(own, other, other, own), []string{gateway.DecisionAllow, gateway.DecisionEnd}, 403},
-		{"a stream, compressed later", "/pkg.Service/Method", grpcCall, join(own, compressed, other), []string{gateway.DecisionAllow, gateway.DecisionEnd}, 415},
-		{"a stream, cut off", "/pkg.Service/Method", grpcCall, own[:len(own)-2], []string{gateway.DecisionRefuse}, 400},
-		{"a stream of text", "/pkg.Service/Method", "Content-Type: application/grpc-web-text", []byte("AAAAAAA="), []string{gateway.DecisionRefuse}, 415},
+		{"JSON, own", "/v2/inputs", plain, []byte(`{"user_app_id":{"user_id":"alice"}}`), []string{shadowlog.Allow}, 0},
+		{"JSON, another's", "/v2/inputs", plain, []byte(` {"user_app_id":{"user_id":"bob"}} `), []string{shadowlog.Refuse}, 403},
+		{"no JSON", "/v2/inputs", plain, []byte(`<inputs/>`), []string{shadowlog.Refuse}, 400},
+		{"too large", "/v2/inputs", plain, []byte(`"` + strings.Repeat("x", 2000) + `"`), []string{shadowlog.Refuse}, 413},
+		{"a stream, own", "/pkg.Service/Method", grpcCall, join(own, own), []string{shadowlog.Allow}, 0},
+		{"a stream, another's", "/pkg.Service/Method", grpcCall, join(other, own, other), []string{shadowlog.Refuse}, 403},
+		{"a stream, compressed", "/pkg.Service/Method", grpcCall, join(compressed, own), []string{shadowlog.Refuse}, 415},
+		{"a stream, another's later", "/pkg.Service/Method", grpcCall, join(own, other, other, own), []string{shadowlog.Allow, shadowlog.End}, 403},
+		{"a stream, compressed later", "/pkg.Service/Method", grpcCall, join(own, compressed, other), []string{shadowlog.Allow, shadowlog.End}, 415},
+		{"a stream, cut off", "/pkg.Service/Method", grpcCall, own[:len(own)-2], []string{shadowlog.Refuse}, 400},
+		{"a stream of text", "/pkg.Service/Method", "Content-Type: application/grpc-web-text", []byte("AAAAAAA="), []string{shadowlog.Refuse}, 415},
 	} {
 		for _, protocol := range protocols {
 			t.Run(tt.name+" over "+protocol, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestShadowOfBodies(t *testing.T) {
 				if a.seen == nil || a.seen.body != string(tt.body) {
 					t.Fatalf("answered %s %s, and the upstream saw %v", a.Status, a.body, a.seen)
 				}
-				if told := callers(a.seen.header)["user-id"] != ""; told != (tt.want[0] == gateway.DecisionAllow) {
+				if told := callers(a.seen.header)["user-id"] != ""; told != (tt.want[0] == shadowlog.Allow) {
 					t.Errorf("told %v", a.seen.header)
 				}
 				n += len(tt.want)

@@ -13,17 +13,17 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/gateway/shadowlog"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // decisions are what the log says of the requests so far, once there are n.
-func (w *world) decisions(n int) (list []gateway.Decision) {
+func (w *world) decisions(n int) (list []shadowlog.Decision) {
 	w.t.Helper()
 	until(w.t, fmt.Sprintf("%d decisions in the log", n), func() bool {
 		list = nil
-		if _, err := gateway.ReadDecisions(strings.NewReader(w.logs.String()), func(d *gateway.Decision) { list = append(list, *d) }); err != nil {
+		if _, err := shadowlog.Read(strings.NewReader(w.logs.String()), func(d *shadowlog.Decision) { list = append(list, *d) }); err != nil {
 			w.t.Fatal(err)
 		}
 		return len(list) >= n
@@ -75,44 +75,44 @@ func TestShadow(t *testing.T) {
 		name, method, target string
 		lines                []string
 		// want is the decision; KeyID says only whether one is known.
-		want gateway.Decision
+		want shadowlog.Decision
 	}{
 		{"3 no credential", "GET", "/v2/inputs", nil,
-			gateway.Decision{Route: "GET /v2/inputs", Step: 3, Reason: "credential_missing", Status: 401, Code: 11102}},
+			shadowlog.Decision{Route: "GET /v2/inputs", Step: 3, Reason: "credential_missing", Status: 401, Code: 11102}},
 		{"3 no credential, and no route", "GET", "/nothing", nil,
-			gateway.Decision{Step: 3, Reason: "credential_missing", Status: 401, Code: 11102}},
+			shadowlog.Decision{Step: 3, Reason: "credential_missing", Status: 401, Code: 11102}},
 		{"3 two credentials", "GET", "/v2/inputs", []string{auth(key), "X-Clarifai-Session-Token: " + session},
-			gateway.Decision{Route: "GET /v2/inputs", Step: 3, Reason: "credential_several", Status: 400, Code: 11102}},
+			shadowlog.Decision{Route: "GET /v2/inputs", Step: 3, Reason: "credential_several", Status: 400, Code: 11102}},
 		{"3 malformed", "GET", "/v2/inputs", []string{"Authorization: Key  " + key},
-			gateway.Decision{Route: "GET /v2/inputs", Step: 3, Reason: "credential_malformed", Status: 400, Code: 11102}},
+			shadowlog.Decision{Route: "GET /v2/inputs", Step: 3, Reason: "credential_malformed", Status: 400, Code: 11102}},
 		{"4 unknown", "GET", "/v2/inputs", []string{auth("0123456789abcdef0123456789abcdef")},
-			gateway.Decision{Route: "GET /v2/inputs", Step: 4, Reason: "credential_unknown", Status: 401, Code: 11009}},
+			shadowlog.Decision{Route: "GET /v2/inputs", Step: 4, Reason: "credential_unknown", Status: 401, Code: 11009}},
 		{"4 of our form, and mistyped", "GET", "/v2/inputs", []string{auth(mistyped(key))},
-			gateway.Decision{Route: "GET /v2/inputs", Step: 4, Reason: "credential_unknown", Status: 401, Code: 11009}},
+			shadowlog.Decision{Route: "GET /v2/inputs", Step: 4, Reason: "credential_unknown", Status: 401, Code: 11009}},
 		{"4 revoked", "GET", "/v2/inputs", []string{auth(revoked)},
-			gateway.Decision{Route: "GET /v2/inputs", Step: 4, Reason: "credential_unknown", Status: 401, Code: 11009}},
+			shadowlog.Decision{Route: "GET /v2/inputs", Step: 4, Reason: "credential_unknown", Status: 401, Code: 11009}},
 		{"4 expired", "GET", "/v2/inputs", []string{auth(expired)},
-			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/inputs", Step: 4, Reason: "expired", Status: 401, Code: 11008}},
+			shadowlog.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/inputs", Step: 4, Reason: "expired", Status: 401, Code: 11008}},
 		{"5 no route", "GET", "/nothing", []string{auth(key)},
-			gateway.Decision{KeyID: "known", KeyType: "app_key", Step: 5, Reason: "route_unknown", Status: 404, Code: 11101}},
+			shadowlog.Decision{KeyID: "known", KeyType: "app_key", Step: 5, Reason: "route_unknown", Status: 404, Code: 11101}},
 		{"5 another method", "PUT", "/v2/inputs", []string{auth(key)},
-			gateway.Decision{KeyID: "known", KeyType: "app_key", Step: 5, Reason: "method_not_allowed", Status: 405, Code: 11103}},
+			shadowlog.Decision{KeyID: "known", KeyType: "app_key", Step: 5, Reason: "method_not_allowed", Status: 405, Code: 11103}},
 		{"6 kind", "GET", "/v2/users/alice/keys", []string{auth(key)},
-			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/users/{user_id}/keys", Step: 6, Reason: "kind", Status: 403, Code: 11007}},
+			shadowlog.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/users/{user_id}/keys", Step: 6, Reason: "kind", Status: 403, Code: 11007}},
 		{"7 ownership", "GET", "/v2/users/bob/apps/farm/inputs", []string{auth(key)},
-			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/users/{user_id}/apps/{app_id}/inputs", Step: 7, Reason: "owner", Status: 403, Code: 11008}},
+			shadowlog.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/users/{user_id}/apps/{app_id}/inputs", Step: 7, Reason: "owner", Status: 403, Code: 11008}},
 		{"8 scopes", "POST", inputs, []string{auth(key)},
-			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "POST /v2/users/{user_id}/apps/{app_id}/inputs", Step: 8, Reason: "scopes", Status: 403, Code: 11007, MissingScopes: []string{"Inputs:Add"}}},
+			shadowlog.Decision{KeyID: "known", KeyType: "app_key", Route: "POST /v2/users/{user_id}/apps/{app_id}/inputs", Step: 8, Reason: "scopes", Status: 403, Code: 11007, MissingScopes: []string{"Inputs:Add"}}},
 		{"8 endpoints", "GET", inputs, []string{auth(limited)},
-			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/users/{user_id}/apps/{app_id}/inputs", Step: 8, Reason: "scopes", Status: 403, Code: 11007, MissingEndpoints: []string{"/clarifai.api.V2/ListInputs"}}},
+			shadowlog.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/users/{user_id}/apps/{app_id}/inputs", Step: 8, Reason: "scopes", Status: 403, Code: 11007, MissingEndpoints: []string{"/clarifai.api.V2/ListInputs"}}},
 		{"8 a route without an endpoint", "GET", "/v2/users/alice/inputs", []string{auth(limited)},
-			gateway.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/users/{user_id}/inputs", Step: 8, Reason: "scopes", Status: 403, Code: 11007, NoEndpoint: true}},
+			shadowlog.Decision{KeyID: "known", KeyType: "app_key", Route: "GET /v2/users/{user_id}/inputs", Step: 8, Reason: "scopes", Status: 403, Code: 11007, NoEndpoint: true}},
 		{"8 gRPC", "POST", "/clarifai.api.V2/ListInputs", []string{auth(pat), "Content-Type: application/grpc"},
-			gateway.Decision{KeyID: "known", KeyType: "pat", Route: "grpc /clarifai.api.V2/ListInputs", Step: 8, Reason: "scopes", Status: 403, Code: 11007, MissingScopes: []string{"Inputs:Get"}}},
+			shadowlog.Decision{KeyID: "known", KeyType: "pat", Route: "grpc /clarifai.api.V2/ListInputs", Step: 8, Reason: "scopes", Status: 403, Code: 11007, MissingScopes: []string{"Inputs:Get"}}},
 		{"9 allowed", "GET", "/v2/users/me/keys", []string{auth(pat)},
-			gateway.Decision{Decision: gateway.DecisionAllow, KeyID: "known", KeyType: "pat", Route: "GET /v2/users/{user_id}/keys"}},
+			shadowlog.Decision{Decision: shadowlog.Allow, KeyID: "known", KeyType: "pat", Route: "GET /v2/users/{user_id}/keys"}},
 		{"2 public", "GET", "/healthz", []string{auth(key)},
-			gateway.Decision{Decision: gateway.DecisionPublic, Route: "GET /healthz"}},
+			shadowlog.Decision{Decision: shadowlog.Public, Route: "GET /healthz"}},
 	} {
 		for _, protocol := range protocols {
 			t.Run(row.name+" over "+protocol, func(t *testing.T) {
@@ -131,13 +131,13 @@ func TestShadow(t *testing.T) {
 				want := row.want
 				want.Method = row.method
 				if want.Decision == "" {
-					want.Decision = gateway.DecisionRefuse
+					want.Decision = shadowlog.Refuse
 				}
 				want.KeyID, want.UserID, want.Details, want.Scopes, want.Endpoints = got.KeyID, got.UserID, got.Details, got.Scopes, got.Endpoints
 				if asJSON(got) != asJSON(want) {
 					t.Errorf("logged\n%s\nwant\n%s", asJSON(got), asJSON(want))
 				}
-				refused := want.Decision == gateway.DecisionRefuse
+				refused := want.Decision == shadowlog.Refuse
 				for _, line := range row.lines {
 					name, value, _ := strings.Cut(line, ": ")
 					if sent := slices.Contains(a.seen.header[name], value); sent != (refused || name == "Content-Type") {
@@ -145,8 +145,8 @@ func TestShadow(t *testing.T) {
 					}
 				}
 				told := a.seen.header["X-Caller-User-Id"]
-				if want.Decision == gateway.DecisionAllow && !slices.Equal(told, []string{"alice"}) ||
-					want.Decision != gateway.DecisionAllow && told != nil || a.seen.header["X-Original-Url"] != nil {
+				if want.Decision == shadowlog.Allow && !slices.Equal(told, []string{"alice"}) ||
+					want.Decision != shadowlog.Allow && told != nil || a.seen.header["X-Original-Url"] != nil {
 					t.Errorf("the upstream was told %v", a.seen.header)
 				}
 				if after := counted(t, "caddy_api_keys_shadow_total", code, row.want.Reason, status); refused != (after == before+1) {
@@ -255,50 +255,9 @@ func TestShadowEndsNothing(t *testing.T) {
 	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "onetwo" {
 		t.Errorf("got %q, %v", body, err)
 	}
-	if d := got[1]; d.Decision != gateway.DecisionEnd || d.Status != 401 || d.Code != 11009 || d.Reason != "credential_unknown" {
+	if d := got[1]; d.Decision != shadowlog.End || d.Status != 401 || d.Code != 11009 || d.Reason != "credential_unknown" {
 		t.Errorf("logged %+v", d)
 	}
-}
-
-// Lines of a log that are no decisions are counted, however they come.
-func TestReadDecisions(t *testing.T) {
-	line := `{"level":"info","logger":"http.handlers.api_keys","msg":"decided in shadow mode","decision":"allow","key_id":"cak_1","scopes":["A"]}`
-	for name, tt := range map[string]struct {
-		log            string
-		taken, skipped int
-	}{
-		"nothing":               {"", 0, 0},
-		"one":                   {line, 1, 0},
-		"blank lines":           {"\n\n" + line + "\n\r\n", 1, 0},
-		"others":                {"hello\n{}\n[]\n" + line + "\n" + line, 2, 3},
-		"another logger":        {strings.Replace(line, "http.handlers.api_keys", "http.log.access", 1), 0, 1},
-		"another message":       {strings.Replace(line, `"msg":"decided`, `"msg":"was decided`, 1), 0, 1},
-		"another type":          {strings.Replace(line, `["A"]`, `"A"`, 1), 0, 1},
-		"cut off":               {line[:len(line)-3] + "\n" + line, 1, 1},
-		"a line that is long":   {strings.Repeat("x", 3<<20) + "\n" + line, 1, 1},
-		"a long one, cut off":   {line + "\n" + strings.Repeat("x", 3<<20), 1, 1},
-		"a long line of blanks": {strings.Repeat(" ", 3<<20) + line, 0, 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			taken := 0
-			skipped, err := gateway.ReadDecisions(strings.NewReader(tt.log), func(*gateway.Decision) { taken++ })
-			if err != nil || taken != tt.taken || skipped != tt.skipped {
-				t.Errorf("took %d and passed over %d, %v; want %d and %d", taken, skipped, err, tt.taken, tt.skipped)
-			}
-		})
-	}
-}
-
-func FuzzReadDecisions(f *testing.F) {
-	f.Add(`{"logger":"http.handlers.api_keys","msg":"decided in shadow mode","decision":"allow"}` + "\nx")
-	f.Fuzz(func(t *testing.T, log string) {
-		lines := strings.Count(log, "\n") + 1
-		taken := 0
-		skipped, err := gateway.ReadDecisions(strings.NewReader(log), func(*gateway.Decision) { taken++ })
-		if err != nil || taken+skipped > lines {
-			t.Errorf("took %d and passed over %d of %d lines, %v", taken, skipped, lines, err)
-		}
-	})
 }
 
 func asJSON(v any) string {

@@ -1,13 +1,8 @@
-package gateway
+// Package shadowlog writes and reads the decisions that a gate of mode shadow
+// logs, and sums up what each key was used for.
+package shadowlog
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
@@ -51,15 +46,16 @@ type Decision struct {
 
 // What was decided in shadow mode.
 const (
-	DecisionAllow  = "allow"  // a caller's request, forwarded as ever
-	DecisionPublic = "public" // no credential was asked for
-	DecisionRefuse = "refuse" // forwarded, unless Enforced; it would have been refused
-	DecisionEnd    = "end"    // goes on; it would have been ended, by a change or a later message
+	Allow  = "allow"  // a caller's request, forwarded as ever
+	Public = "public" // no credential was asked for
+	Refuse = "refuse" // forwarded, unless Enforced; it would have been refused
+	End    = "end"    // goes on; it would have been ended, by a change or a later message
 )
 
+// Logger and Message are the name of the logger and the message of the lines.
 const (
-	shadowLogger  = "http.handlers.api_keys"
-	shadowMessage = "decided in shadow mode"
+	Logger  = "http.handlers.api_keys"
+	Message = "decided in shadow mode"
 )
 
 // MarshalLogObject makes the fields of the log line.
@@ -101,55 +97,4 @@ func (d *Decision) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		enc.AddBool("no_endpoint", true)
 	}
 	return nil
-}
-
-// maxLogLine bounds a line of a log, in bytes; longer ones are passed over.
-const maxLogLine = 1 << 20
-
-// ReadDecisions reads a log of JSON lines, and hands out the decisions of
-// shadow mode that are in it. Lines that are none are counted.
-func ReadDecisions(log io.Reader, take func(*Decision)) (others int, err error) {
-	lines := bufio.NewReaderSize(log, maxLogLine)
-	for {
-		line, err := lines.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
-			others++
-			line, err = nil, passOver(lines)
-		}
-		if d := parseDecision(line); d != nil {
-			take(d)
-		} else if len(bytes.TrimSpace(line)) > 0 {
-			others++
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return others, nil
-		case err != nil:
-			return others, fmt.Errorf("reading the log: %w", err)
-		}
-	}
-}
-
-// passOver reads to the end of a line that is too long.
-func passOver(lines *bufio.Reader) error {
-	for {
-		if _, err := lines.ReadSlice('\n'); !errors.Is(err, bufio.ErrBufferFull) {
-			return err
-		}
-	}
-}
-
-// parseDecision reads a line; nil where it is no decision.
-func parseDecision(line []byte) *Decision {
-	var entry struct {
-		Logger  string `json:"logger"`
-		Message string `json:"msg"`
-		Decision
-	}
-	// Most lines are others'. They needn't be parsed.
-	if !bytes.Contains(line, []byte(shadowMessage)) || json.Unmarshal(line, &entry) != nil ||
-		entry.Logger != shadowLogger || entry.Message != shadowMessage {
-		return nil
-	}
-	return &entry.Decision
 }

@@ -1,4 +1,4 @@
-package gateway
+package shadowlog
 
 import (
 	"io"
@@ -42,14 +42,14 @@ type KeyUsage struct {
 	Needs []string `json:"needs,omitempty"`
 }
 
-// UsageOf reads a log of shadow mode, as [ReadDecisions].
+// UsageOf reads a log of shadow mode, as [Read].
 func UsageOf(log io.Reader) (*Usage, error) {
 	u := &Usage{Keys: []KeyUsage{}}
 	seen := map[string]*keyUse{}
 	var err error
-	u.Others, err = ReadDecisions(log, func(d *Decision) {
+	u.Others, err = Read(log, func(d *Decision) {
 		switch {
-		case d.Decision == DecisionPublic:
+		case d.Decision == Public:
 			u.Public++
 		case d.KeyID == "":
 			u.Unknown++
@@ -86,11 +86,11 @@ func newKeyUse(d *Decision) *keyUse {
 func (k *keyUse) take(d *Decision) {
 	lacks := len(d.MissingScopes) > 0 || len(d.MissingEndpoints) > 0 || d.NoEndpoint
 	switch {
-	case d.Decision == DecisionAllow:
+	case d.Decision == Allow:
 		k.Allowed++
-	case d.Decision == DecisionRefuse && lacks:
+	case d.Decision == Refuse && lacks:
 		k.Lacking++
-	case d.Decision == DecisionRefuse:
+	case d.Decision == Refuse:
 		// Whatever it needed, more wouldn't have helped.
 		k.Refused++
 		return
