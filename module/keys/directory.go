@@ -39,8 +39,8 @@ type Directory struct {
 
 	live [liveStripes]liveStripe
 
-	lock  writeLock
-	walks *turns
+	lock           writeLock
+	walks, lookUps *turns
 	// unfinished wakes up whoever finishes deletions.
 	unfinished chan struct{}
 	limits     atomic.Pointer[Limits]
@@ -71,7 +71,7 @@ func NewDirectory(store Store, cacheBytes int64) (*Directory, error) {
 // newDirectory takes what tests replace: the clock, and the hash by which the
 // cache finds entries.
 func newDirectory(store Store, cacheBytes int64, clock func() time.Time, hash func(uint64) (uint64, uint64)) (*Directory, error) {
-	d := &Directory{store: store, clock: clock, closing: make(chan struct{}), unfinished: make(chan struct{}, 1), walks: newTurns(1, maxWalks), logins: newLogins()}
+	d := &Directory{store: store, clock: clock, closing: make(chan struct{}), unfinished: make(chan struct{}, 1), walks: newTurns(1, maxWalks), lookUps: newTurns(1, maxWalks), logins: newLogins()}
 	d.retention.Store(int64(DefaultAuditRetention))
 	d.SetLimits(Limits{})
 	d.SetObserver(nil)

@@ -1,6 +1,7 @@
 package keys_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -401,5 +402,32 @@ func TestRotate(t *testing.T) {
 	})
 	if again := find(t, d, c.Digest); !again.Expiry().Equal(old.Expiry()) {
 		t.Errorf("a second rotation moved the end from %v to %v", old.Expiry(), again.Expiry())
+	}
+}
+
+// A walk waits for the walk that runs, and a look-up doesn't.
+func TestWalksTakeTurns(t *testing.T) {
+	d, _, _ := newDirectory(t)
+	done := errors.New("done")
+	err := d.Walk(t.Context(), "alice", func() error {
+		impatient, cancel := context.WithCancel(t.Context())
+		waits := make(chan error)
+		go func() {
+			waits <- d.Walk(impatient, "bob", func() error { return done })
+		}()
+		if err := d.LookUp(t.Context(), "bob", func() error { return done }); !errors.Is(err, done) {
+			t.Errorf("looking up: %v", err)
+		}
+		cancel()
+		if err := <-waits; !errors.Is(err, context.Canceled) {
+			t.Errorf("a second walk at the same time: %v", err)
+		}
+		return done
+	})
+	if !errors.Is(err, done) {
+		t.Error(err)
+	}
+	if err := d.Walk(t.Context(), "bob", func() error { return done }); !errors.Is(err, done) {
+		t.Errorf("afterwards: %v", err)
 	}
 }

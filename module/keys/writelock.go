@@ -127,22 +127,32 @@ func (l *line) next() chan struct{} {
 	return turn
 }
 
-// maxWalks is how many walks through all of a user's records may wait.
-const maxWalks = 64
+// maxWalks is how many walks, and how many look-ups, may wait.
+const maxWalks = 1000
 
-// Walk runs fn, which reads many of a user's records. Only one walk runs at a
-// time, and users take turns, so that those who look through thousands of keys
-// don't take the processor from everybody else. It returns [ErrCrowded] where
-// too many wait.
+// Walk runs fn, which reads all of a user's records. Only one walk runs at a
+// time, and users take turns, so that a user who looks through thousands of
+// keys doesn't take the processor from everybody else. It returns [ErrCrowded]
+// if too many wait.
 func (d *Directory) Walk(ctx context.Context, userID string, fn func() error) error {
+	return inTurn(ctx, d.walks, userID, fn)
+}
+
+// LookUp is Walk for an fn that reads what an index finds. It doesn't wait for
+// walks, which take longer.
+func (d *Directory) LookUp(ctx context.Context, userID string, fn func() error) error {
+	return inTurn(ctx, d.lookUps, userID, fn)
+}
+
+func inTurn(ctx context.Context, q *turns, userID string, fn func() error) error {
 	digest := groupOfUser(userID)
-	err := d.walks.take(ctx, binary.LittleEndian.Uint64(digest[:8]))
+	err := q.take(ctx, binary.LittleEndian.Uint64(digest[:8]))
 	if errors.Is(err, ErrBusy) {
 		return ErrCrowded
 	}
 	if err != nil {
 		return err
 	}
-	defer d.walks.give()
+	defer q.give()
 	return fn()
 }

@@ -153,10 +153,14 @@ func (r *request) lookFor(s *search) (f found, err error) {
 		s.line.was(at)
 		return err
 	}
-	if s.mintedBy != "" || r.caller.Operator {
-		return f, walk() // by an index
+	switch d := r.api.Directory; {
+	case r.caller.Operator:
+		return f, walk()
+	case s.mintedBy != "":
+		return f, d.LookUp(r.Context(), r.caller.UserID, walk)
+	default:
+		return f, d.Walk(r.Context(), r.caller.UserID, walk)
 	}
-	return f, r.api.Directory.Walk(r.Context(), r.caller.UserID, walk)
 }
 
 // revokeRest looks again and revokes what it finds in the same transaction, so
