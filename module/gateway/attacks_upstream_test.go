@@ -174,11 +174,19 @@ func headerLines(in *bufio.Reader) (lines []string, err error) {
 			return lines, err
 		}
 		name, value, ok := strings.Cut(line, ":")
-		if !ok || name == "" || strings.ContainsAny(name, " \t") || !strings.HasPrefix(value, " ") || strings.TrimSpace(value) != value[1:] {
+		if !ok || !isToken(name) || !strings.HasPrefix(value, " ") || strings.TrimSpace(value) != value[1:] {
 			return nil, fmt.Errorf("the header line %q", line)
 		}
 		lines = append(lines, line)
 	}
+}
+
+// isToken reports whether a text may be a field's name (RFC 9110, section
+// 5.6.2).
+func isToken(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+	})
 }
 
 func readChunks(in *bufio.Reader) (body []byte, trailers []string, err error) {
