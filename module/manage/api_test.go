@@ -118,7 +118,7 @@ func TestHealth(t *testing.T) {
 		t.Fatal("upkeep didn't fail")
 	}
 	a := s.call("GET", "/health", "")
-	if a.http != http.StatusServiceUnavailable || !strings.Contains(a.Status.Details, "upkeep of the key store fails") || !strings.Contains(a.Status.Details, "deletions") {
+	if a.http != http.StatusServiceUnavailable || !strings.Contains(a.Status.Details, "a background task of the key store fails") {
 		t.Errorf("while upkeep fails: %d %s", a.http, a.body)
 	}
 	if err := s.api.Directory.Upkeep(t.Context()); err != nil {

@@ -121,11 +121,15 @@ func (r *request) getHealth() (*Answer, error) {
 	if err := r.api.Directory.Writable(); err != nil {
 		return nil, err
 	}
-	if err := r.api.Directory.Failing(); err != nil {
-		return nil, &Error{Code: CodeUnavailable, Details: "upkeep of the key store fails and is tried again every half minute: " + err.Error(), Cause: err}
-	}
-	return &Answer{}, r.view(func(from keys.Reader) error {
+	err := r.view(func(from keys.Reader) error {
 		_, err := from.LastWrite()
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	if err := r.api.Directory.Failing(); err != nil {
+		return nil, &Error{Code: CodeUnavailable, Details: "a background task of the key store fails, and is tried again every half minute; see the server's log", Cause: err}
+	}
+	return &Answer{}, nil
 }
