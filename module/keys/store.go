@@ -21,6 +21,9 @@ type Store interface {
 	// only once everything fn wrote is durable; if fn fails or panics,
 	// nothing was written.
 	//
+	// Update may run fn again, after discarding what the previous run wrote.
+	// Whatever fn sets outside of the transaction, each run sets anew.
+	//
 	// The feed is told before Update returns, whether the commit succeeded
 	// or not, for an engine may show a commit that returned an error; it is
 	// not told where fn failed.

@@ -183,6 +183,7 @@ func testAudit(t *testing.T, s keys.Store) {
 	const many = 300 // past one byte of a seq
 	var all []keys.AuditEntry
 	update(t, s, func(w keys.Writer) error {
+		all = nil
 		var previous keys.Digest
 		for seq := uint64(1); seq <= many; seq++ {
 			e, head := auditEntry(seq, []string{"u", "uu", ""}[seq%3], previous)

@@ -15,7 +15,8 @@ import (
 )
 
 // Run runs the suite. open makes a new and empty store for each test, and
-// closes it when the test ends, if the test has not.
+// closes it when the test ends, if the test has not. Every function that a test
+// gives to Update runs twice.
 func Run(t *testing.T, open func(t *testing.T) keys.Store) {
 	for name, test := range map[string]func(*testing.T, keys.Store){
 		"NotFound":              testNotFound,
@@ -56,7 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) keys.Store) {
 		"Close":                 testClose,
 		"CloseWaits":            testCloseWaits,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+		t.Run(name, func(t *testing.T) { test(t, Twice(open(t))) })
 	}
 }
 
