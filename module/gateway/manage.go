@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -28,9 +27,6 @@ func init() {
 	caddy.RegisterModule(new(Manage))
 }
 
-// defaultBase is where the calls stand in their own descriptions.
-const defaultBase = "/v2"
-
 // Manage answers the management API on a site: users sign in there, and make
 // and revoke their own keys. It decides about its callers by the gate's code,
 // with a table of its own. What isn't a path of the API is handed on.
@@ -44,6 +40,7 @@ type Manage struct {
 	Portal string `json:"portal,omitempty"`
 
 	gate   *Gate
+	mount  *manage.Mount
 	portal *portal.Portal // nil where there is none
 	logger *zap.Logger
 }
@@ -63,11 +60,8 @@ func (m *Manage) Provision(ctx caddy.Context) error {
 		return err
 	}
 	// Programs for Clarifai's service send sessions in this header.
-	m.gate = &Gate{IdentityHeaders: "off", SessionHeader: clarifaiSession, logger: m.logger}
-	for _, r := range manage.Routes() {
-		r.Pattern = m.base() + strings.TrimPrefix(r.Pattern, defaultBase)
-		m.gate.Route = append(m.gate.Route, r)
-	}
+	m.mount = manage.NewMount(m.base())
+	m.gate = &Gate{IdentityHeaders: "off", SessionHeader: clarifaiSession, logger: m.logger, Route: m.mount.Routes()}
 	if _, err := m.gate.Build(); err != nil {
 		return fmt.Errorf("base %s: %w", m.Base, err)
 	}
@@ -89,7 +83,7 @@ func (m *Manage) Provision(ctx caddy.Context) error {
 
 // Check says what is wrong with the configuration.
 func (m *Manage) Check() error {
-	for _, path := range []struct{ option, value, example string }{{"base", m.Base, defaultBase}, {"portal", m.Portal, "/portal"}} {
+	for _, path := range []struct{ option, value, example string }{{"base", m.Base, manage.DefaultBase}, {"portal", m.Portal, "/portal"}} {
 		if path.value == "" {
 			continue
 		}
@@ -111,7 +105,7 @@ func inside(path, base string) bool {
 
 func (m *Manage) base() string {
 	if m.Base == "" {
-		return defaultBase
+		return manage.DefaultBase
 	}
 	return m.Base
 }
@@ -172,7 +166,7 @@ func (m *Manage) serve(w http.ResponseWriter, r *http.Request) error {
 		logFields(r, zap.Inline(publicLog{rule}))
 	}
 	m.gate.metrics.allowed.Inc()
-	m.answer(w, r, caller)
+	m.answer(w, r, rule, caller)
 	return nil
 }
 
@@ -182,7 +176,7 @@ func (m *Manage) decide(r *http.Request, lease *keys.Lease, q *question) verdict
 	if v.good {
 		lease.Used(v.credential, func() string { return clientAddress(r) })
 	}
-	if v.refused == nil && manage.OwnerOnly(m.described(q.rule)) && v.credential.Caller().Reaches(v.owner, v.app) != policy.Own {
+	if v.refused == nil && m.mount.OwnerOnly(q.rule.Route) && v.credential.Caller().Reaches(v.owner, v.app) != policy.Own {
 		v.refused = errOwner
 	}
 	return v
@@ -214,15 +208,8 @@ func (b *readBody) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// described is a route of the table as the API describes it, whatever the base.
-func (m *Manage) described(rule *policy.Rule) policy.Route {
-	r := rule.Route
-	r.Pattern = defaultBase + strings.TrimPrefix(r.Pattern, m.base())
-	return r
-}
-
-// answer hands the request to the API.
-func (m *Manage) answer(w http.ResponseWriter, r *http.Request, caller manage.Caller) {
+// answer hands the request to the API, with the rule that it was decided by.
+func (m *Manage) answer(w http.ResponseWriter, r *http.Request, rule *policy.Rule, caller manage.Caller) {
 	api := &manage.API{
 		RequestID: requestID,
 		Failed: func(reqID string, cause error) {
@@ -244,7 +231,7 @@ func (m *Manage) answer(w http.ResponseWriter, r *http.Request, caller manage.Ca
 		api.Refuse(w, r, err)
 		return
 	}
-	api.Serve(w, m.rebased(r), caller)
+	api.ServeRule(w, r, caller, m.mount, rule)
 }
 
 // call makes a call of the API for a page of the portal, as the browser would
@@ -257,7 +244,7 @@ func (m *Manage) call(from *http.Request, credential, method, target string, bod
 	if body == nil {
 		text = nil
 	}
-	target = m.base() + strings.TrimPrefix(target, defaultBase)
+	target = m.mount.Path(target)
 	r, err := http.NewRequestWithContext(from.Context(), method, target, bytes.NewReader(text))
 	if err != nil {
 		return nil, err
@@ -286,21 +273,6 @@ type reply struct {
 func (w *reply) Header() http.Header            { return w.header }
 func (*reply) WriteHeader(int)                  {}
 func (w *reply) Write(text []byte) (int, error) { return w.body.Write(text) }
-
-// rebased is the request with the path that the API describes.
-func (m *Manage) rebased(r *http.Request) *http.Request {
-	if m.base() == defaultBase {
-		return r
-	}
-	moved := *r
-	moved.URL = new(url.URL)
-	*moved.URL = *r.URL
-	moved.URL.Path = defaultBase + strings.TrimPrefix(r.URL.Path, m.base())
-	if r.URL.RawPath != "" {
-		moved.URL.RawPath = defaultBase + strings.TrimPrefix(r.URL.EscapedPath(), m.base())
-	}
-	return &moved
-}
 
 // requestID is what Caddy calls the request in its logs.
 func requestID(r *http.Request) string {

@@ -403,7 +403,8 @@ func TestTenantsBeyondAnInvitation(t *testing.T) {
 				return slices.Contains(granted, "All") || !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(granted, s) })
 			}
 			m.unchanged(func() {
-				for _, r := range manage.Routes() {
+				site := manage.NewMount(manage.DefaultBase)
+				for _, r := range site.Routes() {
 					if !strings.Contains(r.Pattern, "{user_id}") {
 						continue
 					}
@@ -412,7 +413,7 @@ func TestTenantsBeyondAnInvitation(t *testing.T) {
 						if name == "app key" || !strings.HasSuffix(name, "session") && name != "token" {
 							continue
 						}
-						may := strings.Contains(r.Pattern, "{app_id}") && !manage.OwnerOnly(r) && permits(r.Scopes) &&
+						may := strings.Contains(r.Pattern, "{app_id}") && !site.OwnerOnly(r) && permits(r.Scopes) &&
 							slices.Contains(r.Accept, map[string]string{"session": "session", "token": "pat"}[name])
 						status, _, text := m.call(credential, r.Method, path(r.Pattern, "alice", "alice-app", m.alices["$KEY"]), body)
 						if may != (status == http.StatusOK) || !may && status != http.StatusForbidden {

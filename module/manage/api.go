@@ -83,10 +83,25 @@ type request struct {
 	own *keys.Credential
 }
 
-// Serve answers a request of a caller. The path begins with /v2/, but for the
-// operator's /health.
+// Serve answers a request of a caller whose path begins with /v2/, or for the
+// operator is one outside of it, such as /health.
 func (a *API) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
-	answer, err := a.answer(w, r, caller)
+	mount := &site
+	if caller.Operator {
+		mount = &operator
+	}
+	rule, err := mount.find(r)
+	if err != nil {
+		a.Refuse(w, r, err)
+		return
+	}
+	a.ServeRule(w, r, caller, mount.Mount, rule)
+}
+
+// ServeRule answers a request of a caller by the rule that the request was
+// decided by, which is one of the mount's [Mount.Routes].
+func (a *API) ServeRule(w http.ResponseWriter, r *http.Request, caller Caller, mount *Mount, rule *policy.Rule) {
+	answer, err := a.answer(w, r, caller, mount.calls[rule.String()], rule)
 	if err != nil {
 		a.Refuse(w, r, err)
 		return
@@ -118,7 +133,7 @@ func (a *API) requestID(r *http.Request) string {
 	return newRequestID()
 }
 
-func (a *API) answer(w http.ResponseWriter, r *http.Request, caller Caller) (answer *Answer, err error) {
+func (a *API) answer(w http.ResponseWriter, r *http.Request, caller Caller, c *call, rule *policy.Rule) (answer *Answer, err error) {
 	defer func() {
 		// A store that panics is a failure like another.
 		if p := recover(); p != nil {
@@ -129,29 +144,17 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, caller Caller) (ans
 			}
 		}
 	}()
-	table := siteTable
-	if caller.Operator {
-		table = operatorTable
-	}
-	path := r.URL.EscapedPath()
-	rule := table.Find(r.Method, false, path)
-	if rule == nil {
-		if allow := table.Allowed(path); len(allow) > 0 {
-			return nil, &Error{Code: CodeMethod, Details: "this path answers " + strings.Join(allow, ", "), allow: allow}
-		}
-		return nil, refuse(CodeNotFound, "", "no call of this API has this path")
-	}
 	if !caller.Operator && !rule.Accepts().Public() && caller.UserID == "" {
 		return nil, refuse(CodeKeyUnknown, "", "this call needs a credential; send the header Authorization: Key YOUR_KEY")
 	}
-	req := &request{Request: r, w: w, api: a, caller: caller, pattern: rule.Pattern}
-	if req.vars, err = variables(rule, path); err != nil {
+	req := &request{Request: r, w: w, api: a, caller: caller, pattern: c.pattern}
+	if req.vars, err = variables(rule, r.URL.EscapedPath()); err != nil {
 		return nil, err
 	}
 	if err := req.checkVars(); err != nil {
 		return nil, err
 	}
-	return serving[rule.Route.String()].frame.serve(req)
+	return c.frame.serve(req)
 }
 
 // variables decodes what a path gives to the variables of its rule, each of

@@ -1,12 +1,5 @@
 package manage
 
-import (
-	"slices"
-	"strings"
-
-	"github.com/caddy-api-keys/gateway/module/policy"
-)
-
 // call is one of the calls that the API answers.
 type call struct {
 	method, pattern string
@@ -42,24 +35,61 @@ var (
 	public   = []string{"public"}
 )
 
-// calls are those about one user's things.
+// calls are those of users, each about one user's things. The operator has them
+// too.
 var calls = []call{
 	{"GET", "/v2/users/{user_id}", reads((*request).getUser), demand{endpoint: "GetUser"}},
 
 	{"GET", "/v2/users/{user_id}/apps", lists((*request).listApps), demand{scopes: "Apps:Get Workflows:Get", endpoint: "ListApps"}},
-	{"POST", "/v2/users/{user_id}/apps", changes(bodyOf(listOf("apps", readApp)), (*request).createApps), demand{scopes: "Apps:Add Apps:Get Models:Get Workflows:Add Workflows:Get", endpoint: "PostApps"}},
+	{
+		"POST", "/v2/users/{user_id}/apps",
+		changes(bodyOf(listOf("apps", readApp)), (*request).createApps),
+		demand{scopes: "Apps:Add Apps:Get Models:Get Workflows:Add Workflows:Get", endpoint: "PostApps"},
+	},
 	{"GET", "/v2/users/{user_id}/apps/{app_id}", reads((*request).getApp), demand{scopes: "Apps:Get Workflows:Get", endpoint: "GetApp", accept: anyKey}},
-	{"PATCH", "/v2/users/{user_id}/apps/{app_id}", changes(bodyOf(readAppChange).then((*request).checkAppChange), (*request).changeApp), demand{scopes: "Apps:Add Apps:Get", endpoint: "PatchApp", owner: true}},
-	{"DELETE", "/v2/users/{user_id}/apps/{app_id}", removes((*request).deleteApp), demand{scopes: "Apps:Add Apps:Delete Apps:Get Workflows:Get", endpoint: "DeleteApp", owner: true}},
+	{
+		"PATCH", "/v2/users/{user_id}/apps/{app_id}",
+		changes(bodyOf(readAppChange).then((*request).checkAppChange), (*request).changeApp),
+		demand{scopes: "Apps:Add Apps:Get", endpoint: "PatchApp", owner: true},
+	},
+	{
+		"DELETE", "/v2/users/{user_id}/apps/{app_id}",
+		removes((*request).deleteApp),
+		demand{scopes: "Apps:Add Apps:Delete Apps:Get Workflows:Get", endpoint: "DeleteApp", owner: true},
+	},
 
 	{"GET", "/v2/users/{user_id}/keys", lists((*request).listKeys), demand{scopes: "Keys:Get", endpoint: "ListKeys"}},
-	{"POST", "/v2/users/{user_id}/keys", changes(bodyOf(listOf("keys", readNewKey)), (*request).createKeys), demand{scopes: "Apps:Get Keys:Add Keys:Get", endpoint: "PostKeys"}},
-	{"PATCH", "/v2/users/{user_id}/keys", changesBy(bodyOf(readKeyChanges), (*request).narrowsKeys, (*request).changeKeys), demand{scopes: "Keys:Add Keys:Get", endpoint: "PatchKeys"}},
-	{"DELETE", "/v2/users/{user_id}/keys", changesFirst(bodyOf(readIDs), (*request).revokeKeys), demand{scopes: "Keys:Add Keys:Delete Keys:Get", endpoint: "DeleteKey"}},
+	{
+		"POST", "/v2/users/{user_id}/keys",
+		changes(bodyOf(listOf("keys", readNewKey)), (*request).createKeys),
+		demand{scopes: "Apps:Get Keys:Add Keys:Get", endpoint: "PostKeys"},
+	},
+	{
+		"PATCH", "/v2/users/{user_id}/keys",
+		changesBy(bodyOf(readKeyChanges), (*request).narrowsKeys, (*request).changeKeys),
+		demand{scopes: "Keys:Add Keys:Get", endpoint: "PatchKeys"},
+	},
+	{
+		"DELETE", "/v2/users/{user_id}/keys",
+		changesFirst(bodyOf(readIDs), (*request).revokeKeys),
+		demand{scopes: "Keys:Add Keys:Delete Keys:Get", endpoint: "DeleteKey"},
+	},
 	{"GET", "/v2/users/{user_id}/keys/{key_id}", reads((*request).getKey), demand{scopes: "Keys:Get", endpoint: "GetKey"}},
-	{"DELETE", "/v2/users/{user_id}/keys/{key_id}", removes((*request).revokeKey), demand{scopes: "Keys:Add Keys:Delete Keys:Get", endpoint: "DeleteKey"}},
-	{"POST", "/v2/users/{user_id}/keys/{key_id}/rotate", changesBy(optionalBodyOf(readRotation), endsNow, (*request).rotateKey), demand{scopes: "Keys:Add Keys:Delete Keys:Get"}},
-	{"GET", "/v2/users/{user_id}/apps/{app_id}/keys", lists((*request).listAppKeys), demand{scopes: "Apps:Get Keys:Get", endpoint: "ListAppKeys", owner: true}},
+	{
+		"DELETE", "/v2/users/{user_id}/keys/{key_id}",
+		removes((*request).revokeKey),
+		demand{scopes: "Keys:Add Keys:Delete Keys:Get", endpoint: "DeleteKey"},
+	},
+	{
+		"POST", "/v2/users/{user_id}/keys/{key_id}/rotate",
+		changesBy(optionalBodyOf(readRotation), endsNow, (*request).rotateKey),
+		demand{scopes: "Keys:Add Keys:Delete Keys:Get"},
+	},
+	{
+		"GET", "/v2/users/{user_id}/apps/{app_id}/keys",
+		lists((*request).listAppKeys),
+		demand{scopes: "Apps:Get Keys:Get", endpoint: "ListAppKeys", owner: true},
+	},
 
 	{"POST", "/v2/login", usersOnly(does(bodyOf(readLogin), (*request).login)), demand{accept: public}},
 	{"POST", "/v2/logout", usersOnly(removes((*request).logout)), demand{accept: sessions}},
@@ -67,19 +97,47 @@ var calls = []call{
 	{"GET", "/v2/users/{user_id}/sessions", lists((*request).listSessions), demand{accept: sessions}},
 	{"DELETE", "/v2/users/{user_id}/sessions", changesFirst(optionalBodyOf(readSessionIDs), (*request).endSessions), demand{accept: sessions}},
 	{"POST", "/v2/users/{user_id}/two_factor", proves((*request).createTwoFactor), demand{accept: sessions}},
-	{"DELETE", "/v2/users/{user_id}/two_factor", byCaller(changes(input[nothing]{}, alone((*request).deleteTwoFactor)), proves((*request).deleteTwoFactor)), demand{accept: sessions}},
+	{
+		"DELETE", "/v2/users/{user_id}/two_factor",
+		byCaller(changes(input[nothing]{}, alone((*request).deleteTwoFactor)), proves((*request).deleteTwoFactor)),
+		demand{accept: sessions},
+	},
 	{"POST", "/v2/users/{user_id}/two_factor/enable", usersOnly(does(bodyOf(readCode), (*request).enableTwoFactor)), demand{accept: sessions}},
 	{"POST", "/v2/users/{user_id}/two_factor/recovery_codes", proves((*request).renewRecoveryCodes), demand{accept: sessions}},
 
 	{"POST", "/v2/users/{user_id}/keys/revoke", does(bodyOf(readRevocation), (*request).revokeMany), demand{scopes: "Keys:Add Keys:Delete Keys:Get"}},
 
-	{"GET", "/v2/users/{user_id}/apps/{app_id}/collaborators", lists((*request).listCollaborators), demand{scopes: "Apps:Get Collaborators:Get", endpoint: "ListCollaborators", accept: anyKey}},
-	{"POST", "/v2/users/{user_id}/apps/{app_id}/collaborators", changes(bodyOf(listOf("collaborators", readNewCollaborator)), (*request).addCollaborators), demand{scopes: "Apps:Get Collaborators:Add Collaborators:Get", endpoint: "PostCollaborators", accept: anyKey, owner: true}},
-	{"PATCH", "/v2/users/{user_id}/apps/{app_id}/collaborators", changesBy(bodyOf(readCollaboratorChanges), (*request).narrowsCollaborators, (*request).changeCollaborators), demand{scopes: "Apps:Get Collaborators:Add Collaborators:Delete Collaborators:Get", endpoint: "PatchCollaborators", accept: anyKey, owner: true}},
-	{"DELETE", "/v2/users/{user_id}/apps/{app_id}/collaborators", changesFirst(bodyOf(readCollaboratorIDs), (*request).removeCollaborators), demand{scopes: "Apps:Get Collaborators:Add Collaborators:Delete Collaborators:Get", endpoint: "DeleteCollaborators", accept: anyKey, owner: true}},
-	{"GET", "/v2/users/{user_id}/collaborations", lists((*request).listCollaborations), demand{scopes: "Apps:Get Collaborators:Get", endpoint: "ListCollaborations"}},
+	{
+		"GET", "/v2/users/{user_id}/apps/{app_id}/collaborators",
+		lists((*request).listCollaborators),
+		demand{scopes: "Apps:Get Collaborators:Get", endpoint: "ListCollaborators", accept: anyKey},
+	},
+	{
+		"POST", "/v2/users/{user_id}/apps/{app_id}/collaborators",
+		changes(bodyOf(listOf("collaborators", readNewCollaborator)), (*request).addCollaborators),
+		demand{scopes: "Apps:Get Collaborators:Add Collaborators:Get", endpoint: "PostCollaborators", accept: anyKey, owner: true},
+	},
+	{
+		"PATCH", "/v2/users/{user_id}/apps/{app_id}/collaborators",
+		changesBy(bodyOf(readCollaboratorChanges), (*request).narrowsCollaborators, (*request).changeCollaborators),
+		demand{scopes: "Apps:Get Collaborators:Add Collaborators:Delete Collaborators:Get", endpoint: "PatchCollaborators", accept: anyKey, owner: true},
+	},
+	{
+		"DELETE", "/v2/users/{user_id}/apps/{app_id}/collaborators",
+		changesFirst(bodyOf(readCollaboratorIDs), (*request).removeCollaborators),
+		demand{scopes: "Apps:Get Collaborators:Add Collaborators:Delete Collaborators:Get", endpoint: "DeleteCollaborators", accept: anyKey, owner: true},
+	},
+	{
+		"GET", "/v2/users/{user_id}/collaborations",
+		lists((*request).listCollaborations),
+		demand{scopes: "Apps:Get Collaborators:Get", endpoint: "ListCollaborations"},
+	},
 
-	{"GET", "/v2/users/{user_id}/audit", readsBy(input[auditSearch]{}.then((*request).readAuditSearch), (*request).listAudit), demand{scopes: "AuditLogs:Get"}},
+	{
+		"GET", "/v2/users/{user_id}/audit",
+		readsBy(input[auditSearch]{}.then((*request).readAuditSearch), (*request).listAudit),
+		demand{scopes: "AuditLogs:Get"},
+	},
 
 	{"GET", "/v2/myscopes", reads((*request).getMyScopes), demand{endpoint: "MyScopes", accept: anyKey}},
 	{"GET", "/v2/users/{user_id}/myscopes", reads((*request).getMyScopes), demand{endpoint: "MyScopesUser"}},
@@ -106,9 +164,17 @@ var operatorCalls = []call{
 
 	{"GET", "/v2/users", lists((*request).listUsers), demand{}},
 	{"POST", "/v2/users", changes(bodyOf(listOf("users", readUser)).then((*request).hashPasswords), (*request).createUsers), demand{}},
-	{"PATCH", "/v2/users", changesBy(bodyOf(readUserChanges).then((*request).changedOnce).then((*request).hashPasswords), suspends, (*request).changeUsers), demand{}},
+	{
+		"PATCH", "/v2/users",
+		changesBy(bodyOf(readUserChanges).then((*request).changedOnce).then((*request).hashPasswords), suspends, (*request).changeUsers),
+		demand{},
+	},
 	{"DELETE", "/v2/users", changesFirst(bodyOf(readIDs).then(namedOnce), (*request).deleteUsers), demand{}},
-	{"PATCH", "/v2/users/{user_id}", changesBy(bodyOf(readUserChange).then((*request).checkUserChange).then((*request).hashPasswords), suspends, (*request).changeUser), demand{}},
+	{
+		"PATCH", "/v2/users/{user_id}",
+		changesBy(bodyOf(readUserChange).then((*request).checkUserChange).then((*request).hashPasswords), suspends, (*request).changeUser),
+		demand{},
+	},
 	{"DELETE", "/v2/users/{user_id}", removes((*request).deleteUser), demand{}},
 
 	{"PATCH", "/v2/keys", changesBy(bodyOf(readKeyChanges), (*request).narrowsKeys, (*request).changeKeys), demand{}},
@@ -119,49 +185,3 @@ var operatorCalls = []call{
 	{"DELETE", "/v2/keys/{key_id}", removes((*request).revokeKey), demand{}},
 	{"POST", "/v2/keys/{key_id}/rotate", changesBy(optionalBodyOf(readRotation), endsNow, (*request).rotateKey), demand{}},
 }
-
-// siteTable finds the call that a caller on a site addresses, and
-// operatorTable the one that the operator does.
-var (
-	siteTable     = tableOf(calls)
-	operatorTable = tableOf(slices.Concat(calls, operatorCalls))
-)
-
-// serving is what serves each call, by method and pattern.
-var serving = func() map[string]call {
-	m := map[string]call{}
-	for _, c := range slices.Concat(calls, operatorCalls) {
-		m[c.method+" "+c.pattern] = c
-	}
-	return m
-}()
-
-func tableOf(list []call) *policy.Table {
-	table, err := policy.NewTable(routesOf(list), "user_id", "app_id")
-	if err != nil {
-		panic(err) // only of a mistake in the lists above
-	}
-	return table
-}
-
-func routesOf(list []call) []policy.Route {
-	routes := make([]policy.Route, len(list))
-	for i, c := range list {
-		routes[i] = policy.Route{Method: c.method, Pattern: c.pattern, Scopes: strings.Fields(c.demand.scopes), Accept: c.demand.accept}
-		if c.demand.accept == nil {
-			routes[i].Accept = tokens
-		}
-		if c.demand.endpoint != "" {
-			routes[i].Endpoint = []string{service + c.demand.endpoint}
-		}
-	}
-	return routes
-}
-
-// Routes are the calls that a site answers, with what each asks of a
-// credential. Their paths begin with /v2.
-func Routes() []policy.Route { return routesOf(calls) }
-
-// OwnerOnly says of one of [Routes] that a collaborator can't call it, whatever
-// the invitation grants.
-func OwnerOnly(r policy.Route) bool { return serving[r.String()].demand.owner }

@@ -154,7 +154,11 @@ func usersOnly(f frame) frame {
 
 // byCaller answers the operator in one frame and users in another.
 func byCaller(operator, user frame) frame {
-	return frame{body: user.body, serve: func(r *request) (*Answer, error) {
+	body := user.body
+	if operator.body != body {
+		body = optionalBody
+	}
+	return frame{body: body, serve: func(r *request) (*Answer, error) {
 		if r.caller.Operator {
 			return operator.serve(r)
 		}

@@ -40,6 +40,10 @@ func TestDescriptionIsOfTheCalls(t *testing.T) {
 			t.Errorf("%s is not described", r)
 			return
 		}
+		takes, required := manage.TakesBody(r)
+		if takes != (op.RequestBody != nil) || takes && required != op.RequestBody.Value.Required {
+			t.Errorf("%s takes a body: %v, requires it: %v, which is described in another way", r, takes, required)
+		}
 		if slices.Contains(op.Tags, "operator") != operator {
 			t.Errorf("%s has the tags %q", r, op.Tags)
 		}
@@ -71,8 +75,9 @@ func TestDescriptionIsOfTheCalls(t *testing.T) {
 			t.Errorf("%s is its owner's alone: %v, described is %v", r, ownerOnly, got)
 		}
 	}
-	for _, r := range manage.Routes() {
-		check(r, false, manage.OwnerOnly(r))
+	site := manage.NewMount(manage.DefaultBase)
+	for _, r := range site.Routes() {
+		check(r, false, site.OwnerOnly(r))
 	}
 	for _, r := range manage.OperatorRoutes() {
 		check(r, true, false)

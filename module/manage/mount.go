@@ -1,0 +1,97 @@
+package manage
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// DefaultBase is the path that the calls stand under in their description.
+const DefaultBase = "/v2"
+
+// Mount is the API under the base path of a site, or of the operator. A mount
+// is never changed once it is made.
+type Mount struct {
+	base string
+	list []call
+	// calls finds a call by the method and the pattern of its route.
+	calls map[string]*call
+}
+
+// NewMount mounts the calls that a site answers under a path such as
+// [DefaultBase].
+func NewMount(base string) *Mount { return newMount(base, calls) }
+
+func newMount(base string, list []call) *Mount {
+	m := &Mount{base: base, list: list, calls: map[string]*call{}}
+	for i, r := range m.Routes() {
+		m.calls[r.String()] = &list[i]
+	}
+	return m
+}
+
+// Path is where a path of the API's description, such as /v2/users/me, stands
+// under this mount. A path outside [DefaultBase] stays.
+func (m *Mount) Path(described string) string {
+	if rest, ok := strings.CutPrefix(described, DefaultBase); ok {
+		return m.base + rest
+	}
+	return described
+}
+
+// Routes are the calls of the mount, with what each asks of a credential.
+func (m *Mount) Routes() []policy.Route {
+	routes := make([]policy.Route, len(m.list))
+	for i, c := range m.list {
+		routes[i] = policy.Route{Method: c.method, Pattern: m.Path(c.pattern), Scopes: strings.Fields(c.demand.scopes), Accept: c.demand.accept}
+		if c.demand.accept == nil {
+			routes[i].Accept = tokens
+		}
+		if c.demand.endpoint != "" {
+			routes[i].Endpoint = []string{service + c.demand.endpoint}
+		}
+	}
+	return routes
+}
+
+// OwnerOnly reports whether collaborators can't call one of [Mount.Routes],
+// whatever they are granted.
+func (m *Mount) OwnerOnly(r policy.Route) bool { return m.calls[r.String()].demand.owner }
+
+// Routes are those of a mount under [DefaultBase].
+func Routes() []policy.Route { return site.Routes() }
+
+// resolver is a mount that finds the rule of a request itself.
+type resolver struct {
+	*Mount
+	table *policy.Table
+}
+
+// site answers users, and operator the operator, each under [DefaultBase].
+var (
+	site     = newResolver(calls)
+	operator = newResolver(slices.Concat(calls, operatorCalls))
+)
+
+func newResolver(list []call) resolver {
+	m := newMount(DefaultBase, list)
+	table, err := policy.NewTable(m.Routes(), "user_id", "app_id")
+	if err != nil {
+		panic(err) // only of a mistake in the lists of calls
+	}
+	return resolver{m, table}
+}
+
+// find returns the rule of a request.
+func (m *resolver) find(r *http.Request) (*policy.Rule, error) {
+	path := r.URL.EscapedPath()
+	if rule := m.table.Find(r.Method, false, path); rule != nil {
+		return rule, nil
+	}
+	if allow := m.table.Allowed(path); len(allow) > 0 {
+		return nil, &Error{Code: CodeMethod, Details: "this path answers " + strings.Join(allow, ", "), allow: allow}
+	}
+	return nil, refuse(CodeNotFound, "", "no call of this API has this path")
+}
