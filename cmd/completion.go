@@ -161,7 +161,7 @@ func offerKeys(c *completing) (list []string) {
 			break
 		}
 		for _, k := range a.Keys {
-			list = append(list, offered(k.KeyID, strings.Join([]string{user, appOf(k), k.Description}, " ")))
+			list = append(list, offered(k.KeyID, strings.Join([]string{user, k.AppID(), k.Description}, " ")))
 		}
 	}
 	return list

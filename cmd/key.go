@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"cmp"
+	"fmt"
 	"strings"
 	"time"
 
@@ -8,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 func keyCommand() *cobra.Command {
@@ -139,13 +142,6 @@ func lastUsed(k manage.Key) string {
 	return when(*k.LastUsedAt) + " from " + k.LastUsedFrom
 }
 
-func appOf(k manage.Key) string {
-	if len(k.Apps) == 0 {
-		return ""
-	}
-	return k.Apps[0].ID
-}
-
 func listKeys(c *call) error {
 	user, err := c.required("user")
 	if err != nil {
@@ -164,7 +160,7 @@ func listKeys(c *call) error {
 	header := row("ID", "KIND", "APP", "STATE", "EXPIRES", "SCOPES", "DESCRIPTION")
 	return c.table(path, "keys", header, func(a *manage.Answer) (rows []string) {
 		for _, k := range a.Keys {
-			rows = append(rows, row(k.ID, kindOf(k), appOf(k), state(k, owner), whenever(k.ExpiresAt), strings.Join(k.Scopes, ","), k.Description))
+			rows = append(rows, row(k.ID, kindOf(k), k.AppID(), state(k, owner), whenever(k.ExpiresAt), strings.Join(k.Scopes, ","), k.Description))
 		}
 		return rows
 	})
@@ -199,24 +195,35 @@ func (c *call) user(id string) (*manage.User, error) {
 	return answer.User, nil
 }
 
-// describe says what is known of a key.
-func describe(k manage.Key, standing string) [][2]string {
-	lines := [][2]string{{"Id", k.KeyID}, {"Kind", kindOf(k)}, {"State", standing}, {"User", k.UserID}}
-	if app := appOf(k); app != "" {
-		lines = append(lines, [2]string{"App", app})
-	}
-	scopes, endpoints := strings.Join(k.Scopes, ", "), strings.Join(k.Endpoints, ", ")
+// describe shows a key to people, with what it is good for now.
+func describe(k manage.Key, standing string) (lines [][2]string) {
 	if k.Type == manage.TypeSession {
-		scopes = "All"
+		k.Scopes = []string{policy.ScopeAll}
 	}
-	if scopes == "" {
-		scopes = "none"
+	for _, f := range manage.KeyFields {
+		text := cmp.Or(inWords(f.Value(&k)), f.None)
+		switch {
+		case f.Label == "", text == "":
+		case f.Name == "type":
+			lines = append(lines, [2]string{f.Label, kindOf(k)}, [2]string{"State", standing})
+		default:
+			lines = append(lines, [2]string{f.Label, text})
+		}
 	}
-	if endpoints == "" {
-		endpoints = "all"
+	return lines
+}
+
+// inWords is the value of a [manage.KeyField] for people.
+func inWords(value any) string {
+	switch v := value.(type) {
+	case []string:
+		return strings.Join(v, ", ")
+	case *time.Time:
+		if v == nil {
+			return ""
+		}
+		return when(*v)
+	default:
+		return fmt.Sprint(v)
 	}
-	return append(lines,
-		[2]string{"Scopes", scopes}, [2]string{"Endpoints", endpoints}, [2]string{"Description", k.Description},
-		[2]string{"Expires", whenever(k.ExpiresAt)}, [2]string{"Created", when(k.CreatedAt)},
-		[2]string{"Created by", k.CreatedBy}, [2]string{"Modified", when(k.ModifiedAt)})
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -134,14 +133,13 @@ func (jsonLines) end() error { return nil }
 // csvLines are rows.
 type csvLines struct{ w *csv.Writer }
 
-var exportColumns = []string{
-	"id", "type", "user", "app", "description", "scopes", "endpoints", "disabled",
-	"created_at", "created_by", "modified_at", "expires_at", "last_used_at", "last_used_from", "version",
-}
-
 func newCSVLines(out io.Writer) csvLines {
 	l := csvLines{csv.NewWriter(out)}
-	_ = l.w.Write(exportColumns) // end returns what goes wrong
+	columns := make([]string, 0, len(manage.KeyFields))
+	for _, f := range manage.KeyFields {
+		columns = append(columns, f.Name)
+	}
+	_ = l.w.Write(columns) // end returns what goes wrong
 	return l
 }
 
@@ -150,24 +148,35 @@ func (l csvLines) write(raw json.RawMessage) error {
 	if err := json.Unmarshal(raw, &k); err != nil {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
-	return l.w.Write([]string{
-		k.KeyID, k.Type, k.UserID, appOf(k), noFormula(k.Description), strings.Join(k.Scopes, " "), strings.Join(k.Endpoints, " "),
-		strconv.FormatBool(k.Disabled), stamp(&k.CreatedAt), k.CreatedBy, stamp(&k.ModifiedAt), stamp(k.ExpiresAt),
-		stamp(k.LastUsedAt), k.LastUsedFrom, strconv.FormatUint(k.Version, 10),
-	})
+	cells := make([]string, 0, len(manage.KeyFields))
+	for _, f := range manage.KeyFields {
+		cell := inData(f.Value(&k))
+		if f.Free {
+			cell = noFormula(cell)
+		}
+		cells = append(cells, cell)
+	}
+	return l.w.Write(cells)
+}
+
+// inData is the value of a [manage.KeyField] for programs.
+func inData(value any) string {
+	switch v := value.(type) {
+	case []string:
+		return strings.Join(v, " ")
+	case *time.Time:
+		if v == nil {
+			return ""
+		}
+		return v.UTC().Format(time.RFC3339)
+	default:
+		return fmt.Sprint(v)
+	}
 }
 
 func (l csvLines) end() error {
 	l.w.Flush()
 	return l.w.Error()
-}
-
-// stamp is a time as other programs read it; empty where there is none.
-func stamp(t *time.Time) string {
-	if t == nil {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339)
 }
 
 // noFormula keeps a spreadsheet from taking a text for a formula: users write
