@@ -9,19 +9,18 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// proof is what somebody shows to be a user: the password, and where the
-// second factor is on, a code.
+// proof is what somebody proves to be a user with: the password, and a code if
+// the second factor is on.
 type proof struct {
 	password, code string
-	// wrong is what is answered of a wrong password.
+	// wrong is the answer to a wrong password.
 	wrong *Error
 	// update makes the change.
 	update func(*keys.Attempt, func(*keys.Tx) error) error
 }
 
-// prove makes a change if the proof is good, and sees to it that the attempt
-// counts as what it was. u is the user as it was read a moment ago, the zero
-// one where there is none.
+// prove makes a change if the proof is good, and counts the attempt as what it
+// was. u is the user as read just before, the zero one if there is none.
 func (r *request) prove(attempt *keys.Attempt, u keys.User, p proof, change func(*keys.Tx) error) error {
 	right, err := attempt.CheckPassword(r.Context(), u.PasswordHash, p.password)
 	if err != nil {
@@ -87,7 +86,7 @@ func settle(attempt *keys.Attempt, err error) {
 	case err == nil:
 		attempt.Succeed()
 	case errors.As(err, &e) && e.Code == CodeLoginFailed:
-		// A failure, as it counts already.
+		// It counts as a failure already.
 	default:
 		attempt.Excuse()
 	}
@@ -101,7 +100,7 @@ func errSuspended() *Error {
 	return refuse(CodeKeyInvalid, "", "this user is suspended; ask whoever runs the service")
 }
 
-// throttled refuses one attempt more, for so long.
+// throttled refuses another attempt until the wait is over.
 func throttled(wait time.Duration) *Error {
 	seconds := strconv.Itoa(int(math.Ceil(wait.Seconds())))
 	e := refuse(CodeThrottled, "", "too many attempts to sign in; try again in %s seconds", seconds)
@@ -113,8 +112,8 @@ func readProof(o *object) proof {
 	return proof{password: o.required("password"), code: o.optional("code")}
 }
 
-// proves is the frame of a change of the caller's own account, for which the
-// password is asked for again.
+// proves is the frame of a change of the caller's own account, which requires
+// the password again.
 func proves(fn func(*request, *keys.Tx) (*Answer, error)) frame {
 	return usersOnly(does(bodyOf(readProof), func(r *request, p proof) (answer *Answer, err error) {
 		err = r.proving("password", p, func(tx *keys.Tx) (err error) {
@@ -125,8 +124,8 @@ func proves(fn func(*request, *keys.Tx) (*Answer, error)) frame {
 	}))
 }
 
-// proving makes a change of the caller's own account, for which the password
-// is asked for again, and the second factor where it is on. field is where the
+// proving makes a change of the caller's own account, which requires the
+// password again, and a code if the second factor is on. field is where the
 // password stands in the body.
 func (r *request) proving(field string, p proof, change func(*keys.Tx) error) error {
 	u, attempt, err := r.beginInside()
@@ -140,8 +139,7 @@ func (r *request) proving(field string, p proof, change func(*keys.Tx) error) er
 	return r.prove(attempt, u, p, change)
 }
 
-// beginInside begins an attempt of the user whom the path names, who holds a
-// session.
+// beginInside begins an attempt of the user of the path, who holds a session.
 func (r *request) beginInside() (u keys.User, attempt *keys.Attempt, err error) {
 	err = r.view(func(from keys.Reader) (err error) {
 		u, err = r.findUser(from)

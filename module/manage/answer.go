@@ -36,26 +36,26 @@ type Answer struct {
 	Login
 	TwoFactor *TwoFactor `json:"two_factor,omitempty"`
 	Sessions  []Session  `json:"sessions,omitzero"`
-	// SessionIDs are the public ids of the sessions that a call ended.
+	// SessionIDs are the IDs of the sessions that a call ended.
 	SessionIDs []string `json:"session_ids,omitzero"`
 	// Count is how many keys a call revoked that revokes many at once.
 	Count *int `json:"count,omitempty"`
-	// KeyIDs are the public ids of the keys that a call revoked; where they
-	// are too many, the first of them.
+	// KeyIDs are the key IDs of the keys that a call revoked; the first of
+	// them if they are too many.
 	KeyIDs []string `json:"key_ids,omitempty"`
 	// AlreadyRevoked are those of KeyIDs that were revoked before.
 	AlreadyRevoked []string `json:"already_revoked,omitempty"`
 	// Unknown are those of a list of credentials that are none of the user's.
 	Unknown []UnknownCredential `json:"unknown,omitempty"`
 	// RemovedCollaborators are those that a call removed with the keys that
-	// it revoked; where they are too many, the first of them.
+	// it revoked; the first of them if they are too many.
 	RemovedCollaborators []Collaborator `json:"removed_collaborators,omitempty"`
 	// Imported says what became of each key of an import, in their order.
 	Imported []Imported `json:"imported,omitzero"`
 
-	// Standing is what a credential that was to be verified is good for.
+	// Standing is what a verified credential is good for.
 	Standing string `json:"standing,omitempty"`
-	// Revocation is there where that is revoked.
+	// Revocation is there if the verified credential is revoked.
 	Revocation *Revocation `json:"revocation,omitempty"`
 	// Explanations say how a request would be decided, one for each site.
 	Explanations []Explanation `json:"explanations,omitzero"`
@@ -76,7 +76,7 @@ type Status struct {
 	Code        Code   `json:"code"`
 	Description string `json:"description"`
 	Details     string `json:"details,omitempty"`
-	// Field is where in the body the fault is, as keys[2].scopes.
+	// Field is where the fault is in the body, such as keys[2].scopes.
 	Field string `json:"field,omitempty"`
 	// MissingScopes and MissingEndpoints are what a credential lacks, or what
 	// scopes need.
@@ -125,7 +125,7 @@ func write(w http.ResponseWriter, a *Answer) {
 	// the next change.
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(a.Status.Code.HTTP())
-	// Whoever has gone away needs no answer.
+	// A client that has gone away needs no answer.
 	_, _ = w.Write(text)
 }
 

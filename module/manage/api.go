@@ -1,7 +1,12 @@
 // Package manage is the management API: users, apps and keys, in the shape of
-// Clarifai's. It is handed a caller and knows nothing of how that one was
-// found, so that the same code stands on the admin endpoint, on a site, and
-// behind commands that open the store themselves.
+// Clarifai's. It gets a caller and doesn't know how the caller was found, so
+// the same code serves the admin endpoint, sites, and commands that open the
+// store themselves.
+//
+// Each call is a row of a table, see calls.go: method, path, frame, and what it
+// asks of a credential. The frame reads the body, opens the transaction and
+// builds the answer; a call's own code is a function that parses its input and
+// a function that runs in the transaction.
 package manage
 
 import (
@@ -25,8 +30,8 @@ const DefaultMaxBody = 1 << 20
 type API struct {
 	// Directory is read and changed.
 	Directory *keys.Directory
-	// Catalogue is what can be granted. Without one, as where no
-	// configuration is at hand, scopes are only checked for their form.
+	// Catalogue is what can be granted. Without one, such as without a
+	// configuration, only the form of scopes is checked.
 	Catalogue *policy.Catalogue
 	// Brand stands in front of the credentials that are minted.
 	Brand string
@@ -35,23 +40,24 @@ type API struct {
 	// MaxBody is the largest body that is read, in bytes; 0 is
 	// [DefaultMaxBody].
 	MaxBody int64
-	// RequestID is what a request is called in the log; nil makes one up.
+	// RequestID names a request in the log; if it is nil, a name is made up.
 	RequestID func(*http.Request) string
-	// Failed is told of failures of our own, which the client learns nothing
-	// about but that there was one. It may be nil.
+	// Failed gets the causes of failures of our own. The client learns only
+	// that there was one. It may be nil.
 	Failed func(reqID string, cause error)
-	// Refused is told the code of each call that is answered with an error.
+	// Refused gets the code of each call that is answered with an error. It
+	// may be nil.
 	Refused func(r *http.Request, code Code)
 }
 
-// Caller is who calls. The zero Caller is nobody, and may make the calls that
-// are public. Whoever serves a call on a site has decided by [Routes] that the
-// caller may make it.
+// Caller is who calls. The zero Caller is nobody, and may make public calls. A
+// site that serves a call has decided by [Mount.Routes] that the caller may
+// make it.
 type Caller struct {
-	// Operator acts on whatever there is, and is no user. It is whoever can
-	// reach Caddy's admin endpoint, or the file of the store.
+	// Operator may do everything, and is not a user: somebody who can reach
+	// Caddy's admin endpoint, or the store file.
 	Operator bool
-	// Caller is the holder of the credential that a site was called with.
+	// Caller is the holder of the credential of a request to a site.
 	policy.Caller
 	// Digest is that of the credential.
 	Digest keys.Digest
@@ -113,7 +119,7 @@ func (a *API) ServeRule(w http.ResponseWriter, r *http.Request, caller Caller, m
 	succeed(w, a.requestID(r), answer)
 }
 
-// Refuse answers a request that failed, as with an [Error]. It needs no
+// Refuse answers a request that failed, such as with an [Error]. It needs no
 // Directory.
 func (a *API) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	e, reqID := refusal(err), a.requestID(r)
@@ -179,7 +185,7 @@ func (r *request) checkVars() error {
 		if keys.FormOf(value) != keys.Foreign {
 			return credentialInPath(name)
 		}
-		// What can't be an id isn't there; the store need not be asked with it.
+		// A text that can't be an ID isn't in the store, so don't look it up.
 		if name != "key_id" && keys.CheckID(name, value) != nil {
 			return refuse(CodeNotFound, name, "there is none such; ids are letters, digits, - and _")
 		}
@@ -198,8 +204,8 @@ func credentialInPath(name string) error {
 	return refuse(CodeInvalid, name, `this is a whole credential, and paths end up in logs: revoke it, by a DELETE of /v2/users/USER/keys with the body {"ids":["…"]}, which takes whole credentials; in a path use the public id`)
 }
 
-// user is the user whom the path names, empty where it names none: then the
-// call is about whosever things.
+// user is the user of the path. It is empty if the path names none: then the
+// call is about the things of all users.
 func (r *request) user() string { return r.vars["user_id"] }
 
 // app is the app that the path names.

@@ -50,7 +50,7 @@ func (r *request) listApps(from keys.Reader, p page) (*Answer, error) {
 	return &Answer{Apps: show(found, showApp), Next: next}, err
 }
 
-// appFields is what a request says of an app. What is nil stays.
+// appFields is what a request sets of an app. A nil field stays as it is.
 type appFields struct {
 	path, id string
 	userID   *string

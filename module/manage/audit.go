@@ -18,14 +18,14 @@ type AuditEntry struct {
 	// users, and what others do is not a user's business.
 	Seq uint64    `json:"seq,omitempty"`
 	At  time.Time `json:"at"`
-	// Action is what was done, as key.revoke.
+	// Action is what was done, such as key.revoke.
 	Action string `json:"action"`
-	// ActorID is the public id of the credential that was used, or (operator);
+	// ActorID is the key ID of the credential that was used, or (operator);
 	// ActorUserID is who holds it, and Address where the request came from.
 	ActorID     string `json:"actor_id,omitempty"`
 	ActorUserID string `json:"actor_user_id,omitempty"`
 	Address     string `json:"address,omitempty"`
-	// UserID owns what was changed: an app, a key, an invitation, or itself.
+	// UserID owns what was changed: an app, a key, a collaborator, or itself.
 	UserID         string `json:"user_id,omitempty"`
 	AppID          string `json:"app_id,omitempty"`
 	KeyID          string `json:"key_id,omitempty"`
@@ -58,9 +58,9 @@ func asJSON(text []byte) json.RawMessage {
 	return quoted
 }
 
-// auditQuery says which entries are asked for.
+// auditQuery selects audit entries.
 type auditQuery struct {
-	// newest says that the newest entries are asked for first.
+	// newest lists the newest entries first.
 	newest                        bool
 	user, app, key, actor, action string
 	since, until                  time.Time
@@ -125,14 +125,14 @@ func (r *request) auditQuery() (auditQuery, error) {
 	return q, nil
 }
 
-// shows says whether an entry is asked for.
+// shows reports whether an entry is asked for.
 func (q *auditQuery) shows(e *keys.AuditEntry) bool {
 	is := func(want, is string) bool { return want == "" || want == is }
 	return is(q.app, e.AppID) && is(q.key, e.KeyID) && is(q.action, e.Action) &&
 		(is(q.actor, e.ActorID) || is(q.actor, e.ActorUserID)) && !e.At.Before(q.since) && !q.late(e)
 }
 
-// ended says that the entry and all that follow are too late, or where the
+// ended reports whether the entry and all that follow are too late or, if the
 // newest come first, too early.
 func (q *auditQuery) ended(e *keys.AuditEntry) bool {
 	if q.newest {
@@ -179,8 +179,8 @@ func (r *request) wasUser(from keys.Reader) error {
 	return err
 }
 
-// maxScanned is how many entries one page looks at, for few of them may be
-// those that are asked for.
+// maxScanned is how many entries one page looks at, because few of them may be
+// asked for.
 const maxScanned = 10_000
 
 // scan is [take] for a long list of which few may be asked for: it answers
@@ -244,7 +244,7 @@ func entryAt(from keys.Reader, seq uint64) (keys.AuditEntry, error) {
 	return keys.AuditEntry{}, keys.ErrNotFound
 }
 
-// AuditVerification says whether the audit log is as it was written.
+// AuditVerification reports whether the audit log is as it was written.
 type AuditVerification struct {
 	Whole bool `json:"whole"`
 	// Broken says at which entry it is not.
@@ -258,7 +258,7 @@ type AuditVerification struct {
 	FirstAt *time.Time `json:"first_at,omitempty"`
 	LastAt  *time.Time `json:"last_at,omitempty"`
 	// Hash is the newest entry's, which covers all before it. Kept elsewhere,
-	// it shows a log that was written anew.
+	// it shows a log that was written again.
 	Hash string `json:"hash,omitempty"`
 }
 

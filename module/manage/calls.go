@@ -9,19 +9,18 @@ type call struct {
 	demand demand
 }
 
-// demand is what a call asks of a credential. It is that of Clarifai's own
-// description where that has the call.
+// demand is what a call asks of a credential, as Clarifai's own description does
+// if it has the call.
 type demand struct {
-	// scopes are those that have to be granted, separated by spaces.
+	// scopes have to be granted; they are separated by spaces.
 	scopes string
-	// endpoint is the call's name among those of [service]; empty where
-	// Clarifai has none.
+	// endpoint is the call's name among those of [service]; empty if Clarifai
+	// has none.
 	endpoint string
-	// accept are the kinds of credential that may call: [tokens] unless it
-	// says otherwise.
+	// accept are the kinds of credential that may call; nil is [tokens].
 	accept []string
-	// owner says that collaborators of an app can't call: it is its owner's
-	// alone.
+	// owner keeps the call for the owner of the app: collaborators can't make
+	// it.
 	owner bool
 }
 

@@ -9,18 +9,18 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// invited is whom an element of a request names.
-type invited struct {
+// namedUser is the user that an element of a request names.
+type namedUser struct {
 	userID string
 	field  string // where the id stands
 	app    *appRef
 }
 
-// readInvited reads the user, who may be named as Clarifai does, by the user
-// or by the collaborator's id, or as user_id. Who says it twice has to say the
-// same.
-func readInvited(o *object) invited {
-	var v invited
+// readNamedUser reads the user, who may be named as Clarifai does, by the user or
+// by the ID of the collaborator, or by user_id. All that are given have to be
+// the same.
+func readNamedUser(o *object) namedUser {
+	var v namedUser
 	take := func(in *object, name string) {
 		var id string
 		if !in.text(name, &id) {
@@ -47,8 +47,8 @@ func readInvited(o *object) invited {
 	return v
 }
 
-// invitation is the one that an element is about, on the app of the path.
-func (r *request) invitation(v invited) (keys.CollaboratorRef, error) {
+// collaboratorRef names the collaborator of an element, on the app of the path.
+func (r *request) collaboratorRef(v namedUser) (keys.CollaboratorRef, error) {
 	ref := keys.CollaboratorRef{AppRef: r.app(), UserID: v.userID}
 	if v.app == nil {
 		return ref, nil
@@ -62,15 +62,15 @@ func (r *request) invitation(v invited) (keys.CollaboratorRef, error) {
 	return ref, nil
 }
 
-// newCollaborator is what a request says of an invitation to be made.
+// newCollaborator is a collaborator that a request adds.
 type newCollaborator struct {
 	path string
-	invited
+	namedUser
 	scopes, endpoints []string
 }
 
 func readNewCollaborator(o *object) newCollaborator {
-	c := newCollaborator{path: o.path, invited: readInvited(o)}
+	c := newCollaborator{path: o.path, namedUser: readNamedUser(o)}
 	null := isNull(o.fields["scopes"])
 	if !o.texts("scopes", &c.scopes) || null {
 		o.fail(refuse(CodeInvalid, o.field("scopes"), "it is missing; name those that the collaborator is to have, or [] for one who may only use routes without scopes"))
@@ -79,14 +79,14 @@ func readNewCollaborator(o *object) newCollaborator {
 	return c
 }
 
-// addCollaborators invites users to an app.
+// addCollaborators adds collaborators to an app.
 func (r *request) addCollaborators(tx *keys.Tx, list []newCollaborator) (*Answer, error) {
 	if _, err := r.findApp(tx); err != nil {
 		return nil, err
 	}
 	answer := &Answer{}
 	for _, n := range list {
-		c, err := r.invite(tx, n)
+		c, err := r.addCollaborator(tx, n)
 		if err != nil {
 			return nil, locate(n.path, err)
 		}
@@ -95,17 +95,17 @@ func (r *request) addCollaborators(tx *keys.Tx, list []newCollaborator) (*Answer
 	return answer, nil
 }
 
-func (r *request) invite(tx *keys.Tx, n newCollaborator) (c keys.Collaborator, err error) {
+func (r *request) addCollaborator(tx *keys.Tx, n newCollaborator) (c keys.Collaborator, err error) {
 	c.Scopes, c.Endpoints = n.scopes, n.endpoints
-	if c.CollaboratorRef, err = r.invitation(n.invited); err != nil {
+	if c.CollaboratorRef, err = r.collaboratorRef(n.namedUser); err != nil {
 		return c, err
 	}
 	if c.UserID == r.user() || c.UserID == policy.Me && !r.caller.Operator {
-		return c, refuse(CodeInvalid, n.field, "the app is this user's own; invite others")
+		return c, refuse(CodeInvalid, n.field, "the app is this user's own; add others as collaborators")
 	}
 	switch _, err := tx.Collaborator(c.CollaboratorRef); {
 	case err == nil:
-		return c, refuse(CodeExists, n.field, "this user is invited already; change the invitation by a PATCH, or remove it first")
+		return c, refuse(CodeExists, n.field, "this user is a collaborator already; change the scopes and endpoints by a PATCH, or remove the collaborator first")
 	case !errors.Is(err, keys.ErrNotFound):
 		return c, err
 	}
@@ -119,7 +119,7 @@ func (r *request) invite(tx *keys.Tx, n newCollaborator) (c keys.Collaborator, e
 	if err := r.api.checkEndpoints(join(n.path, "endpoints"), c.Endpoints, nil); err != nil {
 		return c, err
 	}
-	if err := r.invitable(n.path, &c); err != nil {
+	if err := r.delegableTo(n.path, &c); err != nil {
 		return c, err
 	}
 	if err := r.knownCollaborator(tx, c.UserID, n.field); err != nil {
@@ -129,7 +129,7 @@ func (r *request) invite(tx *keys.Tx, n newCollaborator) (c keys.Collaborator, e
 }
 
 // knownCollaborator refuses what can't be a user's ID, and to the operator IDs
-// that no user has. An owner isn't told of those, because that would tell which
+// that no user has. An owner gets no such refusal, because that would tell which
 // users exist; a collaborator who doesn't exist is of no effect.
 func (r *request) knownCollaborator(tx *keys.Tx, userID, field string) error {
 	if userID == keys.Everyone {
@@ -148,15 +148,15 @@ func (r *request) knownCollaborator(tx *keys.Tx, userID, field string) error {
 	return err
 }
 
-// collaboratorChange is what a PATCH says of an invitation.
+// collaboratorChange is what a PATCH sets of a collaborator.
 type collaboratorChange struct {
 	grantChange
-	invited
+	namedUser
 	version *uint64
 }
 
 func readCollaboratorChange(o *object) collaboratorChange {
-	c := collaboratorChange{invited: readInvited(o), grantChange: readGrantChange(o, "invitation")}
+	c := collaboratorChange{namedUser: readNamedUser(o), grantChange: readGrantChange(o, "collaborator")}
 	c.version = given(o.number, "version")
 	return c
 }
@@ -178,7 +178,7 @@ func (r *request) changeCollaborators(tx *keys.Tx, in collaboratorChanges) (*Ans
 		if err := once.add(n.field, n.userID); err != nil {
 			return nil, err
 		}
-		c, err := r.changeInvitation(tx, n, in.action)
+		c, err := r.changeCollaborator(tx, n, in.action)
 		if err != nil {
 			return nil, locate(n.path, err)
 		}
@@ -187,8 +187,8 @@ func (r *request) changeCollaborators(tx *keys.Tx, in collaboratorChanges) (*Ans
 	return answer, nil
 }
 
-func (r *request) changeInvitation(tx *keys.Tx, n collaboratorChange, act action) (keys.Collaborator, error) {
-	ref, err := r.invitation(n.invited)
+func (r *request) changeCollaborator(tx *keys.Tx, n collaboratorChange, act action) (keys.Collaborator, error) {
+	ref, err := r.collaboratorRef(n.namedUser)
 	if err != nil {
 		return keys.Collaborator{}, err
 	}
@@ -203,7 +203,7 @@ func (r *request) changeInvitation(tx *keys.Tx, n collaboratorChange, act action
 	if err := r.api.changeGrant(&c.Scopes, &c.Endpoints, n.grantChange, act); err != nil {
 		return c, err
 	}
-	if err := r.invitable(n.path, &c); err != nil {
+	if err := r.delegableTo(n.path, &c); err != nil {
 		return c, err
 	}
 	return tx.Invite(c)

@@ -8,9 +8,9 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// Collaborator is an invitation to an app as the API shows one.
+// Collaborator is a collaborator of an app as the API shows one.
 type Collaborator struct {
-	// ID is the user's id too: an app has no two invitations of one user.
+	// ID is the user ID too, because a user is a collaborator of an app once.
 	ID   string  `json:"id"`
 	User UserRef `json:"user"`
 	App  KeyApp  `json:"app"`
@@ -21,7 +21,7 @@ type Collaborator struct {
 	CreatedAt  time.Time `json:"created_at"`
 	ModifiedAt time.Time `json:"modified_at"`
 	// CreatedBy is the key ID of the credential that added the collaborator;
-	// empty where that is not known.
+	// empty if that is not known.
 	CreatedBy string `json:"created_by"`
 	Version   uint64 `json:"version"` // as a key's
 }
@@ -31,7 +31,7 @@ type UserRef struct {
 	ID string `json:"id"`
 }
 
-// Collaboration is an invitation as the one who is invited sees it.
+// Collaboration is an app that a user may use, as the collaborator sees it.
 type Collaboration struct {
 	App        App       `json:"app"`
 	AppOwner   UserRef   `json:"app_owner"`
@@ -59,8 +59,8 @@ func (r *request) listCollaborators(from keys.Reader, p page) (*Answer, error) {
 
 func seqOfCollaborator(c keys.Collaborator) uint64 { return c.Seq }
 
-// listCollaborations answers the invitations of a user. Apps that everyone is
-// invited to are not among them.
+// listCollaborations answers the apps of others that a user may use. Apps that
+// everyone may use are not among them.
 func (r *request) listCollaborations(from keys.Reader, p page) (*Answer, error) {
 	if _, err := r.findUser(from); err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (r *request) listCollaborations(from keys.Reader, p page) (*Answer, error) 
 			}
 		}
 		if err != nil {
-			return nil, fmt.Errorf("the app of an invitation: %w", errors.Join(keys.ErrCorrupt, err))
+			return nil, fmt.Errorf("the app of a collaborator: %w", errors.Join(keys.ErrCorrupt, err))
 		}
 		shown := showCollaborator(c)
 		answer.Collaborations = append(answer.Collaborations, Collaboration{
@@ -89,8 +89,8 @@ func (r *request) listCollaborations(from keys.Reader, p page) (*Answer, error) 
 	return answer, nil
 }
 
-// findCollaborator reads an invitation to the app of the path. field is where
-// its user is named.
+// findCollaborator reads a collaborator of the app of the path. field is where
+// the user is named.
 func (r *request) findCollaborator(from keys.Reader, ref keys.CollaboratorRef, field string) (keys.Collaborator, error) {
 	if _, err := r.findApp(from); err != nil {
 		return keys.Collaborator{}, err

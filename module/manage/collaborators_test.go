@@ -21,7 +21,7 @@ func friends(t testing.TB) *service {
 	return s
 }
 
-// lists is what there is of the invitations to alice's app, short.
+// lists is what there is of the collaborators of alice's app, short.
 func (s *service) lists() string {
 	s.t.Helper()
 	var list []string
@@ -230,7 +230,7 @@ func TestInvitationsDelegate(t *testing.T) {
 	}
 }
 
-// A change of an invitation is in effect when it is answered.
+// A change of a collaborator is in effect when it is answered.
 func TestInvitationsTakeEffectAtOnce(t *testing.T) {
 	s := friends(t)
 	ref := keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: "alice", AppID: "photos"}, UserID: "bob"}

@@ -8,13 +8,12 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// delegable refuses a key that would be able to do more than the caller's own
-// credential: it has no scope, endpoint or time that this one hasn't. It is
-// asked of every key that a change results in. element is where the key stands
-// in the body.
+// delegable refuses a key that could do more than the caller's own credential:
+// a key has no scope, endpoint or time that the caller's hasn't. Every key that
+// a change results in is checked. element is where the key stands in the body.
 //
-// A session is the user, who may do anything with what is theirs, so it passes
-// on what it likes, for as long as it likes.
+// A session is the user, who may do anything with their own things, so it can
+// pass on everything without a limit of time.
 func (r *request) delegable(element string, c *keys.Credential) error {
 	own := r.own
 	if own == nil || own.Kind == policy.Session {
@@ -41,17 +40,16 @@ func (r *request) delegable(element string, c *keys.Credential) error {
 	return nil
 }
 
-// invitable is delegable for an invitation. That lives on until it is taken
-// back, so whoever holds a credential for some time only can't give one.
-func (r *request) invitable(element string, c *keys.Collaborator) error {
+// delegableTo is delegable for a collaborator. A collaborator stays until it is
+// removed, so a credential that expires can't add one.
+func (r *request) delegableTo(element string, c *keys.Collaborator) error {
 	if own := r.own; own != nil && own.Kind != policy.Session && !own.ExpiresAt.IsZero() {
-		return refuse(CodeInsufficientScopes, element, "the credential of this call expires at %s, and an invitation does not: use one that doesn't expire, or a session", own.ExpiresAt.UTC().Format(time.RFC3339))
+		return refuse(CodeInsufficientScopes, element, "the credential of this call expires at %s, and a collaborator does not: use one that doesn't expire, or a session", own.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	return r.delegable(element, &keys.Credential{Scopes: c.Scopes, Endpoints: c.Endpoints})
 }
 
-// grantAll is what a key is granted that is to be able to do everything: all
-// that the caller can pass on.
+// grantAll grants a key everything that the caller can pass on.
 func (r *request) grantAll(c *keys.Credential) {
 	c.Scopes = []string{policy.ScopeAll}
 	if own := r.own; own != nil && own.Kind != policy.Session {

@@ -13,8 +13,8 @@ import (
 // Error is a refusal: what is wrong with a request, and what to do about it.
 type Error struct {
 	Code Code
-	// Field is where in the body it is wrong, as keys[2].scopes; empty where
-	// it is wrong as a whole.
+	// Field is where the body is wrong, such as keys[2].scopes; empty if it is
+	// wrong as a whole.
 	Field string
 	// Details says what is wrong and what to do.
 	Details string
@@ -41,8 +41,8 @@ func refuse(code Code, field, format string, args ...any) *Error {
 	return &Error{Code: code, Field: field, Details: fmt.Sprintf(format, args...)}
 }
 
-// locate says where in the body the fault lies that the domain found: in the
-// field of an element that the error names.
+// locate adds to an error of the domain where in the body the fault is: in the
+// field of the element that the error names.
 func locate(element string, err error) error {
 	var e *Error
 	var invalid *keys.InvalidError
@@ -76,8 +76,8 @@ func join(element, field string) string {
 	return element + "." + field
 }
 
-// refusal turns whatever went wrong into an answer. The causes of failures of
-// our own stay out of it: they are for the log.
+// refusal turns any error into an answer. The causes of failures of our own stay
+// out of the answer: they are for the log.
 func refusal(err error) *Error {
 	err = locate("", err)
 	var e *Error

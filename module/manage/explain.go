@@ -2,19 +2,19 @@ package manage
 
 import "encoding/json"
 
-// ExplainQuery is a request of which it is asked how it would be decided. It
-// has no credential: who calls is a stored key, named by its public id, or
-// somebody supposed; with neither, nobody.
+// ExplainQuery asks how a request would be decided. The request has no
+// credential: its caller is a stored key, named by its key ID, or a supposed
+// one; with neither, nobody.
 type ExplainQuery struct {
 	// Method is the request's; grpc stands for a POST of application/grpc.
 	Method string `json:"method"`
-	// Target is the path and the query, as they are sent.
+	// Target is the path and the query as they are sent.
 	Target string `json:"target"`
-	// Headers are further header lines, as "Origin: https://example.com".
+	// Headers are further header lines, such as "Origin: https://example.com".
 	Headers []string `json:"headers,omitempty"`
-	// Key is the public id of the key that calls.
+	// Key is the key ID of the key that calls.
 	Key string `json:"key,omitempty"`
-	// Caller is who is supposed to call.
+	// Caller is the supposed caller.
 	Caller *ExplainCaller `json:"caller,omitempty"`
 	// Site picks out sites by host; by default every site with a gate is
 	// asked.
@@ -23,7 +23,7 @@ type ExplainQuery struct {
 	Gates []ExplainGate `json:"gates,omitempty"`
 }
 
-// ExplainCaller is a caller whom no store has to know.
+// ExplainCaller is a caller that needn't be in the store.
 type ExplainCaller struct {
 	// Kind is app_key (the default), pat or session.
 	Kind string `json:"kind,omitempty"`
@@ -44,7 +44,7 @@ type ExplainGate struct {
 	Gate  json.RawMessage `json:"gate"`
 }
 
-// Explanation says how one site would decide on a request.
+// Explanation is how one site would decide a request.
 type Explanation struct {
 	// Hosts are those of the site.
 	Hosts []string `json:"hosts,omitempty"`
@@ -72,7 +72,7 @@ type Explanation struct {
 	Steps []ExplainStep `json:"steps"`
 }
 
-// What a request comes to.
+// Outcomes of a request.
 const (
 	OutcomeAllowed   = "allowed"
 	OutcomePublic    = "public"    // forwarded without asking for a credential
@@ -95,7 +95,7 @@ type ExplainStep struct {
 	Change string `json:"change,omitempty"`
 }
 
-// What a step decided.
+// Decisions of a step.
 const (
 	StepPassed   = "passed"
 	StepRefused  = "refused"

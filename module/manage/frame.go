@@ -4,7 +4,7 @@ import "github.com/caddy-api-keys/gateway/module/keys"
 
 // frame answers a call of the table. It holds what calls have in common: it
 // reads the input, opens the transaction, and runs the call's own function in
-// it. That function builds its answer anew each time, so a transaction that
+// it. That function builds a new answer each time, so a transaction that
 // runs again leaves nothing of an earlier run in the answer.
 type frame struct {
 	body  bodyKind

@@ -6,11 +6,11 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// grantChange is what a PATCH says of the scopes and endpoints of a key or an
-// invitation. A list that isn't given stays.
+// grantChange is what a PATCH does with the scopes and endpoints of a key or a
+// collaborator. A list that isn't given stays.
 type grantChange struct {
 	// path is where the element stands in the body, and of is what it is
-	// called in an error: a key or an invitation.
+	// called in an error: a key or a collaborator.
 	path, of                    string
 	scopes, endpoints           []string
 	givesScopes, givesEndpoints bool
@@ -23,8 +23,8 @@ func readGrantChange(o *object, of string) grantChange {
 	return g
 }
 
-// listed reads a list that is to change another. Null could mean that the list
-// stays, as where it is absent, or that it becomes empty, so it is refused.
+// listed reads a list that is to change another. Null is refused, because it
+// could mean that the list stays, as without it, or that it becomes empty.
 func (o *object) listed(name string, into *[]string) bool {
 	if isNull(o.fields[name]) {
 		o.fail(refuse(CodeInvalid, o.field(name), "it has to be a list of texts; leave it out and it stays as it is"))
@@ -32,7 +32,7 @@ func (o *object) listed(name string, into *[]string) bool {
 	return o.texts(name, into)
 }
 
-// changeGrant applies a change to the lists of a key or an invitation.
+// changeGrant applies a change to the lists of a key or a collaborator.
 func (a *API) changeGrant(scopes, endpoints *[]string, g grantChange, act action) error {
 	if act == "" && (g.givesScopes || g.givesEndpoints) {
 		return refuse(CodeInvalid, "action", "say what becomes of the lists: merge, overwrite or remove")
@@ -48,8 +48,8 @@ func (a *API) changeGrant(scopes, endpoints *[]string, g grantChange, act action
 	return nil
 }
 
-// changeScopes refuses a removal that would take nothing away: who asked for it
-// would believe that it did.
+// changeScopes refuses a removal that would take nothing away, because the
+// client would believe that it did.
 func (a *API) changeScopes(scopes *[]string, g grantChange, act action) error {
 	field := join(g.path, "scopes")
 	if err := a.checkGrantable(field, g.scopes, *scopes); err != nil {
@@ -76,7 +76,7 @@ func (a *API) changeEndpoints(endpoints *[]string, g grantChange, act action) er
 	}
 	*endpoints = act.apply(*endpoints, g.endpoints)
 	if limited && len(*endpoints) == 0 {
-		return refuse(CodeInvalid, field, "none would be left, and no list is all endpoints; to take the %s out of use, %s it", g.of, map[string]string{"key": "disable or revoke", "invitation": "remove"}[g.of])
+		return refuse(CodeInvalid, field, "none would be left, and no list is all endpoints; to take the %s out of use, %s it", g.of, map[string]string{"key": "disable or revoke", "collaborator": "remove"}[g.of])
 	}
 	return nil
 }

@@ -13,33 +13,33 @@ import (
 // that each may have.
 const importMaxBody = 16 << 20
 
-// What became of a key that was to be imported, as [Imported.Outcome] says.
+// Values of [Imported.Outcome].
 const (
 	// BecameImported is a new key; in a dry run it would be one.
 	BecameImported = "imported"
 	// BecameExisting was imported before, for the same user and app. It stays
-	// as it is, whatever the request says of its scopes.
+	// as it is, even if the request has other scopes.
 	BecameExisting = "existing"
 	// BecameRevoked was revoked here, and stays so.
 	BecameRevoked = "revoked"
-	// BecameRefused is wrong, as Status says; only a dry run goes on after
-	// one.
+	// BecameRefused is wrong in the way that Refusal names. Only a dry run goes
+	// on after it.
 	BecameRefused = "refused"
 )
 
-// Imported says what became of one key of an import.
+// Imported is what became of one key of an import.
 type Imported struct {
 	Outcome string `json:"outcome"`
-	// KeyID is the public id; a new key has none in a dry run.
+	// KeyID is the key ID; a new key has none in a dry run.
 	KeyID string `json:"key_id,omitempty"`
-	// Warning says what is wrong with a credential that works all the same:
-	// that it looks as if it could be guessed.
+	// Warning is there for a credential that works, but looks as if it could
+	// be guessed.
 	Warning string `json:"warning,omitempty"`
-	// Refusal says what is wrong with one that is refused.
+	// Refusal is what is wrong with a key that is refused.
 	Refusal *Refusal `json:"refusal,omitempty"`
 }
 
-// Refusal is what a dry run says of a key that would be refused.
+// Refusal is how a key of a dry run would be refused.
 type Refusal struct {
 	Code    Code   `json:"code"`
 	Field   string `json:"field"`
@@ -51,15 +51,15 @@ type Refusal struct {
 //	{"keys": [{"credential": "…", "user_id": "ada", "apps": [{"id": "photos"}], "scopes": ["Predict"]}],
 //	 "existing": "skip", "revoked": "skip", "create_missing": true, "dry_run": true}
 //
-// All of it is done or nothing. What a key says beside its credential is what
-// it says on create; user_id is whose it is. Instead of credential, the whole
-// text, it may give sha256, that text's SHA-256 in hexadecimal.
+// All of it is done or nothing. The other fields of a key are those on create,
+// and user_id is its user. Instead of credential, the whole text, a key may have
+// sha256, the SHA-256 of that text in hexadecimal.
 //
 // A credential that is there already is refused, unless existing is skip: then
 // one of the same user, app and type is passed over, so that an import that was
 // broken off can be repeated. One that was revoked is refused, unless revoked
-// is skip: then it is passed over, and stays revoked. create_missing makes
-// users and apps that aren't there.
+// is skip: then it is passed over, and stays revoked. create_missing creates
+// users and apps that don't exist.
 //
 // A dry_run does the same and then takes it back. It goes on after a key that
 // is refused, so that it finds all that are.
@@ -69,12 +69,13 @@ type imports struct {
 	createMissing, dryRun     bool
 }
 
-// importedKey is what a request says of one key.
+// importedKey is one key of a request.
 type importedKey struct {
 	newKey
 	userID  string
 	warning string
-	// refused is what is wrong with it as it stands; only a dry run keeps it.
+	// refused is what is wrong with the key in the body. Only a dry run keeps
+	// it.
 	refused error
 }
 
@@ -115,7 +116,7 @@ func (r *request) importAll(tx *keys.Tx, in imports) ([]Imported, error) {
 	return done, nil
 }
 
-// refusalOf is what a dry run says of a key that would be refused.
+// refusalOf is how a dry run shows a key that would be refused.
 func refusalOf(k importedKey, e *Error) *Refusal {
 	e = tellNothing(e).(*Error)
 	return &Refusal{
@@ -161,7 +162,7 @@ func (r *request) importKey(tx *keys.Tx, in *imports, known *holders, k imported
 	}
 	one := Imported{Outcome: BecameImported, KeyID: c.ID, Warning: k.warning}
 	if in.dryRun {
-		one.KeyID = "" // it is made up anew
+		one.KeyID = "" // the import makes another
 	}
 	return one, nil
 }
@@ -194,8 +195,8 @@ func (in *imports) passOver(tx *keys.Tx, k importedKey, c keys.Credential) (one 
 	}
 }
 
-// EarlierKey is what an error calls a key that stands before in the same
-// request. Its public id would lead nowhere: nothing of the request is kept.
+// EarlierKey is what an error calls an earlier key of the same request. Its key
+// ID would lead nowhere, because nothing of the request is kept.
 const EarlierKey = "an earlier key of this request"
 
 func named(tx *keys.Tx, c keys.Credential) string {
@@ -205,9 +206,9 @@ func named(tx *keys.Tx, c keys.Credential) string {
 	return "the key " + c.ID
 }
 
-// checkImportable is what [API.checkGrantable] and [API.checkComplete] check.
-// A scope that isn't known is named only where it looks like one: the columns
-// of the file may have been mixed up.
+// checkImportable checks what [API.checkGrantable] and [API.checkComplete] do. It
+// names an unknown scope only if that looks like one, because the columns of
+// the file may have been mixed up.
 func (a *API) checkImportable(field string, scopes []string) error {
 	if a.Catalogue != nil {
 		unknown := a.Catalogue.Unknown(scopes)

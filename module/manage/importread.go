@@ -32,8 +32,7 @@ func readImports(o *object) (in imports) {
 	return in
 }
 
-// skip reads what becomes of keys that can't be imported, which is skip or
-// absent.
+// skip reads what to do with keys that can't be imported: skip, or absent.
 func (o *object) skip(name string) bool {
 	var text string
 	if o.text(name, &text) && text != "skip" {
@@ -115,9 +114,9 @@ func (k *importedKey) checkGrant(o *object) {
 	}
 }
 
-// checkTells refuses a key of which another field repeats the credential: that would
+// checkTells refuses a key whose other fields repeat the credential. They would
 // be stored, and shown in lists, in the audit log and to the upstream. text is
-// the credential, empty where its digest was given.
+// the credential, empty if its digest was given.
 func (k *importedKey) checkTells(o *object, text string) {
 	repeats := func(value string) bool {
 		return text != "" && strings.Contains(value, text) || keys.DigestOf(value) == k.credential.Digest
@@ -141,14 +140,14 @@ func (k *importedKey) checkTells(o *object, text string) {
 	o.fail(refuse(CodeInvalid, o.field(field), "the credential stands here too, where it would be kept and shown as it is: write something else"))
 }
 
-// importFields are what may stand at the end of a field's place in an error.
+// importFields are the fields that an error may name.
 var importFields = []string{
 	"", "dry_run", "create_missing", "existing", "revoked", "keys", "id",
 	"credential", "sha256", "user_id", "apps", "type", "description", "scopes", "endpoints", "expires_at", "disabled",
 }
 
-// tellNothing takes out of an error the name of a field that there isn't: in a
-// mixed-up file it may be a credential.
+// tellNothing removes the name of an unknown field from an error: in a mixed-up
+// file it may be a credential.
 func tellNothing(err error) error {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {

@@ -6,7 +6,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// keyChange is what a PATCH says of a key. What is nil stays.
+// keyChange is what a PATCH sets of a key. A nil field stays as it is.
 type keyChange struct {
 	grantChange
 	id          string
@@ -30,7 +30,7 @@ func readKeyChange(o *object) keyChange {
 	return k
 }
 
-// onlyDisables reports whether all that is asked is that the key is refused.
+// onlyDisables reports whether the change disables the key and nothing else.
 func (k *keyChange) onlyDisables() bool {
 	return k.disabled != nil && *k.disabled && k.description == nil && k.expiresAt == nil && !k.givesScopes && !k.givesEndpoints
 }

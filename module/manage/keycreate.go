@@ -7,7 +7,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// newKey is what a request says of a key to be made.
+// newKey is a key that a request creates.
 type newKey struct {
 	path       string
 	kind       policy.Kind
@@ -15,7 +15,7 @@ type newKey struct {
 	apps       []appRef
 }
 
-// appRef names an app in a body. Without an owner it is the user's of the
+// appRef names an app in a body. Without an owner it belongs to the user of the
 // path.
 type appRef struct {
 	path, id string
@@ -84,8 +84,8 @@ func (r *request) createKeys(tx *keys.Tx, list []newKey) (*Answer, error) {
 	return answer, err
 }
 
-// fillIn makes the credential of a key to be made, and checks what depends on
-// others: its app and its scopes.
+// fillIn completes the credential of a new key, and checks what depends on other
+// records: its app and its scopes.
 func (r *request) fillIn(tx *keys.Tx, k newKey) (keys.Credential, error) {
 	c := k.credential
 	c.Kind, c.UserID = k.kind, r.user()

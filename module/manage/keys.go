@@ -21,15 +21,15 @@ var types = map[policy.Kind]string{policy.AppKey: TypeAppKey, policy.PAT: TypePA
 
 // Key is a credential as the API shows one.
 type Key struct {
-	// ID is the public id; in the answer to a create or a rotate, and there
-	// alone, it is the whole credential.
+	// ID is the key ID; only in the answer to a create or a rotate it is the
+	// whole credential.
 	ID          string   `json:"id"`
-	KeyID       string   `json:"key_id"` // the public id
+	KeyID       string   `json:"key_id"`
 	Type        string   `json:"type"`
 	UserID      string   `json:"user_id"`
 	Description string   `json:"description"`
 	Scopes      []string `json:"scopes"`
-	// Endpoints empty is no list: all endpoints.
+	// Endpoints is empty for all endpoints.
 	Endpoints  []string   `json:"endpoints"`
 	Apps       []KeyApp   `json:"apps"`
 	Disabled   bool       `json:"disabled"`
@@ -37,13 +37,13 @@ type Key struct {
 	ModifiedAt time.Time  `json:"modified_at"`
 	CreatedBy  string     `json:"created_by"`
 	ExpiresAt  *time.Time `json:"expires_at"`
-	// LastUsedAt is when it was last used, to the minute, and LastUsedFrom the
-	// address; lists and single keys show them where it ever was. What was not
-	// yet written when the server is killed is lost, a minute's worth at most.
+	// LastUsedAt is the minute of the last use, and LastUsedFrom its address;
+	// lists and single keys show them for keys that were used. A server that is
+	// killed loses the uses of at most a minute.
 	LastUsedAt   *time.Time `json:"last_used_at,omitempty"`
 	LastUsedFrom string     `json:"last_used_from,omitempty"`
-	// Version counts the changes. A change that gives it is refused where the
-	// key has another by then.
+	// Version counts the changes. A change that gives it is refused if the key
+	// has another by then.
 	Version uint64 `json:"version"`
 }
 
@@ -70,7 +70,7 @@ func showKey(c keys.Credential) Key {
 	return k
 }
 
-// isKey says whether a credential is a key: sessions have calls of their own.
+// isKey reports whether a credential is a key: sessions have their own calls.
 func isKey(c keys.Credential) bool { return c.Kind != policy.Session }
 
 // mint makes a key. The Key shows the whole credential, this once.
@@ -86,14 +86,14 @@ func (r *request) mint(tx *keys.Tx, c keys.Credential) (Key, keys.Credential, er
 	return k, c, nil
 }
 
-// findKey reads the key of a public id, if it is the user's whom the path
-// names, or anyone's where it names none. field is where the id stands.
+// findKey reads the key of a key ID. It has to be a key of the user of the path,
+// or of any user if the path names none. field is where the ID stands.
 func (r *request) findKey(from keys.Reader, id, field string) (keys.Credential, error) {
 	return r.ownKey(field)(from.CredentialByID(id))
 }
 
-// findKeyInBody is findKey for an id that stands in a body, where a whole
-// credential is taken as well.
+// findKeyInBody is findKey for an ID in a body, which may be a whole credential
+// too.
 func (r *request) findKeyInBody(from keys.Reader, id, field string) (keys.Credential, error) {
 	c, err := r.findKey(from, id, field)
 	if !isNotFound(err) {
@@ -102,8 +102,8 @@ func (r *request) findKeyInBody(from keys.Reader, id, field string) (keys.Creden
 	return r.ownKey(field)(from.Credential(keys.DigestOf(id)))
 }
 
-// findKeyInPath is findKey for the id in the path. A whole credential that was
-// minted elsewhere can't be told by its form, so the store is asked.
+// findKeyInPath is findKey for the ID in the path. The form of a whole credential
+// that was minted elsewhere doesn't show that it is one, so look it up.
 func (r *request) findKeyInPath(from keys.Reader) (keys.Credential, error) {
 	id := r.vars["key_id"]
 	c, err := r.findKey(from, id, "key_id")
@@ -115,8 +115,8 @@ func (r *request) findKeyInPath(from keys.Reader) (keys.Credential, error) {
 	return c, err
 }
 
-// mayKnow says whether the caller may learn that a text is a credential of a
-// user's, or was one.
+// mayKnow reports whether the caller may learn that a text is or was a
+// credential of a user.
 func (r *request) mayKnow(userID string) bool { return r.caller.Operator || userID == r.user() }
 
 // ownKey turns what a look-up found into a key of the user's. Whose key it is

@@ -8,16 +8,15 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// How long a session lives: in all, and without being used (NIST SP 800-63B-4,
-// section 2.2.3). And how many a user has: the oldest ends when there is one
-// more.
+// Limits of sessions: how long one lives in all and unused (NIST SP 800-63B-4,
+// section 2.2.3), and how many a user has. One more ends the oldest.
 const (
 	sessionLife = 24 * time.Hour
 	sessionIdle = time.Hour
 	maxSessions = 100
 )
 
-// Login is what whoever has signed in is told.
+// Login is the answer to a sign-in.
 type Login struct {
 	UserID string `json:"v2_user_id,omitempty"`
 	// SessionToken is the whole credential, shown this once.
@@ -68,7 +67,7 @@ func (r *request) login(in signIn) (answer *Answer, err error) {
 	return answer, err
 }
 
-// beginSession makes a session, and ends those of the user's that have expired
+// beginSession makes a session, and ends sessions of the user that have expired
 // or are too many.
 func (r *request) beginSession(tx *keys.Tx, userID string) (Login, error) {
 	var live, expired []keys.Credential

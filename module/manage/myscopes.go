@@ -11,20 +11,20 @@ import (
 // MyScopes is what the caller's credential grants, with All for every scope.
 type MyScopes struct {
 	Granted
-	// Everyone is there for a collaborator on an app that everyone is invited
-	// to as well. A request passes that one of the two permits.
+	// Everyone is there for a collaborator of an app that everyone may use too.
+	// A request is allowed if one of the two grants allows it.
 	Everyone *Granted `json:"everyone,omitempty"`
 }
 
-// Granted are scopes and endpoints. Endpoints null is no list: all endpoints;
-// an empty list is what is left where the credential and the invitation have
-// none in common, and permits nothing.
+// Granted are scopes and endpoints. Endpoints is null for all endpoints. An empty
+// list permits nothing: the credential and the collaborator have no endpoint in
+// common.
 type Granted struct {
 	Scopes    []string `json:"scopes"`
 	Endpoints []string `json:"endpoints"`
 }
 
-// getMyScopes says what the caller's credential grants; under an app, what it
+// getMyScopes answers what the caller's credential grants; under an app, what it
 // grants there.
 func (r *request) getMyScopes(from keys.Reader) (*Answer, error) {
 	own, err := r.granted(from)
@@ -58,8 +58,8 @@ func (r *request) granted(from keys.Reader) (Granted, error) {
 	return Granted{append([]string{}, c.Scopes...), c.Endpoints}, err
 }
 
-// grantedTo limits what the credential grants to what the invitations to
-// someone else's app do.
+// grantedTo limits what the credential grants to what a collaborator of someone
+// else's app is granted.
 func (r *request) grantedTo(from keys.Reader, mine *MyScopes) error {
 	var found []*Granted
 	for _, user := range []string{r.caller.UserID, keys.Everyone} {
@@ -82,7 +82,7 @@ func (r *request) grantedTo(from keys.Reader, mine *MyScopes) error {
 	return nil
 }
 
-// and is what both grant, the credential and the invitation.
+// and is what both the credential and the collaborator grant.
 func (g *Granted) and(c *keys.Collaborator) *Granted {
 	both := &Granted{Scopes: []string{}}
 	switch {

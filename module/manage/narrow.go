@@ -7,7 +7,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// comparison says what a change does to what somebody may do.
+// comparison is whether a change grants less or more.
 type comparison struct{ narrower, wider bool }
 
 // add compares one record's grant before and after a change.
@@ -16,7 +16,8 @@ func (c *comparison) add(oldScopes, newScopes, oldEndpoints, newEndpoints []stri
 	c.lists(oldEndpoints, newEndpoints, oldEndpoints == nil, newEndpoints == nil)
 }
 
-// lists compares two lists. all says of each that it grants everything.
+// lists compares two lists. allBefore and allAfter are whether they grant
+// everything.
 func (c *comparison) lists(before, after []string, allBefore, allAfter bool) {
 	switch {
 	case allBefore && allAfter:
@@ -47,7 +48,8 @@ func (c *comparison) keys(before, after *keys.Credential) {
 func (c *comparison) takesAway() bool { return c.narrower && !c.wider }
 
 // narrowsKeys reports whether a change of keys takes something away and gives
-// nothing. What is wrong with the change is found out when it is made.
+// nothing. It ignores what is wrong with the change, which the change itself
+// refuses.
 func (r *request) narrowsKeys(in keyChanges) (bool, error) {
 	var all comparison
 	err := r.view(func(from keys.Reader) error {
@@ -75,7 +77,7 @@ func (r *request) narrowsCollaborators(in collaboratorChanges) (bool, error) {
 	var all comparison
 	err := r.view(func(from keys.Reader) error {
 		for _, n := range in.list {
-			ref, err := r.invitation(n.invited)
+			ref, err := r.collaboratorRef(n.namedUser)
 			if err != nil {
 				return nil // as the change will say
 			}

@@ -58,8 +58,8 @@ func (r *request) page() (page, error) {
 	return p, nil
 }
 
-// take reads one page of a list, leaving out what keep refuses. No more than a
-// page is held in memory; next is where the following one begins.
+// take reads one page of a list, of the elements that keep accepts. It holds no
+// more than a page in memory; next is where the following page begins.
 func take[T any](list iter.Seq2[T, error], p page, seq func(T) uint64, keep func(T) bool) (found []T, next string, err error) {
 	for v, err := range list {
 		switch {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// action says what a PATCH does with the lists it gives. Every other field is
-// set, whatever the action.
+// action is what a PATCH does with its lists. Every other field is set, whatever
+// the action.
 type action string
 
 const (
@@ -79,7 +79,7 @@ func readOne[T any](o *object, name string, read func(*object) T) T {
 }
 
 // sameVersion refuses a change of a record that somebody else has changed since
-// the caller looked at it. Who gives no version doesn't mind.
+// the caller read it. A change without a version is always made.
 func sameVersion(element string, given *uint64, is uint64) error {
 	if given == nil || *given == is {
 		return nil

@@ -63,7 +63,7 @@ func inJSON(v any) string {
 	return string(text)
 }
 
-// Whatever changes follow one another, the lists of a key and of an invitation
+// Whatever changes follow one another, the lists of a key and of a collaborator
 // are what merge, overwrite and remove mean for sets; and what is refused
 // changes nothing.
 func TestActionsAgainstSets(t *testing.T) {
@@ -85,7 +85,7 @@ func TestActionsAgainstSets(t *testing.T) {
 				return k.Scopes, k.Endpoints
 			},
 		},
-		"invitation": {
+		"collaborator": {
 			func(lists string) string {
 				if s.lists() != "" {
 					s.must("DELETE", shared, `{"ids":["bob"]}`)
@@ -151,7 +151,7 @@ func keysOf(s set) []string { return append([]string{}, slices.Sorted(maps.Keys(
 // listed is what a PATCH takes, which knows no null.
 func listed(lists string) string { return strings.ReplaceAll(lists, "null", "[]") }
 
-// within says whether what a key or an invitation grants is no more than what
+// within reports whether what a key or a collaborator is granted is no more than what
 // a key does, for no longer.
 func within(scopes, endpoints []string, expires *time.Time, most *manage.Key) bool {
 	for _, v := range scopes {
@@ -173,7 +173,7 @@ func within(scopes, endpoints []string, expires *time.Time, most *manage.Key) bo
 }
 
 // Whatever a token does, with the keys that it makes and that those make, by
-// whatever calls: no key and no invitation ever grants more than that first
+// whatever calls: no key and no collaborator ever grants more than that first
 // token did, but for those that others made, as they made them.
 func TestDelegationNeverGrants(t *testing.T) {
 	s := newService(t)

@@ -13,8 +13,8 @@ import (
 // maxRevokedIDs bounds the ids in an answer. All are revoked, however many.
 const maxRevokedIDs = 10_000
 
-// revocation says which of a user's keys are to be revoked: those that all of
-// it applies to.
+// revocation selects keys of a user to revoke: those that all of its fields
+// apply to.
 type revocation struct {
 	appID         string
 	createdBefore time.Time
@@ -24,8 +24,8 @@ type revocation struct {
 	credentials []string
 }
 
-// readRevocation refuses a request that says nothing. All of a user's keys are
-// too much for what may be a mistake, so that has to be said.
+// readRevocation refuses an empty request, which may be a mistake. To revoke all
+// keys of a user the request has to say so.
 func readRevocation(o *object) (v revocation) {
 	o.text("app_id", &v.appID)
 	o.time("created_before", &v.createdBefore)
@@ -130,7 +130,7 @@ func (f *found) add(more found) {
 	f.collaborators = append(f.collaborators, more.collaborators...)
 }
 
-// search looks for what a revocation describes, as often as it has to.
+// search finds what a revocation selects, as often as needed.
 type search struct {
 	revocation
 	// line is what minted_by names, and nil before the first look.
@@ -295,7 +295,7 @@ func (r *request) revokeIn(tx *keys.Tx, f found, reason string) error {
 	return nil
 }
 
-// publicID is the public id of a credential that a body names by that or by
+// publicID is the key ID of a credential that a body names by its key ID or by
 // its whole text. It may be revoked, and a session; another user's is not
 // known.
 func (r *request) publicID(from keys.Reader, named string) (string, error) {

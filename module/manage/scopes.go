@@ -13,7 +13,7 @@ import (
 type Scope struct {
 	Scope       string `json:"scope"`
 	Description string `json:"description,omitempty"`
-	// DependingScopes are those that have to be granted beside it.
+	// DependingScopes have to be granted together with it.
 	DependingScopes []string `json:"depending_scopes"`
 }
 
@@ -44,8 +44,8 @@ func (a *API) endpoints() []string {
 	return slices.Compact(all)
 }
 
-// checkGrantable refuses scopes that nobody has declared, but for those that
-// the key holds already: a catalogue may have changed since.
+// checkGrantable refuses scopes that aren't declared, except those that the key
+// has already: the catalogue may have changed since.
 func (a *API) checkGrantable(field string, given, held []string) error {
 	if a.Catalogue == nil {
 		return nil
@@ -72,11 +72,11 @@ func (a *API) checkGrantable(field string, given, held []string) error {
 	return refuse(CodeInvalid, field, "%s; it has the scopes that the configuration declares, or where it declares none, those that its routes need", text)
 }
 
-// serviceEndpoints are those of this API's own calls, which keys can be limited
-// to wherever it is answered.
+// serviceEndpoints are those of this API's own calls. Keys can be limited to them
+// on every site.
 var serviceEndpoints = map[string]bool{}
 
-// init, for the calls are served by what asks this.
+// init breaks a cycle: the functions of the calls use serviceEndpoints.
 func init() {
 	for _, r := range Routes() {
 		for _, e := range r.Endpoint {
@@ -85,9 +85,9 @@ func init() {
 	}
 }
 
-// checkEndpoints refuses endpoints that no route names, but for those that the
-// key holds already. They would permit nothing; and every name that a key has
-// is kept in memory for good, so users can't make them up.
+// checkEndpoints refuses endpoints that no route names, except those that the key
+// has already. They would permit nothing; and every name that a key has stays in
+// memory, so users can't make them up.
 func (a *API) checkEndpoints(field string, given, held []string) error {
 	if a.Catalogue == nil {
 		return nil
@@ -109,11 +109,10 @@ func (a *API) checkEndpoints(field string, given, held []string) error {
 	return refuse(CodeInvalid, field, "%s; name those that the routes of the configuration have", text)
 }
 
-// maxMeant is for how many unknown names others are offered.
+// maxMeant is how many unknown names get a suggestion.
 const maxMeant = 5
 
-// nearest are those of the offered names that unknown ones may have been meant
-// for.
+// nearest are the offered names that the unknown ones may be a misspelling of.
 func nearest(unknown, offered []string) []string {
 	var meant []string
 	for _, name := range unknown[:min(len(unknown), maxMeant)] {
@@ -130,8 +129,8 @@ func nearest(unknown, offered []string) []string {
 	return meant
 }
 
-// distance is how many letters have to be added, taken away or changed to turn
-// one name into another; where it is most or more, most.
+// distance is how many letters have to be added, removed or changed to turn one
+// name into another, but at most most.
 func distance(from, to string, most int) int {
 	if len(from)-len(to) >= most || len(to)-len(from) >= most {
 		return most

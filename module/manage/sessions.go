@@ -10,24 +10,24 @@ import (
 
 // Session is a session as the API shows one.
 type Session struct {
-	ID        string    `json:"id"` // the public id
+	ID        string    `json:"id"`
 	UserID    string    `json:"user_id"`
 	CreatedAt time.Time `json:"created_at"`
-	// From is the address that it was begun from.
+	// From is the address of the sign-in.
 	From string `json:"from"`
-	// LastUsedAt is when it was last used, to the minute, and LastUsedFrom the
-	// address, where it ever was.
+	// LastUsedAt is the minute of the last use, and LastUsedFrom its address, if
+	// it was used.
 	LastUsedAt   *time.Time `json:"last_used_at,omitempty"`
 	LastUsedFrom string     `json:"last_used_from,omitempty"`
-	// ExpiresAt is when it ends at the latest; IdleUntil when it does unless
+	// ExpiresAt is when it ends at the latest; IdleUntil is when it ends unless
 	// it is used before.
 	ExpiresAt time.Time `json:"expires_at"`
 	IdleUntil time.Time `json:"idle_until"`
-	// Current says that it is the one of this call.
+	// Current marks the session of this call.
 	Current bool `json:"current"`
 }
 
-// over says that the session is no good any more.
+// over reports whether the session has ended.
 func (s *Session) over(now time.Time) bool {
 	return !s.ExpiresAt.After(now) || !s.IdleUntil.After(now)
 }

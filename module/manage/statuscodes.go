@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// StatusCode says what a code means.
+// StatusCode is a code and its meaning.
 type StatusCode struct {
 	Code        Code   `json:"code"`
 	Description string `json:"description"`

@@ -15,11 +15,11 @@ import (
 
 // StoreCheck is what a check of the whole store found.
 type StoreCheck struct {
-	// Good says that there were no findings.
+	// Good is whether there are no findings.
 	Good bool `json:"good"`
 	// Records is how many records were read.
 	Records int `json:"records"`
-	// Findings are the first; More is how many there were beyond them.
+	// Findings are the first findings; More is how many more there are.
 	Findings []keys.Finding `json:"findings"`
 	More     int            `json:"more,omitempty"`
 }
@@ -35,8 +35,7 @@ func ShowCheck(e keys.Examination) *StoreCheck {
 // BackupType is the media type of a backup.
 const BackupType = "application/octet-stream"
 
-// DigestHeader names the integrity of a body (RFC 9530), and SHA256Digest is
-// what it says of one.
+// DigestHeader is the header with the digest of a body (RFC 9530).
 const DigestHeader = "Repr-Digest"
 
 // SHA256Digest is the value of [DigestHeader].
@@ -44,8 +43,7 @@ func SHA256Digest(sum keys.Digest) string {
 	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
 }
 
-// storeFailed says to the operator, who may know, what can't be done with this
-// store.
+// storeFailed tells the operator what failed, which users must not learn.
 func storeFailed(err error) error {
 	switch {
 	case errors.Is(err, keys.ErrUnsupported):
@@ -91,12 +89,11 @@ func (r *request) backUpStore() (*Answer, error) {
 	return &Answer{backup: &b}, nil
 }
 
-// sendBackup sends a backup, and removes it, whether or not anybody is there
-// to take it.
+// sendBackup sends a backup, and removes it even if the client has gone away.
 func (a *API) sendBackup(w http.ResponseWriter, r *http.Request, b *keys.Backup) {
 	file, err := os.Open(b.Path)
-	// At once, where the system lets it be read all the same: then not even a
-	// process that is killed leaves it behind.
+	// Remove it now if the system allows to read a removed file: then not even a
+	// killed process leaves it behind.
 	_ = os.Remove(b.Path)
 	defer func() { _ = os.Remove(b.Path) }()
 	if err != nil {
@@ -111,7 +108,7 @@ func (a *API) sendBackup(w http.ResponseWriter, r *http.Request, b *keys.Backup)
 	h.Set(DigestHeader, SHA256Digest(b.SHA256))
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
-	// Whoever gets less than Content-Length says knows that it is cut short.
+	// A client that gets less than Content-Length knows that it is cut short.
 	_, _ = io.Copy(w, file)
 }
 

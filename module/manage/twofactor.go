@@ -7,19 +7,19 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// TwoFactor is a user's second factor. What is secret of it is shown once.
+// TwoFactor is a user's second factor. Its secrets are shown once.
 type TwoFactor struct {
 	Enabled bool `json:"enabled"`
 	// Secret and OTPAuthURI, which is the same for an authenticator app to
-	// scan, are shown when it is made; the recovery codes then, and when they
-	// are made anew.
+	// scan, are shown when it is made; recovery codes then, and when they are
+	// renewed.
 	Secret        string   `json:"secret,omitempty"`
 	OTPAuthURI    string   `json:"otpauth_uri,omitempty"`
 	RecoveryCodes []string `json:"recovery_codes,omitempty"`
 }
 
-// createTwoFactor makes a second factor that is asked for once it is enabled:
-// until then another may be made in its place.
+// createTwoFactor makes a second factor. Signing in requires it once it is
+// enabled; until then another may replace it.
 func (r *request) createTwoFactor(tx *keys.Tx) (*Answer, error) {
 	answer := &Answer{}
 	_, err := tx.ChangeUser(r.user(), func(u *keys.User) error {
@@ -83,7 +83,7 @@ func (r *request) enableTwoFactor(code string) (*Answer, error) {
 }
 
 // deleteTwoFactor turns the second factor off. The operator does so without
-// password or code, for a user whose device is lost.
+// password or code, to help a user who has lost the device.
 func (r *request) deleteTwoFactor(tx *keys.Tx) (*Answer, error) {
 	if _, err := r.findUser(tx); err != nil {
 		return nil, err

@@ -30,8 +30,8 @@ func showUser(u keys.User) User {
 	}
 }
 
-// show turns a list of records into what is shown, never nil: an empty list
-// is an answer.
+// show is a list of records as the API shows them. It is never nil, because an
+// empty list is an answer.
 func show[T, V any](list []T, one func(T) V) []V {
 	shown := make([]V, 0, len(list))
 	for _, v := range list {
@@ -40,10 +40,10 @@ func show[T, V any](list []T, one func(T) V) []V {
 	return shown
 }
 
-// newID makes up the id of a user or an app.
+// newID makes up the ID of a user or an app.
 func newID() string { return strings.ToLower(rand.Text()) }
 
-// findUser reads the user whom the path names.
+// findUser reads the user of the path.
 func (r *request) findUser(from keys.Reader) (keys.User, error) {
 	u, err := from.User(r.user())
 	if errors.Is(err, keys.ErrNotFound) {
@@ -62,14 +62,14 @@ func (r *request) listUsers(from keys.Reader, p page) (*Answer, error) {
 	return &Answer{Users: show(found, showUser), Next: next}, err
 }
 
-// userFields is what a request says of a user. What is nil stays.
+// userFields is what a request sets of a user. A nil field stays as it is.
 type userFields struct {
 	path, id    string
 	name, email *string
 	suspended   *bool
 	version     *uint64
-	// password null takes away the one that there was.
-	password     *string
+	password    *string
+	// noPassword removes the password.
 	noPassword   bool
 	passwordHash string
 }
@@ -99,7 +99,7 @@ func readUserChanges(o *object) []userFields {
 	return list
 }
 
-// readUserChange reads the change of the user whom the path names.
+// readUserChange reads the change of the user of the path.
 func readUserChange(o *object) []userFields {
 	return []userFields{readOne(o, "user", readUser)}
 }
@@ -195,7 +195,7 @@ func (r *request) changeUsers(tx *keys.Tx, list []userFields) (*Answer, error) {
 	return answer, nil
 }
 
-// changeUser is changeUsers of the user whom the path names.
+// changeUser is changeUsers for the user of the path.
 func (r *request) changeUser(tx *keys.Tx, list []userFields) (*Answer, error) {
 	changed, err := r.changeUsers(tx, list)
 	if err != nil {
@@ -249,8 +249,8 @@ func namedOnce(_ *request, ids *[]string) error {
 	return nil
 }
 
-// onceEach refuses to do two things to one record in one request: which of
-// them counts would depend on their order.
+// onceEach refuses two changes of one record in one request, because the result
+// would depend on their order.
 type onceEach map[string]bool
 
 func (o *onceEach) add(field, id string) error {

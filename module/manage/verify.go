@@ -7,7 +7,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// What a credential is good for, as [Answer.Standing] says.
+// Values of [Answer.Standing]: what a credential is good for.
 const (
 	StandingActive    = "active"
 	StandingDisabled  = "disabled"
@@ -18,7 +18,7 @@ const (
 	StandingUnknown   = "unknown"
 )
 
-// Revocation is what is kept of a revoked credential.
+// Revocation is what the store keeps of a revoked credential.
 type Revocation struct {
 	KeyID     string    `json:"key_id"`
 	RevokedAt time.Time `json:"revoked_at"`

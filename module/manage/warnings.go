@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// warnings are what the maker of a key should know: why the gate will refuse
-// it, although it was made. There is a sentence for each key that is of no use.
+// warnings tell why the gate will refuse a new key, a sentence for each key that
+// is of no use.
 func (r *request) warnings(from keys.Reader, made ...keys.Credential) (string, error) {
 	var all []string
 	for i := range made {
