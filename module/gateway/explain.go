@@ -147,36 +147,36 @@ func (e *explainer) explain(ctx context.Context, site Site) (*manage.Explanation
 	t := newTelling(site)
 	r, err := e.request(site)
 	if err != nil {
-		t.malformed(err)
-		return t.end(), nil
+		t.Malformed(toldRefusal(refuseTarget(wire.ErrNotHTTP)), err)
+		return t.End(), nil
 	}
 	if x := unreached(ctx, site, r); x != nil {
 		return x, nil
 	}
 	sent := maps.Clone(r.Header)
 	path, rule, refused := g.address(r)
-	t.target(r, sent, rule, refused)
+	t.Target(r, sent, rule, toldRefusal(refused))
 	if refused != nil {
-		return t.end(), nil
+		return t.End(), nil
 	}
 	if g.isPreflight(r) {
 		w := &recorder{header: http.Header{}}
 		g.preflight(w, r, path)
-		t.preflight(w.status)
-		return t.end(), nil
+		t.Preflight(w.status)
+		return t.End(), nil
 	}
 	q := g.ask(r, path, rule)
-	t.public(&q)
+	t.Public(q.rule)
 	if q.public() {
-		return t.end(), nil
+		return t.End(), nil
 	}
 	_, refused = g.credential(r)
 	if refused == nil || refused.reason != authz.CredentialMissing {
 		return nil, invalid("headers", "a credential is among what is sent: leave it out, and name the key by its public id")
 	}
 	if e.query.Key == "" && e.query.Caller == nil {
-		t.absent(refused)
-		return t.end(), nil
+		t.Absent(toldRefusal(refused))
+		return t.End(), nil
 	}
 	q.registry, q.digest = e.registry, e.digest
 	if e.query.Caller != nil {
@@ -190,8 +190,8 @@ func (e *explainer) explain(ctx context.Context, site Site) (*manage.Explanation
 	if v.refused != nil && v.refused.cause != nil {
 		return nil, v.refused.cause
 	}
-	t.decided(&q, &v)
-	return t.end(), nil
+	t.Decided(toldQuestion(&q), toldVerdict(g, &v))
+	return t.End(), nil
 }
 
 // request is what the server would hand to the gate, read as it does.

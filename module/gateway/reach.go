@@ -51,9 +51,8 @@ func unreached(ctx context.Context, site Site, r *http.Request) *manage.Explanat
 		where = "it goes to " + way.ended
 	}
 	t := newTelling(site)
-	t.x.Outcome = manage.OutcomeUndecided
-	t.x.Details = "The request never reaches the gate: a matcher, or a handler before the gate, keeps it away; " + where + "."
-	return t.end()
+	t.Unreached(where)
+	return t.End()
 }
 
 // way is the way of one request through a server's routes.
