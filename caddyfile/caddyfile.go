@@ -81,7 +81,7 @@ func words(d *caddyfile.Dispenser, n int, syntax string) ([]string, error) {
 		return nil, d.Errf("%s: write %s", name, syntax)
 	}
 	if d.NextBlock(0) {
-		return nil, d.Errf("%s has no block: take it away", name)
+		return nil, d.Errf("%s takes no block; remove it", name)
 	}
 	return list, nil
 }

@@ -265,7 +265,7 @@ func (i *keyImport) askPatiently(ctx context.Context, body any) (*manage.Answer,
 	}
 }
 
-// passing says whether what went wrong may pass.
+// passing reports whether what went wrong may pass.
 func (i *keyImport) passing(err error) bool {
 	if r, ok := errors.AsType[refusedError](err); ok {
 		return r.Code == manage.CodeUnavailable

@@ -23,7 +23,7 @@ func revokeFlagsOf(f *pflag.FlagSet) {
 	f.Bool("all", false, "Every key of the user")
 }
 
-// choosesKeys says whether keys are described rather than named.
+// choosesKeys reports whether keys are described rather than named.
 func (c *call) choosesKeys() bool {
 	for _, name := range append([]string{"user"}, revokeFlags...) {
 		if c.Flags().Changed(name) {

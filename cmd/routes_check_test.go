@@ -102,7 +102,7 @@ service S {
 		{"the same of protobuf", []string{weakerProto, "--description", leftOutProto, "--import-path", folder, "--unstated", "app_key,pat,session"}, true, []string{
 			"GetSecret is left out", "its requests can come to route GET /v1/{name=docs/**} at weakerproto.routes:3, which demands less",
 		}},
-		{"good", []string{good}, false, []string{"note: good.routes:5: route GET /b asks for no credential", "2 routes, 1 scope, 1 finding"}},
+		{"good", []string{good}, false, []string{"note: good.routes:5: route GET /b requires no credential", "2 routes, 1 scope, 1 finding"}},
 		{"warnings", []string{warns}, false, []string{"warning: warns.routes:2: scope B", "{other_user_id}"}},
 		{"warnings, strictly", []string{warns, "--strict"}, true, []string{"warning: "}},
 		{"errors", []string{wrong}, true, []string{"error: wrong.routes:2: route GET /a needs B"}},

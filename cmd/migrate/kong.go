@@ -196,7 +196,7 @@ func tagged(tags []string) string {
 	return "tags " + strings.Join(tags, ", ")
 }
 
-// isUUID says whether a text has the form of one.
+// isUUID reports whether a text has the form of one.
 func isUUID(text string) bool {
 	if len(text) != 36 {
 		return false

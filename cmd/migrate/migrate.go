@@ -217,7 +217,7 @@ func begin(r io.Reader) (*bufio.Reader, error) {
 	return source, nil
 }
 
-// isJSON says whether what follows begins as a JSON object or list.
+// isJSON reports whether what follows begins as a JSON object or list.
 func isJSON(source *bufio.Reader) bool {
 	for n := 1; n <= source.Size(); n++ {
 		ahead, err := source.Peek(n)

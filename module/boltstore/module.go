@@ -141,7 +141,7 @@ func (b *BoltStore) unmarshalPath(d *caddyfile.Dispenser) error {
 		return d.Err("the path is empty; to use the default, leave it out")
 	}
 	if d.NextArg() {
-		return d.Errf("unexpected %q behind the path: take it away, or put a path with spaces in quotes", d.Val())
+		return d.Errf("unexpected %q after the path: remove it, or put a path with spaces in quotes", d.Val())
 	}
 	return nil
 }

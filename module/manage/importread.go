@@ -104,7 +104,7 @@ func (k *importedKey) checkHolder(o *object) {
 func (k *importedKey) checkGrant(o *object) {
 	for _, s := range k.credential.Scopes {
 		if policy.CheckScopeName(s) != nil {
-			o.fail(refuse(CodeInvalid, o.field("scopes"), "one of them is no name of a scope: use letters and digits, with _ - . : between them, as in Inputs:Get"))
+			o.fail(refuse(CodeInvalid, o.field("scopes"), "one of them is not a name of a scope: use letters and digits, with _ - . : between them, for example Inputs:Get"))
 		}
 	}
 	for _, e := range k.credential.Endpoints {

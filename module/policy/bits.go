@@ -4,11 +4,11 @@ import (
 	"sync"
 )
 
-// Bits is a set of interned names, a bit for each. Sets are built once and
-// only read afterwards, so they may be shared by any number of goroutines.
+// Bits is a set of interned names, a bit for each. A set is built once and only
+// read afterwards, so any number of goroutines may share it.
 type Bits []uint64
 
-// Contains says whether every name of need is in b.
+// Contains reports whether every name of need is in b.
 func (b Bits) Contains(need Bits) bool {
 	for i, w := range need {
 		if i >= len(b) {
@@ -26,11 +26,11 @@ func (b Bits) has(pos int) bool {
 	return pos/64 < len(b) && b[pos/64]&(1<<(pos%64)) != 0
 }
 
-// names gives each name a bit position, once and for the life of the process.
+// names gives each name a bit position that lasts for the life of the process.
 // Cached grants outlive configurations and serve several sites at once, so a
-// position is never given to another name; the names are those of route tables
-// and of stored records, in which users can write none that no table has, so
-// their number is the operator's doing.
+// position is never given to another name. The names come from route tables and
+// from stored records. Users can't write a name into a record that no table
+// has, so only the operator decides how many names there are.
 type names struct {
 	mu  sync.RWMutex
 	pos map[string]int
@@ -69,7 +69,7 @@ func (n *names) bits(list []string) Bits {
 	return b
 }
 
-// missing names those of list that are not in b, in the order of list.
+// missing returns the names of list that are not in b, in the order of list.
 func (n *names) missing(b Bits, list []string) []string {
 	var lacking []string
 	for _, name := range list {

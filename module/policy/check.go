@@ -7,54 +7,54 @@ import (
 	"strings"
 )
 
-// Severity says how bad a finding is.
+// Severity is how serious a finding is.
 type Severity string
 
 // The severities of findings.
 const (
-	// Error is a table that doesn't do what it says.
+	// Error is a table that doesn't do what its lines say.
 	Error Severity = "error"
-	// Warning is likely a slip.
+	// Warning is probably a mistake.
 	Warning Severity = "warning"
 	// Note is something to know.
 	Note Severity = "note"
 )
 
-// Finding is what a check brings up.
+// Finding is one result of a check.
 type Finding struct {
 	Severity Severity `json:"severity"`
 	// Kind is one of the Finding constants.
 	Kind string `json:"kind"`
 	// Place is where the route or scope is declared.
 	Place string `json:"place,omitempty"`
-	// Text says what was found, and what to do.
+	// Text is what was found and what to do about it.
 	Text string `json:"text"`
 }
 
 // The kinds of findings.
 const (
 	FindingMistake     = "mistake"      // the table can't be built
-	FindingUnreachable = "unreachable"  // no request comes to the route
+	FindingUnreachable = "unreachable"  // no request reaches the route
 	FindingOverlap     = "overlap"      // an upstream may take another route
 	FindingNear        = "near_literal" // a lenient upstream may take another route
 	FindingUnusedScope = "unused_scope" // nothing needs the scope
 	FindingOwnerName   = "owner_name"   // a variable is named like the owner's
-	FindingPublic      = "public"       // the route asks for no credential
+	FindingPublic      = "public"       // the route requires no credential
 	FindingClosed      = "closed"       // the route accepts nobody
 	FindingAdded       = "added"        // only the description has it
 	FindingRemoved     = "removed"      // only the table has it
-	FindingChanged     = "changed"      // the two say different things
-	FindingLeftOut     = "left_out"     // no table can have what the description has
+	FindingChanged     = "changed"      // the two differ
+	FindingLeftOut     = "left_out"     // no table can express what the description has
 )
 
-// Checked is what [Check] looks at: the lines of a site, or of a file.
+// Checked is the input of [Check]: the lines of a site or of a file.
 type Checked struct {
 	Scopes []Scope
 	Routes []Route
-	// Owner and App are the names of the variables that name them.
+	// Owner and App are the path variables that name the owner and the app.
 	Owner, App string
-	// OwnerQuery, OwnerBody and OwnerMessage say where else owner and app are
-	// named.
+	// OwnerQuery, OwnerBody and OwnerMessage are the other places that name the
+	// owner and the app.
 	OwnerQuery   []OwnerFields
 	OwnerBody    []string
 	OwnerMessage []OwnerMessage
@@ -63,13 +63,14 @@ type Checked struct {
 	LeftOut []LeftOut
 	// Needed are scopes that something else needs.
 	Needed []string
-	// Refused says why every request of an escaped path is refused before a
-	// route is looked for, empty where it isn't; it may be nil.
+	// Refused returns why every request for an escaped path is refused before a
+	// route is looked up. It returns "" if such requests aren't refused. It may
+	// be nil.
 	Refused func(path string, encodedSlash bool) string
 }
 
-// Check goes through a table for what it can't mean. A table with mistakes is
-// not looked at any further.
+// Check looks for likely mistakes in a table. If the table can't be built,
+// Check returns only the errors.
 func Check(c Checked) []Finding {
 	table, err := NewTable(c.Routes, c.Owner, c.App)
 	if err == nil {
@@ -85,7 +86,7 @@ func Check(c Checked) []Finding {
 		found = append(found, c.names(r)...)
 		switch {
 		case r.accept.Public():
-			found = append(found, r.finding(Note, FindingPublic, "asks for no credential"))
+			found = append(found, r.finding(Note, FindingPublic, "requires no credential"))
 		case r.accept == AcceptNone:
 			found = append(found, r.finding(Note, FindingClosed, "accepts nobody"))
 		}
@@ -99,7 +100,7 @@ func (r *Rule) finding(s Severity, kind, format string, args ...any) Finding {
 	return Finding{s, kind, r.Place, fmt.Sprintf("route %s ", r) + fmt.Sprintf(format, args...)}
 }
 
-// mistakes are the errors that were joined, each a finding. Their texts begin
+// mistakes returns a finding for each of the joined errors. Their texts begin
 // with their places.
 func mistakes(err error) []Finding {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
@@ -112,7 +113,8 @@ func mistakes(err error) []Finding {
 	return []Finding{{Severity: Error, Kind: FindingMistake, Text: err.Error()}}
 }
 
-// reach looks for a request that comes to the route.
+// reach looks for a request that reaches the route and returns a finding if
+// there is none.
 func (c *Checked) reach(table *Table, r *Rule, fresh string) []Finding {
 	var instead *Rule
 	why := ""
@@ -134,14 +136,14 @@ func (c *Checked) reach(table *Table, r *Rule, fresh string) []Finding {
 	if why != "" {
 		return []Finding{r.finding(Error, FindingUnreachable, "is never reached: %s, so every request for it is refused", why)}
 	}
-	text := "is never reached; take it away"
+	text := "is never reached; remove it"
 	if instead != nil {
-		text = fmt.Sprintf("is never reached, for requests go to %s%s; take one of them away", instead, inPlace(instead.Place))
+		text = fmt.Sprintf("is never reached, because requests go to %s%s; remove one of them", instead, inPlace(instead.Place))
 	}
 	return []Finding{r.finding(Error, FindingUnreachable, "%s", text)}
 }
 
-// answered are the methods of requests that a route may answer.
+// answered returns the methods of the requests that a route may answer.
 func answered(method string) []string {
 	switch method {
 	case MethodAny:
@@ -152,7 +154,7 @@ func answered(method string) []string {
 	return []string{method}
 }
 
-// freshSegment is a segment that is like no literal.
+// freshSegment returns a segment that differs from every literal.
 func freshSegment(rules []*Rule) string {
 	literals := map[string]bool{}
 	for _, r := range rules {
@@ -167,8 +169,9 @@ func freshSegment(rules []*Rule) string {
 	return fresh
 }
 
-// samples are paths of the route's shape, with values that no literal has; one
-// with a rest has it in every length that another pattern could have.
+// samples returns paths of the route's shape, with values that no literal has.
+// A route that ends in a rest has a sample for every length that another
+// pattern could have.
 func samples(r *Rule, fresh string) []string {
 	var path strings.Builder
 	segments := r.pattern.Segments
@@ -197,7 +200,7 @@ func samples(r *Rule, fresh string) []string {
 	return slices.DeleteFunc(list, func(p string) bool { return !strings.HasPrefix(p, "/") })
 }
 
-// names warns of variables that look like the owner's or the app's.
+// names warns about variables whose names look like the owner's or the app's.
 func (c *Checked) names(r *Rule) (found []Finding) {
 	for _, v := range r.pattern.Variables {
 		if v.Name == c.Owner || v.Name == c.App {
@@ -214,7 +217,7 @@ func (c *Checked) names(r *Rule) (found []Finding) {
 	return found
 }
 
-// unused warns of scopes that nothing needs.
+// unused warns about scopes that nothing needs.
 func (c *Checked) unused(rules []*Rule) (found []Finding) {
 	needed := map[string]bool{ScopeAll: true}
 	for _, name := range c.Needed {
@@ -241,10 +244,10 @@ func (c *Checked) unused(rules []*Rule) (found []Finding) {
 	return found
 }
 
-// overlaps warns of two routes that one path may match, neither of them the
-// more specific one throughout: /a/b/{x} and /a/{y}/c. The gate goes by the
-// first segment that differs; an upstream that goes by another order would do
-// what was not decided about.
+// overlaps warns about two routes that one path may match if neither is more
+// specific in every segment, such as /a/b/{x} and /a/{y}/c. The gate decides by
+// the first segment that differs. An upstream with another order would run an
+// operation that the gate didn't decide on.
 func overlaps(rules []*Rule) (found []Finding) {
 	for i, a := range rules {
 		for _, b := range rules[i+1:] {
@@ -256,7 +259,7 @@ func overlaps(rules []*Rule) (found []Finding) {
 				first, second = b, a
 			}
 			found = append(found, second.finding(Warning, FindingOverlap,
-				"matches paths that %s%s matches too and is decided by; see that the upstream takes the same of the two", first, inPlace(first.Place)))
+				"matches paths that %s%s also matches, and the gate chooses the latter; make sure that the upstream chooses the same route", first, inPlace(first.Place)))
 		}
 	}
 	return found
@@ -285,7 +288,7 @@ func (r *Rule) overlaps(o *Rule) bool {
 	return mine && theirs
 }
 
-// goesFirst says which of two that overlap is the one that is found.
+// goesFirst reports whether r is found before o, which overlaps it.
 func (r *Rule) goesFirst(o *Rule) bool {
 	for i, seg := range r.pattern.Segments {
 		if other := o.pattern.Segments[i]; seg != other {

@@ -64,7 +64,7 @@ func TestCheck(t *testing.T) {
 		{"undeclared scopes", checked(scopesOf("A"), "GET /a A", "GET /b B", "GET /c C"), []short{
 			{policy.Error, policy.FindingMistake, "needs B, which is not declared"}, {policy.Error, policy.FindingMistake, "needs C"}}},
 		{"all methods taken", checked(nil, "* /a/{x} A", "GET /a/{x}", "POST /a/{x}", "PUT /a/{x}", "PATCH /a/{x}", "DELETE /a/{x}", "OPTIONS /a/{x}"), []short{
-			{policy.Error, policy.FindingUnreachable, "route * /a/{x} is never reached, for requests go to OPTIONS /a/{x} at table:/a/{x}"}}},
+			{policy.Error, policy.FindingUnreachable, "route * /a/{x} is never reached, because requests go to OPTIONS /a/{x} at table:/a/{x}"}}},
 		{"all methods but one", checked(nil, "* /a A", "GET /a", "POST /a", "PUT /a", "PATCH /a", "DELETE /a"), nil},
 		{"every rest taken", checked(nil, "GET /a/{r=**} A", "GET /a", "GET /a/", "GET /a/{x}/{r=**}"), []short{
 			{policy.Error, policy.FindingUnreachable, "route GET /a/{r=**} is never reached"}}},
@@ -80,7 +80,7 @@ func TestCheck(t *testing.T) {
 		{"public and closed", checked(nil, "GET /a | public", "GET /b A | none"), []short{
 			{policy.Note, policy.FindingPublic, "GET /a"}, {policy.Note, policy.FindingClosed, "GET /b"}}},
 		{"two ways for one path", checked(nil, "GET /a/{x} A", "GET /{y}/b B"), []short{
-			{policy.Warning, policy.FindingOverlap, "route GET /{y}/b matches paths that GET /a/{x} at table:/a/{x} matches too"}}},
+			{policy.Warning, policy.FindingOverlap, "route GET /{y}/b matches paths that GET /a/{x} at table:/a/{x} also matches"}}},
 		{"two ways, declared otherwise", checked(nil, "* /{y}/b/{z} B", "GET /a/{x}/{z} A"), []short{
 			{policy.Warning, policy.FindingOverlap, "route * /{y}/b/{z} matches paths that GET /a/{x}/{z}"}}},
 		{"two ways of the same demands", checked(nil, "GET /a/{x} A", "GET /{y}/b A"), nil},
@@ -122,7 +122,7 @@ func TestDrift(t *testing.T) {
 			{policy.Error, policy.FindingChanged, "scopes nothing instead of B; accept pat instead of app_key pat session"}}},
 		{"owner", checked(nil, "GET /a/{user_id} A"), checked(nil, "GET /a/{x} A"), []short{{policy.Error, policy.FindingChanged, "owner and app as in /a/{x}"}}},
 		{"declared scopes", checked(scopesOf("A>B", "B", "C"), "GET /a A"), checked(scopesOf("A", "B", "D", "All"), "GET /a A"), []short{
-			{policy.Error, policy.FindingChanged, "scope A is described otherwise: it needs nothing instead of B"},
+			{policy.Error, policy.FindingChanged, "scope A differs from the description: it needs nothing instead of B"},
 			{policy.Error, policy.FindingRemoved, "scope C"}, {policy.Error, policy.FindingAdded, "scope D"}}},
 		{"a description with mistakes", checked(nil, "GET /a A"), checked(nil, "GET a"), []short{{policy.Error, policy.FindingMistake, "the description: "}}},
 	} {

@@ -11,9 +11,9 @@ import (
 // element ** matches any number of segments.
 type Cover []string
 
-// Meets reports whether a request could have a path of the cover and be
-// matched by p. colon reports whether the route of p allows a colon. Where the
-// answer is uncertain it is true.
+// Meets reports whether a request could have a path of the cover and be matched
+// by p. colon reports whether the route of p allows a colon. If the answer is
+// uncertain, it is true.
 func (c Cover) Meets(p Pattern, colon bool) bool {
 	if n := len(c); n > 0 && c[n-1] != anyRest && p.Verb == "" && !colon && !p.endsInLiteral() && strings.Contains(c[n-1], ":") {
 		return false // a route without a verb matches no colon
@@ -26,7 +26,8 @@ func (p *Pattern) endsInLiteral() bool {
 	return last != anySegment && last != anyRest
 }
 
-// meets compares what is left of both. A cover has few **, so this is cheap.
+// meets compares the remaining segments of both. A cover has few **, so this is
+// cheap.
 func meets(c, segments []string, verb string, colon bool) bool {
 	for {
 		switch {
@@ -93,8 +94,8 @@ func matchGlob(glob, text string) bool {
 	}
 }
 
-// Pattern is the narrowest pattern that matches all of the cover's paths.
-// names are those of the variables, one for each element. exact reports
+// Pattern returns the narrowest pattern that matches all of the cover's paths.
+// names are the names of the variables, one for each element. exact reports
 // whether the pattern matches no other path.
 func (c Cover) Pattern(names []string) (text string, exact bool) {
 	if len(c) == 0 {
@@ -119,8 +120,8 @@ func (c Cover) Pattern(names []string) (text string, exact bool) {
 	return b.String(), exact
 }
 
-// coverSegment is a segment of a pattern that matches what a glob does. fits
-// reports whether it matches nothing else.
+// coverSegment returns a segment of a pattern that matches everything that a
+// glob matches. fits reports whether it matches nothing else.
 func coverSegment(glob, name string, last bool) (part string, fits bool) {
 	verb, verbs := strings.CutPrefix(glob, anySegment)
 	if glob == anySegment {
@@ -139,14 +140,15 @@ func coverSegment(glob, name string, last bool) (part string, fits bool) {
 	return "{" + name + "}", false
 }
 
-// Bounds of what [Cover.Pattern] writes out.
+// Bounds of the patterns that [Cover.Pattern] writes.
 const (
 	maxCoverText    = 1200
 	maxCoverLiteral = 300
 )
 
-// Before reports whether the route of p is found before that of o by a request
-// that both match: literal before variable before rest, segment by segment.
+// Before reports whether a request that matches both p and o gets the route of
+// p. Segment by segment, a literal goes before a variable and a variable before
+// a rest.
 func (p Pattern) Before(o Pattern) bool {
 	for i := range max(len(p.Segments), len(o.Segments)) {
 		if a, b := rank(p, i), rank(o, i); a != b {
@@ -156,11 +158,11 @@ func (p Pattern) Before(o Pattern) bool {
 	return p.Verb != "" && o.Verb == ""
 }
 
-// rank orders what patterns may have as a segment.
+// rank orders the kinds of segments of patterns.
 func rank(p Pattern, i int) int {
 	switch {
 	case i >= len(p.Segments):
-		return 0 // it ended before, which goes before a rest
+		return 0 // an ended pattern goes before a rest
 	case p.Segments[i] == anyRest:
 		return 4
 	case p.Segments[i] == anySegment:
@@ -172,7 +174,8 @@ func rank(p Pattern, i int) int {
 	return 1
 }
 
-// Shape is what is equal for two patterns that match the same paths.
+// Shape returns a text that is equal for two patterns that match the same
+// paths.
 func (p Pattern) Shape() string { return strings.Join(p.Segments, "/") + ":" + p.Verb }
 
 // LeftOut is an operation of a description that no route expresses exactly.
@@ -180,21 +183,21 @@ type LeftOut struct {
 	Operation, Place string
 	// Why it could not be written.
 	Why string
-	// Method is one of [Methods], or [MethodAny]. It is empty where no request
-	// can have the operation's method; then nothing follows.
+	// Method is one of [Methods], or [MethodAny]. It is empty if no request can
+	// have the operation's method; then the fields below are empty.
 	Method string
-	// Cover are the paths of its requests. Pattern is the narrowest pattern
-	// that covers them; Exact reports that it covers nothing else.
+	// Cover matches the paths of its requests. Pattern is the narrowest pattern
+	// that covers them. Exact is true if it covers nothing else.
 	Cover   Cover
 	Pattern Pattern
 	Exact   bool
-	// Scopes, Endpoint and Accept are what it demands.
+	// Scopes, Endpoint and Accept are its demands.
 	Scopes, Endpoint []string
 	Accept           Accept
 }
 
-// Reaches reports whether a route may decide a request of the operation, given
-// that there is a route with the operation's own pattern.
+// Reaches reports whether a route may decide a request for the operation, given
+// that a route with the operation's own pattern exists.
 func (l *LeftOut) Reaches(method string, p Pattern, colon bool) bool {
 	if !methodsMeet(l.Method, method) || !l.Cover.Meets(p, colon) {
 		return false
@@ -206,13 +209,13 @@ func (l *LeftOut) Reaches(method string, p Pattern, colon bool) bool {
 }
 
 // Answers reports whether a route of a method answers every request of the
-// operation's method, so that no other route of its pattern does.
+// operation's method, so that no other route of its pattern answers one.
 func (l *LeftOut) Answers(method string) bool {
 	return method == l.Method || method == MethodAny
 }
 
-// methodsMeet reports whether a route of a method may answer a request of an
-// operation's.
+// methodsMeet reports whether a route of one method may answer a request of the
+// operation's method.
 func methodsMeet(operation, route string) bool {
 	if operation == "" || route == MethodGRPC {
 		return false
@@ -234,11 +237,11 @@ func (l *LeftOut) weaker(r *Rule) bool {
 	return lacks(r.Scopes, l.Scopes) || lacks(r.Endpoint, l.Endpoint)
 }
 
-// maxWeaker is how many routes a finding names.
+// maxWeaker is the number of routes that a finding names at most.
 const maxWeaker = 5
 
-// leftOut lists the operations that a description has and no table can, with
-// the routes of this table by which they can be called all the same.
+// leftOut lists the operations of a description that no table can express, with
+// the routes of this table through which they can still be called.
 func leftOut(rules []*Rule, list []LeftOut) (found []Finding) {
 	for i := range list {
 		l := &list[i]

@@ -2,10 +2,10 @@ package policy
 
 import "slices"
 
-// Me as an owner means the caller. It is reserved as a user's id.
+// Me as an owner means the caller. It is reserved: no user has it as an ID.
 const Me = "me"
 
-// Grant is what a credential or an invitation permits, made ready for
+// Grant is what a credential or a collaborator's record permits, compiled for
 // decisions.
 type Grant struct {
 	all       bool
@@ -14,8 +14,8 @@ type Grant struct {
 	endpoints Bits
 }
 
-// NewGrant compiles lists of names. endpoints nil means no list: all
-// endpoints. A list that is empty but not nil grants none.
+// NewGrant compiles lists of names. If endpoints is nil, there is no list and
+// all endpoints are granted. A list that is empty but not nil grants none.
 func NewGrant(scopes, endpoints []string) Grant {
 	return Grant{
 		all:       slices.Contains(scopes, ScopeAll),
@@ -25,30 +25,31 @@ func NewGrant(scopes, endpoints []string) Grant {
 	}
 }
 
-// Everything grants all scopes and all endpoints, as a session does.
+// Everything returns a grant of all scopes and all endpoints, which a session
+// has.
 func Everything() Grant { return Grant{all: true} }
 
-// Size is about how many bytes the grant's sets take.
+// Size returns approximately how many bytes the grant's sets take.
 func (g *Grant) Size() int { return 8 * (len(g.scopes) + len(g.endpoints)) }
 
-// Permits says whether the grant has all that the rule needs. A grant that is
-// limited to endpoints has no rule without an endpoint.
+// Permits reports whether the grant has everything that the rule needs. A grant
+// that is limited to endpoints doesn't permit a rule without an endpoint.
 func (g *Grant) Permits(r *Rule) bool {
 	return (g.all || g.scopes.Contains(r.needScopes)) &&
 		(!g.limited || len(r.Endpoint) > 0 && g.endpoints.Contains(r.needEndpoints))
 }
 
-// Lack is what a grant would need to have more to permit a rule.
+// Lack is what a grant lacks to permit a rule.
 type Lack struct {
 	Scopes    []string
 	Endpoints []string
-	// NoEndpoint says that the rule names no endpoint, so that no credential
+	// NoEndpoint is true if the rule names no endpoint, so that no credential
 	// limited to endpoints can call it.
 	NoEndpoint bool
 }
 
-// Lacking names what the grants together don't permit: everything has to be
-// in each of them.
+// Lacking returns what is missing to permit r. Each scope and endpoint has to
+// be in every one of the grants.
 func (r *Rule) Lacking(grants ...*Grant) Lack {
 	var l Lack
 	for _, g := range grants {
@@ -64,34 +65,35 @@ func (r *Rule) Lacking(grants ...*Grant) Lack {
 	return l
 }
 
-// Caller is the holder of a credential, as a decision sees it.
+// Caller is the holder of the request's credential.
 type Caller struct {
 	// Kind is the kind of the credential.
 	Kind Kind
-	// UserID is who calls. KeyID is the public id of the credential.
+	// UserID is the caller's user ID. KeyID is the key ID of the credential.
 	UserID, KeyID string
-	// AppID is the app of an app key, which is UserID's; empty otherwise.
+	// AppID is the app of an app key, and UserID owns it. It is empty for the
+	// other kinds.
 	AppID string
 	// Grant is what the credential permits.
 	Grant Grant
 }
 
-// Reach says by what right a caller addresses an owner's things.
+// Reach is the right by which a caller addresses an owner or an app.
 type Reach uint8
 
 // The ways to reach something.
 const (
-	// Refused: they are someone else's.
+	// Refused: the owner or app is someone else's.
 	Refused Reach = iota
-	// Own: they are the caller's, or the app key's.
+	// Own: the owner or app is the caller's, or the app key's.
 	Own
-	// Invited: they are someone else's app; the caller needs an invitation
-	// as a collaborator, which limits what may be done.
+	// Invited: the app is someone else's. The caller has to be its
+	// collaborator, and the collaborator's record limits the grant.
 	Invited
 )
 
-// Reaches decides ownership. owner and app are what the request names, empty
-// where it names none.
+// Reaches decides ownership. owner and app are the ones that the request names,
+// empty if it names none.
 func (c *Caller) Reaches(owner, app string) Reach {
 	mine := owner == "" || owner == c.UserID || owner == Me
 	if c.Kind == AppKey {
@@ -109,8 +111,8 @@ func (c *Caller) Reaches(owner, app string) Reach {
 	return Refused
 }
 
-// Target is the owner and app that a request is about, with what it leaves
-// out filled in; both empty where it is about no app.
+// Target returns the owner and the app that a request addresses, and fills in
+// what the request leaves out. Both are empty if the request addresses no app.
 func (c *Caller) Target(owner, app string) (ownerID, appID string) {
 	if app == "" {
 		app = c.AppID

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Drift compares a table with one that was made of a description: what only
-// the description has, what only the table has, what the two say differently,
-// and the operations that no table can express. Descriptions of scopes and what
-// routes allow beside their demands (colons, escaped slashes) are the table's
-// own.
+// Drift compares a table with one that was made from a description. It finds
+// what only the description has, what only the table has, what differs, and the
+// operations that no table can express. It ignores the descriptions of scopes
+// and the allow words of routes (colons, escaped slashes), because only the
+// table has them.
 func Drift(have, want Checked) []Finding {
 	haveTable, err := NewTable(have.Routes, have.Owner, have.App)
 	if err != nil {
@@ -29,9 +29,9 @@ func Drift(have, want Checked) []Finding {
 		d := described[r.shape()]
 		delete(described, r.shape())
 		if d == nil {
-			found = append(found, r.finding(Error, FindingRemoved, "is not in the description any more: take it away"))
+			found = append(found, r.finding(Error, FindingRemoved, "is no longer in the description; remove it"))
 		} else if changes := r.changes(d); len(changes) > 0 {
-			found = append(found, r.finding(Error, FindingChanged, "is described otherwise: %s", strings.Join(changes, "; ")))
+			found = append(found, r.finding(Error, FindingChanged, "differs from the description: %s", strings.Join(changes, "; ")))
 		}
 	}
 	for _, r := range wantTable.Rules() {
@@ -44,8 +44,8 @@ func Drift(have, want Checked) []Finding {
 	return append(found, ownerDrift(have.ownerLines(), want.ownerLines())...)
 }
 
-// ownerLines are the places outside paths that name the owner or the app, each
-// as the line that declares it alone.
+// ownerLines returns the places outside paths that name the owner or the app.
+// Each is written as a line that declares only that place.
 func (c *Checked) ownerLines() (lines []string) {
 	for _, f := range c.OwnerQuery {
 		lines = append(lines, "owner_query "+f.Owner+" "+f.App)
@@ -75,12 +75,13 @@ func ownerDrift(have, want []string) (found []Finding) {
 	return found
 }
 
-// shape is what two routes have in common that no table can have both of.
+// shape returns a text that is equal for two routes that one table can't both
+// have.
 func (r *Rule) shape() string {
 	return r.Method + " " + strings.Join(r.pattern.Segments, "/") + ":" + r.pattern.Verb
 }
 
-// changes says what a description demands otherwise.
+// changes lists the demands in which a description differs.
 func (r *Rule) changes(d *Rule) (list []string) {
 	differ := func(what string, have, want []string) {
 		if !slices.Equal(have, want) {
@@ -108,9 +109,9 @@ func scopeDrift(have, want []Scope) (found []Finding) {
 		switch {
 		case s.Name == ScopeAll:
 		case !ok:
-			found = append(found, Finding{Error, FindingRemoved, s.Place, fmt.Sprintf("scope %s is not in the description any more: take it away", s.Name)})
+			found = append(found, Finding{Error, FindingRemoved, s.Place, fmt.Sprintf("scope %s is no longer in the description; remove it", s.Name)})
 		case !slices.Equal(sortedSet(s.Needs), sortedSet(d.Needs)):
-			found = append(found, Finding{Error, FindingChanged, s.Place, fmt.Sprintf("scope %s is described otherwise: it needs %s instead of %s",
+			found = append(found, Finding{Error, FindingChanged, s.Place, fmt.Sprintf("scope %s differs from the description: it needs %s instead of %s",
 				s.Name, orNothing(sortedSet(d.Needs)), orNothing(sortedSet(s.Needs)))})
 		}
 	}

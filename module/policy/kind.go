@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Kind says what sort of credential a client presented. It comes from the
+// Kind is the kind of credential that a client presented. It comes from the
 // stored record, never from the text of the credential.
 type Kind uint8
 
@@ -16,16 +16,16 @@ const (
 	// PAT is a personal access token: it acts as its user, on every app the
 	// user owns or collaborates on.
 	PAT
-	// Session is what a login hands out; it grants all scopes.
+	// Session is created by a login. It grants all scopes.
 	Session
 )
 
 var kindNames = [...]string{AppKey: "app_key", PAT: "pat", Session: "session"}
 
-// Kinds lists every kind, in the order they are documented.
+// Kinds returns every kind in the documented order.
 func Kinds() []Kind { return []Kind{AppKey, PAT, Session} }
 
-// String is the name used in configuration, headers and JSON.
+// String returns the name used in configuration, headers and JSON.
 func (k Kind) String() string {
 	if k >= AppKey && int(k) < len(kindNames) {
 		return kindNames[k]
@@ -43,18 +43,18 @@ func ParseKind(name string) (Kind, error) {
 	return 0, fmt.Errorf("unknown kind of credential %q: use app_key, pat or session", name)
 }
 
-// Accept says who may call a route: a set of kinds, or everyone without a
-// credential (public), or nobody (none).
+// Accept is who may call a route: a set of kinds, everyone without a credential
+// (public), or nobody (none).
 type Accept uint8
 
-// AcceptPublic asks for no credential at all. AcceptNone refuses every kind:
-// the route is known, and closed.
+// AcceptPublic requires no credential. AcceptNone refuses every kind: the route
+// is known but closed.
 const (
 	AcceptNone   Accept = 0
 	AcceptPublic Accept = 1 << 7
 )
 
-// AcceptAny is what a route accepts that says nothing: every kind.
+// AcceptAny, every kind, is the default of a route.
 const AcceptAny = Accept(1<<AppKey | 1<<PAT | 1<<Session)
 
 // ParseAccept reads the words of an accept line. No words mean [AcceptAny];
@@ -86,13 +86,13 @@ func ParseAccept(words []string) (Accept, error) {
 	return a, nil
 }
 
-// Public says that no credential is asked for.
+// Public reports whether no credential is required.
 func (a Accept) Public() bool { return a&AcceptPublic != 0 }
 
-// Kind says whether a credential of kind k may call.
+// Kind reports whether a credential of kind k may call.
 func (a Accept) Kind(k Kind) bool { return a&(1<<k) != 0 }
 
-// Words is the inverse of [ParseAccept].
+// Words returns the words that [ParseAccept] reads as a.
 func (a Accept) Words() []string {
 	switch {
 	case a.Public():

@@ -11,12 +11,12 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// NearLiteral is the route that an upstream which reads paths more loosely
-// than the table may take a request for: one that the path would match, with
-// other demands, after case folding, NFKC, and the removal of trailing
-// slashes, dots and spaces or of the last segment's extensions. r is the route
-// that was found; nil is the answer where there is no such route, or where r
-// allows near literals.
+// NearLiteral returns another route that an upstream may choose if it reads
+// paths more loosely than the table. Such a route has other demands than r, the
+// route that was found, and matches the path after case folding, NFKC, and the
+// removal of trailing slashes, dots and spaces or of the last segment's
+// extensions. NearLiteral returns nil if there is no such route or r allows
+// near literals.
 func (t *Table) NearLiteral(r *Rule, method string, grpc bool, path string) *Rule {
 	if r == nil || !r.near {
 		return nil
@@ -34,7 +34,7 @@ func (t *Table) NearLiteral(r *Rule, method string, grpc bool, path string) *Rul
 	}
 }
 
-// nearSearch is one look for a near literal.
+// nearSearch is one search for a near literal.
 type nearSearch struct {
 	table  *Table
 	rule   *Rule
@@ -44,7 +44,7 @@ type nearSearch struct {
 	found  *Rule
 }
 
-// try asks which route another reading of the path addresses.
+// try looks up the route that another reading of the path addresses.
 func (s *nearSearch) try(path string) {
 	if s.found != nil {
 		return
@@ -54,8 +54,9 @@ func (s *nearSearch) try(path string) {
 	}
 }
 
-// namesChange says whether all segments of which a reading differs from the
-// path stand in the pattern: a reading that a variable takes is no literal's.
+// namesChange reports whether every segment in which a reading differs from the
+// path is a literal of the pattern. A segment that a variable matches is not
+// near to a literal.
 func (r *Rule) namesChange(path, reading string) bool {
 	for i := -1; ; i++ {
 		was, restOfPath, _ := strings.Cut(path, "/")
@@ -85,7 +86,7 @@ func (s *nearSearch) look(path string) {
 	s.descend(&s.table.root, path[:1], 1, false)
 }
 
-// verbs reads what stands behind the last colon as each verb that it is near.
+// verbs reads the text after the last colon as each verb that it is near to.
 func (s *nearSearch) verbs(path string) {
 	colon := strings.LastIndexByte(path, ':')
 	if colon < strings.LastIndexByte(path, '/') {
@@ -101,10 +102,10 @@ func (s *nearSearch) verbs(path string) {
 	}
 }
 
-// descend goes to every node that the segments from here on are near to.
-// prefix is the reading so far, its last slash included; changed says that it
-// is not what was sent. A node is come to in one way only, so the walk is
-// bounded by the size of the table.
+// descend visits every node that the segments from here on are near to. prefix
+// is the reading so far, including its last slash. changed is true if it
+// differs from the path that was sent. Each node is reached in one way only, so
+// the size of the table bounds the walk.
 func (s *nearSearch) descend(n *node, prefix string, from int, changed bool) {
 	if s.found != nil {
 		return
@@ -134,7 +135,7 @@ func (s *nearSearch) descend(n *node, prefix string, from int, changed bool) {
 	}
 }
 
-// joined is prefix with a segment as it was sent and its slash.
+// joined returns prefix with a segment as it was sent and its slash.
 func (s *nearSearch) joined(prefix, seg string, next int, changed bool) string {
 	if changed {
 		return prefix + seg + "/"
@@ -142,7 +143,8 @@ func (s *nearSearch) joined(prefix, seg string, next int, changed bool) string {
 	return s.path[:next]
 }
 
-// last is the segment behind the last slash, without its verb.
+// last visits the children that the segment after the last slash, without its
+// verb, is near to.
 func (s *nearSearch) last(n *node, prefix, seg, verb string, changed bool) {
 	value := decodeSegment(seg)
 	for form := loose(value); form != ""; form = shorten(form) {
@@ -157,13 +159,13 @@ func (s *nearSearch) last(n *node, prefix, seg, verb string, changed bool) {
 	}
 }
 
-// nearChild is a child by the text of its literal.
+// nearChild is a child and the text of its literal.
 type nearChild struct {
 	text string
 	node *node
 }
 
-// loosen makes a table ready for [Table.NearLiteral].
+// loosen prepares a table for [Table.NearLiteral].
 func (t *Table) loosen() {
 	t.verbs = map[string][]string{}
 	for _, r := range t.rules {
@@ -189,14 +191,14 @@ func (n *node) loosen() {
 	}
 }
 
-// asksElse says whether two routes differ in whom they let in.
+// asksElse reports whether two routes have different demands.
 func (r *Rule) asksElse(o *Rule) bool {
 	return r != o && (r.accept != o.accept || r.owner != o.owner || r.app != o.app ||
 		!slices.Equal(r.Scopes, o.Scopes) || !slices.Equal(r.Endpoint, o.Endpoint))
 }
 
-// mayBeTakenFor says whether a path that r matches could be near to one that
-// o matches, with other demands. It may say so too often.
+// mayBeTakenFor reports whether a path that r matches could be near to a path
+// of o, which has other demands. It may return true too often.
 func (r *Rule) mayBeTakenFor(o *Rule) bool {
 	mine, theirs := trimEmpty(r.pattern.Segments), trimEmpty(o.pattern.Segments)
 	if len(mine) != len(theirs) && !endsInRest(mine) && !endsInRest(theirs) || !r.asksElse(o) {
@@ -230,7 +232,7 @@ func nearTo(sent, literal string) bool {
 	if sent == literal {
 		return true
 	}
-	// Nothing is taken away in front, so most pairs differ at once.
+	// Loosening removes nothing at the front, so most pairs differ at once.
 	if a, b := firstLetter(sent), firstLetter(literal); a != b && a != 0 && b != 0 {
 		return false
 	}
@@ -243,8 +245,8 @@ func nearTo(sent, literal string) bool {
 	return false
 }
 
-// firstLetter is the ASCII letter or digit that a text begins with, in lower
-// case; 0 if it begins with something else.
+// firstLetter returns the ASCII letter or digit that a text begins with, in
+// lower case, or 0 if it begins with something else.
 func firstLetter(s string) byte {
 	if s == "" {
 		return 0
@@ -258,9 +260,9 @@ func firstLetter(s string) byte {
 	return 0
 }
 
-// loose is a segment as the loosest of upstreams compares it: without regard
-// to case and compatibility forms, and without trailing dots and spaces. It
-// allocates nothing where there is nothing to change in ASCII.
+// loose returns a segment in the form that the loosest upstream compares:
+// without differences of case and compatibility forms, and without trailing
+// dots and spaces. It doesn't allocate for ASCII that needs no change.
 func loose(s string) string {
 	for i := range len(s) {
 		if c := s[i]; c >= utf8.RuneSelf || c >= 'A' && c <= 'Z' {
@@ -270,8 +272,9 @@ func loose(s string) string {
 	return trimTail(s)
 }
 
-// foldAll folds in both directions: what some make an i by way of upper case,
-// others by way of lower case, is an i.
+// foldAll folds case in both directions. Some upstreams turn a letter into an i
+// through upper case and others through lower case, so both results count as an
+// i.
 func foldAll(s string) string {
 	s = norm.NFKC.String(cases.Fold().String(norm.NFKC.String(s)))
 	s = strings.ReplaceAll(strings.ReplaceAll(s, "ı", "i"), "i\u0307", "i")
@@ -287,7 +290,7 @@ func trimTail(s string) string {
 	return strings.TrimRightFunc(s, func(c rune) bool { return c == '.' || unicode.IsSpace(c) })
 }
 
-// shorten takes an extension away; empty where there is none.
+// shorten removes an extension. It returns "" if there is none.
 func shorten(s string) string {
 	i := strings.LastIndexByte(s, '.')
 	if i < 0 {

@@ -146,7 +146,7 @@ func TestCheckNamesNearPairs(t *testing.T) {
 			got = append(got, f.Place+" "+f.Text)
 		}
 	}
-	want := "t:1 route GET /inputs/{id} refuses paths such as /inputs/STATUS, which a lenient upstream takes for GET /inputs/status at t:2; say allow near_literal there if yours compares exactly"
+	want := "t:1 route GET /inputs/{id} refuses paths such as /inputs/STATUS, which a lenient upstream routes to GET /inputs/status at t:2; add allow near_literal to the route if your upstream compares exactly"
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("got %q, want %q alone", got, want)
 	}

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// nears names the pairs of routes of which a lenient upstream takes some path
-// of the first for the second. Each is shown by such a path.
+// nears finds pairs of routes for which a lenient upstream routes some path of
+// the first to the second. Each finding shows such a path.
 func (c *Checked) nears(table *Table, fresh string) (found []Finding) {
 	type pair struct{ r, o *Rule }
 	seen := map[pair]bool{}
@@ -21,15 +21,15 @@ func (c *Checked) nears(table *Table, fresh string) (found []Finding) {
 				}
 				seen[pair{r, o}] = true
 				found = append(found, r.finding(Note, FindingNear,
-					"refuses paths such as %s, which a lenient upstream takes for %s%s; say allow near_literal there if yours compares exactly", path, o, inPlace(o.Place)))
+					"refuses paths such as %s, which a lenient upstream routes to %s%s; add allow near_literal to the route if your upstream compares exactly", path, o, inPlace(o.Place)))
 			}
 		}
 	}
 	return found
 }
 
-// spellings are paths that are near to a route: its samples with literals in
-// upper case, one and all of them, and with a dot or a slash behind.
+// spellings returns paths that are near to a route: its samples with one or all
+// literals in upper case, and with a trailing dot or slash.
 func spellings(r *Rule, fresh string) []string {
 	var list []string
 	for _, path := range samples(r, fresh)[:1] {

@@ -2,9 +2,9 @@ package policy
 
 import "strings"
 
-// Overridable reports whether a request for r that an upstream takes for one of
-// another method may meet other demands: those of another route of this path,
-// or of none, which the gate would have refused.
+// Overridable reports whether other demands may apply to a request for r if an
+// upstream overrides its method: the demands of another route of this path, or
+// a refusal because no route has that method.
 func (t *Table) Overridable(r *Rule, path string) bool {
 	for _, method := range methods {
 		if o := t.Find(method, false, path); o == nil || r.asksElse(o) {
@@ -14,9 +14,9 @@ func (t *Table) Overridable(r *Rule, path string) bool {
 	return false
 }
 
-// MayOverride reports whether a request for r may ask to be taken for one of
-// the method. Where any method of the path has other demands it may not,
-// whichever it names: what an upstream makes of the name isn't known.
+// MayOverride reports whether a request for r may override its method. It may
+// not if any method of the path has other demands, whichever method it names,
+// because it isn't known how an upstream reads the name.
 func (t *Table) MayOverride(r *Rule, path, method string) bool {
 	for _, other := range methods {
 		if o := t.Find(other, false, path); o != nil && r.asksElse(o) {

@@ -13,8 +13,8 @@ const maxSegments = 32
 // Variable is a name that a pattern gives to a part of the path.
 type Variable struct {
 	Name string
-	// First and Last are the positions of the segments it covers. Last is -1
-	// where it takes the rest of the path.
+	// First and Last are the positions of the segments that it covers. Last is
+	// -1 if it takes the rest of the path.
 	First, Last int
 }
 
@@ -23,16 +23,16 @@ type Variable struct {
 // :verb at the end (google.api.http's path templates, with every wildcard
 // named).
 type Pattern struct {
-	// Segments are the literals, with "*" for one segment that is not empty
-	// and, last only, "**" for zero or more.
+	// Segments are the literals, with "*" for one segment that isn't empty and,
+	// only at the end, "**" for zero or more.
 	Segments []string
-	// Verb is what stands behind the colon of the last segment, or empty.
+	// Verb is the text after the colon of the last segment, or empty.
 	Verb      string
 	Variables []Variable
 }
 
 // caddyShorthands are the bare names in braces that Caddy replaces when it
-// reads a Caddyfile: as a variable one of them would reach us as another text.
+// reads a Caddyfile. A variable of such a name would arrive as another text.
 var caddyShorthands = func() map[string]bool {
 	set := map[string]bool{}
 	for name := range strings.FieldsSeq(`host hostport port method uri path dir
@@ -46,8 +46,8 @@ var caddyShorthands = func() map[string]bool {
 	return set
 }()
 
-// ParsePattern reads a path pattern. The error says what is wrong and what to
-// write instead.
+// ParsePattern parses a path pattern. The error names the mistake and its
+// remedy.
 func ParsePattern(text string) (Pattern, error) {
 	p, err := parsePattern(text)
 	if err != nil {
@@ -59,7 +59,7 @@ func ParsePattern(text string) (Pattern, error) {
 func parsePattern(text string) (Pattern, error) {
 	var p Pattern
 	if !strings.HasPrefix(text, "/") {
-		return p, errors.New("it has to begin with /")
+		return p, errors.New("must begin with /")
 	}
 	rest := text[1:]
 	for {
@@ -80,8 +80,8 @@ func parsePattern(text string) (Pattern, error) {
 	}
 }
 
-// segment reads one segment of a pattern from the front of text. It returns
-// how much it read, the slash included, and whether another segment follows.
+// segment reads one segment from the front of text. It returns how many bytes
+// it read, including the slash, and whether another segment follows.
 func (p *Pattern) segment(text string) (read int, more bool, err error) {
 	if !strings.HasPrefix(text, "{") {
 		end := strings.IndexByte(text, '/')
@@ -102,7 +102,7 @@ func (p *Pattern) segment(text string) (read int, more bool, err error) {
 	}
 	end := strings.IndexByte(text, '}')
 	if end < 0 {
-		return 0, false, errors.New("a { without its }")
+		return 0, false, errors.New("a { without a }")
 	}
 	if err := p.variable(text[1:end]); err != nil {
 		return 0, false, err
@@ -120,7 +120,7 @@ func (p *Pattern) segment(text string) (read int, more bool, err error) {
 	return 0, false, errors.New("a variable takes a whole segment: write /{name}/ or /{name}:verb")
 }
 
-// cutVerb takes the :verb off the last segment.
+// cutVerb removes the :verb from the last segment.
 func (p *Pattern) cutVerb(last string) (string, error) {
 	i := strings.LastIndexByte(last, ':')
 	if i < 0 {
@@ -132,7 +132,7 @@ func (p *Pattern) cutVerb(last string) (string, error) {
 	}
 	for _, c := range []byte(p.Verb) {
 		if !isUnreserved(c) {
-			return "", fmt.Errorf("the verb %q may hold letters, digits and -._~ only", p.Verb)
+			return "", fmt.Errorf("the verb %q may only contain letters, digits and -._~", p.Verb)
 		}
 	}
 	if strings.Contains(last[:i], ":") {
@@ -152,7 +152,7 @@ func (p *Pattern) literal(lit string, more bool) error {
 	case lit == "." || lit == "..":
 		return errors.New("a . or .. segment is refused in every request, so nothing would match")
 	case strings.ContainsAny(lit, `\;%?#*`):
-		return fmt.Errorf(`the literal %q has one of \ ; %% ? # *, which no literal may have: write characters as they read when decoded, and a wildcard as {name}`, lit)
+		return fmt.Errorf(`the literal %q has one of \ ; %% ? # *, which no literal may contain: write characters in their decoded form, and a wildcard as {name}`, lit)
 	}
 	for _, c := range []byte(lit) {
 		if c < 0x20 || c == 0x7f {
@@ -163,7 +163,7 @@ func (p *Pattern) literal(lit string, more bool) error {
 	return nil
 }
 
-// variable reads what stands between braces: name, or name=template.
+// variable parses the text between braces: name, or name=template.
 func (p *Pattern) variable(inside string) error {
 	name, template, has := strings.Cut(inside, "=")
 	if !has {
@@ -174,7 +174,7 @@ func (p *Pattern) variable(inside string) error {
 	}
 	for _, v := range p.Variables {
 		if v.Name == name {
-			return fmt.Errorf("{%s} stands twice; give each variable its own name", name)
+			return fmt.Errorf("{%s} occurs twice; give each variable its own name", name)
 		}
 	}
 	v := Variable{Name: name, First: len(p.Segments)}
@@ -201,8 +201,8 @@ func (p *Pattern) variable(inside string) error {
 	return nil
 }
 
-// The wildcards in [Pattern.Segments]. No literal is like them, because none
-// may hold a *.
+// The wildcards in [Pattern.Segments]. No literal equals them, because none may
+// contain a *.
 const (
 	anySegment = "*"
 	anyRest    = "**"
@@ -217,18 +217,18 @@ func checkVariableName(name string) error {
 		return errors.New("a variable without a name")
 	}
 	if caddyShorthands[name] || strings.HasPrefix(name, "http.") {
-		return fmt.Errorf("{%s}: Caddy replaces this name, when it stands bare in a Caddyfile, by a placeholder of its own; rename the variable, for example by a _ behind it", name)
+		return fmt.Errorf("{%s}: Caddy replaces this name in a Caddyfile with a placeholder of its own; rename the variable, for example by appending a _", name)
 	}
 	for i, c := range []byte(name) {
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
 		if !letter && (i == 0 || c < '0' || c > '9') {
-			return fmt.Errorf("the variable name %q may hold letters, digits and _ only", name)
+			return fmt.Errorf("the variable name %q may only contain letters, digits and _", name)
 		}
 	}
 	return nil
 }
 
-// variableNamed finds a variable by name.
+// variableNamed returns the variable of a name.
 func (p *Pattern) variableNamed(name string) (Variable, bool) {
 	for _, v := range p.Variables {
 		if v.Name == name {
@@ -243,8 +243,8 @@ func isUnreserved(c byte) bool {
 		c == '-' || c == '.' || c == '_' || c == '~'
 }
 
-// decodeSegment is a segment's value. It allocates only where there is
-// something to decode; the gate has refused invalid escapes before.
+// decodeSegment returns the decoded value of a segment. It allocates only if
+// there is something to decode. The gate has already refused invalid escapes.
 func decodeSegment(seg string) string {
 	if strings.IndexByte(seg, '%') < 0 {
 		return seg

@@ -12,7 +12,7 @@ import (
 // This is the table's contract once more, as a list that is gone through from
 // end to end: slow, and simple enough to believe. Tables are compared with it.
 
-// refMatch says whether a route matches a path, and how specifically: the
+// refMatch reports whether a route matches a path, and how specifically: the
 // lesser key, the more specific. Each segment counts as a literal, a variable
 // or the rest; where the verb accounts for a colon, that is more specific than
 // where allow colon lets it pass.

@@ -5,6 +5,6 @@ import (
 	"slices"
 )
 
-// ReservedNames lists the names that no path variable may have, because Caddy
-// replaces them where they stand in braces in a Caddyfile.
+// ReservedNames returns the names that no path variable may have, because Caddy
+// replaces them in a Caddyfile when they stand in braces.
 func ReservedNames() []string { return slices.Sorted(maps.Keys(caddyShorthands)) }

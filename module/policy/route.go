@@ -12,19 +12,19 @@ import (
 // is its endpoint too.
 const MethodGRPC = "grpc"
 
-// MethodAny in place of a method stands for all of [Methods], after those that
-// are declared by name.
+// MethodAny in place of a method stands for all of [Methods]. Routes that name
+// the method go first.
 const MethodAny = "*"
 
 var methods = [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 const methodGET, methodHEAD, methodPOST = 0, 1, 2
 
-// Methods lists the methods that a route may answer. They are case-sensitive
-// (RFC 9110, section 9.1); a request with any other is refused.
+// Methods returns the methods that a route may answer. They are case-sensitive
+// (RFC 9110, section 9.1). A request with any other method is refused.
 func Methods() []string { return slices.Clone(methods[:]) }
 
-// methodIndex is a method's place in methods, or -1. It is asked for every
+// methodIndex returns a method's position in methods, or -1. It runs for every
 // request, so it is a switch.
 func methodIndex(method string) int {
 	switch method {
@@ -46,29 +46,30 @@ func methodIndex(method string) int {
 	return -1
 }
 
-// KnownMethod says whether method is one of [Methods].
+// KnownMethod reports whether method is one of [Methods].
 func KnownMethod(method string) bool { return methodIndex(method) >= 0 }
 
-// Route declares what a request of one method and shape needs.
+// Route declares what requests of one method and shape need.
 type Route struct {
 	// Method is one of Methods, "*" for all of them, or "grpc".
 	Method string `json:"method"`
 	// Pattern is the path: literal segments, {name}, {name=**} and
 	// {name=a/*/b/*} for several segments, and a :verb at the end.
 	Pattern string `json:"pattern"`
-	// Scopes are the operation scopes, all of which have to be granted.
+	// Scopes are the operation scopes. All of them have to be granted.
 	Scopes []string `json:"scopes,omitempty"`
 	// Endpoint names the operation as endpoint scopes do, in the form
-	// /package.Service/Method. A route with several asks for all of them.
+	// /package.Service/Method. A route with several endpoints requires all of
+	// them.
 	Endpoint []string `json:"endpoint,omitempty"`
-	// Accept says which kinds of credential may call: app_key, pat, session;
-	// or public (no credential is asked for) or none (nobody) alone.
-	// Default: all three kinds.
+	// Accept lists the kinds of credential that may call: app_key, pat,
+	// session. Alternatively it has public (no credential is required) or none
+	// (nobody may call) alone. Default: all three kinds.
 	Accept []string `json:"accept,omitempty"`
-	// Allow lists what this route lets through that is refused by default:
-	// colon (a : in the last segment that is not a verb of the table, %3A
-	// too), encoded_slash (%2F inside a variable) and near_literal (a path that
-	// a lenient upstream takes for that of another route with other demands).
+	// Allow lists what this route allows although it is refused by default:
+	// colon (a : or %3A in the last segment that is not a verb of the table),
+	// encoded_slash (%2F inside a variable) and near_literal (a path that a
+	// lenient upstream would route to another route with other demands).
 	Allow []string `json:"allow,omitempty"`
 
 	// Place is where the route is declared, for errors: a file and a line, or
@@ -76,46 +77,46 @@ type Route struct {
 	Place string `json:"-"`
 }
 
-// String is the route's method and pattern.
+// String returns the route's method and pattern.
 func (r Route) String() string { return r.Method + " " + r.Pattern }
 
-// Rule is a route made ready to be asked: what a table answers with.
+// Rule is a compiled route, as returned by a table.
 type Rule struct {
 	Route
 	accept       Accept
 	colon, slash bool
-	// near says that a path which comes here may be near to another route;
-	// nearAllowed that the route lets such a path through.
+	// near is true if a path of this route may be near to another route.
+	// nearAllowed is true if the route allows such a path.
 	near, nearAllowed bool
 	pattern           Pattern
-	// owner and app are the positions of the segments that name them; -1
-	// where the path doesn't.
+	// owner and app are the positions of the segments that name the owner and
+	// the app, or -1 if the path doesn't name them.
 	owner, app int
 
 	needScopes, needEndpoints Bits
 }
 
-// Accepts says which kinds of credential may call.
+// Accepts returns the kinds of credential that may call.
 func (r *Rule) Accepts() Accept { return r.accept }
 
-// AllowsEncodedSlash says that %2F may stand in the path.
+// AllowsEncodedSlash reports whether the path may contain %2F.
 func (r *Rule) AllowsEncodedSlash() bool { return r.slash }
 
-// AllowsColon says that a colon may stand in the last segment, %3A too.
+// AllowsColon reports whether the last segment may contain a colon or %3A.
 func (r *Rule) AllowsColon() bool { return r.colon }
 
-// Parsed is the route's pattern.
+// Parsed returns the route's parsed pattern.
 func (r *Rule) Parsed() Pattern { return r.pattern }
 
-// Owner is who the path names as owner, decoded; empty where the route has no
-// variable for it. The path has to be one that the route was found for.
+// Owner returns the owner that the path names, decoded, or "" if the route has
+// no variable for it. The route must have been found for the path.
 func (r *Rule) Owner(path string) string { return r.segment(path, r.owner) }
 
-// App is which app the path names, as [Rule.Owner].
+// App returns the app that the path names, like [Rule.Owner].
 func (r *Rule) App(path string) string { return r.segment(path, r.app) }
 
-// segment is the decoded value of one segment, which is never empty where a
-// variable stands for it.
+// segment returns the decoded value of one segment. It is never empty if a
+// variable matches it.
 func (r *Rule) segment(path string, i int) string {
 	if i < 0 {
 		return ""
@@ -151,7 +152,7 @@ func newRule(rt Route, owner, app string) (*Rule, error) {
 	r.Scopes = sortedSet(rt.Scopes)
 	r.Endpoint = sortedSet(r.Endpoint)
 	if r.accept.Public() && len(r.Scopes) > 0 {
-		return nil, errors.New("public together with scopes: whoever needs no credential has no scopes; take one of them away")
+		return nil, errors.New("a public route can't require scopes; remove accept public or the scopes")
 	}
 	for _, s := range r.Scopes {
 		if err := CheckScopeName(s); err != nil {
@@ -188,32 +189,34 @@ func newRule(rt Route, owner, app string) (*Rule, error) {
 	return r, nil
 }
 
-// namedSegment finds the one segment that the variable covers, -1 for none.
+// namedSegment returns the position of the segment that the variable covers, or
+// -1 if there is no such variable.
 func namedSegment(p *Pattern, name string) (int, error) {
 	v, ok := p.variableNamed(name)
 	if !ok {
 		return -1, nil
 	}
 	if v.First != v.Last || p.Segments[v.First] != anySegment {
-		return 0, fmt.Errorf("{%s} names the owner or the app, so it has to be one whole segment", name)
+		return 0, fmt.Errorf("{%s} names the owner or the app, so it must be one whole segment", name)
 	}
 	return v.First, nil
 }
 
-// sameDemands says whether two routes of one shape ask the same.
+// sameDemands reports whether two routes of one shape have the same demands.
 func (r *Rule) sameDemands(o *Rule) bool {
 	return r.accept == o.accept && r.colon == o.colon && r.slash == o.slash && r.nearAllowed == o.nearAllowed &&
 		r.owner == o.owner && r.app == o.app && slices.Equal(r.Scopes, o.Scopes)
 }
 
-// CheckEndpoint refuses what is not of the form /package.Service/Method.
+// CheckEndpoint returns an error if name doesn't have the form
+// /package.Service/Method.
 func CheckEndpoint(name string) error {
 	service, method, ok := strings.Cut(strings.TrimPrefix(name, "/"), "/")
 	if !strings.HasPrefix(name, "/") || !ok || service == "" || method == "" ||
 		strings.ContainsFunc(service+method, func(c rune) bool {
 			return c > 0x7e || !isUnreserved(byte(c))
 		}) {
-		return fmt.Errorf("endpoint %q: it has the form /package.Service/Method", name)
+		return fmt.Errorf("endpoint %q: must have the form /package.Service/Method", name)
 	}
 	return nil
 }

@@ -8,57 +8,57 @@ import (
 	"strings"
 )
 
-// ScopeAll grants every scope, those declared later too.
+// ScopeAll grants every scope, including those declared later.
 const ScopeAll = "All"
 
 // Scope declares an operation scope.
 type Scope struct {
-	// Name is what routes need and keys are granted: letters, digits and
-	// _ - . : between them, as in Inputs:Get.
+	// Name is what routes need and keys are granted: letters and digits, with _
+	// - . : between them, for example Inputs:Get.
 	Name string `json:"name"`
-	// Description says to people what it permits.
+	// Description tells people what it permits.
 	Description string `json:"description,omitempty"`
-	// Needs are the scopes that a key has to have beside this one. They are
-	// checked when scopes are granted, and play no part when a request is
+	// Needs are further scopes that a key with this one must have. They are
+	// checked when scopes are granted and don't matter when a request is
 	// decided.
 	Needs []string `json:"needs,omitempty"`
-	// Hidden keeps the scope out of lists and of the portal; it can be
-	// granted by name all the same.
+	// Hidden keeps the scope out of lists and the portal. It can still be
+	// granted by name.
 	Hidden bool `json:"hidden,omitempty"`
 
 	// Place is where the scope is declared, for errors.
 	Place string `json:"-"`
 }
 
-// CheckScopeName refuses what can't be the name of a scope.
+// CheckScopeName returns an error if name can't be the name of a scope.
 func CheckScopeName(name string) error {
 	if name == "" || len(name) > 128 || strings.Trim(name, "_-.:") != name ||
 		strings.ContainsFunc(name, func(c rune) bool {
 			return c > 0x7e || c != ':' && (!isUnreserved(byte(c)) || c == '~')
 		}) {
-		return fmt.Errorf("scope name %q: use letters and digits, with _ - . : between them, as in Inputs:Get", name)
+		return fmt.Errorf("scope name %q: use letters and digits, with _ - . : between them, for example Inputs:Get", name)
 	}
 	return nil
 }
 
-// allScopes is what a catalogue says of [ScopeAll] where no line declares it.
+// allScopes is the entry of [ScopeAll] in a catalogue if no line declares it.
 var allScopes = Scope{Name: ScopeAll, Description: "Everything, scopes of later versions too"}
 
 // Catalogue is the set of scopes that can be granted.
 type Catalogue struct {
 	scopes map[string]Scope
-	// endpoints are those that routes name, which keys can be limited to.
+	// endpoints are the ones that routes name. Keys can be limited to them.
 	endpoints map[string]bool
-	// derived are the scopes that no line declares: only routes name them, or
-	// nobody does, as may be with [ScopeAll].
+	// derived are the scopes that no line declares. Only routes name them, or,
+	// in the case of [ScopeAll], possibly nothing.
 	derived map[string]bool
-	// rules are the routes that ask for a credential.
+	// rules are the routes that require a credential.
 	rules []*Rule
 }
 
-// NewCatalogue makes a catalogue of declared scopes, with [ScopeAll] always in
-// it. Every scope that another needs has to be declared. A scope declared
-// again in the same words is one scope.
+// NewCatalogue returns a catalogue of declared scopes. It always contains
+// [ScopeAll]. Every scope that another one needs must be declared. A scope may
+// be declared again in the same words.
 func NewCatalogue(declared []Scope) (*Catalogue, error) {
 	c := &Catalogue{
 		scopes: map[string]Scope{ScopeAll: allScopes}, endpoints: map[string]bool{}, derived: map[string]bool{ScopeAll: true},
@@ -77,9 +77,9 @@ func NewCatalogue(declared []Scope) (*Catalogue, error) {
 	return c, nil
 }
 
-// CatalogueOf is what can be granted on a site: the scopes that it declares,
-// or where it declares none those that its routes need. Where any is declared,
-// a route that needs another is an error.
+// CatalogueOf returns the scopes that can be granted on a site: those that it
+// declares or, if it declares none, those that its routes need. If it declares
+// any, a route that needs an undeclared scope is an error.
 func CatalogueOf(declared []Scope, rules []*Rule) (*Catalogue, error) {
 	if len(declared) == 0 {
 		return needed(rules)
@@ -128,10 +128,10 @@ func (c *Catalogue) takeRoutes(rules []*Rule) {
 	}
 }
 
-// Union is the catalogue of several sites. Two that declare the same scope and
-// disagree on what it needs are an error; one that only needs a scope has no
-// say in that. A union may be taken together with more: it comes to the same
-// as all at once.
+// Union returns the catalogue of several sites. Two sites that declare the same
+// scope and disagree on what it needs are an error; a site that only needs a
+// scope can't disagree. The result may be an argument of another Union, which
+// gives the same catalogue as a single Union of all sites.
 func Union(catalogues ...*Catalogue) (*Catalogue, error) {
 	u, err := NewCatalogue(nil)
 	if err != nil {
@@ -151,15 +151,16 @@ func Union(catalogues ...*Catalogue) (*Catalogue, error) {
 	return u, nil
 }
 
-// Useless reports whether a credential of this kind and grant could call no
-// route that asks for one. Without any such route there is nothing to tell.
+// Useless reports whether a credential of this kind and grant could call none
+// of the routes that require one. It returns false if there is no such route.
 func (c *Catalogue) Useless(kind Kind, grant *Grant) bool {
 	return len(c.rules) > 0 && !slices.ContainsFunc(c.rules, func(r *Rule) bool {
 		return r.Accepts().Kind(kind) && grant.Permits(r)
 	})
 }
 
-// With is the catalogue with more scopes, where it lacks them, and more routes.
+// With returns the catalogue with the scopes of more that it lacks, and with
+// more routes.
 func (c *Catalogue) With(more []Scope, rules []*Rule) *Catalogue {
 	all := &Catalogue{
 		scopes: maps.Clone(c.scopes), endpoints: c.endpoints, derived: c.derived,
@@ -173,7 +174,7 @@ func (c *Catalogue) With(more []Scope, rules []*Rule) *Catalogue {
 	return all
 }
 
-// take takes in what another site says of a scope.
+// take adds another site's entry of a scope.
 func (c *Catalogue) take(s Scope, derived bool) error {
 	other, ok := c.scopes[s.Name]
 	switch {
@@ -216,7 +217,7 @@ func (c *Catalogue) merge(declared []Scope) error {
 			c.scopes[ScopeAll] = s
 			delete(c.derived, ScopeAll)
 		case !slices.Equal(s.Needs, other.Needs) || s.Description != other.Description || s.Hidden != other.Hidden:
-			errs = append(errs, at(s.Place, fmt.Errorf("scope %s is declared otherwise%s; take one of the two away", s.Name, inPlace(other.Place))))
+			errs = append(errs, at(s.Place, fmt.Errorf("scope %s is declared differently%s; remove one of the two", s.Name, inPlace(other.Place))))
 		}
 	}
 	return errors.Join(errs...)
@@ -229,17 +230,17 @@ func orNothing(list []string) string {
 	return strings.Join(list, " ")
 }
 
-// List is every scope, by name.
+// List returns every scope, sorted by name.
 func (c *Catalogue) List() []Scope {
 	return slices.SortedFunc(maps.Values(c.scopes), func(a, b Scope) int {
 		return strings.Compare(a.Name, b.Name)
 	})
 }
 
-// Endpoints are those that keys can be limited to, by name.
+// Endpoints returns the endpoints that keys can be limited to, sorted by name.
 func (c *Catalogue) Endpoints() []string { return slices.Sorted(maps.Keys(c.endpoints)) }
 
-// UnknownEndpoints are those of a list that no route names.
+// UnknownEndpoints returns the endpoints of a list that no route names.
 func (c *Catalogue) UnknownEndpoints(list []string) []string {
 	var unknown []string
 	for _, e := range list {
@@ -250,7 +251,7 @@ func (c *Catalogue) UnknownEndpoints(list []string) []string {
 	return unknown
 }
 
-// Unknown are the names in scopes that the catalogue lacks.
+// Unknown returns the scopes of a list that the catalogue lacks.
 func (c *Catalogue) Unknown(scopes []string) []string {
 	var unknown []string
 	for _, s := range scopes {
@@ -261,9 +262,8 @@ func (c *Catalogue) Unknown(scopes []string) []string {
 	return unknown
 }
 
-// Lacking are the scopes that those in scopes need, directly or through
-// others, and that are not among them; sorted. [ScopeAll] satisfies every
-// need.
+// Lacking returns, sorted, the scopes that the given scopes need, directly or
+// through others, and that are not among them. [ScopeAll] satisfies every need.
 func (c *Catalogue) Lacking(scopes []string) []string {
 	if slices.Contains(scopes, ScopeAll) {
 		return nil

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Settle makes of the route that was found what a request has to meet, however
-// an upstream reads its path. An escaped colon may begin a verb to the
-// upstream: the demands of the route with that verb are met too. near is a
-// route that the upstream may take the path for and that asks for something
-// else: the request is to be refused.
+// Settle turns the route that was found into the demands that a request must
+// meet, however the upstream reads its path. An upstream may read an escaped
+// colon as the beginning of a verb, so the demands of the route with that verb
+// are added. near is a route with other demands that the upstream may choose
+// for the path; if it isn't nil, the request must be refused.
 func (t *Table) Settle(r *Rule, method string, grpc bool, path string) (settled, near *Rule) {
 	if r == nil {
 		return nil, nil
@@ -40,7 +40,7 @@ func (t *Table) settleColon(r *Rule, method string, grpc bool, path, plain strin
 	return both, near
 }
 
-// and is a rule with the place of r and the demands of both.
+// and returns a rule with the place of r and the demands of both.
 func (r *Rule) and(o *Rule) *Rule {
 	both := *r
 	switch {

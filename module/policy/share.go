@@ -8,17 +8,16 @@ import (
 	"weak"
 )
 
-// shared are the tables that somebody holds, by the digest of what they were
-// built of.
+// shared holds the tables in use, by the digest of what they were built from.
 var shared struct {
 	sync.Mutex
 	tables map[[sha256.Size]byte]weak.Pointer[Table]
 }
 
-// SharedTable is [NewTable] for those who may be many: whoever declares the
-// same is given the same table, as long as anybody holds it. The table of a
-// large API is nearly all of what a site keeps in memory, and configurations
-// that were replaced may stay there for minutes.
+// SharedTable is like [NewTable] but returns one shared table for equal
+// arguments, as long as the table is in use. The table of a large API is nearly
+// all of what a site keeps in memory, and replaced configurations may stay in
+// memory for minutes.
 func SharedTable(routes []Route, ownerVar, appVar string) (*Table, error) {
 	b := appendText(appendText(nil, ownerVar), appVar)
 	for i := range routes {
@@ -42,8 +41,7 @@ func SharedTable(routes []Route, ownerVar, appVar string) (*Table, error) {
 	return t, nil
 }
 
-// appendTo writes all that a route has, so that nothing else is written the
-// same.
+// appendTo appends an unambiguous encoding of the route to b.
 func (r *Route) appendTo(b []byte) []byte {
 	for _, text := range [...]string{r.Method, r.Pattern, r.Place} {
 		b = appendText(b, text)
@@ -61,8 +59,8 @@ func appendText(b []byte, text string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
 }
 
-// forgetTable takes away the entry of a table that is gone, unless another has
-// its place.
+// forgetTable removes the entry of a collected table unless another table has
+// replaced it.
 func forgetTable(key [sha256.Size]byte) {
 	shared.Lock()
 	defer shared.Unlock()

@@ -8,13 +8,13 @@ import (
 )
 
 // Table finds the route that a request addresses. It is a trie over the
-// segments of the path, so what a lookup costs depends on the number of
-// segments and not on the number of routes. A table is never changed once it
-// is built; any number of goroutines may ask it.
+// segments of the path, so the cost of a lookup depends on the number of
+// segments and not on the number of routes. A table never changes after it is
+// built, so any number of goroutines may use it.
 type Table struct {
 	root  node
 	rules []*Rule
-	// verbs are the verbs of the table by their loose form.
+	// verbs holds the verbs of the table by their loose form.
 	verbs map[string][]string
 }
 
@@ -22,10 +22,10 @@ type Table struct {
 type node struct {
 	literal  map[string]*node
 	variable *node
-	// leaves are the patterns that end here, by verb; rest those that take
-	// whatever follows.
+	// leaves are the patterns that end here, by verb. rest are those that take
+	// all that follows.
 	leaves, rest map[string]*leaf
-	// near are the literals by their loose form.
+	// near holds the literals by their loose form.
 	near map[string][]nearChild
 }
 
@@ -35,13 +35,13 @@ type leaf struct {
 	any, grpc *Rule
 }
 
-// NewTable builds a table. ownerVar and appVar are the names of the path
-// variables that name the owner and the app. All errors are reported at once,
-// each with the place of its route.
+// NewTable builds a table. ownerVar and appVar are the path variables that name
+// the owner and the app. It reports all errors at once, each with the place of
+// its route.
 //
-// Two routes of one method and shape that ask the same become one, which
-// carries the endpoints of both; if they ask for different things it is an
-// error that names both places.
+// Two routes of one method and shape with the same demands become one route
+// with the endpoints of both. If their demands differ, the error names both
+// places.
 func NewTable(routes []Route, ownerVar, appVar string) (*Table, error) {
 	t := new(Table)
 	var errs []error
@@ -98,7 +98,7 @@ func (t *Table) add(r *Rule) error {
 	}
 	other := *slot
 	if !r.sameDemands(other) {
-		return fmt.Errorf("it has the shape of %s%s but other demands (scopes, accept, allow, or where owner and app stand); make them the same, or take one away",
+		return fmt.Errorf("same shape as %s%s but other demands (scopes, accept, allow, or the places of owner and app); make them equal or remove one",
 			other.Route, inPlace(other.Place))
 	}
 	other.Endpoint = sortedSet(append(other.Endpoint, r.Endpoint...))
@@ -141,17 +141,17 @@ func (l *leaf) slot(method string) **Rule {
 	return &l.methods[methodIndex(method)]
 }
 
-// Rules lists the routes, in the order in which they were declared.
+// Rules returns the routes in the order of their declaration.
 func (t *Table) Rules() []*Rule { return t.rules }
 
-// Find looks for the route of a method and an escaped path (as from
-// [net/url.URL.EscapedPath]), nil if there is none. grpc says that the request
-// is a gRPC one by its content type.
+// Find returns the route of a method and an escaped path (such as
+// [net/url.URL.EscapedPath] returns), or nil if there is none. grpc is true if
+// the content type makes the request a gRPC one.
 //
-// Among the routes that answer the method the most specific wins, segment by
-// segment: a literal before a variable before the rest of the path; the order
-// of declaration never matters. Literals are compared with the decoded
-// segment, so that no way of escaping makes a literal look like a variable.
+// The most specific route that answers the method wins. Segment by segment, a
+// literal goes before a variable, and a variable before the rest of the path.
+// The order of declaration never matters. Literals are compared with the
+// decoded segment, so that no escaping makes a literal look like a variable.
 func (t *Table) Find(method string, grpc bool, path string) *Rule {
 	if !strings.HasPrefix(path, "/") {
 		return nil
@@ -160,8 +160,8 @@ func (t *Table) Find(method string, grpc bool, path string) *Rule {
 	return w.descend(&t.root, 1)
 }
 
-// Allowed lists the methods that the patterns matching path answer, sorted;
-// for a gRPC method's path, POST. It is empty where no pattern matches.
+// Allowed returns, sorted, the methods that the patterns matching path answer.
+// For a gRPC method's path it returns POST. It is empty if no pattern matches.
 func (t *Table) Allowed(path string) []string {
 	if !strings.HasPrefix(path, "/") {
 		return nil
@@ -179,7 +179,7 @@ func (t *Table) Allowed(path string) []string {
 	return list
 }
 
-// Knows says whether any pattern matches the path, whatever the method.
+// Knows reports whether any pattern matches the path, with any method.
 func (t *Table) Knows(path string) bool {
 	if !strings.HasPrefix(path, "/") {
 		return false
@@ -195,12 +195,12 @@ type walk struct {
 	method int
 	grpc   bool
 	path   string
-	// allowed, where set, gathers methods from every pattern that matches
-	// instead of stopping at the first.
+	// allowed, if not nil, collects the methods of every matching pattern; the
+	// walk then doesn't stop at the first.
 	allowed *[len(methods)]bool
 }
 
-// descend matches the path from where a segment begins.
+// descend matches the path from the beginning of a segment.
 func (w *walk) descend(n *node, from int) *Rule {
 	end := strings.IndexByte(w.path[from:], '/')
 	if end < 0 {
@@ -221,7 +221,7 @@ func (w *walk) descend(n *node, from int) *Rule {
 	return w.remainder(n)
 }
 
-// last matches the segment behind the last slash, in which a colon begins a
+// last matches the segment after the last slash, in which a colon begins a
 // verb.
 func (w *walk) last(n *node, seg string) *Rule {
 	if i := strings.LastIndexByte(seg, ':'); i >= 0 && i+1 < len(seg) {
@@ -235,8 +235,8 @@ func (w *walk) last(n *node, seg string) *Rule {
 	return w.remainder(n)
 }
 
-// end tries the children for the last segment, from which a verb was cut if
-// verb is not empty.
+// end tries the children for the last segment. If verb isn't empty, it was cut
+// from the segment.
 func (w *walk) end(n *node, seg, verb string) *Rule {
 	colon := strings.IndexByte(seg, ':') >= 0
 	if c := n.literal[decodeSegment(seg)]; c != nil {
@@ -250,8 +250,8 @@ func (w *walk) end(n *node, seg, verb string) *Rule {
 	return nil
 }
 
-// leafOf is the answer of a node at which the path ends: its own patterns,
-// then those that take a rest, which is empty.
+// leafOf returns the route of a node at which the path ends. It tries the
+// node's own patterns, then those that take an empty rest.
 func (w *walk) leafOf(n *node, verb string, colon bool) *Rule {
 	if r := w.pick(n.leaves[verb], colon); r != nil {
 		return r
@@ -259,7 +259,7 @@ func (w *walk) leafOf(n *node, verb string, colon bool) *Rule {
 	return w.pick(n.rest[verb], colon)
 }
 
-// remainder is the answer of the patterns that take all that follows n.
+// remainder returns the route of a pattern that takes all that follows n.
 func (w *walk) remainder(n *node) *Rule {
 	if n.rest == nil {
 		return nil
@@ -277,9 +277,9 @@ func (w *walk) remainder(n *node) *Rule {
 	return w.pick(n.rest[""], true)
 }
 
-// pick chooses the route of a shape that answers the method: a gRPC one for a
-// gRPC request, the method's own, GET for HEAD, then any. colon says that the
-// last segment has a colon that no verb accounts for.
+// pick returns the route of a shape that answers the method: a gRPC one for a
+// gRPC request, the method's own, GET for HEAD, then any. colon is true if the
+// last segment has a colon that doesn't begin a verb.
 func (w *walk) pick(l *leaf, colon bool) *Rule {
 	switch {
 	case l == nil:
@@ -303,7 +303,7 @@ func (w *walk) pick(l *leaf, colon bool) *Rule {
 
 func answers(r *Rule, colon bool) bool { return r != nil && (!colon || r.colon) }
 
-// gather marks the methods that a shape answers.
+// gather marks the methods that a shape answers in seen.
 func (l *leaf) gather(seen *[len(methods)]bool, colon bool) {
 	for i, r := range l.methods {
 		if answers(r, colon) || answers(l.any, colon) {

@@ -431,7 +431,7 @@ func TestNewTableRefuses(t *testing.T) {
 		{"a malformed pattern", Route{Method: "GET", Pattern: "/{path}"}, "rename the variable"},
 		{"an unknown kind", Route{Method: "GET", Pattern: "/a", Accept: []string{"key"}}, "accept takes app_key"},
 		{"public and a kind", Route{Method: "GET", Pattern: "/a", Accept: []string{"public", "pat"}}, "stands alone"},
-		{"public and scopes", Route{Method: "GET", Pattern: "/a", Scopes: []string{"A"}, Accept: []string{"public"}}, "public together with scopes"},
+		{"public and scopes", Route{Method: "GET", Pattern: "/a", Scopes: []string{"A"}, Accept: []string{"public"}}, "a public route can't require scopes"},
 		{"a scope that is none", Route{Method: "GET", Pattern: "/a", Scopes: []string{"/a"}}, "scope name"},
 		{"an endpoint that is none", Route{Method: "GET", Pattern: "/a", Endpoint: []string{"ListInputs"}}, "/package.Service/Method"},
 		{"a gRPC path that is none", Route{Method: "grpc", Pattern: "/a"}, "/package.Service/Method"},

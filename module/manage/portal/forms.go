@@ -45,8 +45,8 @@ func sealed(session string, token []byte) []byte {
 	return h.Sum(nil)
 }
 
-// take says whether a token is one of the session's that has not been used, and
-// uses it, if it is to be.
+// take reports whether a token is one of the session's that has not been used,
+// and uses it, if it is to be.
 func (f *forms) take(session, text string, use bool) bool {
 	token, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(token) != nonceSize+8+sha256.Size {

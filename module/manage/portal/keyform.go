@@ -36,10 +36,10 @@ type keyForm struct {
 	Version string
 }
 
-// Has says whether a scope is ticked.
+// Has reports whether a scope is ticked.
 func (f *keyForm) Has(scope string) bool { return slices.Contains(f.Scopes, scope) }
 
-// HasEndpoint says whether an endpoint is ticked.
+// HasEndpoint reports whether an endpoint is ticked.
 func (f *keyForm) HasEndpoint(endpoint string) bool { return slices.Contains(f.Endpoints, endpoint) }
 
 // Others are scopes that the key has and that aren't offered, hidden ones for

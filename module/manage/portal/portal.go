@@ -44,7 +44,7 @@ func New(base, api string, call Call, failed func(*http.Request, error)) *Portal
 	return p
 }
 
-// Owns says whether a path is one of the portal's.
+// Owns reports whether a path is one of the portal's.
 func (p *Portal) Owns(path string) bool {
 	return path == p.base || strings.HasPrefix(path, p.base+"/")
 }
@@ -177,7 +177,7 @@ func (v *visit) prepare(pg page) error {
 	return nil
 }
 
-// lastStep says whether the form is to do what it is for.
+// lastStep reports whether the form is to do what it is for.
 func (v *visit) lastStep() bool {
 	step := v.r.PostForm.Get("step")
 	return step != stepForm && step != stepReview && v.r.PostForm.Get("preset") == ""

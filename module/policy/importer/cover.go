@@ -95,11 +95,11 @@ func splitTemplate(template string) ([]string, error) {
 		case '/':
 			segments, start = append(segments, template[start:i]), i+1
 		case '}':
-			return nil, errors.New("it has a } without its {")
+			return nil, errors.New("it has a } without a {")
 		case '{':
 			n := braces(template[i:])
 			if n <= 2 {
-				return nil, errors.New("it has a { without its }, or without a name")
+				return nil, errors.New("it has a { without a }, or without a name")
 			}
 			i += n - 1
 		}

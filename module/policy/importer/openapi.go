@@ -111,7 +111,7 @@ func (d *document) version() error {
 		return d.stopped()
 	}
 	if key := d.root.twice(); key != "" {
-		return fmt.Errorf("%q stands twice in the document: take one of them away", plain(key))
+		return fmt.Errorf("%q occurs twice in the document: remove one of them", plain(key))
 	}
 	// YAML takes 2.0 and 3.1 without quotes for numbers.
 	var version string

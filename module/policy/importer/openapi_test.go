@@ -240,7 +240,7 @@ route GET /g/{part_2} {
 route GET /h {
 	accept none
 }
-# GET i is left out: its path has to begin with /.
+# GET i is left out: its path must begin with /.
 route GET /i {
 	accept none
 }
@@ -253,7 +253,7 @@ route GET /l/{any} {
 }
 route GET /m/{user_id}`,
 			warnings: []string{
-				`"{id}.json" is variable only in part; closed by the route GET /c/{id}`, `"{a}-{b}"`, "{ without its }", "} without its {", "h?x=1", "has to begin with /",
+				`"{id}.json" is variable only in part; closed by the route GET /c/{id}`, `"{a}-{b}"`, "{ without a }", "} without a {", "h?x=1", "must begin with /",
 				"can't be seen; closed by the route GET /l/{any}",
 			},
 		},
@@ -448,8 +448,8 @@ func TestOpenAPIErrors(t *testing.T) {
 		{"webhooks only", `{"openapi": "3.1.0"}`, "no operation"},
 		{"paths of another kind", "openapi: 3.0.0\npaths: []", "openapi:2: paths"},
 		{"two documents", "openapi: 3.0.0\n---\na: b", "several"},
-		{"a key twice", `{"openapi": "3.0.0", "paths": {}, "paths": {}}`, `"paths" stands twice`},
-		{"a path twice", `{"openapi": "3.0.0", "paths": {"/a": {}, "/a": {}}}`, `"/a" stands twice`},
+		{"a key twice", `{"openapi": "3.0.0", "paths": {}, "paths": {}}`, `"paths" occurs twice`},
+		{"a path twice", `{"openapi": "3.0.0", "paths": {"/a": {}, "/a": {}}}`, `"/a" occurs twice`},
 		{"an operation twice", `{"openapi": "3.0.0", "paths": {"/a": {"get": {}, "get": {}}}}`, `"get" twice`},
 		{"security twice", `{"openapi": "3.0.0", "paths": {"/a": {"get": {"security": [{"a": []}], "security": []}}}}`, `"security" twice`},
 		{"merge keys", "openapi: 3.0.0\nx: &x {security: []}\npaths: {/a: {get: {<<: *x}}}", "line 3: the merge key"},

@@ -30,7 +30,7 @@ func (d *document) paths(field string) error {
 		return d.stopped()
 	}
 	if key := paths.twice(); key != "" {
-		return fmt.Errorf("%s: the path %q stands twice: join the two", d.place(paths), plain(key))
+		return fmt.Errorf("%s: the path %q occurs twice: join the two", d.place(paths), plain(key))
 	}
 	for i, template := range paths.keys {
 		if strings.HasPrefix(template, "x-") {
@@ -66,7 +66,7 @@ func (d *document) pathItem(template string, item *value, from []*value) error {
 		return d.unknownPath(template, item, errors.New("it is no object, so that its operations are not known"))
 	}
 	if key := item.twice(); key != "" {
-		return fmt.Errorf("%s: %s has %q twice: take one of them away", d.place(item), plain(template), plain(key))
+		return fmt.Errorf("%s: %s has %q twice: remove one of them", d.place(item), plain(template), plain(key))
 	}
 	for i, key := range item.keys {
 		if slices.Contains(notOperations, key) || strings.HasPrefix(key, "x-") && key != anyMethod {
@@ -150,7 +150,7 @@ func (d *document) operationOf(bind binding, template string, item, op *value) e
 		return err
 	}
 	if twice := op.twice(); twice != "" {
-		return fmt.Errorf("%s: %s has %q twice: take one of them away", bind.place, bind.operation, plain(twice))
+		return fmt.Errorf("%s: %s has %q twice: remove one of them", bind.place, bind.operation, plain(twice))
 	}
 	dem := d.demand(bind, item, op)
 	template, err := d.greedy(template, item, op)

@@ -20,7 +20,7 @@ var (
 func openapiPath(n *naming, template string) (pattern, closed string, err error) {
 	switch {
 	case !strings.HasPrefix(template, "/"):
-		return "", "", errors.New("its path has to begin with /")
+		return "", "", errors.New("its path must begin with /")
 	case len(template) > MaxPattern:
 		return "", "", errTooLong
 	}

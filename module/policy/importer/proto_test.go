@@ -186,7 +186,7 @@ route GET /v1/{inner_id}/{inner_inner_id} {
 			routes: `route grpc /acme.API/Do {
 	accept public
 }
-# Do is left out: its path "v1" has to begin with /.
+# Do is left out: its path "v1" must begin with /.
 route GET /v1 {
 	endpoint /acme.API/Do
 	accept none
@@ -201,7 +201,7 @@ route GET /v1/ok {
 	accept public
 }
 # Do is left out: its path "/v1/(id)x": a variable takes a whole segment.
-# Do is left out: pattern "/v1/a*b": the literal "a*b" has one of ' ; % ? # *, which no literal may have: write characters as they read when decoded, and a wildcard as (name).
+# Do is left out: pattern "/v1/a*b": the literal "a*b" has one of ' ; % ? # *, which no literal may contain: write characters in their decoded form, and a wildcard as (name).
 route GET /v1/{any} {
 	endpoint /acme.API/Do
 	accept none
@@ -215,7 +215,7 @@ route GET /v1/{id=**} {
 	allow colon
 }
 # Do is left out: it has the method "REPORT", which is refused in every request.`,
-			warnings: []string{`literal "a*b"`, `"v1" has to begin with /`, "a { without its }", "takes a whole segment", "nothing may follow it", `"REPORT"`, "without a path", "additional_bindings inside of others"},
+			warnings: []string{`literal "a*b"`, `"v1" must begin with /`, "a { without a }", "takes a whole segment", "nothing may follow it", `"REPORT"`, "without a path", "additional_bindings inside of others"},
 		},
 		{
 			name: "nothing stated is never open",

@@ -95,7 +95,7 @@ type parsed struct {
 	broken bool
 }
 
-// carries says whether xt is set. An option is never looked for on a message
+// carries reports whether xt is set. An option is never looked for on a message
 // that it doesn't extend.
 func (p parsed) carries(xt protoreflect.ExtensionType) bool {
 	field := xt.TypeDescriptor()

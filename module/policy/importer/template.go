@@ -12,7 +12,7 @@ import (
 // one. The second result says why owner or app can't be checked in it.
 func httpTemplate(n *naming, template string) (pattern, closed string, err error) {
 	if !strings.HasPrefix(template, "/") {
-		return "", "", fmt.Errorf("its path %q has to begin with /", plain(template))
+		return "", "", fmt.Errorf("its path %q must begin with /", plain(template))
 	}
 	if len(template) > MaxPattern {
 		return "", "", errTooLong
@@ -49,7 +49,7 @@ func cutPart(text string) (part templatePart, after string, err error) {
 	if strings.HasPrefix(text, "{") {
 		end := strings.IndexByte(text, '}')
 		if end < 0 {
-			return part, "", errors.New("a { without its }")
+			return part, "", errors.New("a { without a }")
 		}
 		inside, after := text[1:end], text[end+1:]
 		part.field, part.covers, _ = strings.Cut(inside, "=")

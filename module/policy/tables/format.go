@@ -128,5 +128,5 @@ func quote(word string) (string, error) {
 	case !strings.Contains(word, "`"):
 		return "`" + word + "`", nil
 	}
-	return "", fmt.Errorf("%q has a back quote and a backslash in front of a quote: take one of them away", word)
+	return "", fmt.Errorf("%q has a back quote and a backslash in front of a quote: remove one of them", word)
 }

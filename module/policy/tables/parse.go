@@ -23,8 +23,8 @@ type Token struct {
 func (t Token) opens() bool  { return t.Text == "{" && !t.Quoted }
 func (t Token) closes() bool { return t.Text == "}" && !t.Quoted }
 
-// continues says whether t stands on the line on which prev ends: prev may be a
-// quoted text of several lines.
+// continues reports whether t stands on the line on which prev ends: prev may
+// be a quoted text of several lines.
 func (t Token) continues(prev Token) bool {
 	return !t.NewLine && t.File == prev.File && t.Line <= prev.Line+strings.Count(prev.Text, "\n")
 }
@@ -136,14 +136,14 @@ func takeApart(tokens []Token) (directive, error) {
 	}
 	d.args = texts(head)
 	if i := slices.IndexFunc(head, Token.closes); i >= 0 {
-		return d, head[i].errorf("a } without its {")
+		return d, head[i].errorf("a } without a {")
 	}
 	if block == nil {
 		return d, nil
 	}
 	open, end := block[0], block[len(block)-1]
 	if !end.closes() {
-		return d, open.errorf("a { without its }: close the block with a } on a line of its own")
+		return d, open.errorf("a { without a }: close the block with a } on a line of its own")
 	}
 	prev := open
 	for _, t := range block[1 : len(block)-1] {

@@ -152,7 +152,7 @@ func (l *lexer) skip() error {
 			}
 			// Caddy's lexer joins the next line to such a comment's.
 			if strings.Contains(l.rest[:size], `\`) {
-				return errors.New("a backslash in a comment: take it away")
+				return errors.New("a backslash in a comment: remove it")
 			}
 		case !unicode.IsSpace(r):
 			return nil
@@ -221,7 +221,7 @@ func checkText(text string) error {
 	case !utf8.ValidString(text):
 		return errors.New("not valid UTF-8: save the file as UTF-8")
 	case strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }):
-		return errors.New("a control character: take it away")
+		return errors.New("a control character: remove it")
 	case strings.Contains(text, "{$"):
 		return errors.New("{$ begins an environment variable, which is not read in a table: write its value")
 	}
