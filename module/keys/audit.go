@@ -14,49 +14,49 @@ import (
 // configuration says otherwise: 90 days.
 const DefaultAuditRetention = 2160 * time.Hour
 
-// AuditEntry says of one change who made it, when, from where, and what was
+// AuditEntry records one change: who made it, when, from where, and the fields
 // before and after. It never holds a secret.
 //
-// Entries are chained: the hash of each covers the one before, so that one
-// that is taken out or altered shows. What is not shown is a log that was
-// written anew from some entry on by someone who can write the file; for that
-// the newest hash has to be kept elsewhere.
+// Entries are chained: the hash of each covers the entry before, so that a
+// removed or altered entry is detected. The chain can't detect that someone who
+// can write the file rewrote the log from some entry on. To detect that, keep
+// the newest hash elsewhere.
 type AuditEntry struct {
 	// Seq counts from 1, without a gap.
 	Seq uint64
 	At  time.Time
-	// ActorID is the public id of the credential that was used, or
-	// [Operator]; ActorUserID is who holds it, and Address where the request
-	// came from, each empty where there is none.
+	// ActorID is the key ID of the credential that was used, or [Operator].
+	// ActorUserID is its holder and Address is the client's address; each is
+	// empty if there is none.
 	ActorID, ActorUserID, Address string
-	// Action is what was done, as key.revoke.
+	// Action is what was done, for example key.revoke.
 	Action string
-	// Subject is what it was done to.
+	// Subject is the changed record.
 	Subject
-	// Before and After are JSON objects of the fields that changed; nil where
-	// there was nothing, or is nothing any more.
+	// Before and After are JSON objects of the fields that changed. Before is
+	// nil for a new record and After is nil for a deleted one.
 	Before, After []byte
-	// Previous is the Hash of the entry before.
+	// Previous is the Hash of the preceding entry.
 	Previous, Hash Digest
 }
 
-// Subject is what a change is about: something of a user's. What doesn't apply
-// is empty.
+// Subject identifies the changed record, which belongs to a user. Fields that
+// don't apply are empty.
 type Subject struct {
 	UserID, AppID, KeyID string
-	// CollaboratorID is the user of an invitation to the app.
+	// CollaboratorID is the user ID of a collaborator on the app.
 	CollaboratorID string
 }
 
-// AuditHead is where the log begins and ends. Entries that are older than the
-// retention are gone: what they said can't be verified any more, but that
-// nothing behind them is missing can, by Anchor.
+// AuditHead is where the log begins and ends. Entries older than the retention
+// are removed and can't be verified any more, but Anchor shows that nothing
+// after them is missing.
 type AuditHead struct {
-	// First is the oldest entry that is kept, and Anchor the hash of the one
+	// First is the oldest entry that is kept. Anchor is the hash of the entry
 	// before it.
 	First  uint64
 	Anchor Digest
-	// Last is the newest entry, and Hash its hash.
+	// Last is the newest entry. Hash is its hash.
 	Last uint64
 	Hash Digest
 }
@@ -86,7 +86,7 @@ const (
 // facts are the fields of a record that the audit log shows.
 type facts map[string]any
 
-// record adds an entry about a change. A change of nothing is none.
+// record adds an entry about a change, unless no field changed.
 func (tx *Tx) record(action string, about Subject, before, after facts) error {
 	if before != nil && after != nil {
 		before, after = differing(before, after)
@@ -127,7 +127,7 @@ func (f facts) text() ([]byte, error) {
 	return json.Marshal(f)
 }
 
-// differing leaves of two records what is not the same in both.
+// differing returns the fields in which two records differ.
 func differing(before, after facts) (was, is facts) {
 	was, is = facts{}, facts{}
 	for name, v := range before {
@@ -143,7 +143,8 @@ func differing(before, after facts) (was, is facts) {
 	return was, is
 }
 
-// hash covers every field, each with its length, and the entry before.
+// hash covers every field, each with its length, and the hash of the preceding
+// entry.
 func (e *AuditEntry) hash() (d Digest) {
 	h := sha256.New()
 	field := func(b []byte) {
@@ -167,7 +168,7 @@ func (e *AuditEntry) hash() (d Digest) {
 	return d
 }
 
-// ErrAuditBroken is returned where the audit log is not what was written.
+// ErrAuditBroken is returned if the audit log differs from what was written.
 var ErrAuditBroken = errors.New("the audit log was altered")
 
 // VerifyAudit walks the audit log and returns its head, or an error that wraps
@@ -202,12 +203,12 @@ func VerifyAudit(r Reader) (AuditHead, error) {
 	return head, nil
 }
 
-// maxPruned is how many old entries one transaction takes away, for others
+// maxPruned is how many old entries one transaction removes, because others
 // wait for it.
 const maxPruned = 500
 
-// oldEntries returns up to which entry the log is older than before, 0 where
-// none is, and whether there may be more. The last entry stays. An entry dated
+// oldEntries returns the last entry that is older than before, or 0 if there is
+// none, and whether there may be more. The last entry stays. An entry dated
 // ahead of now was written by a wrong clock, and is as old as the one after it.
 func oldEntries(r Reader, last uint64, before, now time.Time) (upTo uint64, more bool, err error) {
 	n := 0
@@ -229,7 +230,7 @@ func oldEntries(r Reader, last uint64, before, now time.Time) (upTo uint64, more
 	return upTo, false, nil
 }
 
-// prune takes away entries older than before, and returns whether there may be
+// prune removes entries older than before, and reports whether there may be
 // more.
 func (tx *Tx) prune(before, now time.Time) (more bool, err error) {
 	head, err := tx.AuditHead()
@@ -277,7 +278,7 @@ func factsOfCollaborator(c Collaborator) facts {
 	return facts{"scopes": c.Scopes, "endpoints": c.Endpoints, "created_by": c.CreatedBy}
 }
 
-// about is a credential as the subject of a change.
+// about returns a credential as the subject of a change.
 func (c *Credential) about() Subject {
 	return Subject{UserID: c.UserID, AppID: c.AppID, KeyID: c.ID}
 }

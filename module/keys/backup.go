@@ -8,64 +8,66 @@ import (
 	"time"
 )
 
-// ErrUnsupported is returned where a store can't do what it is asked for.
+// ErrUnsupported is returned if a store doesn't support an operation.
 var ErrUnsupported = errors.New("this kind of key store has no backup, check or statistics here: use what it comes with")
 
-// Backuper is a [Store] that can be copied while it is used.
+// Backuper is a [Store] that can be copied while it is in use.
 type Backuper interface {
-	// Backup copies one moment of the store into a file, checks the copy, and
-	// only then gives it its path, in the place of a file that is there. Where
-	// path is empty it makes a file beside the store, which the caller removes.
-	// Where it fails, nothing is left behind.
+	// Backup copies one revision of the store into a file, checks the copy, and
+	// only then moves it to path, replacing an existing file. If path is empty,
+	// it makes a file next to the store, which the caller removes. If it fails,
+	// it leaves no file behind.
 	Backup(ctx context.Context, path string) (Backup, error)
 }
 
-// Backup is a copy of a store that was found to be good.
+// Backup describes a copy of a store that passed its check.
 type Backup struct {
 	Path string
-	// Size is in bytes, and SHA256 over all of them.
+	// Size is the number of bytes. SHA256 is their hash.
 	Size   int64
 	SHA256 Digest
-	// LastWrite is when the store was last written to before.
+	// LastWrite is the time of the last write before the backup.
 	LastWrite time.Time
-	// Marked says that the store knows of this backup. Where it could not be
-	// written to, it doesn't, and can't be replaced by the backup as its own.
+	// Marked is true if the store recorded this backup. A store that could not
+	// be written to didn't, so it can't be replaced by the backup as its own.
 	Marked bool
-	// Findings are what is odd in the copy. It is no worse a copy for that: the
-	// store has the same.
+	// Findings are the inconsistencies in the copy. The store has the same
+	// ones, so the copy is still faithful.
 	Findings []Finding
 }
 
-// Examiner is a [Store] that can be looked through.
+// Examiner is a [Store] that can be checked.
 type Examiner interface {
-	// Examine checks one moment of the store from end to end.
+	// Examine checks one revision of the store from end to end.
 	Examine(ctx context.Context) (Examination, error)
-	// Count counts what there is. now tells what has expired.
+	// Count counts the records. Credentials that expire before now count as
+	// expired.
 	Count(ctx context.Context, now time.Time) (Stats, error)
 }
 
-// Finding is something in a store that should not be so.
+// Finding is an inconsistency in a store.
 type Finding struct {
-	// Damage says that what was written is not what is there. Other findings
-	// are of records that don't fit together.
+	// Damage is true if the stored bytes differ from what was written. Other
+	// findings are about records that don't fit together.
 	Damage bool   `json:"damage"`
 	Text   string `json:"text"`
 }
 
 // Examination is what a check found.
 type Examination struct {
-	// Findings are the first; More is how many there were beyond.
+	// Findings are the first findings. More is the number of further ones.
 	Findings []Finding
 	More     int
-	// Records is how many were read.
+	// Records is the number of records read.
 	Records int
-	// LastWrite is when the store was last written to.
+	// LastWrite is the time of the last write to the store.
 	LastWrite time.Time
-	// Marked says that it is a backup, unchanged since it was made.
+	// Marked is true if the store is a backup that is unchanged since it was
+	// made.
 	Marked bool
 }
 
-// Damage is the first finding of damage, nil where there is none.
+// Damage returns the first finding of damage, or nil.
 func (e *Examination) Damage() *Finding {
 	for i := range e.Findings {
 		if e.Findings[i].Damage {
@@ -75,14 +77,13 @@ func (e *Examination) Damage() *Finding {
 	return nil
 }
 
-// Stats counts what there is in a store.
+// Stats counts the records of a store.
 type Stats struct {
 	Users          int `json:"users"`
 	SuspendedUsers int `json:"suspended_users"`
 	RetiredUsers   int `json:"retired_users"`
 	Apps           int `json:"apps"`
-	// AppKeys, PATs and Sessions are those that are stored, whatever their
-	// state.
+	// AppKeys, PATs and Sessions count the stored ones in any state.
 	AppKeys       KindStats  `json:"app_keys"`
 	PATs          KindStats  `json:"personal_access_tokens"`
 	Sessions      KindStats  `json:"sessions"`
@@ -96,8 +97,8 @@ type Stats struct {
 	FreeBytes     int64      `json:"free_bytes"` // of the file, to be used again
 }
 
-// KindStats counts the credentials of a kind by what they are good for, each
-// once: a disabled one of a suspended user is suspended.
+// KindStats counts the credentials of a kind by standing, each once: a disabled
+// credential of a suspended user counts as suspended.
 type KindStats struct {
 	Active    int `json:"active"`
 	Disabled  int `json:"disabled"`
@@ -119,18 +120,18 @@ func (k *KindStats) Add(standing Standing) {
 	}
 }
 
-// Total is how many there are.
+// Total returns the sum.
 func (k KindStats) Total() int { return k.Active + k.Disabled + k.Expired + k.Suspended }
 
-// Backup copies the store, as a [Backuper] does, with the last uses that were
-// not yet written.
+// Backup copies the store, as a [Backuper] does, including the last uses that
+// were not yet written.
 func (d *Directory) Backup(ctx context.Context, path string) (Backup, error) {
 	b, ok := d.store.(Backuper)
 	if !ok {
 		return Backup{}, ErrUnsupported
 	}
-	// Where nothing can be written, a copy without the newest last uses is worth
-	// more than none.
+	// If nothing can be written, a copy without the newest last uses is better
+	// than none.
 	if err := d.Flush(ctx); err != nil && !errors.Is(err, ErrUnavailable) {
 		return Backup{}, err
 	}
@@ -146,7 +147,7 @@ func (d *Directory) Examine(ctx context.Context) (Examination, error) {
 	return e.Examine(ctx)
 }
 
-// Count counts what there is in the store, as an [Examiner] does.
+// Count counts the records of the store, as an [Examiner] does.
 func (d *Directory) Count(ctx context.Context) (Stats, error) {
 	e, ok := d.store.(Examiner)
 	if !ok {
@@ -155,8 +156,8 @@ func (d *Directory) Count(ctx context.Context) (Stats, error) {
 	return e.Count(ctx, d.Now())
 }
 
-// RecordRestore adds to the audit log that the store was restored from a
-// backup, by the operator, and how much of what that changed.
+// RecordRestore adds an audit entry: the operator restored the store from a
+// backup. counts is the number of changed records of each kind.
 func RecordRestore(w Writer, at time.Time, counts any) error {
 	text, err := json.Marshal(counts)
 	if err != nil {

@@ -8,49 +8,49 @@ import (
 	"time"
 )
 
-// Actor is who makes a change.
+// Actor identifies who makes a change.
 type Actor struct {
-	// ID is the public id of the credential that is used, or [Operator].
+	// ID is the key ID of the credential in use, or [Operator].
 	ID string
-	// UserID is who holds it; empty for the operator.
+	// UserID is the holder of the credential, empty for the operator.
 	UserID string
-	// Address is where the request came from, without the port; empty where
-	// there was none.
+	// Address is the client's address without the port, empty if there was no
+	// request.
 	Address string
 }
 
-// Tx is a change under way: all of it is written, or nothing. It reads what it
-// has written itself.
+// Tx is a change in progress. It is written as a whole or not at all, and it
+// reads its own writes.
 type Tx struct {
 	Reader
 	w     Writer
 	now   time.Time
 	actor Actor
-	// touched are the digests whose entries the change makes stale, and groups
-	// those of the users and apps whose every entry it does.
+	// touched are the digests whose entries the change makes stale. groups are
+	// the digests of users and apps all of whose entries it makes stale.
 	touched, groups []Digest
-	// deleting says that the change began a deletion that isn't finished.
+	// deleting is true if the change began a deletion that isn't finished.
 	deleting bool
-	// clock is what the clock says, which now may be ahead of. It is zero
-	// where nothing is issued.
+	// clock is the time by the clock; now may be ahead of it. It is zero if the
+	// change issues nothing.
 	clock  time.Time
 	limits Limits
 }
 
 // Update makes a change. It returns once the change is durable and in effect:
-// no request that begins later is decided by what was before, and live
-// requests that are refused now have been told to end. If fn returns an error,
-// nothing is written, nor where the clock is far ahead of the newest write.
+// no request that begins later is decided by an older revision, and live
+// requests that are now refused have been told to end. Nothing is written if fn
+// returns an error or the clock is far ahead of the newest write.
 //
-// A user has one change in line, and others behind it; where those are too
-// many it returns [ErrCrowded].
+// The changes of one user wait behind each other. If too many wait, Update
+// returns [ErrCrowded].
 func (d *Directory) Update(ctx context.Context, actor Actor, fn func(*Tx) error) error {
 	return d.update(ctx, ordinary, actor, fn)
 }
 
-// UpdateFirst is [Directory.Update] for a change that takes something away: it
-// revokes, disables, narrows, suspends or deletes. It goes before every
-// ordinary change that waits, and the operator's goes before all others.
+// UpdateFirst is like [Directory.Update] for a change that revokes, disables,
+// narrows, suspends or deletes. It goes before every waiting ordinary change,
+// and the operator's goes before all others.
 func (d *Directory) UpdateFirst(ctx context.Context, actor Actor, fn func(*Tx) error) error {
 	if actor.UserID == "" {
 		return d.update(ctx, operatorRevocation, actor, fn)
@@ -76,11 +76,11 @@ func (d *Directory) update(ctx context.Context, r rank, actor Actor, fn func(*Tx
 	return err
 }
 
-// Now is the time of the change.
+// Now returns the time of the change.
 func (tx *Tx) Now() time.Time { return tx.now }
 
-// issues returns an error where now is too far ahead of the clock for anything
-// to begin that ends after a while.
+// issues returns an error if now is too far ahead of the clock to issue
+// anything with a limited lifetime.
 func (tx *Tx) issues() error {
 	if tx.clock.IsZero() {
 		return nil
@@ -90,7 +90,7 @@ func (tx *Tx) issues() error {
 
 func (tx *Tx) touch(digests ...Digest) { tx.touched = append(tx.touched, digests...) }
 
-// CreateUser adds a user. Ids of deleted users are not used again.
+// CreateUser adds a user. The IDs of deleted users are never used again.
 func (tx *Tx) CreateUser(u User) (User, error) {
 	if err := checkUser(u); err != nil {
 		return User{}, err
@@ -113,7 +113,7 @@ func (tx *Tx) CreateUser(u User) (User, error) {
 	return u, tx.record(ActionUserCreate, Subject{UserID: u.ID}, nil, factsOfUser(u))
 }
 
-// errEmailTaken is returned where another user has the e-mail address.
+// errEmailTaken is returned if another user has the e-mail address.
 var errEmailTaken = invalid("email", "another user has this address; give each their own")
 
 func (tx *Tx) emailIsFree(u User) error {
@@ -129,9 +129,9 @@ func (tx *Tx) emailIsFree(u User) error {
 	return errEmailTaken
 }
 
-// ChangeUser changes a user. Suspending one takes effect on all its
-// credentials; another password or second factor ends its sessions, but for
-// the one that the change is made with.
+// ChangeUser changes a user. Suspending a user affects all their credentials. A
+// new password or second factor ends their sessions, except the session that
+// makes the change.
 func (tx *Tx) ChangeUser(id string, change func(*User) error) (User, error) {
 	old, err := tx.User(id)
 	if err != nil {
@@ -158,7 +158,7 @@ func (tx *Tx) ChangeUser(id string, change func(*User) error) (User, error) {
 		"recovery_codes": !slices.Equal(u.TwoFactor.RecoveryCodes, old.TwoFactor.RecoveryCodes),
 	} {
 		if changed {
-			after[name] = "changed" // what it was and is stays out of the log
+			after[name] = "changed" // the log holds neither the old value nor the new one
 			signsInOtherwise = signsInOtherwise || name != "recovery_codes"
 		}
 	}
@@ -177,9 +177,9 @@ func (tx *Tx) ChangeUser(id string, change func(*User) error) (User, error) {
 	return u, err
 }
 
-// DeleteUser deletes a user with its apps and collaborations, and revokes its
-// credentials. None of them is good once the change is made; where they are
-// many, their records are taken away afterwards.
+// DeleteUser deletes a user with their apps and their records as a
+// collaborator, and revokes their credentials. None of these is valid after the
+// change. If there are many, their records are removed later.
 func (tx *Tx) DeleteUser(id string) error {
 	u, err := tx.User(id)
 	if err != nil {
@@ -198,7 +198,7 @@ func (tx *Tx) DeleteUser(id string) error {
 	return tx.record(ActionUserDelete, Subject{UserID: id}, factsOfUser(u), nil)
 }
 
-// CreateApp adds an app to its owner's.
+// CreateApp adds an app.
 func (tx *Tx) CreateApp(a App) (App, error) {
 	if err := errors.Join(CheckID("id", a.AppID), checkText("name", a.Name, maxName)); err != nil {
 		return App{}, err
@@ -247,8 +247,8 @@ func (tx *Tx) ChangeApp(ref AppRef, change func(*App) error) (App, error) {
 }
 
 // DeleteApp deletes an app with its collaborators, and revokes its keys. None
-// of them is good once the change is made; where they are many, their records
-// are taken away afterwards.
+// of these is valid after the change. If there are many, their records are
+// removed later.
 func (tx *Tx) DeleteApp(ref AppRef) error {
 	a, err := tx.App(ref)
 	if err != nil {
@@ -272,7 +272,7 @@ func checkUser(u User) error {
 	)
 }
 
-// absent turns what a look-up found into an error.
+// absent turns the result of a look-up into an error if a record was found.
 func absent[T any](_ T, err error) error {
 	switch {
 	case err == nil:

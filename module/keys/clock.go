@@ -11,29 +11,30 @@ import (
 
 // How far the clock may be from the newest write.
 const (
-	// maxAhead is how far ahead of the newest write the clock may be for a
-	// write to be taken. While a directory is open the newest write is no older
-	// than a day (see heartbeat), so a clock that is further ahead is wrong, or
-	// the store was not open for that long.
+	// maxAhead is how far the clock may be ahead of the newest write for a
+	// write to be accepted. While a directory is open the newest write is no
+	// older than a day (see heartbeat), so a clock that is further ahead is
+	// wrong, or the store was not open for that long.
 	maxAhead = 30 * 24 * time.Hour
-	// maxBehind is how far behind the newest write the clock may be for
-	// anything that ends after a while to begin: it would last longer by that.
+	// maxBehind is how far the clock may be behind the newest write for
+	// anything with a limited lifetime to be issued: it would last longer by
+	// the difference.
 	maxBehind = 24 * time.Hour
-	// heartbeat is how old the newest write gets before one is made for its
-	// time alone.
+	// heartbeat is the age of the newest write at which one is made only to
+	// record the time.
 	heartbeat = 24 * time.Hour
 )
 
-// acceptClock is the way out, as the operator types it.
+// acceptClock is the remedy, with the command to type.
 const acceptClock = `set the server's clock right, or if it is right, run "caddy api-keys store clock --accept"`
 
-// ClockError is returned where the clock and the newest write in the store are
-// too far apart: one of them is wrong, and only the operator knows which.
+// ClockError is returned if the clock and the newest write in the store are too
+// far apart. One of them is wrong, and only the operator knows which.
 type ClockError struct {
 	Clock, LastWrite time.Time
 }
 
-// Error says which is ahead, and what to do about it.
+// Error returns which of the two is ahead, and the remedy.
 func (e *ClockError) Error() string {
 	clock, last := e.Clock.UTC().Format(time.RFC3339), e.LastWrite.UTC().Format(time.RFC3339)
 	if e.Clock.After(e.LastWrite) {
@@ -44,12 +45,12 @@ func (e *ClockError) Error() string {
 		last, maxBehind/time.Hour, clock, acceptClock)
 }
 
-// Unwrap is [ErrUnavailable]: the store can't answer until the clock is right
-// or accepted.
+// Unwrap returns [ErrUnavailable], because the store can't answer until the
+// clock is right or accepted.
 func (e *ClockError) Unwrap() error { return ErrUnavailable }
 
-// ClockAhead returns a [ClockError] where the clock is too far ahead of the
-// newest write for anything to be written.
+// ClockAhead returns a [ClockError] if the clock is too far ahead of the newest
+// write for anything to be written.
 func ClockAhead(clock, lastWrite time.Time) error {
 	if lastWrite.IsZero() || clock.Sub(lastWrite) <= maxAhead {
 		return nil
@@ -57,8 +58,8 @@ func ClockAhead(clock, lastWrite time.Time) error {
 	return &ClockError{clock, lastWrite}
 }
 
-// clockBehind returns a [ClockError] where the clock is so far behind the
-// newest write that nothing can be issued that ends after a while.
+// clockBehind returns a [ClockError] if the clock is so far behind the newest
+// write that nothing with a limited lifetime can be issued.
 func clockBehind(clock, lastWrite time.Time) error {
 	if lastWrite.IsZero() || lastWrite.Sub(clock) <= maxBehind {
 		return nil
@@ -66,17 +67,18 @@ func clockBehind(clock, lastWrite time.Time) error {
 	return &ClockError{clock, lastWrite}
 }
 
-// CheckClock returns a [ClockError] where the clock and the newest write are
-// too far apart.
+// CheckClock returns a [ClockError] if the clock and the newest write are too
+// far apart.
 func (d *Directory) CheckClock() error {
 	return errors.Join(d.Writable(), clockBehind(d.clock(), d.lastWrite()))
 }
 
-// Writable returns a [ClockError] where the clock is too far ahead of the
-// newest write for anything to be written.
+// Writable returns a [ClockError] if the clock is too far ahead of the newest
+// write for anything to be written.
 func (d *Directory) Writable() error { return ClockAhead(d.clock(), d.lastWrite()) }
 
-// lastWrite is zero where nothing was ever written.
+// lastWrite returns the time of the newest write, or zero if nothing was ever
+// written.
 func (d *Directory) lastWrite() time.Time {
 	if newest := d.newest.Load(); newest != 0 {
 		return time.Unix(0, newest)
@@ -84,10 +86,11 @@ func (d *Directory) lastWrite() time.Time {
 	return time.Time{}
 }
 
-// write runs fn in a transaction, when it is the turn of the user, with the
-// time by the clock, unless the clock is too far ahead.
+// write runs fn in a transaction when it is the user's turn, with the time by
+// the clock. It returns an error if the clock is too far ahead.
 func (d *Directory) write(ctx context.Context, r rank, userID string, fn func(w Writer, clock time.Time) error) error {
-	// Whoever asks may go away meanwhile; what was begun is finished.
+	// The caller may go away meanwhile, but a change that has begun is
+	// finished.
 	ctx = context.WithoutCancel(ctx)
 	if err := d.lock.take(userID, r); err != nil {
 		return err
@@ -118,20 +121,21 @@ func (d *Directory) beat(ctx context.Context) error {
 	})
 }
 
-// AcceptedClock says what accepting the clock did.
+// AcceptedClock is the result of accepting the clock.
 type AcceptedClock struct {
-	// Was is the newest write before, and Now the clock.
+	// Was is the previous newest write. Now is the clock.
 	Was time.Time `json:"was"`
 	Now time.Time `json:"now"`
-	// SessionsEnded is how many were issued at a time that is yet to come.
+	// SessionsEnded is the number of sessions that were issued at a future
+	// time.
 	SessionsEnded int `json:"sessions_ended"`
-	// KeyIDs are of the keys that were changed at such a time: whoever set
-	// their expiry may have counted from it.
+	// KeyIDs are the key IDs of the keys that were changed at a future time.
+	// Their expiry may have been counted from it.
 	KeyIDs []string `json:"key_ids"`
 }
 
 // AcceptClock makes the clock the time of the newest write, whichever of the
-// two is ahead. Sessions that were issued ahead of the clock end.
+// two is ahead. It ends sessions that were issued ahead of the clock.
 func (d *Directory) AcceptClock(ctx context.Context, actor Actor) (AcceptedClock, error) {
 	done := AcceptedClock{KeyIDs: []string{}}
 	if err := d.lock.take("", operatorRevocation); err != nil {
@@ -165,7 +169,8 @@ func (d *Directory) AcceptClock(ctx context.Context, actor Actor) (AcceptedClock
 	return done, nil
 }
 
-// acceptCredentials goes through what a user has that is dated ahead of now.
+// acceptCredentials handles the credentials of a user that are dated ahead of
+// now.
 func (tx *Tx) acceptCredentials(userID string, done *AcceptedClock) error {
 	for c, err := range tx.Credentials(userID, 0) {
 		if err != nil {

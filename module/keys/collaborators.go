@@ -5,8 +5,7 @@ import (
 	"fmt"
 )
 
-// Invite makes a user a collaborator on an app, or changes what an invitation
-// grants.
+// Invite adds a collaborator to an app, or changes what a collaborator may do.
 func (tx *Tx) Invite(c Collaborator) (Collaborator, error) {
 	if err := checkGrant(c.Scopes, c.Endpoints); err != nil {
 		return Collaborator{}, err
@@ -38,7 +37,7 @@ func (tx *Tx) Invite(c Collaborator) (Collaborator, error) {
 	return c, tx.record(action, c.about(), before, factsOfCollaborator(c))
 }
 
-// Uninvite takes an invitation back.
+// Uninvite removes a collaborator.
 func (tx *Tx) Uninvite(ref CollaboratorRef) error {
 	c, err := tx.Collaborator(ref)
 	if err != nil {

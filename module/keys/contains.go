@@ -2,9 +2,9 @@ package keys
 
 import "strings"
 
-// Contains reports whether a credential of our form, with the right checksum,
-// stands anywhere in a text. It allocates nothing, and looks at little of a
-// text without an underscore.
+// Contains reports whether a text contains a credential of our form with the
+// right checksum. It doesn't allocate, and reads little of a text without an
+// underscore.
 func Contains(text string) bool {
 	for i := 2; ; i++ {
 		next := strings.IndexByte(text[min(i, len(text)):], '_')
@@ -25,7 +25,7 @@ func containsAt(text string, i int) bool {
 		!isBase62(text[i+1:i+1+idLength]) || !isBase62(text[i+2+idLength:end]) {
 		return false
 	}
-	// Where the brand begins can't be seen, but the checksum is over it.
+	// The beginning of the brand can't be seen, but the checksum covers it.
 	for head := i - 2; head >= 0 && head >= i-1-maxBrand && isBrand(text[head:head+1]); head-- {
 		if FormOf(text[head:end]) == Genuine {
 			return true

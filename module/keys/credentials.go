@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// CreateCredential adds a credential that was minted here. A digest that was
-// revoked is refused with [ErrRevoked].
+// CreateCredential adds a credential that was minted here. It returns
+// [ErrRevoked] for the digest of a revoked one.
 func (tx *Tx) CreateCredential(c Credential) (Credential, error) {
 	action := ActionKeyCreate
 	if c.Kind == policy.Session {
@@ -19,7 +19,8 @@ func (tx *Tx) CreateCredential(c Credential) (Credential, error) {
 	return tx.addCredential(action, c)
 }
 
-// ImportCredential is [Tx.CreateCredential] for one that was minted elsewhere.
+// ImportCredential is like [Tx.CreateCredential] for a credential that was
+// minted elsewhere.
 func (tx *Tx) ImportCredential(c Credential) (Credential, error) {
 	return tx.addCredential(ActionKeyImport, c)
 }
@@ -67,8 +68,8 @@ func (tx *Tx) addCredential(action string, c Credential) (Credential, error) {
 	return c, tx.record(action, c.about(), nil, factsOfCredential(c))
 }
 
-// ChangeCredential changes what may be changed of a credential: its
-// description, scopes, endpoints, expiry, and whether it is disabled.
+// ChangeCredential changes the description, scopes, endpoints and expiry of a
+// credential, and whether it is disabled. Nothing else may change.
 func (tx *Tx) ChangeCredential(id string, change func(*Credential) error) (Credential, error) {
 	old, err := tx.CredentialByID(id)
 	if err != nil {
@@ -92,21 +93,22 @@ func (tx *Tx) ChangeCredential(id string, change func(*Credential) error) (Crede
 	return c, tx.record(ActionKeyChange, c.about(), factsOfCredential(old), factsOfCredential(c))
 }
 
-// Rotation is what takes an old credential's place.
+// Rotation describes the credential that replaces an old one.
 type Rotation struct {
-	// Digest and ID are of the new credential.
+	// Digest and ID are those of the new credential.
 	Digest Digest
 	ID     string
-	// Grace is how long the old credential still works, but not longer than it
-	// would have. 0 or less revokes it.
+	// Grace is how long the old credential still works, at most until its
+	// expiry. 0 or less revokes it.
 	Grace time.Duration
-	// ExpiresAt is the new credential's expiry, where the zero time is never;
-	// nil is the expiry of the old one.
+	// ExpiresAt is the new credential's expiry. The zero time means never, and
+	// nil keeps the expiry of the old one.
 	ExpiresAt *time.Time
 }
 
-// Rotate puts a new credential in an old one's place: for the same app, with
-// the same scopes, endpoints and description, and disabled if the old one was.
+// Rotate replaces a credential with a new one for the same app, with the same
+// scopes, endpoints and description. The new one is disabled if the old one
+// was.
 func (tx *Tx) Rotate(id string, to Rotation) (Credential, error) {
 	old, err := tx.CredentialByID(id)
 	if err != nil {
@@ -142,8 +144,8 @@ func (tx *Tx) Revoke(id, reason string) error {
 	return tx.revoke(c, reason)
 }
 
-// RevokeWhere revokes those of a user's credentials that are chosen, and
-// returns their public ids.
+// RevokeWhere revokes the credentials of a user for which chosen returns true.
+// It returns their key IDs.
 func (tx *Tx) RevokeWhere(userID, reason string, chosen func(*Credential) bool) (ids []string, err error) {
 	for c, err := range tx.Credentials(userID, 0) {
 		if err != nil {
@@ -160,8 +162,8 @@ func (tx *Tx) RevokeWhere(userID, reason string, chosen func(*Credential) bool) 
 	return ids, nil
 }
 
-// EndSessions ends those of a user's sessions that are chosen, and returns
-// their key IDs.
+// EndSessions ends the sessions of a user for which chosen returns true. It
+// returns their key IDs.
 func (tx *Tx) EndSessions(userID, reason string, chosen func(*Credential) bool) (ids []string, err error) {
 	for c, err := range tx.Sessions(userID, 0) {
 		if err != nil {
@@ -185,8 +187,8 @@ func (tx *Tx) revoke(c Credential, reason string) error {
 	}
 	before, after := factsOfCredential(c), facts{"reason": reason}
 	if c.Kind == policy.Session {
-		// No tombstone: there would be one for every time that somebody signs
-		// in, and nobody imports sessions.
+		// Sessions leave no tombstone: there would be one for every login, and
+		// nobody imports sessions.
 		return tx.record(ActionSessionEnd, c.about(), before, after)
 	}
 	if err := tx.w.PutTombstone(Tombstone{Digest: c.Digest, ID: c.ID, UserID: c.UserID, CreatedBy: c.CreatedBy, At: tx.now, Reason: reason}); err != nil {

@@ -7,12 +7,12 @@ import (
 	"iter"
 )
 
-// maxDeleted is how many records one transaction takes away of a user or an
-// app that is deleted, since others wait for it.
+// maxDeleted is how many records of a deleted user or app one transaction
+// removes, because others wait for it.
 const maxDeleted = 100
 
-// deleted reports whether a user or an app (where AppID is not empty) was
-// deleted: nothing of it is good then, whatever is left.
+// deleted reports whether a user or an app (if AppID is not empty) was deleted.
+// Nothing of it is valid then, even if records are left.
 func deleted(r Reader, ref AppRef) (bool, error) {
 	if _, err := r.User(ref.OwnerID); errors.Is(err, ErrNotFound) {
 		return r.UserRetired(ref.OwnerID)
@@ -26,8 +26,8 @@ func deleted(r Reader, ref AppRef) (bool, error) {
 	return false, err
 }
 
-// beginDeletion takes away what belonged to a user or an app that was deleted
-// in this change. What is too much for one transaction is left for
+// beginDeletion removes the records of a user or an app that was deleted in
+// this change. It leaves records that are too many for one transaction to
 // [Directory.Finish].
 func (tx *Tx) beginDeletion(ref AppRef) error {
 	d := Deletion{AppRef: ref, At: tx.now, By: tx.actor}
@@ -39,8 +39,8 @@ func (tx *Tx) beginDeletion(ref AppRef) error {
 	return err
 }
 
-// continueDeletion takes away up to [maxDeleted] records, and reports whether
-// none is left.
+// continueDeletion removes up to [maxDeleted] records, and reports whether none
+// is left.
 func (tx *Tx) continueDeletion(d Deletion) (done bool, err error) {
 	left := maxDeleted
 	if d.AppID != "" {
@@ -81,7 +81,7 @@ func (tx *Tx) deleteOfUser(id string, left *int) error {
 	})
 }
 
-// each does something with up to left records of a list.
+// each calls do with up to left records of a list.
 func each[R any](list iter.Seq2[R, error], left *int, do func(R) error) error {
 	for record, err := range list {
 		if err != nil {
@@ -98,7 +98,7 @@ func each[R any](list iter.Seq2[R, error], left *int, do func(R) error) error {
 	return nil
 }
 
-// finishSoon has deletions finished that were begun.
+// finishSoon wakes up the task that finishes deletions.
 func (d *Directory) finishSoon() {
 	select {
 	case d.unfinished <- struct{}{}:
@@ -106,8 +106,8 @@ func (d *Directory) finishSoon() {
 	}
 }
 
-// Finish takes away what is left of users and apps that were deleted, step by
-// step, so that nobody waits for all of it. Each step is safe alone.
+// Finish removes the remaining records of deleted users and apps, step by step,
+// so that nobody waits for all of it. Each step is safe on its own.
 func (d *Directory) Finish(ctx context.Context) error {
 	d.finishing.Lock()
 	defer d.finishing.Unlock()

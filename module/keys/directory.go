@@ -22,8 +22,8 @@ import (
 // otherwise.
 const DefaultCacheBytes = 64 << 20
 
-// Directory answers who holds a credential, and is the only way to change a
-// store. It is safe for any number of goroutines.
+// Directory finds the holder of a credential, and is the only way to change a
+// store. It is safe for concurrent use.
 type Directory struct {
 	store Store
 	cache *ristretto.Cache[uint64, *Entry]
@@ -41,7 +41,7 @@ type Directory struct {
 
 	lock           writeLock
 	walks, lookUps *turns
-	// unfinished wakes up whoever finishes deletions.
+	// unfinished wakes up the task that finishes deletions.
 	unfinished chan struct{}
 	limits     atomic.Pointer[Limits]
 	finishing  sync.Mutex
@@ -62,14 +62,14 @@ type Directory struct {
 	failing   atomic.Pointer[error]
 }
 
-// NewDirectory makes a directory over a store, which it closes in the end.
-// cacheBytes is the budget of the cache, 0 for none.
+// NewDirectory returns a directory over a store. Closing the directory closes
+// the store. cacheBytes is the budget of the cache, 0 for none.
 func NewDirectory(store Store, cacheBytes int64) (*Directory, error) {
 	return newDirectory(store, cacheBytes, time.Now, func(key uint64) (uint64, uint64) { return key, 0 })
 }
 
-// newDirectory takes what tests replace: the clock, and the hash by which the
-// cache finds entries.
+// newDirectory also takes the parts that tests replace: the clock, and the hash
+// by which the cache finds entries.
 func newDirectory(store Store, cacheBytes int64, clock func() time.Time, hash func(uint64) (uint64, uint64)) (*Directory, error) {
 	d := &Directory{store: store, clock: clock, closing: make(chan struct{}), unfinished: make(chan struct{}, 1), walks: newTurns(1, maxWalks), lookUps: newTurns(1, maxWalks), logins: newLogins()}
 	d.retention.Store(int64(DefaultAuditRetention))
@@ -108,13 +108,13 @@ func newDirectory(store Store, cacheBytes int64, clock func() time.Time, hash fu
 		return nil, fmt.Errorf("reading the key store: %w", err)
 	}
 	store.Feed(d.changed)
-	d.finishSoon() // what a run before this one had begun
+	d.finishSoon() // begun before a restart
 	d.upkeep.Go(d.keepUp)
 	return d, nil
 }
 
-// Secret is a key for one purpose, which nobody outside knows. It comes from
-// the store's ID, so it lasts as long as the store does.
+// Secret returns a secret key for one purpose. It is derived from the store's
+// ID, so it lasts as long as the store.
 func (d *Directory) Secret(purpose string) [32]byte {
 	mac := hmac.New(sha256.New, d.secret[:])
 	mac.Write([]byte(purpose))
@@ -134,14 +134,14 @@ func (d *Directory) SetCache(bytes int64) {
 	d.cacheOff.Store(bytes <= 0)
 }
 
-// Close writes what is not written yet and releases the store. Nobody may ask
-// the directory any more.
+// Close writes pending last uses and releases the store. The directory must not
+// be used afterwards.
 func (d *Directory) Close() error {
 	close(d.closing)
 	d.upkeep.Wait()
 	err := d.Flush(context.Background())
 	if errors.Is(err, ErrUnavailable) {
-		// The store has its own error. Losing the last uses is worth less.
+		// The store has its own error. Losing the last uses matters less.
 		d.failed(TaskLastUse, err)
 		err = nil
 	}
@@ -150,8 +150,8 @@ func (d *Directory) Close() error {
 	return err
 }
 
-// Now is the time by which credentials expire: the clock, but never before
-// the newest write in the store. What has expired stays expired when the
+// Now returns the time by which credentials expire: the clock, but never before
+// the newest write in the store. Expired credentials stay expired when the
 // clock is set back.
 func (d *Directory) Now() time.Time {
 	now := d.clock()
@@ -161,13 +161,14 @@ func (d *Directory) Now() time.Time {
 	return now
 }
 
-// Standing is whether what the entry found is good now.
+// Standing returns whether the entry's credential is valid now, and if not,
+// why.
 func (d *Directory) Standing(e *Entry) Standing {
 	if e.standing != Active || e.expires == 0 && e.idle == 0 {
 		return e.standing
 	}
 	if e.caller.Kind == policy.Session && d.newest.Load()-d.clock().UnixNano() > int64(maxBehind) {
-		return Expired // how old it is can't be known
+		return Expired // its age is unknown
 	}
 	now := d.Now().UnixNano()
 	if e.expires != 0 && now >= e.expires || e.idle != 0 && now-e.seen.Load() >= e.idle {
@@ -176,19 +177,19 @@ func (d *Directory) Standing(e *Entry) Standing {
 	return Active
 }
 
-// Loads counts how often the store was asked for an entry.
+// Loads returns how often an entry was read from the store.
 func (d *Directory) Loads() uint64 { return d.loaded.Load() }
 
-// Find answers what is known of a credential. An error means that the store
-// couldn't answer; that nothing is known of the credential is an [Entry] that
+// Find returns the entry of a credential. An error means that the store
+// couldn't answer. For an unknown credential, Find returns an [Entry] that
 // doesn't exist.
 //
-// No Find that begins after a change was acknowledged answers from before it:
-// a change commits, then raises the generation of what it touched, then
-// returns. A cached entry is used only if its generation, taken before its
-// load began, is still the digest's. So an entry used after the raise was
-// loaded after it, hence after the commit. What the cache forgets, reorders or
-// fails to store costs a load and nothing else.
+// A Find that begins after a change was acknowledged never answers from before
+// the change: a change commits, then raises the generations of the touched
+// digests, then returns. A cached entry is used only if its generation, taken
+// before its load began, is still the digest's. So an entry used after the
+// raise was loaded after it, hence after the commit. If the cache forgets,
+// reorders or fails to store an entry, that costs a load and nothing else.
 func (d *Directory) Find(ctx context.Context, digest Digest) (*Entry, error) {
 	if e := d.cached(digest); e != nil {
 		return e, nil
@@ -196,7 +197,7 @@ func (d *Directory) Find(ctx context.Context, digest Digest) (*Entry, error) {
 	return d.load(ctx, digest, func(ctx context.Context) (*Entry, error) { return d.readCredential(ctx, digest) })
 }
 
-// Invitation answers what is known of a collaboration, as [Directory.Find].
+// Invitation returns the entry of a collaborator, like [Directory.Find].
 func (d *Directory) Invitation(ctx context.Context, ref CollaboratorRef) (*Entry, error) {
 	digest := ref.Digest()
 	if e := d.cached(digest); e != nil {
@@ -220,7 +221,7 @@ func (d *Directory) cached(digest Digest) *Entry {
 	return e
 }
 
-// cacheKey is an integer, for a string would have to be allocated.
+// cacheKey is an integer, because a string would have to be allocated.
 func cacheKey(digest Digest) uint64 { return binary.LittleEndian.Uint64(digest[:8]) }
 
 func (d *Directory) generation(digest Digest) *atomic.Uint64 {
@@ -229,7 +230,7 @@ func (d *Directory) generation(digest Digest) *atomic.Uint64 {
 
 func slot(digest Digest) uint16 { return binary.LittleEndian.Uint16(digest[8:10]) }
 
-// current says whether nothing has touched the entry since its load began.
+// current reports whether nothing has touched the entry since its load began.
 func (d *Directory) current(e *Entry) bool {
 	if e.generation != d.generation(e.digest).Load() {
 		return false
@@ -242,9 +243,9 @@ func (d *Directory) current(e *Entry) bool {
 	return true
 }
 
-// load reads an entry, once for all who ask for it at the same time.
+// load reads an entry, once for all concurrent callers.
 func (d *Directory) load(ctx context.Context, digest Digest, read func(context.Context) (*Entry, error)) (*Entry, error) {
-	// One who asks may go away; the others still want the answer.
+	// One caller may go away; the others still want the answer.
 	ctx = context.WithoutCancel(ctx)
 	v, err, _ := d.loads.Do(string(digest[:]), func() (any, error) {
 		return d.readOnce(ctx, digest, read)
@@ -255,8 +256,8 @@ func (d *Directory) load(ctx context.Context, digest Digest, read func(context.C
 	if e := v.(*Entry); d.current(e) {
 		return e, nil
 	}
-	// The load that was joined may have begun before this call did, and
-	// something has changed since: one of its own is needed.
+	// The joined load may have begun before this call, and something has
+	// changed since, so this call needs a load of its own.
 	return d.readOnce(ctx, digest, read)
 }
 
@@ -280,9 +281,9 @@ func (d *Directory) readOnce(ctx context.Context, digest Digest, read func(conte
 	return e, nil
 }
 
-// changed is told of every commit by the store, before the change that caused
-// it returns. It raises the generations first, so that whoever registers
-// afterwards sees it, then goes through those registered.
+// The store calls changed for every commit, before the change that caused it
+// returns. changed first raises the generations, so that requests that register
+// later see them, and then rechecks the registered requests.
 func (d *Directory) changed(c Change) {
 	if c.Reset {
 		d.newest.Store(c.At.UnixNano())

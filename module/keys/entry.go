@@ -8,59 +8,60 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// Standing says whether a credential is good, and if not, why.
+// Standing is whether a credential is valid, and if not, why.
 type Standing uint8
 
 // The standings of a credential.
 const (
 	// Unknown: there is no such credential, or it was revoked.
 	Unknown Standing = iota
-	// Active: it is good.
+	// Active: it is valid.
 	Active
 	// Disabled: it was disabled, and may be enabled again.
 	Disabled
-	// Suspended: its user is.
+	// Suspended: its user is suspended.
 	Suspended
-	// Expired: its time is over.
+	// Expired: its expiry is in the past.
 	Expired
 )
 
-// Entry is what one load found under a digest: a credential, an invitation, or
-// nothing. It is never changed but for when it was last used, and shared by all
-// who read it. It says who somebody is, never what was decided about a request.
+// Entry is the result of one load of a digest: a credential, a collaborator, or
+// nothing. It is shared by all its readers and never changes, except for the
+// time of the last use. It identifies the caller and holds no decision about a
+// request.
 type Entry struct {
 	digest Digest
-	// generation is that of the digest before the load began.
+	// generation is the digest's generation before the load began.
 	generation uint64
 	// groups are the user and the app that the entry depends on.
 	groups   [maxGroups]group
 	standing Standing // apart from expiry, which [Directory.Standing] looks at
 	expires  int64    // Unix nanoseconds, 0 is never
-	// idle is how long a session lives after seen, in nanoseconds; 0 is for
-	// good. seen is when the credential was last used, to the minute, in Unix
-	// nanoseconds; it is the one thing that changes.
+	// idle is how long a session lives after seen, in nanoseconds; 0 means
+	// without limit. seen is when the credential was last used, to the minute,
+	// in Unix nanoseconds. It is the only field that changes.
 	idle   int64
 	seen   atomic.Int64
 	caller policy.Caller
 }
 
-// Suppose is an entry that no store has: a credential that is good, and held by
-// the caller. It is for explaining what would be decided.
+// Suppose returns an entry that is not in a store: a valid credential held by
+// the caller. It is used to explain a decision.
 func Suppose(caller policy.Caller) *Entry {
 	return &Entry{standing: Active, caller: caller}
 }
 
-// Caller is the holder of the credential. For an invitation only its Grant
-// means something.
+// Caller returns the holder of the credential. For a collaborator, only its
+// Grant has a meaning.
 func (e *Entry) Caller() *policy.Caller { return &e.caller }
 
-// Grant is what the credential or the invitation permits.
+// Grant returns what the credential or the collaborator's record permits.
 func (e *Entry) Grant() *policy.Grant { return &e.caller.Grant }
 
-// Exists says that the load found a record.
+// Exists reports whether the load found a record.
 func (e *Entry) Exists() bool { return e.standing != Unknown }
 
-// Expiry is when the credential ends; zero is never.
+// Expiry returns when the credential expires; zero means never.
 func (e *Entry) Expiry() time.Time {
 	if e.expires == 0 {
 		return time.Time{}
@@ -83,7 +84,7 @@ func (e *Entry) Ends() time.Time {
 	return time.Unix(0, ends)
 }
 
-// cost is about how many bytes the entry keeps in memory, for the budget of
+// cost returns approximately how many bytes the entry takes, for the budget of
 // the cache.
 func (e *Entry) cost() int64 {
 	const fixed = 288 // the struct, the cache's own item and its list of keys
@@ -91,9 +92,10 @@ func (e *Entry) cost() int64 {
 	return int64(fixed + len(c.UserID) + len(c.KeyID) + len(c.AppID) + c.Grant.Size())
 }
 
-// loadCredential reads all that a decision needs to know of a credential.
+// loadCredential reads everything that a decision needs to know about a
+// credential.
 func (d *Directory) loadCredential(r Reader, digest Digest) (*Entry, error) {
-	// The tombstone counts even if a record should stand beside it.
+	// The tombstone counts even if there is also a record.
 	if _, err := r.Tombstone(digest); err == nil {
 		return &Entry{}, nil
 	} else if !errors.Is(err, ErrNotFound) {

@@ -5,20 +5,21 @@ import (
 	"errors"
 )
 
-// A group is a user or an app: suspending or deleting it changes what every
-// credential of it is good for. So that none has to be looked for, an entry
-// counts only while the generations of its groups are those from before its
-// load, too.
+// A group is a user or an app: suspending or deleting it affects each of its
+// credentials. An entry therefore counts only while the generations of its
+// groups are also those from before its load, so that no change has to look for
+// the credentials.
 type group struct {
 	slot       uint16
 	generation uint64
 }
 
-// maxGroups are those of an app key or an invitation: the user and the app.
+// maxGroups is the number of groups of an app key or a collaborator: the user
+// and the app.
 const maxGroups = 2
 
-// groupOfUser and groupOfApp are where the generation of a group stands. NUL
-// can't stand in an id, nor at the beginning of a credential.
+// groupOfUser and groupOfApp return the digest that has the generation of a
+// group. NUL can't occur in an ID, nor at the beginning of a credential.
 func groupOfUser(id string) Digest { return DigestOf("\x00" + id) }
 func groupOfApp(a AppRef) Digest   { return DigestOf("\x00" + a.OwnerID + "\x00" + a.AppID) }
 
@@ -50,8 +51,8 @@ func (d *Directory) read(ctx context.Context, groups [maxGroups]group, read func
 	return e, err
 }
 
-// readCredential reads the entry of a credential. Whose it is has to be known
-// before the transaction that the entry is read in, and never changes.
+// readCredential reads the entry of a credential. Its owner must be known
+// before the transaction that reads the entry, and never changes.
 func (d *Directory) readCredential(ctx context.Context, digest Digest) (*Entry, error) {
 	var owner AppRef
 	err := d.store.View(ctx, func(r Reader) error {

@@ -6,14 +6,14 @@ import (
 )
 
 // The length of a credential that was minted elsewhere, in bytes. The gate
-// looks at none that is longer.
+// ignores longer ones.
 const (
 	minImported = 16
 	maxImported = 512
 )
 
-// CheckImported refuses the text of a credential that can't be imported: what
-// no client could present, and what has our form but not its checksum, which
+// CheckImported returns an error if the text can't be imported as a credential.
+// No client could present it, or it has our form but a wrong checksum, which
 // the gate refuses without a look-up.
 func CheckImported(text string) error {
 	const field = "credential"
@@ -21,34 +21,35 @@ func CheckImported(text string) error {
 	case len(text) < minImported || len(text) > maxImported:
 		return invalid(field, "it has %d bytes; those of %d to %d can be imported: give its holder a new key", len(text), minImported, maxImported)
 	case strings.ContainsFunc(text, func(c rune) bool { return c < 0x21 || c > 0x7e || c == ',' }):
-		return invalid(field, "it has a space, a comma, or a character that is no visible ASCII, which can't be sent as a credential: give its holder a new key")
+		return invalid(field, "it has a space, a comma, or a character that isn't visible ASCII, which can't be sent as a credential: give its holder a new key")
 	case FormOf(text) == Forged:
 		return invalid(field, "it has the form of keys of this program, but its checksum is wrong: it was mistyped or cut off")
 	}
 	return nil
 }
 
-// MinBits is the strength below which [Bits] counts as guessable. It takes the
-// largest of guessing machines years; keys are as a rule of 128 bits and more.
+// MinBits is the strength below which a text counts as guessable (see [Bits]).
+// Guessing this many bits takes the largest guessing machines years. Keys
+// usually have 128 bits or more.
 const MinBits = 80
 
-// commonWords are those that people make credentials of. Each counts as one
-// character.
+// commonWords are words that people often use in credentials. Each counts as
+// one character.
 var commonWords = []string{
 	"password", "passwort", "secret", "changeme", "welcome", "letmein", "qwerty", "apikey", "api-key", "api_key",
 	"token", "admin", "login", "master", "default", "example", "sample", "testing", "test", "demo", "foobar",
 	"local", "staging", "production", "prod", "mobile", "client", "service", "company", "key", "app", "user",
 }
 
-// Bits estimates how much somebody would have to guess who knows what the
-// credential is made of: the number of characters that can't be told from those
-// before them, each worth the logarithm of how many there are to choose from
-// (10 digits, 16 of hexadecimal, 26 letters of a case, 33 marks). A character
-// that continues a run (aaa, 123, cba), repeats what stood earlier in the text,
-// or is part of a common word is worth nothing.
+// Bits estimates how much someone would have to guess who knows how the
+// credential is made. It counts the characters that can't be predicted from
+// those before them, each worth the logarithm of the number of possible
+// characters (10 digits, 16 of hexadecimal, 26 letters of a case, 33 marks). A
+// character that continues a run (aaa, 123, cba), repeats what stood earlier in
+// the text, or is part of a common word is worth nothing.
 //
-// It is an upper bound that catches what a person has thought of; a text that
-// passes may still be known to somebody.
+// It is an upper bound that catches texts invented by people. A text that
+// passes may still be known to someone.
 func Bits(text string) float64 {
 	free := make([]bool, len(text)) // by character, whether it can't be told
 	for i := range free {
@@ -85,8 +86,9 @@ func Bits(text string) float64 {
 	return float64(n) * math.Log2(float64(alphabet(text)))
 }
 
-// lowered is a text in small letters, byte by byte: what isn't ASCII stays, for
-// another length would make the places of text and free differ.
+// lowered returns a text in lower case, byte by byte. Other than ASCII it
+// changes nothing, because another length would make the positions of text and
+// free differ.
 func lowered(text string) string {
 	b := []byte(text)
 	for i, c := range b {
@@ -97,7 +99,7 @@ func lowered(text string) string {
 	return string(b)
 }
 
-// alphabet is how many characters there are of the sorts that a text has.
+// alphabet returns how many characters exist of the kinds that a text has.
 func alphabet(text string) int {
 	const digits, hex, letters, marks = 10, 16, 26, 33
 	var digit, lower, upper, beyondF, mark bool

@@ -5,14 +5,14 @@ import (
 	"fmt"
 )
 
-// ErrLimit is returned where a user has as many keys or apps as they may.
+// ErrLimit is returned if a user has as many keys or apps as allowed.
 var ErrLimit = errors.New("limit reached")
 
-// Limits bound what one user may have. 0 is no bound. They hold for what users
-// make themselves, and not for what the operator makes or imports for them.
+// Limits bound what one user may have. 0 means no limit. They apply to what
+// users make themselves, not to what the operator makes or imports for them.
 type Limits struct {
-	// Keys are app keys and personal access tokens that are not revoked,
-	// disabled and expired ones too.
+	// Keys limits app keys and personal access tokens that are not revoked,
+	// including disabled and expired ones.
 	Keys int
 	Apps int
 }
@@ -26,8 +26,8 @@ const (
 // SetLimits changes what one user may have.
 func (d *Directory) SetLimits(l Limits) { d.limits.Store(&l) }
 
-// checkLimit refuses to make one more where a user has most of them, unless the
-// operator makes it.
+// checkLimit returns an error if a user already has most of them, unless the
+// operator makes the change.
 func (tx *Tx) checkLimit(most int, has func(Totals) uint64, userID, what string) error {
 	if most <= 0 || tx.actor.UserID == "" {
 		return nil

@@ -5,21 +5,20 @@ import (
 	"sync"
 )
 
-// Request is a forwarded request, as the directory sees it.
+// Request is the directory's view of a forwarded request.
 type Request interface {
-	// Recheck is called when something the request was decided by has
-	// changed. It decides again, and ends the request if it is refused now.
-	// It may be called from any goroutine, and after the request is over.
+	// Recheck is called when authorization data of the request has changed. It
+	// decides again, and ends the request if it is refused now. It may be
+	// called from any goroutine, and after the request is over.
 	Recheck()
 }
 
 // maxHeld is how many entries one decision reads at most: the credential, the
-// caller's invitation, and everyone's.
+// caller's record as a collaborator, and everyone's.
 const maxHeld = 3
 
-// Live is a request's place among those that are being forwarded. It is part
-// of the request's own memory, so that registering allocates nothing. The
-// zero value is ready.
+// Live registers a live request. It is part of the request's own memory, so
+// that registering doesn't allocate. The zero value is ready.
 type Live struct {
 	nodes [maxHeld]liveNode
 	held  int
@@ -45,14 +44,14 @@ func (d *Directory) stripe(digest Digest) *liveStripe {
 	return &d.live[binary.LittleEndian.Uint16(digest[10:12])%liveStripes]
 }
 
-// Admit registers a request under the entries it was decided by (those that
-// are nil are left out) and then looks whether they still hold. If they don't,
-// it takes the registration back and returns false: the request has to be
-// decided anew.
+// Admit registers a request under the entries that decided it, except nil
+// entries, and then checks whether they are still current. If they aren't, it
+// removes the registration and returns false: the request must be decided
+// again.
 //
-// A change raises generations and then goes through those registered; Admit
-// registers and then looks at the generations. So one of the two sees the
-// other.
+// A change raises generations and then reads the registered requests. Admit
+// registers the request and then reads the generations. So one of the two sees
+// the other.
 func (d *Directory) Admit(l *Live, r Request, credential, invitation, everyone *Entry) bool {
 	for _, e := range [maxHeld]*Entry{credential, invitation, everyone} {
 		if e == nil {
@@ -72,8 +71,8 @@ func (d *Directory) Admit(l *Live, r Request, credential, invitation, everyone *
 	return true
 }
 
-// Leave takes a request off the list. It does nothing for one that isn't on
-// it.
+// Leave removes a request from the list. It does nothing if the request isn't
+// on it.
 func (d *Directory) Leave(l *Live) {
 	for i := range l.held {
 		n := &l.nodes[i]
@@ -99,8 +98,8 @@ func (s *liveStripe) unlink(n *liveNode) {
 	s.mu.Unlock()
 }
 
-// requests lists those of a stripe that hold the digest, or all where it is
-// nil.
+// requests returns the requests of a stripe that hold the digest, or all if
+// digest is nil.
 func (s *liveStripe) requests(digest *Digest) []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,16 +112,16 @@ func (s *liveStripe) requests(digest *Digest) []Request {
 	return list
 }
 
-// sweep has every live request that holds the digest decided again. It does
-// so outside the stripe's lock, for deciding may read the store.
+// sweep rechecks every live request that holds the digest. It does so outside
+// the stripe's lock, because a decision may read the store.
 func (d *Directory) sweep(digest Digest) {
 	for _, r := range d.stripe(digest).requests(&digest) {
 		r.Recheck()
 	}
 }
 
-// sweepGroup has every live request decided again that was decided by an entry
-// of a user or an app.
+// sweepGroup rechecks every live request that holds an entry of a user or an
+// app.
 func (d *Directory) sweepGroup(slot uint16) {
 	for i := range d.live {
 		for _, r := range d.live[i].requestsOf(slot) {
@@ -131,7 +130,7 @@ func (d *Directory) sweepGroup(slot uint16) {
 	}
 }
 
-// requestsOf lists those of a stripe that hold an entry of a group.
+// requestsOf returns the requests of a stripe that hold an entry of a group.
 func (s *liveStripe) requestsOf(slot uint16) []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,8 +151,8 @@ func (d *Directory) sweepAll() {
 	}
 }
 
-// Live counts the requests that are being forwarded, each once for every
-// entry it was decided by.
+// Live returns the number of live requests, each counted once for every entry
+// that decided it.
 func (d *Directory) Live() int {
 	n := 0
 	for i := range d.live {

@@ -7,26 +7,25 @@ import (
 	"time"
 )
 
-// Logins slows down those who guess passwords. It counts failures, by account
-// and by address, in buckets that leak: so many at once, and after that one
-// more in every so often. An attempt counts as a failure from its beginning
-// until it turns out otherwise, so that guesses at the same time don't slip
-// through.
+// Logins slows down password guessing. It counts failures by account and by
+// address in leaky buckets: a burst is allowed, then one more per interval. An
+// attempt counts as a failure from its beginning until it succeeds, so that
+// concurrent guesses don't slip through.
 //
-// Attempts with the right password count as well, by account: each costs a
-// hash, so an account that signs in all the time would take the hashers from
-// everybody else.
+// Attempts with the right password count as well, by account. Each costs a
+// hash, so an account that keeps signing in would take the hashers from
+// everyone else.
 //
-// The account is a text that somebody has typed, whether there is one or not:
-// what is answered doesn't tell.
+// The account is the text that was typed. The answer doesn't reveal whether the
+// account exists.
 //
 // Nobody is locked out for good (OWASP Authentication Cheat Sheet; NIST SP
 // 800-63B, section 5.2.2): guesses from elsewhere close an account only to
-// addresses that it was never used from. An address from which it was signed in
-// to in the last [knownFor], and whoever holds one of its sessions already,
-// have a bucket of their own.
+// addresses that it was never used from. An address that signed in to it in the
+// last [knownFor] has a bucket of its own, and so has a holder of one of its
+// sessions.
 //
-// It is kept in memory, and counts for one process.
+// The counts are kept in memory, for one process.
 type Logins struct {
 	seed  maphash.Seed
 	epoch time.Time
@@ -40,8 +39,8 @@ type Logins struct {
 	known *table
 }
 
-// limit is how many failures there may be at once, and how long it takes until
-// there may be one more.
+// limit is how many failures are allowed at once, and how long it takes until
+// one more is allowed.
 type limit struct {
 	burst int64
 	every time.Duration
@@ -61,8 +60,8 @@ var (
 // knownFor is how long an address stays an account's own.
 const knownFor = 30 * 24 * time.Hour
 
-// Logins slows down those who guess passwords. It lasts as long as the
-// directory, which outlives configurations.
+// Logins returns the counts that slow down password guessing. They last as long
+// as the directory, which outlives configurations.
 func (d *Directory) Logins() *Logins { return d.logins }
 
 func newLogins() *Logins {
@@ -76,8 +75,8 @@ func newLogins() *Logins {
 	}
 }
 
-// Attempt is an attempt to sign in that is under way. Unless it is told
-// otherwise it has failed.
+// Attempt is an attempt to sign in. It counts as failed unless one of its
+// methods ends it otherwise.
 type Attempt struct {
 	logins        *Logins
 	address       uint64 // the bucket among addresses
@@ -86,14 +85,14 @@ type Attempt struct {
 	coded, inside bool
 }
 
-// Begin begins an attempt from an address on an account. After too many, it
-// returns how long to wait, and no attempt.
+// Begin begins an attempt from an address on an account. After too many
+// attempts it returns nil and how long to wait.
 func (l *Logins) Begin(account, address string) (*Attempt, time.Duration) {
 	return l.begin(account, address, false)
 }
 
-// BeginInside is Begin for the holder of a session of the account, who is asked
-// for the password again.
+// BeginInside is like Begin for a holder of a session of the account who has to
+// enter the password again.
 func (l *Logins) BeginInside(account, address string) (*Attempt, time.Duration) {
 	return l.begin(account, address, true)
 }
@@ -123,8 +122,8 @@ func (l *Logins) begin(account, address string, inside bool) (*Attempt, time.Dur
 	return a, 0
 }
 
-// Code says that the password was right, and a code comes to be tried. Where
-// there were too many wrong ones, it returns how long to wait.
+// Code records that the password was right and that a code is about to be
+// tried. After too many wrong codes it returns how long to wait.
 func (a *Attempt) Code() time.Duration {
 	l := a.logins
 	l.mu.Lock()
@@ -159,7 +158,7 @@ func (a *Attempt) Succeed() {
 func (a *Attempt) Excuse() { a.excuse(false) }
 
 // Abandon ends an attempt before its password was hashed, such as when the
-// store can't answer. Nothing of it is counted.
+// store can't answer. It isn't counted.
 func (a *Attempt) Abandon() { a.excuse(true) }
 
 func (a *Attempt) excuse(unhashed bool) {
@@ -176,11 +175,11 @@ func (a *Attempt) excuse(unhashed bool) {
 	}
 }
 
-// now is the time in nanoseconds, by a clock that nobody sets.
+// now returns the time in nanoseconds, by a monotonic clock.
 func (l *Logins) now() int64 { return int64(time.Since(l.epoch)) + 1 }
 
-// key is what texts are found by. Nobody outside can tell which keys share a
-// place, for the seed is secret.
+// key returns the hash by which texts are found. Outsiders can't tell which
+// keys share a place, because the seed is secret.
 func (l *Logins) key(texts ...string) uint64 {
 	var h maphash.Hash
 	h.SetSeed(l.seed)
@@ -191,8 +190,8 @@ func (l *Logins) key(texts ...string) uint64 {
 	return max(h.Sum64(), 1) // 0 is an empty place
 }
 
-// network is what an address counts as: one of IPv6 as its /64, which is what
-// one subscriber has at least.
+// network returns the network that an address counts as. An IPv6 address counts
+// as its /64, because a subscriber has at least that.
 func network(address string) string {
 	a, err := netip.ParseAddr(address)
 	if err != nil {
@@ -211,7 +210,7 @@ type buckets struct {
 	table
 }
 
-// wait is how long it takes until there is room for one more.
+// wait returns how long it takes until there is room for one more failure.
 func (b *buckets) wait(key uint64, now int64) time.Duration {
 	full := now + (b.burst-1)*int64(b.every)
 	return time.Duration(max(0, b.get(key)-full))
@@ -263,7 +262,7 @@ func (t *table) find(key uint64) *place {
 	return nil
 }
 
-// get is 0 for a key that has no place.
+// get returns the time of a key, or 0 if it has no place.
 func (t *table) get(key uint64) int64 {
 	if p := t.find(key); p != nil {
 		return p.until
@@ -271,10 +270,11 @@ func (t *table) get(key uint64) int64 {
 	return 0
 }
 
-// put gives the key a place, where there is none the one that ends first: in
-// buckets the emptiest. To make an account's failures be forgotten, one would
-// have to fail as often with eight others in its set; and which are in its set
-// nobody can tell, so with eight in each of the sets.
+// put gives the key a place. If its set is full, it replaces the place that
+// ends first, which in buckets is the emptiest. To make the table forget an
+// account's failures, an attacker would have to fail as often with eight others
+// in its set. Nobody can tell which accounts share a set, so it takes eight in
+// each of the sets.
 func (t *table) put(key uint64, now, until int64) {
 	p := t.find(key)
 	if p == nil {

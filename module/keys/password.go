@@ -16,8 +16,8 @@ import (
 )
 
 // The parameters of argon2id that OWASP recommends (Password Storage Cheat
-// Sheet): 19 MiB of memory, two passes, one lane. They stand in every hash, so
-// that they can be raised without making the old ones unreadable.
+// Sheet): 19 MiB of memory, two passes, one lane. Every hash contains them, so
+// that they can be raised without making old hashes unreadable.
 const (
 	argonMemory = 19 * 1024 // KiB
 	argonPasses = 2
@@ -29,8 +29,8 @@ const (
 	phcForm     = "$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s"
 )
 
-// What a stored hash may ask for at most, so that one that was tampered with
-// can't exhaust the machine: OWASP's most memory is 46 MiB.
+// Upper limits for the parameters of a stored hash, so that a manipulated hash
+// can't exhaust the machine. The most memory that OWASP recommends is 46 MiB.
 const (
 	mostMemory   = 64 * 1024 // KiB
 	mostPasses   = 10
@@ -42,9 +42,9 @@ const (
 	longestField = 10 // digits of a number
 )
 
-// maxHashers is how many hashes are worked out at a time: each takes its
-// memory and a core, so the gate keeps the other half of them. maxWaiting is
-// how many may wait for their turn; together they wait for a second or two.
+// maxHashers is how many hashes are computed at a time. Each takes its memory
+// and a core, and the gate keeps the other half of the cores. maxWaiting is how
+// many may wait for their turn; together they wait for a second or two.
 var (
 	maxHashers = max(1, runtime.GOMAXPROCS(0)/2)
 	maxWaiting = 32 * maxHashers
@@ -53,30 +53,30 @@ var (
 	hashed  atomic.Uint64
 )
 
-// ownTurns is the holder of hashes that belong to no attempt to sign in, such
-// as those of passwords that the operator sets.
+// ownTurns is the holder of hashes outside an attempt to sign in, such as
+// passwords that the operator sets.
 const ownTurns = 0
 
-// Hashed counts the passwords that were hashed since the process began.
+// Hashed returns how many passwords were hashed since the process began.
 func Hashed() uint64 { return hashed.Load() }
 
-// argonHash is a password's hash, taken apart.
+// argonHash is the parsed hash of a password.
 type argonHash struct {
 	memory, passes uint32
 	lanes          uint8
 	salt, key      []byte
 }
 
-// decoy is what a password is checked against that belongs to nobody: it costs
-// what any other does, and nothing matches it.
+// decoy is the hash for accounts that don't exist. Checking a password against
+// it costs as much as any other check, and no password matches it.
 var decoy = argonHash{
 	memory: argonMemory, passes: argonPasses, lanes: argonLanes,
 	salt: make([]byte, argonSalt), key: make([]byte, argonKey),
 }
 
-// HashPassword hashes a password with argon2id, in PHC's form. It waits where
-// others are hashing, until ctx is done, or answers [ErrBusy]. A password that
-// can't be one is refused with an [InvalidError], which doesn't repeat it.
+// HashPassword hashes a password with argon2id, in PHC's form. It waits until a
+// hasher is free or ctx is done, or returns [ErrBusy]. For an unacceptable
+// password it returns an [InvalidError], which doesn't repeat the password.
 func HashPassword(ctx context.Context, password string) (string, error) {
 	return hashPassword(ctx, ownTurns, password)
 }
@@ -102,10 +102,10 @@ func hashPassword(ctx context.Context, holder uint64, password string) (string, 
 	return h.String(), nil
 }
 
-// CheckPassword reports whether a hash, as [HashPassword] makes it, is that of
-// the password. Without a hash, such as when there is no such user, the answer
-// is no and takes as long. It waits as HashPassword does. A hash that can't be
-// read is an error that wraps [ErrCorrupt].
+// CheckPassword reports whether a hash made by [HashPassword] is that of the
+// password. Without a hash, such as for an unknown user, it takes as long and
+// returns false. It waits as HashPassword does. If the hash can't be parsed,
+// the error wraps [ErrCorrupt].
 func CheckPassword(ctx context.Context, hash, password string) (bool, error) {
 	return checkHash(ctx, ownTurns, hash, password)
 }
@@ -132,7 +132,7 @@ func checkHash(ctx context.Context, holder uint64, hash, password string) (bool,
 	return same && hash != "", nil
 }
 
-// derive works the key out, when it is the holder's turn.
+// derive computes the key when it is the holder's turn.
 func (h *argonHash) derive(ctx context.Context, holder uint64, password string) ([]byte, error) {
 	if err := hashing.take(ctx, holder); err != nil {
 		return nil, err
@@ -142,13 +142,13 @@ func (h *argonHash) derive(ctx context.Context, holder uint64, password string) 
 	return argon2.IDKey([]byte(password), h.salt, h.passes, h.memory, h.lanes, uint32(len(h.key))), nil
 }
 
-// String is PHC's form.
+// String returns the hash in PHC's form.
 func (h *argonHash) String() string {
 	text := base64.RawStdEncoding
 	return fmt.Sprintf(phcForm, argon2.Version, h.memory, h.passes, h.lanes, text.EncodeToString(h.salt), text.EncodeToString(h.key))
 }
 
-// errHash doesn't say more: a hash is nobody's to see.
+// errHash has no details, because nobody may see a hash.
 var errHash = fmt.Errorf("%w: a password's hash is not argon2id's in PHC's form, or asks for more than it may; give the user another password", ErrCorrupt)
 
 // parseHash reads PHC's form, in which there is one way to write a hash.

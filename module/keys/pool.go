@@ -9,34 +9,34 @@ import (
 	"time"
 )
 
-// Opener opens a store. It is what a store's configuration turns into.
+// Opener opens a store. The configuration of a store provides one.
 type Opener interface {
 	// Key is the store's identity in this process: two openers of the same
 	// store have the same key, however their paths are written.
 	Key() (string, error)
-	// Open opens the store, making it if it isn't there.
+	// Open opens the store and creates it if it doesn't exist.
 	Open() (Store, error)
 }
 
 // pool holds the directory of every store that is open in this process. A new
-// configuration starts before the old one stops, and requests of the old run
-// on after it has stopped; were each to have a directory of its own, a
-// revocation through one would leave the other's cache as it was, and the two
-// would wait for each other's lock on the file.
+// configuration starts before the old one stops, and requests of the old one
+// continue after it has stopped. If each had a directory of its own, a
+// revocation through one would not reach the other's cache, and the two would
+// wait for each other's lock on the file.
 var pool = struct {
 	sync.Mutex
 	open map[string]*shared
 }{open: map[string]*shared{}}
 
-// shared is a directory with those who use it: leases, for each configuration
-// one, and the requests that are inside.
+// shared is a directory with its users: one lease for each configuration, and
+// the requests inside.
 type shared struct {
 	*Directory
 	key    string
 	leases []*Lease // oldest first, guarded by pool
 
-	// draining says that there is no lease left, and closed that the
-	// directory is about to be closed, or is.
+	// draining is true if no lease is left. closed is true if the directory is
+	// closed or about to be.
 	draining, closed atomic.Bool
 	inside           [insideStripes]struct {
 		n atomic.Int64
@@ -45,7 +45,7 @@ type shared struct {
 }
 
 // insideStripes spreads the count of requests, so that cores don't wait for
-// one another's.
+// each other.
 const insideStripes = 64
 
 // Lease is one configuration's use of a directory.
@@ -58,9 +58,9 @@ type Lease struct {
 	observer   Observer
 }
 
-// Lend opens the store's directory, or shares the one that is open already;
-// one that is about to close is kept open. cacheBytes is the budget of the
-// cache, 0 for none; the newest lease's counts.
+// Lend opens the store's directory, or shares the one that is already open. A
+// directory that is about to close is kept open. cacheBytes is the budget of
+// the cache, 0 for none; that of the newest lease counts.
 func Lend(opener Opener, cacheBytes int64) (*Lease, error) {
 	key, err := opener.Key()
 	if err != nil {
@@ -106,8 +106,8 @@ func (l *Lease) Limit(limits Limits) {
 	l.shared.configure()
 }
 
-// Observe changes who is told what happens in the directory apart from any
-// call, for as long as this is the newest lease.
+// Observe sets the observer of the directory, for as long as this is the newest
+// lease.
 func (l *Lease) Observe(o Observer) {
 	pool.Lock()
 	defer pool.Unlock()
@@ -126,9 +126,9 @@ func (s *shared) configure() {
 	}
 }
 
-// Close gives the lease back. The directory of the last lease is closed by the
-// last request that is inside, at once if there is none; Close waits for no
-// request.
+// Close returns the lease. After the last lease, the last request inside closes
+// the directory, or Close does if there is none. Close doesn't wait for
+// requests.
 func (l *Lease) Close() error {
 	pool.Lock()
 	defer pool.Unlock()
@@ -156,7 +156,7 @@ func (l *Lease) Enter(digest Digest) bool {
 		return true
 	}
 	n.Add(-1)
-	// It may only be that closeIfEmpty is looking: ask where that is known.
+	// closeIfEmpty may only be checking: look again under the lock.
 	pool.Lock()
 	defer pool.Unlock()
 	if s.closed.Load() {
@@ -166,7 +166,7 @@ func (l *Lease) Enter(digest Digest) bool {
 	return true
 }
 
-// Exit ends what Enter began.
+// Exit ends the use that Enter began.
 func (l *Lease) Exit(digest Digest) {
 	s := l.shared
 	s.inside[digest[12]%insideStripes].n.Add(-1)
@@ -179,18 +179,18 @@ func (l *Lease) Exit(digest Digest) {
 	}
 }
 
-// closeIfEmpty closes a draining directory that no request is inside of. It is
+// closeIfEmpty closes a draining directory if no request is inside. It is
 // called with the pool locked.
 //
-// It says closed first and counts then; a request counts itself first and
-// looks at closed then. So one of the two sees the other.
+// It first sets closed and then counts. A request first counts itself and then
+// reads closed. So one of the two sees the other.
 func (s *shared) closeIfEmpty() error {
 	if !s.draining.Load() || s.closed.Swap(true) {
 		return nil
 	}
 	for i := range s.inside {
 		if s.inside[i].n.Load() != 0 {
-			s.closed.Store(false) // the last of them comes by here again
+			s.closed.Store(false) // the last of them calls this again
 			return nil
 		}
 	}

@@ -10,30 +10,31 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// Everyone in place of a user makes a collaboration one with all users.
+// Everyone in place of a user ID makes all users collaborators.
 const Everyone = "*"
 
-// Operator is who acts through the admin endpoint or on the store itself; it
-// is no user's id, for it has a character that those can't have.
+// Operator is the actor of changes through the admin endpoint or on the store
+// itself. It can't be a user ID, because it has a character that user IDs can't
+// have.
 const Operator = "(operator)"
 
 // User owns apps and holds credentials.
 type User struct {
 	ID   string
 	Name string
-	// Email is what the user signs in with. No two users have the same, in
-	// whatever case it is written.
+	// Email is the address that the user signs in with. No two users have the
+	// same address; case doesn't matter.
 	Email     string
-	Suspended bool // its credentials are refused until this is taken back
-	// PasswordHash is argon2id's, in PHC's form, as [HashPassword] makes it;
-	// empty where the user has no password.
+	Suspended bool // its credentials are refused
+	// PasswordHash is an argon2id hash in PHC's form, made by [HashPassword].
+	// It is empty if the user has no password.
 	PasswordHash string
 	TwoFactor    TwoFactor
 	CreatedAt    time.Time
-	// ModifiedAt is when the record was last changed.
+	// ModifiedAt is the time of the record's last change.
 	ModifiedAt time.Time
-	// Version counts the changes of the record, from 1, so that two who edit
-	// it don't overwrite one another.
+	// Version counts the changes of the record, from 1, so that two editors
+	// don't overwrite each other's changes.
 	Version uint64
 	// Seq orders records by creation; the store gives it.
 	Seq uint64
@@ -41,27 +42,27 @@ type User struct {
 
 // TwoFactor is a user's second factor: one-time passwords by time (RFC 6238).
 type TwoFactor struct {
-	// Secret is shared with the user's device, in base32; empty where there is
-	// no second factor.
+	// Secret is shared with the user's device, in base32. It is empty if there
+	// is no second factor.
 	Secret string
-	// Enabled says that it is asked for. Before, the secret only waits for the
-	// user to show that the device has it.
+	// Enabled is true if the factor is required. Before that, the secret waits
+	// until the user proves that the device has it.
 	Enabled bool
 	// LastStep is the time step of the newest password that was accepted. None
 	// of this step or an earlier one is accepted again (RFC 6238, section
 	// 5.2).
 	LastStep uint64
-	// RecoveryCodes are the digests of those that are left, each of which
-	// stands in for a one-time password once.
+	// RecoveryCodes are the digests of the unused codes. Each replaces a
+	// one-time password once.
 	RecoveryCodes []Digest
 }
 
-// AppRef names an app: app ids are unique among those of one owner.
+// AppRef identifies an app. App IDs are unique for each owner.
 type AppRef struct {
 	OwnerID, AppID string
 }
 
-// App is what app keys are tied to.
+// App is an app of a user. App keys are tied to one app.
 type App struct {
 	AppRef
 	Name                  string
@@ -70,11 +71,11 @@ type App struct {
 	Seq                   uint64
 }
 
-// Credential is what a client presents: an app key, a personal access token,
-// or a session. Its text is kept nowhere.
+// Credential is what a client presents: an app key, a personal access token, or
+// a session. Its text is not stored.
 type Credential struct {
 	Digest Digest
-	// ID is the public id, which lists, logs and headers show.
+	// ID is the key ID, which lists, logs and headers show.
 	ID     string
 	Kind   policy.Kind
 	UserID string
@@ -82,18 +83,18 @@ type Credential struct {
 	AppID       string
 	Description string
 	Scopes      []string
-	// Endpoints nil is no list: all endpoints.
+	// Endpoints is nil if there is no list, which means all endpoints.
 	Endpoints             []string
 	Disabled              bool
 	CreatedAt, ModifiedAt time.Time
-	// CreatedBy is the public id of the credential it was made with, or
+	// CreatedBy is the key ID of the credential that it was made with, or
 	// [Operator].
 	CreatedBy string
-	// ExpiresAt zero is never.
+	// ExpiresAt is zero if the credential never expires.
 	ExpiresAt time.Time
-	// Idle is how long a session lives without being used; 0 is for good.
+	// Idle is how long an unused session lives; 0 means without limit.
 	Idle time.Duration
-	// Address is where a session was begun from.
+	// Address is the client's address at the login of a session.
 	Address string
 	Version uint64 // as a user's
 	Seq     uint64
@@ -106,60 +107,60 @@ type Usage struct {
 	Address string
 }
 
-// CollaboratorRef names an invitation: to UserID (or [Everyone]), on an app.
+// CollaboratorRef identifies a collaborator: UserID (or [Everyone]) on an app.
 type CollaboratorRef struct {
 	AppRef
 	UserID string
 }
 
-// Collaborator is an invitation of a user to someone else's app.
+// Collaborator lets a user use someone else's app.
 type Collaborator struct {
 	CollaboratorRef
 	Scopes []string
-	// Endpoints nil is no list: all endpoints.
+	// Endpoints is nil if there is no list, which means all endpoints.
 	Endpoints             []string
 	CreatedAt, ModifiedAt time.Time
-	// CreatedBy is the key ID of the credential that it was added with, or
-	// [Operator]; empty for those that were added before this was kept.
+	// CreatedBy is the key ID of the credential that added the collaborator, or
+	// [Operator]. It is empty for collaborators added before this was stored.
 	CreatedBy string
 	Version   uint64 // as a user's
 	Seq       uint64
 }
 
-// Digest is where the invitation is found in the cache, beside credentials.
-// NUL can't stand in an id, so no two invitations share one.
+// Digest returns the digest of the collaborator in the cache, which also holds
+// credentials. NUL can't occur in an ID, so no two collaborators share a
+// digest.
 func (r CollaboratorRef) Digest() Digest {
 	return DigestOf(r.UserID + "\x00" + r.OwnerID + "\x00" + r.AppID)
 }
 
-// Tombstone is what stays of a revoked credential, for good: its digest can
-// neither be minted nor imported again.
+// Tombstone is the permanent record of a revoked credential: its digest can't
+// be minted or imported again.
 type Tombstone struct {
 	Digest Digest
-	// ID is the public id that the credential had, and UserID who held it.
+	// ID is the key ID of the credential. UserID is its holder.
 	ID, UserID string
-	// CreatedBy is the credential's, so that what it had made in turn is still
-	// found by who made it.
+	// CreatedBy is that of the credential, so that the credentials it made can
+	// still be traced to their maker.
 	CreatedBy string
 	At        time.Time
 	Reason    string
 }
 
-// Totals are how many keys and apps a user has. Sessions are not keys.
+// Totals are the numbers of keys and apps of a user. Sessions are not keys.
 type Totals struct {
 	Keys, Apps uint64
 }
 
-// Deletion is that of a user (then AppID is empty) or an app that is gone, as
-// long as records are left that belonged to it: none of them is good any more,
-// and they are taken away step by step.
+// Deletion is the unfinished deletion of a user (AppID is empty) or an app. The
+// remaining records are no longer valid and are removed step by step.
 type Deletion struct {
 	AppRef
 	At time.Time
 	By Actor
 }
 
-// The longest of each, in bytes.
+// Maximum lengths in bytes.
 const (
 	maxID          = 48
 	maxName        = 256
@@ -168,11 +169,11 @@ const (
 )
 
 // The years that an expiry may lie in. Times are counted in nanoseconds, which
-// end in 2262; and what is long past is a mistake for "never".
+// end in 2262. A time in the distant past is probably meant as "never".
 const FirstYear, LastYear = 2000, 2200
 
-// CheckID refuses what can't be the id of a user or an app. field names it in
-// the error.
+// CheckID returns an error if id can't be the ID of a user or an app. field is
+// the name of the field in the error.
 func CheckID(field, id string) error {
 	if id == "" || len(id) > maxID || strings.ContainsFunc(id, func(c rune) bool {
 		return c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
@@ -182,7 +183,7 @@ func CheckID(field, id string) error {
 	return nil
 }
 
-// checkUserID refuses the reserved id too.
+// checkUserID is like [CheckID] but also refuses the reserved ID.
 func checkUserID(field, id string) error {
 	if id == policy.Me {
 		return invalid(field, "%q means the caller, so no user can have it", id)
@@ -190,19 +191,19 @@ func checkUserID(field, id string) error {
 	return CheckID(field, id)
 }
 
-// checkEmail takes an address alone (RFC 5322, section 3.4.1), without a name.
+// checkEmail accepts only an address (RFC 5322, section 3.4.1), without a name.
 func checkEmail(field, email string) error {
 	if email == "" {
 		return nil
 	}
 	if a, err := mail.ParseAddress(email); err != nil || a.Address != email || a.Name != "" {
-		return invalid(field, "it is no e-mail address, as ada@example.com")
+		return invalid(field, "it is not an e-mail address such as ada@example.com")
 	}
 	return checkText(field, email, maxEmail)
 }
 
-// EmailKey is an e-mail address as addresses are compared: without regard to
-// case, which no provider of note tells apart.
+// EmailKey returns an e-mail address in the form in which addresses are
+// compared: in lower case, because no major provider distinguishes case.
 func EmailKey(email string) string { return strings.ToLower(email) }
 
 func checkText(field, text string, most int) error {
@@ -217,10 +218,10 @@ func checkText(field, text string, most int) error {
 	return nil
 }
 
-// isControl says of a character that it would steer what shows the text, as the
-// operator's terminal: by a code of its own (those of C1 too, which begin what
-// ESC [ begins), by breaking the line, or by turning the direction of what
-// follows it (CVE-2021-42574).
+// isControl reports whether a character would control the display of a text,
+// such as the operator's terminal: by a control code (including C1, which can
+// replace ESC [), by a line break, or by changing the direction of the text
+// that follows (CVE-2021-42574).
 func isControl(c rune) bool {
 	return unicode.IsControl(c) || c == '\u2028' || c == '\u2029' || c >= '\u202a' && c <= '\u202e' || c >= '\u2066' && c <= '\u2069'
 }

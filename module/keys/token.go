@@ -28,18 +28,19 @@ const (
 	base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
-// DefaultBrand stands in front of every minted credential unless the
-// configuration says otherwise.
+// DefaultBrand is the brand of minted credentials unless the configuration sets
+// another.
 const DefaultBrand = "ca"
 
 var kindLetters = map[policy.Kind]byte{policy.AppKey: 'k', policy.PAT: 'p', policy.Session: 's'}
 
-// Digest is the SHA-256 of a whole credential. It is all that is kept of it.
+// Digest is the SHA-256 of a whole credential. Nothing else of the text is
+// stored.
 type Digest [sha256.Size]byte
 
 // DigestOf hashes the text of a credential.
 func DigestOf(credential string) Digest {
-	// By way of the stack: a conversion would be allocated.
+	// The text is copied to the stack, because a conversion would allocate.
 	var text [512]byte
 	if len(credential) <= len(text) {
 		return sha256.Sum256(text[:copy(text[:], credential)])
@@ -47,10 +48,10 @@ func DigestOf(credential string) Digest {
 	return sha256.Sum256([]byte(credential))
 }
 
-// String is the digest in hexadecimal.
+// String returns the digest in hexadecimal.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
-// CheckBrand refuses what can't stand in front of a credential.
+// CheckBrand returns an error if brand can't begin a credential.
 func CheckBrand(brand string) error {
 	if !isBrand(brand) {
 		return fmt.Errorf("key prefix %q: use 1 to 10 of a-z and 0-9", brand)
@@ -62,10 +63,10 @@ func isBrand(s string) bool {
 	return len(s) >= 1 && len(s) <= maxBrand && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
-// Mint makes a new credential of a kind: its text, to be shown once, and its
-// public id.
+// Mint makes a new credential of a kind. It returns the text, to be shown once,
+// and the key ID.
 func Mint(brand string, kind policy.Kind) (credential, id string) {
-	// Rejection keeps every character equally likely: 256 is no multiple of
+	// Rejection keeps every character equally likely: 256 is not a multiple of
 	// 62, so bytes from 248 up are thrown away.
 	text := make([]byte, 0, idLength+secretLength)
 	var random [64]byte
@@ -82,28 +83,28 @@ func Mint(brand string, kind policy.Kind) (credential, id string) {
 	return body + checksum(body), id
 }
 
-// NewPublicID makes a public id for a credential that was minted elsewhere.
+// NewPublicID makes a key ID for a credential that was minted elsewhere.
 func NewPublicID(brand string, kind policy.Kind) string {
 	_, id := Mint(brand, kind)
 	return id
 }
 
-// Form says what the text of a credential looks like.
+// Form is the form of a credential's text.
 type Form uint8
 
 // The forms of a text.
 const (
-	// Foreign is any text that is not of our form: it may have been minted
+	// Foreign is a text that doesn't have our form. It may have been minted
 	// elsewhere and imported.
 	Foreign Form = iota
 	// Genuine is of our form, with the right checksum.
 	Genuine
 	// Forged is of our form, but its checksum is wrong. It can't have been
-	// minted, nor imported, so it is unknown without a look-up.
+	// minted or imported, so it is unknown without a look-up.
 	Forged
 )
 
-// FormOf tells the form of a text. It allocates nothing.
+// FormOf returns the form of a text. It doesn't allocate.
 func FormOf(text string) Form {
 	head := len(text) - tailLength
 	if head < 2 || !isHead(text[:head]) {
@@ -122,20 +123,20 @@ func FormOf(text string) Form {
 	return Genuine
 }
 
-// IsPublicID says whether a text has the form of a public id.
+// IsPublicID reports whether a text has the form of a key ID.
 func IsPublicID(text string) bool {
 	head := len(text) - idLength - 1
 	return head >= 2 && isHead(text[:head]) && text[head] == '_' && isBase62(text[head+1:])
 }
 
-// isHead says whether a text of two bytes or more is a brand and a kind.
+// isHead reports whether a text of two bytes or more is a brand and a kind.
 func isHead(text string) bool {
 	last := len(text) - 1
 	return isBrand(text[:last]) && strings.IndexByte("kps", text[last]) >= 0
 }
 
-// Redact shortens what may be a credential to what may be shown: the public
-// id's first characters where the text is of our form, nothing otherwise.
+// Redact shortens a possible credential to a text that may be shown: the first
+// characters of the key ID if the text has our form, otherwise nothing.
 func Redact(text string) string {
 	if FormOf(text) == Foreign {
 		return "…"
@@ -166,8 +167,8 @@ func putChecksum(sum *[crcLength]byte, body string) {
 	}
 }
 
-// crcOf is CRC-32 (IEEE), by the table: crc32.ChecksumIEEE would make the
-// string escape into a copy.
+// crcOf returns the CRC-32 (IEEE), computed with the table, because
+// crc32.ChecksumIEEE would make the string escape into a copy.
 func crcOf(s string) uint32 {
 	crc := ^uint32(0)
 	for _, c := range []byte(s) {

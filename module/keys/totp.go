@@ -23,8 +23,8 @@ const (
 	otpSkew   = 1 // steps
 )
 
-// Recovery codes have more than the 112 bits from which on a plain hash is
-// enough (NIST SP 800-63B, section 5.1.2.2).
+// Recovery codes have more than 112 bits, so a plain hash is enough (NIST SP
+// 800-63B, section 5.1.2.2).
 const (
 	recoveryCodes  = 10
 	recoveryBytes  = 15 // 120 bits, which base32 makes into 24 letters
@@ -32,10 +32,9 @@ const (
 	recoveryGroup  = 4 // letters between two dashes
 )
 
-// NewTwoFactor makes a second factor that waits to be enabled. What it returns
-// beside it is shown once: the address from which an authenticator app takes
-// the secret, and the recovery codes. issuer and account are what the app
-// shows.
+// NewTwoFactor makes a second factor that isn't enabled yet. It also returns
+// the address from which an authenticator app reads the secret, and the
+// recovery codes; both are shown once. The app displays issuer and account.
 func NewTwoFactor(issuer, account string) (t TwoFactor, uri string, codes []string, err error) {
 	key, err := totp.Generate(totp.GenerateOpts{
 		Issuer: issuer, AccountName: account,
@@ -49,8 +48,8 @@ func NewTwoFactor(issuer, account string) (t TwoFactor, uri string, codes []stri
 	return t, key.URL(), codes, nil
 }
 
-// RenewCodes puts new recovery codes in the place of those that are left, and
-// returns them, to be shown once.
+// RenewCodes replaces the remaining recovery codes and returns the new ones, to
+// be shown once.
 func (t *TwoFactor) RenewCodes() (codes []string) {
 	t.RecoveryCodes = nil
 	for range recoveryCodes {
@@ -78,10 +77,10 @@ func (t *TwoFactor) Enable(code string, now time.Time) bool {
 	return true
 }
 
-// acceptPassword takes a one-time password. Each is accepted once: its step has
-// to be newer than that of the last one.
+// acceptPassword accepts a one-time password. Each is accepted once: its step
+// must be newer than that of the last one.
 func (t *TwoFactor) acceptPassword(code string, now time.Time) bool {
-	// Without a secret anyone could work the passwords out.
+	// Without a secret, anyone could compute the passwords.
 	if t.Secret == "" || len(code) != otpDigits.Length() {
 		return false
 	}
@@ -90,7 +89,7 @@ func (t *TwoFactor) acceptPassword(code string, now time.Time) bool {
 		if s <= t.LastStep {
 			continue
 		}
-		// What can't be decoded as a secret matches nothing.
+		// A secret that can't be decoded matches nothing.
 		if ok, err := hotp.ValidateCustom(code, s, t.Secret, hotp.ValidateOpts{Digits: otpDigits, Algorithm: otp.AlgorithmSHA1}); ok && err == nil {
 			t.LastStep = s
 			return true
@@ -99,7 +98,7 @@ func (t *TwoFactor) acceptPassword(code string, now time.Time) bool {
 	return false
 }
 
-// acceptRecovery takes a recovery code, and takes it away.
+// acceptRecovery accepts a recovery code and removes it.
 func (t *TwoFactor) acceptRecovery(code string) bool {
 	if len(code) != recoveryLength {
 		return false
@@ -112,14 +111,15 @@ func (t *TwoFactor) acceptRecovery(code string) bool {
 	return true
 }
 
-// plainCode is a code without what people put in between.
+// plainCode returns a code without separators.
 func plainCode(code string) string {
 	return strings.ToLower(strings.NewReplacer("-", "", " ", "").Replace(strings.TrimSpace(code)))
 }
 
-// AcceptCode takes a one-time password or a recovery code of a user's second
-// factor, which is used up when the change is written. It returns false where
-// the code is wrong, or was used before, or no second factor is on.
+// AcceptCode accepts a one-time password or a recovery code of a user's second
+// factor. The code is used up when the change is written. AcceptCode returns
+// false if the code is wrong or was used before, or if no second factor is
+// enabled.
 func (tx *Tx) AcceptCode(userID, code string) (bool, error) {
 	u, err := tx.User(userID)
 	if err != nil {
@@ -130,8 +130,8 @@ func (tx *Tx) AcceptCode(userID, code string) (bool, error) {
 	case !t.Enabled:
 		return false, nil
 	case t.acceptPassword(code, tx.now):
-		// Nobody edits the step, so it is no version of its own, and no change
-		// that the audit log would show.
+		// The step isn't edited by anyone, so it neither raises the version nor
+		// is a change for the audit log.
 		return true, tx.w.PutUser(u)
 	case t.acceptRecovery(code):
 		u.ModifiedAt, u.Version = tx.now, u.Version+1

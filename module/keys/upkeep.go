@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Task names something that a directory does by itself, apart from any call.
+// Task names a background task of a directory.
 type Task string
 
 const (
-	// TaskHeartbeat writes the time where nothing else has been written for
-	// long, so that a clock that jumps ahead is noticed.
+	// TaskHeartbeat writes the time if nothing else has been written for long,
+	// so that a clock that jumps ahead is noticed.
 	TaskHeartbeat Task = "heartbeat"
 	// TaskDeletions finishes the deletion of users and apps.
 	TaskDeletions Task = "deletions"
@@ -21,14 +21,14 @@ const (
 	// TaskAuditRetention removes audit entries that are older than the
 	// retention.
 	TaskAuditRetention Task = "audit_retention"
-	// TaskClose closes the store after the last request of a configuration
-	// that is gone.
+	// TaskClose closes the store after the last request of a removed
+	// configuration.
 	TaskClose Task = "close"
 )
 
-// Observer is told what happens in a directory apart from any call.
+// Observer is notified about the background tasks of a directory.
 type Observer interface {
-	// TaskFailed is told of every failure of a task. The directory tries the
+	// TaskFailed is called for every failure of a task. The directory tries the
 	// task again, except [TaskClose].
 	TaskFailed(task Task, err error)
 }
@@ -38,8 +38,7 @@ type unobserved struct{}
 
 func (unobserved) TaskFailed(Task, error) {}
 
-// SetObserver changes who is told what happens apart from any call; nil is
-// nobody.
+// SetObserver sets the observer of background tasks; nil means none.
 func (d *Directory) SetObserver(o Observer) {
 	if o == nil {
 		o = unobserved{}
@@ -65,13 +64,13 @@ func (d *Directory) keepUp() {
 		case <-tick.C:
 		case <-d.unfinished:
 		}
-		// The observer is told of each failure, and Failing reports it.
+		// The observer gets each failure, and Failing returns it.
 		_ = d.Upkeep(context.Background())
 	}
 }
 
-// Upkeep runs every task once, and returns their failures. The observer is told
-// of each.
+// Upkeep runs every task once and returns their failures. The observer gets
+// each of them.
 func (d *Directory) Upkeep(ctx context.Context) error {
 	tasks := []struct {
 		task Task
@@ -102,8 +101,8 @@ func (d *Directory) Failing() error {
 	return nil
 }
 
-// safely makes a panic an error: a store that panics is a store that fails, and
-// no reason for the process to end.
+// safely turns a panic into an error, because a store that panics must not end
+// the process.
 func safely(ctx context.Context, run func(context.Context) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -10,22 +10,22 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// usage gathers when credentials were last used, away from the requests that
-// use them. It is written in batches by [Directory.Flush]; what was not yet
-// written when a process is killed is lost, which is a minute's worth at most.
+// usage collects when credentials were last used, so that requests don't have
+// to write. [Directory.Flush] writes it in batches. If the process is killed,
+// at most a minute's last uses are lost.
 type usage struct {
 	mu sync.Mutex
-	// noted is not written yet; writing is what a Flush that is under way
-	// writes.
+	// noted holds uses that are not written yet. writing holds those that a
+	// running Flush writes.
 	noted, writing map[Digest]Usage
 }
 
 // Used notes that the credential of an entry is used now, once a minute.
-// address is asked where the request came from, only where that is noted.
+// address returns the client's address and is called only if the use is noted.
 func (d *Directory) Used(e *Entry, address func() string) {
 	now := d.Now()
 	if d.CheckClock() != nil {
-		return // when it was used is not known
+		return // its last use is unknown
 	}
 	last := e.seen.Load()
 	if now.UnixNano()-last < int64(time.Minute) || !e.seen.CompareAndSwap(last, now.UnixNano()) {
@@ -43,7 +43,7 @@ func (u *usage) note(digest Digest, last Usage) {
 	u.noted[digest] = last
 }
 
-// newest is what is noted of a credential and perhaps not written yet.
+// newest returns the noted use of a credential, which may not be written yet.
 func (u *usage) newest(digest Digest) (Usage, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -54,8 +54,8 @@ func (u *usage) newest(digest Digest) (Usage, bool) {
 	return last, ok
 }
 
-// LastUsed is when a credential was last used, and from where. Where it never
-// was it returns [ErrNotFound].
+// LastUsed returns when and from where a credential was last used. It returns
+// [ErrNotFound] if it was never used.
 func (d *Directory) LastUsed(from Reader, digest Digest) (Usage, error) {
 	if last, ok := d.usage.newest(digest); ok {
 		return last, nil
@@ -63,11 +63,11 @@ func (d *Directory) LastUsed(from Reader, digest Digest) (Usage, error) {
 	return from.LastUsed(digest)
 }
 
-// maxUsages is how many last uses one transaction writes, for others wait for
-// it.
+// maxUsages is how many last uses one transaction writes, because others wait
+// for it.
 const maxUsages = 500
 
-// Flush writes what was gathered since the last one.
+// Flush writes the last uses collected since the previous Flush.
 func (d *Directory) Flush(ctx context.Context) error {
 	d.flushing.Lock()
 	defer d.flushing.Unlock()
@@ -91,7 +91,7 @@ func (d *Directory) Flush(ctx context.Context) error {
 	return d.writeUsages(ctx, batch)
 }
 
-// settle puts back what was not written.
+// settle keeps uses that were not written for the next Flush.
 func (u *usage) settle() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -109,7 +109,7 @@ func (u *usage) settle() {
 func (d *Directory) writeUsages(ctx context.Context, batch map[Digest]Usage) error {
 	err := d.write(ctx, ordinary, "", func(w Writer, _ time.Time) error {
 		for digest, last := range batch {
-			// Revoked meanwhile: nothing of it may come back.
+			// Revoked meanwhile: none of its records may reappear.
 			if _, err := w.Credential(digest); errors.Is(err, ErrNotFound) {
 				continue
 			} else if err != nil {
@@ -132,7 +132,7 @@ func (d *Directory) writeUsages(ctx context.Context, batch map[Digest]Usage) err
 	return nil
 }
 
-// loadUsage gives an entry what is known of the last use of its credential.
+// loadUsage sets the last use of an entry's credential.
 func (d *Directory) loadUsage(r Reader, e *Entry, c *Credential) error {
 	last, err := d.LastUsed(r, c.Digest)
 	if err != nil && !errors.Is(err, ErrNotFound) {

@@ -8,16 +8,16 @@ import (
 	"sync"
 )
 
-// ErrCrowded is returned where a user has too many changes waiting.
+// ErrCrowded is returned if a user has too many changes waiting.
 var ErrCrowded = errors.New("too many changes of this user are waiting to be made; send them one after another")
 
 // rank orders the changes that wait for the write lock. A lower one goes first.
 type rank uint8
 
 const (
-	// operatorRevocation is a revocation of the operator's.
+	// operatorRevocation is a revocation by the operator.
 	operatorRevocation rank = iota
-	// revocation takes something away: it revokes, disables, narrows, deletes.
+	// revocation is a change that revokes, disables, narrows or deletes.
 	revocation
 	// ordinary is any other change.
 	ordinary
@@ -28,14 +28,13 @@ const (
 // them stands in line; the others wait behind it.
 const maxChanges = 32
 
-// maxStreak is how many revocations of users go before an ordinary change that
-// waits, so that users who revoke without end can't hold up the others for
-// good.
+// maxStreak is how many revocations by users go before a waiting ordinary
+// change, so that users who revoke endlessly can't block others forever.
 const maxStreak = 8
 
-// writeLock is the write lock. One change at a time has it. Those that wait go by
-// rank, and within a rank by user: each user has one place in line, so that a
-// user with many changes delays another by one of them.
+// writeLock is the write lock. One change at a time holds it. Waiting changes
+// are ordered by rank and within a rank by user. Each user has one place in
+// line, so that a user with many changes delays another by only one of them.
 type writeLock struct {
 	mu     sync.Mutex
 	taken  bool
@@ -43,9 +42,9 @@ type writeLock struct {
 	streak int
 }
 
-// line is the changes of a rank that wait.
+// line holds the waiting changes of a rank.
 type line struct {
-	// users are those who wait, the next first, each once.
+	// users are the waiting users, the next one first, each once.
 	users []string
 	// waiting are their changes. Closing one gives it the lock.
 	waiting map[string][]chan struct{}
@@ -71,7 +70,7 @@ func (w *writeLock) take(user string, r rank) error {
 	return nil
 }
 
-// give hands the lock to whoever is next.
+// give hands the lock to the next change.
 func (w *writeLock) give() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -84,7 +83,7 @@ func (w *writeLock) give() {
 	w.taken = false
 }
 
-// order is in which order the ranks are asked for the next change.
+// order returns the order in which the ranks provide the next change.
 func (w *writeLock) order() [ranks]rank {
 	if len(w.lines[ordinary].users) == 0 || len(w.lines[operatorRevocation].users) > 0 {
 		return [ranks]rank{operatorRevocation, revocation, ordinary}
@@ -108,7 +107,7 @@ func (l *line) add(user string) chan struct{} {
 	return turn
 }
 
-// next takes the next change out of the line, and is nil where there is none.
+// next removes the next change from the line, and returns nil if there is none.
 // Its user goes to the end if there are more.
 func (l *line) next() chan struct{} {
 	if len(l.users) == 0 {
