@@ -57,7 +57,7 @@ func goldens(tb testing.TB) []golden {
 	return list
 }
 
-// mistake says that the golden file shows an error.
+// mistake is true if the golden file shows an error.
 func (g golden) mistake() bool { return strings.HasPrefix(g.name, "mistake_") }
 
 // adapt adapts the Caddyfile as if it stood in the folder of the golden files,

@@ -54,12 +54,12 @@ func (p *appParser) option(d *caddyfile.Dispenser) error {
 	case "store":
 		return p.store(d)
 	case "cache":
-		if err := p.given.word(d, &p.app.Cache, "cache SIZE, as cache 64MiB, or cache off"); err != nil {
+		if err := p.given.word(d, &p.app.Cache, "cache SIZE, for example cache 64MiB, or cache off"); err != nil {
 			return err
 		}
 		_, err = gateway.ParseCache(p.app.Cache)
 	case "key_prefix":
-		if err := p.given.word(d, &p.app.KeyPrefix, "key_prefix PREFIX, as key_prefix acme"); err != nil {
+		if err := p.given.word(d, &p.app.KeyPrefix, "key_prefix PREFIX, for example key_prefix acme"); err != nil {
 			return err
 		}
 		err = keys.CheckBrand(p.app.KeyPrefix)
@@ -68,7 +68,7 @@ func (p *appParser) option(d *caddyfile.Dispenser) error {
 	case "max_apps":
 		return p.most(d, &p.app.MaxApps, "max_apps")
 	case "audit_retention":
-		return p.given.duration(d, &p.app.AuditRetention, "audit_retention DURATION, as audit_retention 2160h")
+		return p.given.duration(d, &p.app.AuditRetention, "audit_retention DURATION, for example audit_retention 2160h")
 	default:
 		return d.Errf("unknown option %q: use store, cache, key_prefix, audit_retention, max_keys or max_apps", d.Val())
 	}

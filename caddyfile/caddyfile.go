@@ -29,13 +29,14 @@ type options map[string]string
 func (o options) once(d *caddyfile.Dispenser) error {
 	name := d.Val()
 	if first, ok := o[name]; ok {
-		return d.Errf("%s is given twice, first at %s: take one of the two away", name, first)
+		return d.Errf("%s is given twice, first at %s: remove one of the two", name, first)
 	}
 	o[name] = fmt.Sprintf("%s:%d", d.File(), d.Line())
 	return nil
 }
 
-// words takes an option that is given once and has n words, as syntax shows.
+// words reads an option that may be given once and has n words. syntax is its
+// form for errors.
 func (o options) words(d *caddyfile.Dispenser, n int, syntax string) ([]string, error) {
 	if err := o.once(d); err != nil {
 		return nil, err
@@ -60,7 +61,7 @@ func (o options) duration(d *caddyfile.Dispenser, into *caddy.Duration, syntax s
 	}
 	length, err := caddy.ParseDuration(text)
 	if err != nil || length <= 0 {
-		return d.Errf("%q is no duration: write %s", text, syntax)
+		return d.Errf("%q is not a duration: write %s", text, syntax)
 	}
 	*into = caddy.Duration(length)
 	return nil

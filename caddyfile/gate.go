@@ -146,9 +146,9 @@ func (p *gateParser) option(segment caddyfile.Segment) error {
 	case "descriptors":
 		return p.descriptors(segment)
 	case "owner_limit":
-		err = p.given.word(d, &g.OwnerLimit, "owner_limit SIZE, as owner_limit 1MiB")
+		err = p.given.word(d, &g.OwnerLimit, "owner_limit SIZE, for example owner_limit 1MiB")
 	case "owner_timeout":
-		err = p.given.duration(d, &g.OwnerTimeout, "owner_timeout DURATION, as owner_timeout 10s")
+		err = p.given.duration(d, &g.OwnerTimeout, "owner_timeout DURATION, for example owner_timeout 10s")
 	case "include":
 		return p.include(d)
 	case "credential":
@@ -183,9 +183,10 @@ func (p *gateParser) option(segment caddyfile.Segment) error {
 	return nil
 }
 
-// include looks the table up at once, for its name has no place later.
+// include looks the table up at once, because the place of its name isn't known
+// later.
 func (p *gateParser) include(d *caddyfile.Dispenser) error {
-	list, err := words(d, 1, "include TABLE, as include clarifai")
+	list, err := words(d, 1, "include TABLE, for example include clarifai")
 	if err != nil {
 		return err
 	}
@@ -236,7 +237,7 @@ func (p *gateParser) credential(d *caddyfile.Dispenser) error {
 func (p *gateParser) cors(d *caddyfile.Dispenser) error {
 	origins := d.RemainingArgs()
 	if len(origins) == 0 {
-		return d.Err("cors: write cors ORIGIN…, as cors https://app.example.com")
+		return d.Err("cors: write cors ORIGIN…, for example cors https://app.example.com")
 	}
 	if p.gate.CORS == nil {
 		p.gate.CORS = new(gateway.CORS)
@@ -247,7 +248,7 @@ func (p *gateParser) cors(d *caddyfile.Dispenser) error {
 	for d.NextBlock(0) {
 		switch d.Val() {
 		case "headers":
-			if err := given.names(d, &c.Headers, "headers NAME…, as headers X-Request-Id"); err != nil {
+			if err := given.names(d, &c.Headers, "headers NAME…, for example headers X-Request-Id"); err != nil {
 				return err
 			}
 		case "expose":

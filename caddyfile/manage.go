@@ -25,11 +25,11 @@ func parseManage(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		d.Next() // the option's name
 		switch d.Val() {
 		case "base":
-			if err := given.word(d, &m.Base, "base PATH, as base /v2"); err != nil {
+			if err := given.word(d, &m.Base, "base PATH, for example base /v2"); err != nil {
 				return nil, err
 			}
 		case "portal":
-			if err := given.word(d, &m.Portal, "portal PATH, as portal /portal"); err != nil {
+			if err := given.word(d, &m.Portal, "portal PATH, for example portal /portal"); err != nil {
 				return nil, err
 			}
 		default:

@@ -22,9 +22,9 @@ func auditCommand() *cobra.Command {
 		0, 0, audit, func(f *pflag.FlagSet) {
 			f.String("user", "", "Only what was done to the things of this user")
 			f.String("app", "", "Only what was done to this app, its keys and collaborators")
-			f.String("key", "", "Only what was done to the key of this public id")
-			f.String("actor", "", "Only what was done by this user, or with the key of this public id")
-			f.String("action", "", "Only this, as key.revoke")
+			f.String("key", "", "Only changes of the key of this key ID")
+			f.String("actor", "", "Only changes by this user, or with the key of this key ID")
+			f.String("action", "", "Only this action, for example key.revoke")
 			f.String("since", "", "Only from this time on: 2030-12-31T23:59:59Z, 2030-12-31, or 24h for the last day")
 			f.String("until", "", "Only before this time, given as with --since")
 			f.Bool("verify", false, "Verify that no entry was altered or taken out")
@@ -34,7 +34,7 @@ Shows the audit log, oldest first: who changed what, when, from where, and which
 fields, with what was before and after. It holds no secret.
 
 Entries are chained: with --verify, one that was altered or taken out shows. Who
-can write the file can also write the log anew, to its end. Against that, keep
+can write the file can also rewrite the log, to its end. Against that, keep
 the newest hash, which --verify prints, where they can't write: it has to be
 found in the log later on, in the output of -o json.`
 	return cmd

@@ -149,7 +149,7 @@ func TestMistakesOfAuditAndRevoke(t *testing.T) {
 		{[]string{"key", "revoke", "--all"}, "--user is missing"},
 		{[]string{"key", "revoke", "--user", "alice", "--all", "--app", "photos"}, "leave it out"},
 		{[]string{"key", "revoke", "cap_000000000000", "--all"}, "not both"},
-		{[]string{"key", "revoke", "--user", "alice", "--minted-by", "0123456789abcdef0123456789abcdef"}, "public id"},
+		{[]string{"key", "revoke", "--user", "alice", "--minted-by", "0123456789abcdef0123456789abcdef"}, "key ID"},
 		{[]string{"key", "revoke", "--user", "alice", "--created-before", "x"}, "takes a time"},
 	} {
 		r := run(t, "", append(c.args, "--db", filepath.Join(t.TempDir(), "none.db"))...)

@@ -28,7 +28,8 @@ type client struct {
 	origin string
 	// where names the API in errors.
 	where string
-	// offline says that there is no server, but the store itself.
+	// offline is true if the command works on the store itself, without a
+	// server.
 	offline bool
 	close   func() error
 }

@@ -187,7 +187,7 @@ func TestApps(t *testing.T) {
 	shells(t, func(t *testing.T, s *shell) {
 		s.must("", "user", "create", "alice")
 		out := s.must("", "app", "create", "photos", "--user", "alice", "--name", "Photos")
-		contains(t, out, "Created app photos of alice", "shown this once", "\n    cak_")
+		contains(t, out, "Created app photos of alice", "shown only once", "\n    cak_")
 		made := s.answer("", "app", "create", "--user", "alice")
 		contains(t, s.must("", "app", "list", "--user", "alice"), "photos", "Photos", made.Apps[0].ID)
 		contains(t, s.must("", "app", "delete", "photos", "--user", "alice"), "Deleted app photos")
@@ -209,7 +209,7 @@ func TestKeys(t *testing.T) {
 		if key.Type != manage.TypeAppKey || fmt.Sprint(key.Scopes, key.Endpoints) != "[Predict Models:Get] [/a.B/C]" || key.ExpiresAt == nil || key.Description != "for the tests" {
 			t.Errorf("made %+v", key)
 		}
-		contains(t, s.must("", "key", "create", "--user", "alice", "--pat", "--scopes", "All"), "Created personal access token cap_", "shown this once", "\n    cap_")
+		contains(t, s.must("", "key", "create", "--user", "alice", "--pat", "--scopes", "All"), "Created personal access token cap_", "shown only once", "\n    cap_")
 
 		contains(t, s.must("", "key", "list", "--user", "alice"), key.KeyID, "app key", "personal access token", "photos", "for the tests", "never")
 		if list := s.answer("", "key", "list", "--user", "alice", "--app", "photos").Keys; len(list) != 2 || list[1].ID != key.KeyID {
@@ -455,10 +455,10 @@ func TestUsageMistakes(t *testing.T) {
 		{"no scopes", []string{"key", "create", "--user", "alice", "--pat"}, "--scopes"},
 		{"expired", []string{"key", "create", "--user", "alice", "--pat", "--scopes", "All", "--expires-in", "-1h"}, "--expires-in"},
 		{"negative grace", []string{"key", "rotate", id, "--grace", "-1h"}, "--grace"},
-		{"no public id", []string{"key", "show", "0123456789abcdef0123456789abcdef"}, "no public id"},
-		{"nothing to revoke", []string{"key", "revoke"}, "public id"},
+		{"no key ID", []string{"key", "show", "0123456789abcdef0123456789abcdef"}, "is not a key ID"},
+		{"nothing to revoke", []string{"key", "revoke"}, "by key ID"},
 		{"revoke by both", []string{"key", "revoke", id, "--file", "x"}, "only one"},
-		{"revoke by an id and -", []string{"key", "revoke", id, "-"}, "no public id"},
+		{"revoke by an id and -", []string{"key", "revoke", id, "-"}, "is not a key ID"},
 		{"credential as argument", []string{"key", "revoke", credential}, "standard input"},
 		{"credential to verify as argument", []string{"key", "verify", credential}, "standard input"},
 		{"foreign credential as argument", []string{"key", "verify", "0123456789abcdef0123456789abcdef"}, "it takes no argument but -"},

@@ -78,12 +78,12 @@ func readSome(r io.Reader) (string, error) {
 	return string(text), err
 }
 
-// keyIDs are the arguments, each a key's public id. What is none may be a
-// credential that was minted elsewhere, so it is neither sent nor repeated.
+// keyIDs returns the arguments, each a key ID. Another text may be a credential
+// that was minted elsewhere, so it is neither sent nor repeated.
 func (c *call) keyIDs() ([]string, error) {
 	for i, id := range c.args {
 		if !keys.IsPublicID(id) {
-			return nil, usagef("argument %d is no public id of a key, which looks like cak_0123456789AB; \"key list\" shows them", i+1)
+			return nil, usagef("argument %d is not a key ID, which looks like cak_0123456789AB; \"key list\" shows them", i+1)
 		}
 	}
 	return c.args, nil

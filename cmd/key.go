@@ -36,7 +36,7 @@ func keyCommand() *cobra.Command {
 			durationFlag(f, "expires-in", "Time after which the new key expires, such as 90d (default when the old one does)")
 		}),
 		command("revoke (ID... | - | --file FILE | --user USER (--app APP | --created-before TIME | --minted-by ID | --all))",
-			"Revokes keys for good: by public id, by whole credentials, one a line, from standard input or a file, or many of a user's at once",
+			"Revokes keys permanently: by key ID, by whole credentials (one a line, from standard input or a file), or many of a user's at once",
 			0, many, revokeKeys, revokeFlagsOf),
 		command("verify [- | --file FILE]", "Says whose a credential is and what it is good for; it is read from standard input or a file",
 			0, 1, verifyKey, func(f *pflag.FlagSet) {
@@ -49,7 +49,7 @@ func keyCommand() *cobra.Command {
 
 // shownOnce prints a new credential where it can be copied.
 func shownOnce(k manage.Key) string {
-	return "Keep it now, for it is shown this once:\n\n    " + k.ID + "\n"
+	return "Keep it now, because it is shown only once:\n\n    " + k.ID + "\n"
 }
 
 func createKey(c *call) error {
@@ -102,7 +102,7 @@ func (c *call) takeExpiry(body map[string]any) error {
 	return nil
 }
 
-// warn prints what an answer of success says besides.
+// warn prints the warnings of a successful answer.
 func (c *call) warn(answer *manage.Answer) {
 	if answer.Status.Details != "" {
 		c.PrintErrf("Note: %s.\n", answer.Status.Details)
@@ -120,7 +120,7 @@ func kindOf(k manage.Key) string {
 	}
 }
 
-// state is what a key of a user is good for, as the gate would say.
+// state is the state of a user's key, as the gate sees it.
 func state(k manage.Key, u *manage.User) string {
 	switch {
 	case u.Suspended:

@@ -25,7 +25,7 @@ func importCommand() *cobra.Command {
 		f.Bool("pat", false, "Make every key a personal access token, whatever the file says")
 		f.StringSlice("scopes", nil, "Scopes of the keys of which the file says none, or All")
 		f.String("user-from", "", "What in the file names a key's user: of kong consumer, custom_id or id; of tyk alias or org_id; of aws name, customer_id or id (default the first)")
-		f.Bool("clear-text", false, "The keys in a dump of tyk are no hashes, whatever they look like")
+		f.Bool("clear-text", false, "The keys in a dump of tyk aren't hashes, even if they look like hashes")
 		f.Bool("create-missing", false, "Create the users and apps that aren't there")
 		f.Bool("dry-run", false, "Only report; change nothing")
 		f.Bool("skip-invalid", false, "Leave out the keys that can't be imported, and import the others")
@@ -64,7 +64,7 @@ aws     is what "aws apigateway get-api-keys --include-values" writes`
 }
 
 // errWrong is returned where the report says what is wrong.
-var errWrong = errors.New("nothing was imported, for some keys can't be, as the report says: correct them, or leave them out with --skip-invalid")
+var errWrong = errors.New("nothing was imported, because some keys can't be, as the report says: correct them, or leave them out with --skip-invalid")
 
 func importKeys(c *call) (err error) {
 	i, err := newImport(c)
@@ -139,7 +139,7 @@ func (i *keyImport) fromFile(ctx context.Context, file *os.File) error {
 	if before.IsDir() {
 		return usagef("%s is a folder", file.Name())
 	}
-	if !before.Mode().IsRegular() { // a pipe, as shells make of <(…)
+	if !before.Mode().IsRegular() { // a pipe, such as shells make of <(…)
 		return i.fromInput(ctx, file)
 	}
 	i.bar.begin("Checked", before.Size())

@@ -21,11 +21,11 @@ type keyImport struct {
 	*call
 	options             migrate.Options
 	dryRun, skipInvalid bool
-	// asked are the fields of a request, beside the keys.
+	// asked are the fields of a request, without the keys.
 	asked  map[string]any
 	report *report
 	bar    *bar
-	// answered says that the API has answered once, so that a connection that
+	// answered is true once the API has answered, so that a connection that
 	// fails now is one that may come back.
 	answered bool
 }
@@ -265,7 +265,7 @@ func (i *keyImport) askPatiently(ctx context.Context, body any) (*manage.Answer,
 	}
 }
 
-// passing reports whether what went wrong may pass.
+// passing reports whether a failure may be temporary.
 func (i *keyImport) passing(err error) bool {
 	if r, ok := errors.AsType[refusedError](err); ok {
 		return r.Code == manage.CodeUnavailable

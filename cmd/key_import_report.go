@@ -17,9 +17,10 @@ import (
 type report struct {
 	*call `json:"-"`
 	first bool
-	// sources are where the file says that clients send their keys.
+	// sources are the places where clients send their keys, according to the
+	// file.
 	sources *migrate.Sources
-	// applied says that what is counted was imported, and not only checked.
+	// applied is true if the counted keys were imported and not only checked.
 	applied bool
 
 	// keys are the new IDs so far, in JSON.
@@ -106,7 +107,7 @@ func (r *report) say(p *migrate.Problem, warning bool) {
 }
 
 // became counts a key that was imported, or is there, and prints its new ID
-// beside what the file calls it.
+// next to its name in the file.
 func (r *report) became(e *entry, one manage.Imported) {
 	r.count(one.Outcome)
 	if one.KeyID == "" {

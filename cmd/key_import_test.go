@@ -205,10 +205,10 @@ func TestKeyImportFromOtherGateways(t *testing.T) {
 		wrong string
 		user  string // one of whom keys were imported
 	}{
-		{"kong-deck.yaml", []string{"--app", "imported"}, 8, "line 40: credential: this is no key but where one is kept", "ada-example-com-b5fc85e55755"},
+		{"kong-deck.yaml", []string{"--app", "imported"}, 8, "line 40: credential: this is not a key but a reference to one", "ada-example-com-b5fc85e55755"},
 		{"kong-db_export.yaml", []string{"--pat"}, 1, "line 16: consumer", "storefront"},
 		{"tyk-detailed.json", []string{"--app", "imported"}, 3, "line 6: key_hash: it looks like a hash of murmur", "hashed"},
-		{"apisix-standalone.yaml", []string{"--app", "imported"}, 3, "line 12: credential: this is no key", "jack"},
+		{"apisix-standalone.yaml", []string{"--app", "imported"}, 3, "line 12: credential: this is not a key", "jack"},
 		{"aws-keys.json", []string{"--user", "aws", "--app", "imported"}, 2, "line 20: value: the key itself is not in the dump", "aws"},
 	} {
 		t.Run(c.file, func(t *testing.T) {

@@ -19,11 +19,12 @@ func revokeFlagsOf(f *pflag.FlagSet) {
 	f.String("user", "", "Revoke those keys of this user that all of the following choose")
 	f.String("app", "", "Keys of this app")
 	f.String("created-before", "", "Keys made before this time: 2030-12-31T23:59:59Z, 2030-12-31, or 24h for those older than a day")
-	f.String("minted-by", "", "Keys that were made with the key of this public id, and what was made with those in turn; collaborators that were added with them go, too")
+	f.String("minted-by", "", "Keys that were made with the key of this key ID, and keys made with those in turn; also removes the collaborators that were added with them")
 	f.Bool("all", false, "Every key of the user")
 }
 
-// choosesKeys reports whether keys are described rather than named.
+// choosesKeys reports whether keys are selected by a description instead of by
+// name.
 func (c *call) choosesKeys() bool {
 	for _, name := range append([]string{"user"}, revokeFlags...) {
 		if c.Flags().Changed(name) {
@@ -49,7 +50,7 @@ func revokeMany(c *call) error {
 		}
 	}
 	if minter, ok := body["minted_by"]; ok && !keys.IsPublicID(minter.(string)) {
-		return usagef("--minted-by takes the public id of a key, which looks like cap_0123456789AB")
+		return usagef("--minted-by takes a key ID, which looks like cap_0123456789AB")
 	}
 	before, err := c.moment("created-before")
 	if err != nil {

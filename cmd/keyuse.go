@@ -62,7 +62,7 @@ func revokeKeys(c *call) error {
 	fromInput := len(c.args) == 1 && c.args[0] == "-"
 	switch {
 	case file != "" && len(c.args) > 0, file == "" && len(c.args) == 0:
-		return usagef("name keys by public id, or give - or --file to read whole credentials, and only one of these")
+		return usagef("name keys by key ID, or give - or --file to read whole credentials, and only one of these")
 	case file != "" || fromInput:
 		return revokeListed(c, file)
 	}
@@ -105,7 +105,7 @@ func flagged(err error, places map[string]string) error {
 	return err
 }
 
-// why says in words what a credential that is no good is.
+// why describes in words why a credential isn't valid.
 var why = map[string]string{
 	manage.StandingDisabled:  "it is disabled; \"key enable\" undoes that",
 	manage.StandingExpired:   "it has expired",

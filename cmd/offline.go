@@ -20,8 +20,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// makesStore marks the commands that begin a store where there is none. For
-// all others a path that leads nowhere is a mistake.
+// makesStore marks the commands that create a store if there is none. For all
+// others a path that leads nowhere is a mistake.
 const makesStore = "makes-store"
 
 // openStore is a client of the store itself.

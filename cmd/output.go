@@ -32,7 +32,7 @@ func (c *call) printJSON(answer []byte) error {
 	return err
 }
 
-// printValue prints what is no answer of the API.
+// printValue prints a value that is not an answer of the API.
 func (c *call) printValue(v any) error {
 	text, err := json.Marshal(v)
 	if err != nil {

@@ -109,7 +109,7 @@ type call struct {
 // many is any number of arguments.
 const many = 1 << 30
 
-// command makes a command. use, as create ID, says what arguments it takes;
+// command makes a command. use shows its arguments, for example create ID;
 // their number is one from least to most.
 func command(use, short string, least, most int, run func(*call) error, flags ...func(*pflag.FlagSet)) *cobra.Command {
 	cmd := &cobra.Command{

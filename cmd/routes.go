@@ -61,7 +61,7 @@ place, and is closed rather than open: of alternatives all are demanded.`
 // importFlags are those of every import.
 func importFlags(f *pflag.FlagSet) {
 	f.String("out", "", "File to write the table to (default standard output)")
-	f.Bool("force", false, "Replace the file that --out names even where it is not what this import gives")
+	f.Bool("force", false, "Replace the file that --out names even if it isn't the result of this import")
 	f.Bool("no-descriptions", false, "Leave out the descriptions of scopes")
 }
 
@@ -75,8 +75,8 @@ func sharedFlags(f *pflag.FlagSet) {
 func protoFlags(f *pflag.FlagSet) {
 	f.StringSlice("import-path", nil, "Folder that imports are looked for in; may be repeated (default the current one)")
 	f.String("scopes-option", "", "Option of methods or services that lists scopes (default: Clarifai's and Google's)")
-	f.String("auth-option", "", "Option of methods or services that says what credential is asked for (default: Clarifai's)")
-	f.StringArray("auth", nil, "What a value of --auth-option accepts, as KeyAuth=app_key,pat,session; may be repeated (default: Clarifai's)")
+	f.String("auth-option", "", "Option of methods or services that names the kind of credential that is required (default: Clarifai's)")
+	f.StringArray("auth", nil, "What a value of --auth-option accepts, for example KeyAuth=app_key,pat,session; may be repeated (default: Clarifai's)")
 	f.String("scope-needs-option", "", "Option of enum values that lists the scopes that one needs (default: Clarifai's)")
 	f.String("scope-listed-option", "", "Option of enum values without which a scope is hidden (default: Clarifai's)")
 	f.String("scope-separator", ":", "What stands in scopes for the _ of enum values")
@@ -118,7 +118,7 @@ func (c *call) readProto(files []string) (*importer.Result, error) {
 		if info, err := os.Stat(folder); err != nil {
 			return nil, fmt.Errorf("the import path: %w", err)
 		} else if !info.IsDir() {
-			return nil, usagef("--import-path %s is no folder: name the one that the import lines begin in", quoted(folder))
+			return nil, usagef("--import-path %s is not a folder: name the one that the import lines begin in", quoted(folder))
 		}
 		o.Sources = append(o.Sources, os.DirFS(folder))
 	}

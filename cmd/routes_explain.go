@@ -17,7 +17,7 @@ import (
 
 func explainCommand() *cobra.Command {
 	cmd := command("explain METHOD TARGET", "Says how a request would be decided, step by step", 2, 2, explain, func(f *pflag.FlagSet) {
-		f.String("key", "", "Public id of the key that calls")
+		f.String("key", "", "Key ID of the calling key")
 		f.StringSlice("scopes", nil, "Scopes of a supposed caller's credential")
 		f.StringSlice("endpoints", nil, "Endpoints that it is limited to (default: no limit)")
 		f.String("kind", "app_key", "Its kind: app_key, pat or session")
@@ -40,7 +40,7 @@ func explain(c *call) error {
 	q := manage.ExplainQuery{Method: c.args[0], Target: c.args[1], Key: c.flag("key"), Site: c.flag("site")}
 	q.Headers, _ = c.Flags().GetStringArray("header") // declared as such
 	if q.Key != "" && !keys.IsPublicID(q.Key) {
-		return usagef("--key takes the public id of a key, which looks like cak_0123456789AB; \"key list\" shows them")
+		return usagef("--key takes a key ID, which looks like cak_0123456789AB; \"key list\" shows them")
 	}
 	for _, name := range []string{"scopes", "endpoints", "kind", "user", "app"} {
 		if c.Flags().Changed(name) {
@@ -141,7 +141,7 @@ func (c *call) printExplanation(x *manage.Explanation) error {
 		head += ", reason " + x.Reason
 	}
 	if x.Mode == "shadow" && x.Outcome == manage.OutcomeRefused {
-		head += ", but for mode shadow"
+		head += ", except for mode shadow"
 	}
 	if len(x.Hosts) > 0 {
 		head = strings.Join(x.Hosts, ", ") + ": " + head

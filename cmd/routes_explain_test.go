@@ -51,7 +51,7 @@ func TestRoutesExplain(t *testing.T) {
 
 	for name, args := range map[string][]string{
 		"key and scopes":      {"--key", key, "--scopes", "Predict", "--against", config},
-		"no public id":        {"--key", "0123", "--against", config},
+		"no key ID":           {"--key", "0123", "--against", config},
 		"no such site":        {"--site", "c.example.com", "--against", config},
 		"no such kind":        {"--kind", "kex", "--against", config},
 		"no such file":        {"--against", config + "x"},

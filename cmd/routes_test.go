@@ -168,7 +168,7 @@ func TestRoutesImportErrors(t *testing.T) {
 		{"no file", "it takes at least 1 argument, and none was given", []string{"proto"}},
 		{"no such file", "import path", []string{"proto", "x.proto"}},
 		{"no such folder", "the import path", []string{"proto", "--import-path", filepath.Join(dir, "nosuch"), "x.proto"}},
-		{"a file as folder", "is no folder", []string{"proto", "--import-path", api, "x.proto"}},
+		{"a file as folder", "is not a folder", []string{"proto", "--import-path", api, "x.proto"}},
 		{"two descriptor sets", "second descriptor set", []string{"proto", set, set}},
 		{"no such descriptor set", "nosuch", []string{"proto", filepath.Join(dir, "nosuch.binpb")}},
 		{"kinds without a value", "write it as", []string{"proto", "--auth", "pat", set}},

@@ -33,7 +33,7 @@ Where that store is gone or damaged, or what is there is another store, a copy
 from before the backup, or one that another backup was restored to since,
 nothing is restored unless --accept-lost-revocations is given.
 
-The store before is kept beside the new one, as STORE.replaced-TIME.`
+The previous store is kept next to the new one, as STORE.replaced-TIME.`
 	cmd.AddCommand(
 		command("backup [FILE | -]", "Copies the key store while it is used, checks the copy, and only then gives it its name; - is standard output",
 			0, 1, backUpStore, func(f *pflag.FlagSet) {
@@ -41,7 +41,7 @@ The store before is kept beside the new one, as STORE.replaced-TIME.`
 			}),
 		restore,
 		command("check", "Reads the whole key store, and lists what is wrong with it", 0, 0, checkStore),
-		command("clock", "Accepts the server's clock where it is far from the newest write in the key store", 0, 0, acceptClock, func(f *pflag.FlagSet) {
+		command("clock", "Accepts the server's clock if it is far from the newest write in the key store", 0, 0, acceptClock, func(f *pflag.FlagSet) {
 			f.Bool("accept", false, "Make the server's clock the time of the newest write")
 		}),
 		command("stats", "Counts what is in the key store", 0, 0, countStore),

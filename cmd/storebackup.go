@@ -61,8 +61,8 @@ func backUpStore(c *call) error {
 	return err
 }
 
-// saveBackup writes a backup beside its place, checks what has arrived there,
-// and only then lets it have its name.
+// saveBackup writes a backup next to its place, checks the written file, and
+// only then lets it have its name.
 func (c *call) saveBackup(target string) (b backedUp, err error) {
 	folder, name := filepath.Split(target)
 	if folder == "" {
@@ -178,7 +178,7 @@ func (p *progress) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// end takes what was shown away.
+// end removes the progress line.
 func (p *progress) end() {
 	if p.shown {
 		p.c.PrintErr("\r\x1b[K")

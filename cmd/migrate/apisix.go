@@ -7,7 +7,7 @@ import (
 )
 
 // apisixConsumer is a consumer of APISIX, or one of its credentials, which
-// stand beside the consumers and have the consumer's name in their id.
+// stand next to the consumers and have the consumer's name in their ID.
 type apisixConsumer struct {
 	ID       string `json:"id" yaml:"id"`
 	Username string `json:"username" yaml:"username"`

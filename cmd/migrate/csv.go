@@ -94,7 +94,7 @@ func (in *reader) row(line int, fields map[string]string, scopes, endpoints []st
 // errTooLarge ends the reading of a file of which one element is too large.
 var errTooLarge = fmt.Errorf("one element is larger than %d bytes; a quotation mark or bracket may be missing, or it has to be split", MaxElement)
 
-// limitedReader reads no more than left, which is set anew for each element.
+// limitedReader reads no more than left, which is set again for each element.
 type limitedReader struct {
 	source io.Reader
 	left   int

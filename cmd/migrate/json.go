@@ -37,7 +37,7 @@ func (s *stream) element() (json.RawMessage, int, error) {
 	return value, s.source.line(s.dec.InputOffset() - int64(len(value))), s.explain(err)
 }
 
-// explain says where it is that a document can't be read on.
+// explain returns where a document can't be read any further.
 func (s *stream) explain(err error) error {
 	switch {
 	case err == nil, errors.Is(err, io.EOF):

@@ -113,7 +113,7 @@ func decodeJSON(value json.RawMessage, into any) (wrong string) {
 	return ""
 }
 
-// maxConsumers is how many consumers are remembered, for the keys that only
+// maxConsumers is how many consumers are remembered because of keys that only
 // name their ids.
 const maxConsumers = 100_000
 
@@ -154,7 +154,7 @@ func (in *reader) kongUser(c *kongConsumer) string {
 	return ""
 }
 
-// kongKey is a key that stands beside the consumers, and names its own.
+// kongKey is a key that stands next to the consumers and names its own.
 func (in *reader) kongKey(k *kongKey, line int, wrong string) error {
 	if wrong != "" {
 		return in.wrong(line, "", "%s", wrong)
@@ -179,7 +179,7 @@ func (in *reader) kongRecord(k *kongKey, line int, consumer string) error {
 	}
 	if k.TTL != nil && *k.TTL != 0 {
 		if *k.TTL < 0 || *k.TTL > maxTTL {
-			return in.wrong(line, "ttl", "it is no time that a key has left, in seconds")
+			return in.wrong(line, "ttl", "it is not a remaining time in seconds")
 		}
 		r.ExpiresAt = in.Now.Add(time.Duration(*k.TTL) * time.Second).UTC().Truncate(time.Second)
 	}
@@ -196,7 +196,7 @@ func tagged(tags []string) string {
 	return "tags " + strings.Join(tags, ", ")
 }
 
-// isUUID reports whether a text has the form of one.
+// isUUID reports whether a text has the form of a UUID.
 func isUUID(text string) bool {
 	if len(text) != 36 {
 		return false

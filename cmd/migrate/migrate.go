@@ -1,7 +1,7 @@
 // Package migrate reads the keys in what other gateways dump, and in CSV and
 // JSON Lines. It reads as it goes: of a file of any length no more is held than
 // one element of its list. What it says of a mistake never repeats what stands
-// in the file, for in a file of another form that may be a credential.
+// in the file, because in a file of another form that may be a credential.
 package migrate
 
 import (
@@ -59,7 +59,7 @@ const (
 type Record struct {
 	// Line is where it begins, from 1.
 	Line int
-	// Credential is its whole text. Where it is not known, SHA256 is that
+	// Credential is its whole text. If the text is not known, SHA256 is that
 	// text's, in hexadecimal.
 	Credential, SHA256 string
 	// Name is what the file calls it, which is never the credential; it may be
@@ -79,7 +79,7 @@ type Problem struct {
 	Line int
 	// Field is what is wrong of it; it may be empty.
 	Field, Reason string
-	// Warning says that this is not about one key but about the whole file,
+	// Warning is true if this is not about one key but about the whole file,
 	// all keys of which can be read.
 	Warning bool
 }
@@ -112,8 +112,8 @@ type Options struct {
 	// The first is the default. A name that can't be a user's id is made one:
 	// other characters become -, and a hash of the name follows.
 	UserFrom string
-	// ClearText says of a dump of Tyk that its keys are no hashes, whatever
-	// they look like.
+	// ClearText is true if the keys of a Tyk dump aren't hashes, whatever they
+	// look like.
 	ClearText bool
 	// Now is what a time to live counts from.
 	Now time.Time
@@ -217,7 +217,7 @@ func begin(r io.Reader) (*bufio.Reader, error) {
 	return source, nil
 }
 
-// isJSON reports whether what follows begins as a JSON object or list.
+// isJSON reports whether the input begins with a JSON object or list.
 func isJSON(source *bufio.Reader) bool {
 	for n := 1; n <= source.Size(); n++ {
 		ahead, err := source.Peek(n)
@@ -261,7 +261,7 @@ func (in *reader) key(k Record) error {
 		return in.wrong(k.Line, "credential", "there is none")
 	}
 	if isReference(k.Credential) {
-		return in.wrong(k.Line, "credential", "this is no key but where one is kept (a vault, an environment variable): put the keys themselves into the file, and import that")
+		return in.wrong(k.Line, "credential", "this is not a key but a reference to one (a vault, an environment variable): put the keys themselves into the file, and import that")
 	}
 	switch {
 	case k.User == "":
@@ -278,7 +278,7 @@ func (in *reader) key(k Record) error {
 		return in.wrong(k.Line, "scopes", "the file says nothing of them: give --scopes")
 	}
 	for _, text := range append([]string{k.Credential, k.User, k.App, k.Description, k.Name}, slices.Concat(k.Scopes, k.Endpoints)...) {
-		// A decoder puts the replacement character where bytes are no text.
+		// A decoder puts the replacement character where bytes are not text.
 		if !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError) {
 			return in.wrong(k.Line, "", "it has bytes that are not UTF-8 (Latin-1 or another encoding?), or lost some before: write the file as UTF-8")
 		}

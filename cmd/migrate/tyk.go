@@ -30,7 +30,7 @@ type tykSession struct {
 // tykFields are those of an entry that make it one, and not sessions by key.
 var tykFields = map[string]bool{"key": true, "key_id": true, "key_hash": true, "data": true}
 
-// tykRest are fields beside them, of an entry or an answer.
+// tykRest are the other fields of an entry or an answer.
 var tykRest = map[string]bool{
 	"api_model": true, "status": true, "message": true, "action": true,
 	// Definitions of APIs, which say where their keys stand.
@@ -134,7 +134,7 @@ func (in *reader) tykElement(value json.RawMessage, line int) error {
 	return in.tykKey(e.KeyHash, true, session, line)
 }
 
-// tykKey reads one key. hashed says that it is a hash for sure; otherwise it
+// tykKey reads one key. hashed is true if it certainly is a hash; otherwise it
 // is told by its form.
 func (in *reader) tykKey(text string, hashed bool, session *tykSession, line int) error {
 	text = strings.TrimPrefix(text, "apikey-") // of Redis
@@ -153,7 +153,7 @@ func (in *reader) tykKey(text string, hashed bool, session *tykSession, line int
 	}
 	if session.Expires > 0 {
 		if session.Expires > maxExpiry {
-			return in.wrong(line, "expires", "it is no time in seconds since 1970")
+			return in.wrong(line, "expires", "it is not a time in seconds since 1970")
 		}
 		k.ExpiresAt = time.Unix(session.Expires, 0).UTC()
 	}

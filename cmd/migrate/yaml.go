@@ -20,7 +20,7 @@ type splitter struct {
 	wanted []string
 	item   func(section string, text []byte, line int) error
 	// other, where set, is given the items of the other sections, as long as
-	// they are no larger than one of a list that is read.
+	// they are not larger than one of a list that is read.
 	other func(text []byte)
 
 	section string

@@ -110,7 +110,7 @@ func ParseReason(name string) (Reason, error) {
 			return r, nil
 		}
 	}
-	return 0, fmt.Errorf("%q is no reason of a decision", name)
+	return 0, fmt.Errorf("%q is not a reason of a decision", name)
 }
 
 // String returns the name of the reason, empty for the zero value.

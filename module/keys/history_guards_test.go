@@ -20,7 +20,7 @@ func (s *teller) Feed(feed func(keys.Change)) {
 }
 
 // Where anything may have changed, nothing that is cached counts any more, and
-// whoever is live is decided again.
+// live requests are decided again.
 func TestAllChanged(t *testing.T) {
 	m := openStore(t)
 	s := &teller{Store: m}

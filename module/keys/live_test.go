@@ -86,8 +86,8 @@ func TestAdmitByInvitation(t *testing.T) {
 	}
 }
 
-// Whoever is admitted while a revocation is on its way is either refused or
-// told: none slips between the two.
+// A request that is admitted while a revocation is on its way is either refused
+// or told: none slips between the two.
 func TestNobodySlipsBetween(t *testing.T) {
 	d, _, _ := newDirectory(t)
 	for range 60 {

@@ -99,7 +99,7 @@ func TestADrainingDirectoryIsRevived(t *testing.T) {
 	giveBack(t, a)
 	b := lend(t, o)
 	if a.Directory != b.Directory || o.opens.Load() != 1 {
-		t.Error("opened anew, beside the one that is draining")
+		t.Error("opened again, next to the one that is draining")
 	}
 	a.Exit(inside)
 	if !b.Enter(inside) {

@@ -67,14 +67,14 @@ async function theWholeWay(options, app) {
     await ada.page.locator('[value="Inputs:Add"]').check();
   }
   await ada.picture(pictures, `${name}-create`);
-  await ada.press("Go on: read it through");
+  await ada.press("Review");
   await ada.says("It may read inputs and write inputs in the application");
   await ada.says("It may not");
   if (!ada.script) await ada.says("needed by Inputs:Add");
   await ada.picture(pictures, `${name}-review`);
   await ada.press("Back to the form");
   assert.equal(await ada.page.getByLabel("Description", { exact: true }).inputValue(), "nightly import");
-  await ada.press("Go on: read it through");
+  await ada.press("Review");
   if (ada.script) {
     // A double click: the answer to the first is what comes.
     await Promise.all([ada.page.waitForNavigation(), ada.page.getByRole("button", { name: "Create the key" }).evaluate((button) => {
@@ -119,7 +119,7 @@ async function theWholeWay(options, app) {
   // Narrower: it may not write any more, at once.
   await ada.follow("Change");
   await ada.page.locator('[value="Inputs:Add"]').uncheck();
-  await ada.press("Go on: read it through");
+  await ada.press("Review");
   await ada.press("Save the changes");
   await ada.says("The changes are in effect.");
   if (ada.script) assert.equal(await ada.page.evaluate(() => document.activeElement.id), "notice");
@@ -157,7 +157,7 @@ async function theWholeWay(options, app) {
   await ada.page.getByLabel("State").selectOption("active");
   await ada.press("Show");
   for (const box of await ada.page.getByRole("main").getByRole("checkbox").all()) await box.check();
-  await ada.press("Revoke those ticked …");
+  await ada.press("Revoke the selected …");
   await ada.heading("Revoke 2 keys?");
   await ada.press("Revoke");
   assert.equal(await status(key, app), 401);
@@ -200,7 +200,7 @@ async function tokens() {
   await ada.fill("Description", "laptop");
   await ada.tick("Never"); // so that what it makes may live as long as it likes
   await ada.page.getByRole("button", { name: "Everything" }).click();
-  await ada.press("Go on: read it through");
+  await ada.press("Review");
   await ada.says("It may do everything");
   await ada.press("Create the token");
   const token = await ada.page.getByLabel("Your token").inputValue();
@@ -224,7 +224,7 @@ async function tokens() {
   await ada.leave();
 }
 
-/** collaborators: one is invited, sees it, uses it, and is removed. */
+/** collaborators: one is added, sees it, uses it, and is removed. */
 async function collaborators() {
   const ada = await Person.come(base);
   const bob = await Person.come(base, { width: 360, dark: true });
@@ -237,15 +237,15 @@ async function collaborators() {
   await ada.press("Create application");
   await ada.follow("I have copied it");
   await ada.follow("Collaborators");
-  await ada.says("Nobody is invited");
-  await ada.follow("Invite a collaborator");
+  await ada.says("No collaborators");
+  await ada.follow("Add a collaborator");
   ada.expect("status of 400");
   await ada.fill("User id", "nobody there");
-  await ada.press("Invite");
+  await ada.press("Add");
   await ada.says("Nothing was done.");
   await ada.fill("User id", otherID);
   await ada.page.locator('[value="Inputs:Get"]').check();
-  await ada.press("Invite");
+  await ada.press("Add");
   await ada.says(otherID);
   await ada.picture(pictures, "collaborators");
 
@@ -255,7 +255,7 @@ async function collaborators() {
   await bob.follow("Tokens");
   await bob.follow("Create a token");
   await bob.page.getByRole("button", { name: "Everything" }).click();
-  await bob.press("Go on: read it through");
+  await bob.press("Review");
   await bob.press("Create the token");
   const token = await bob.page.getByLabel("Your token").inputValue();
   const owner = (await (await fetch(`${base}/v2/users/me`, { headers: { Authorization: `Key ${await someToken(ada)}` } })).json()).user.id;
@@ -270,7 +270,7 @@ async function collaborators() {
   await ada.press("Save the changes");
   assert.equal(await use("POST"), 200);
   await ada.press(`Remove ${otherID}`);
-  await ada.says("The invitation is taken back");
+  await ada.says("The collaborator is removed");
   assert.equal(await use("GET"), 403);
   await bob.open("/portal/shared");
   await bob.says("Nothing is shared with you");
@@ -281,7 +281,7 @@ async function collaborators() {
 /** someToken makes a token for asking the API. */
 async function someToken(person) {
   await person.open("/portal/tokens/new?preset=all");
-  await person.press("Go on: read it through");
+  await person.press("Review");
   await person.press("Create the token");
   return person.page.getByLabel("Your token").inputValue();
 }
@@ -421,7 +421,7 @@ async function byKeyboard() {
   await keyboard.type("typed");
   while (!(await ada.page.evaluate(() => document.activeElement.value === "Inputs:Get"))) await keyboard.press("Tab");
   await keyboard.press("Space");
-  await tabTo(/Go on: read it through/);
+  await tabTo(/Review/);
   await enter();
   await tabTo(/Create the key/);
   await enter();
@@ -453,7 +453,7 @@ async function attempts() {
   await ada.follow("I have copied it");
   await ada.follow("Create an API key");
   await ada.fill("Description", evil);
-  await ada.press("Go on: read it through");
+  await ada.press("Review");
   await ada.says(evil);
   await ada.press("Create the key");
   await ada.follow("I have copied it");
@@ -462,7 +462,7 @@ async function attempts() {
   // Words without an end break nothing.
   await ada.follow("Create an API key");
   await ada.fill("Description", "W".repeat(1000));
-  await ada.press("Go on: read it through");
+  await ada.press("Review");
   await ada.press("Create the key");
   await ada.follow("I have copied it");
   for (const width of [360, 768, 960]) {
@@ -482,11 +482,11 @@ async function attempts() {
   await ada.fill("Name", `${evil}${evil}`);
   await ada.press("Save");
   await ada.follow("Collaborators");
-  await ada.follow("Invite a collaborator");
+  await ada.follow("Add a collaborator");
   await ada.page.getByLabel("User id").evaluate((field) => field.removeAttribute("maxlength"));
   ada.expect("status of 404");
   await ada.fill("User id", evil);
-  await ada.press("Invite");
+  await ada.press("Add");
   await ada.says("Nothing was done.");
 
   // A form that is sent again does nothing.

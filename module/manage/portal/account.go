@@ -47,7 +47,7 @@ func (v *visit) ownChange(form, method, target string, body any) (*manage.Answer
 	return a, err
 }
 
-// proof is what is asked for again before the account changes.
+// proof is what the user must enter again before the account changes.
 func (v *visit) proof(password string) map[string]string {
 	body := map[string]string{password: v.r.PostForm.Get("password")}
 	if code := v.r.PostForm.Get("code"); code != "" {

@@ -36,7 +36,7 @@ var actions = map[string]string{
 	"key.create": "key created", "key.import": "key imported", "key.change": "key changed",
 	"key.rotate": "key created in the place of another", "key.revoke": "key revoked",
 	"session.create": "signed in", "session.end": "session ended",
-	"collaborator.add": "collaborator invited", "collaborator.change": "invitation changed", "collaborator.remove": "invitation taken back",
+	"collaborator.add": "collaborator added", "collaborator.change": "collaborator changed", "collaborator.remove": "collaborator removed",
 	"store.restore": "restored from a backup",
 	"store.clock":   "clock accepted",
 }

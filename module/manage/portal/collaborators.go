@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// collaboratorsPage lists those who may use an application beside its owner.
+// collaboratorsPage lists the collaborators on an application.
 type collaboratorsPage struct {
 	App           *manage.App
 	Collaborators []manage.Collaborator
@@ -36,11 +36,11 @@ func (v *visit) listCollaborators() error {
 	return v.show(http.StatusOK, "collaborators", "Collaborators of "+nameOf(app), collaboratorsPage{app, a.Collaborators, a.Next})
 }
 
-// collaboratorForm is the form of an invitation.
+// collaboratorForm is the form that adds or changes a collaborator.
 type collaboratorForm struct {
 	keyForm
 	User string
-	// Invited says that there is the invitation already.
+	// Invited is true if the collaborator exists already.
 	Invited bool
 }
 
@@ -80,7 +80,7 @@ func (v *visit) collaborator(app, user string) (*manage.Collaborator, error) {
 		}
 		if next = a.Next; next == "" {
 			return nil, &refused{manage.Status{
-				Code: manage.CodeNotFound, Description: "There is no such collaborator", Details: "The invitation was taken back, or there never was one.",
+				Code: manage.CodeNotFound, Description: "There is no such collaborator", Details: "The collaborator was removed, or never existed.",
 			}}
 		}
 	}
@@ -98,7 +98,7 @@ func (v *visit) askInvite() error {
 }
 
 func (v *visit) showCollaboratorForm(status int, f *collaboratorForm) error {
-	title := "Invite a collaborator"
+	title := "Add a collaborator"
 	if f.Invited {
 		title = "Change what " + f.User + " may do"
 	}
@@ -118,7 +118,7 @@ func (v *visit) invite() error {
 	if !v.lastStep() {
 		return v.showCollaboratorForm(http.StatusOK, f)
 	}
-	// What others need is ticked along, as the form says.
+	// Scopes that others need are selected too, as the form says.
 	for _, a := range f.Catalogue.complete(f.Scopes) {
 		f.Scopes = append(f.Scopes, a.Scope)
 	}

@@ -22,7 +22,8 @@ type forms struct {
 }
 
 // allForms are those of the process: a form that was used stays so when the
-// configuration is loaded anew, for the session that it is bound to lives on.
+// configuration is loaded again, because the session that it is bound to lives
+// on.
 var allForms forms
 
 const (

@@ -87,7 +87,8 @@ func (c *catalogue) Preset(name string) (scopes []string) {
 // addition is a scope that was ticked because another needs it.
 type addition struct{ Scope, NeededBy string }
 
-// complete says which scopes those ticked need beside them, and for which.
+// complete lists the further scopes that the selected ones need, and which of
+// them need each.
 func (c *catalogue) complete(ticked []string) (added []addition) {
 	if slices.Contains(ticked, all) {
 		return nil

@@ -43,7 +43,7 @@ func (f *keyForm) Has(scope string) bool { return slices.Contains(f.Scopes, scop
 func (f *keyForm) HasEndpoint(endpoint string) bool { return slices.Contains(f.Endpoints, endpoint) }
 
 // Others are scopes that the key has and that aren't offered, hidden ones for
-// example: they stay unless they are taken away.
+// example: they stay unless they are removed.
 func (f *keyForm) Others() (list []string) {
 	has := f.Scopes
 	if f.Key != nil {
@@ -312,8 +312,8 @@ func quoted(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// problems are what the API says is wrong with a form; where it says that
-// nobody is signed in, or fails itself, it is no problem of the form's.
+// problems returns the mistakes that the API found in a form. If nobody is
+// signed in, or the API fails, that isn't a problem of the form.
 func problems(err error) (*manage.Status, bool) {
 	var no *refused
 	if !errors.As(err, &no) {

@@ -17,7 +17,7 @@ type keyList struct {
 	Keys []manage.Key
 	// Total is how many there are, and Found how many of them are looked for.
 	Total, Found int
-	// More says that there are more than are looked through.
+	// More is true if there are more than are looked through.
 	More bool
 
 	Query, State, Sort string

@@ -144,8 +144,8 @@ func (v *visit) changeKey() error {
 	return v.goTo("/keys/"+url.PathEscape(p.Key.KeyID), "key-changed")
 }
 
-// number is a whole number of a form, as JSON wants it; what is none is left
-// for the API to refuse.
+// number is a whole number of a form, in JSON's form; another text is left for
+// the API to refuse.
 func number(text string) any {
 	var n uint64
 	if _, err := fmt.Sscanf(text, "%d", &n); err != nil {
@@ -214,7 +214,7 @@ type revokePage struct {
 	Action string
 	// List is how the list was looked through that they were ticked in.
 	List string
-	// Tokens says that personal access tokens are among them, which may have
+	// Tokens is true if personal access tokens are among them, which may have
 	// made keys that can be revoked along.
 	Tokens bool
 }
@@ -231,7 +231,7 @@ func (v *visit) askRevoke() error {
 	return v.show(http.StatusOK, "revoke", page.title(), page)
 }
 
-// Many says that there are several.
+// Many reports whether there are several.
 func (p revokePage) Many() bool { return len(p.Keys) > 1 }
 
 // title asks about them; which they are stands below.

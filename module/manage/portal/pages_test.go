@@ -190,7 +190,7 @@ func TestWhatTheAPISaysInAPage(t *testing.T) {
 		{"keys[0].scopes: choose, or ask.", "keys[0].scopes", "Choose, or ask."},
 		{
 			"keys[0].version: it is 2 by now", "keys[0].version",
-			"It was changed meanwhile, perhaps in another tab. Leave this form and open it again, and make your change to what it is now.",
+			"It has been changed since, perhaps in another tab. Open this form again and repeat your change.",
 		},
 		{"élan", "", "Élan."}, {"do this (or that)", "", "Do this (or that)."}, {"", "", ""}, {"a: b", "c", "A: b."},
 	} {

@@ -55,8 +55,8 @@ type page struct {
 	serve        func(*visit) error
 	// open pages are those that need nobody to be signed in.
 	open bool
-	// steps says that the form comes back on the way to what it does, to which
-	// one may go back; only the last step uses up its token.
+	// steps is true if the form has several steps, to which one may go back;
+	// only the last step uses up its token.
 	steps bool
 }
 
@@ -183,7 +183,7 @@ func (v *visit) lastStep() bool {
 	return step != stepForm && step != stepReview && v.r.PostForm.Get("preset") == ""
 }
 
-// What a visit can end with, besides what the API says.
+// Errors that end a visit, in addition to those of the API.
 var (
 	errSignIn    = errors.New("nobody is signed in")
 	errMalformed = errors.New("the form can't be read")

@@ -64,7 +64,7 @@ func (v *visit) show(status int, name, title string, data any) error {
 	if section == "" {
 		section, _, _ = strings.Cut(strings.TrimPrefix(v.r.URL.Path, v.portal.base+"/"), "/")
 	}
-	// Made whole before it is sent, for a page that breaks off says nothing.
+	// Made whole before it is sent, because a page that breaks off is useless.
 	var text bytes.Buffer
 	err := t.ExecuteTemplate(&text, "layout", &view{
 		Base: v.portal.base, Version: version, Section: section, Title: title, User: v.user,
@@ -75,7 +75,7 @@ func (v *visit) show(status int, name, title string, data any) error {
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	v.w.WriteHeader(status)
-	// Whoever has gone away needs no page.
+	// A client that has gone away needs no page.
 	_, _ = v.w.Write(text.Bytes())
 	return nil
 }
@@ -90,8 +90,8 @@ var notices = map[string]string{
 	"key-revoked":      "Revoked. Requests are refused from now on.",
 	"app-changed":      "The changes are in effect.",
 	"app-deleted":      "The application is deleted, and its keys are refused from now on.",
-	"invited":          "What the collaborator may do is in effect.",
-	"uninvited":        "The invitation is taken back, and what was under way has ended.",
+	"invited":          "The collaborator's grant is in effect.",
+	"uninvited":        "The collaborator is removed, and their live requests have ended.",
 	"password-changed": "Your password is changed, and your other sessions have ended.",
 	"factor-on":        "The second factor is on, and your other sessions have ended.",
 	"factor-off":       "The second factor is off, and your other sessions have ended.",
@@ -136,7 +136,7 @@ func exactTime(now time.Time, at any) template.HTML {
 		t.Format(time.RFC3339), relative(now, t), t.Format(exactly)))
 }
 
-// timeOf is a time, or what points to one; zero where there is none.
+// timeOf returns a time, or the time that a pointer points to; zero for nil.
 func timeOf(at any) time.Time {
 	switch at := at.(type) {
 	case time.Time:
@@ -190,7 +190,7 @@ func dict(pairs ...any) (map[string]any, error) {
 	for i := 0; i < len(pairs); i += 2 {
 		name, ok := pairs[i].(string)
 		if !ok {
-			return nil, fmt.Errorf("dict: %v is no name", pairs[i])
+			return nil, fmt.Errorf("dict: %v is not a name", pairs[i])
 		}
 		m[name] = pairs[i+1]
 	}
@@ -220,7 +220,7 @@ func (p *Portal) asset(w http.ResponseWriter, r *http.Request) {
 	text, err := files.ReadFile("assets/" + path.Base(name))
 	if err != nil || r.PathValue("version") != version {
 		v := &visit{portal: p, w: w, r: r}
-		v.refuse(http.StatusNotFound, "There is no such file", "It was one of an earlier version. Load the page anew.")
+		v.refuse(http.StatusNotFound, "There is no such file", "It belonged to an earlier version. Reload the page.")
 		return
 	}
 	w.Header().Set("Content-Type", map[string]string{

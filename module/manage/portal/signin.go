@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// signInForm is the form of the sign-in page, as it was filled in but for the
+// signInForm is the form of the sign-in page, as it was filled in except the
 // password.
 type signInForm struct {
 	Email, Then string
-	// Code says that the second factor is asked for.
+	// Code is true if the second factor is required.
 	Code    bool
 	Problem string
 }

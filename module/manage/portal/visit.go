@@ -89,12 +89,12 @@ func (v *visit) do(method, target string, body any) (*manage.Answer, error) {
 	return a, nil
 }
 
-// sentence is what the API says is wrong, as a page says it: without the name
-// that the API has for the field, for it stands beside that.
+// sentence returns the API's error text for a page: without the API's name of
+// the field, because the page shows the text next to the field.
 func sentence(details, field string) string {
 	if fieldOf(field) == "version" {
 		// A page doesn't show it, and has no newer one to send.
-		return "It was changed meanwhile, perhaps in another tab. Leave this form and open it again, and make your change to what it is now."
+		return "It has been changed since, perhaps in another tab. Open this form again and repeat your change."
 	}
 	if field != "" {
 		details = strings.TrimPrefix(details, field+": ")
@@ -148,7 +148,7 @@ func (v *visit) fail(err error) {
 	case errors.Is(err, errMalformed):
 		v.refuse(http.StatusBadRequest, "The form can't be read", "It is too large, or was changed on its way. Go back, and send it again.")
 	case errors.Is(err, errReplayed):
-		v.refuse(http.StatusConflict, "This form was used already", "Nothing was done a second time. If it stood open for long, open the page anew, and send it again.")
+		v.refuse(http.StatusConflict, "This form was used already", "Nothing was done a second time. If the form was open for long, reload the page and send it again.")
 	case errors.As(err, &no):
 		v.refuse(no.Code.HTTP(), no.Description, no.Details)
 	default:

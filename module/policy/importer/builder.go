@@ -14,12 +14,12 @@ type demand struct {
 	// scopes are names as the description has them, a sorted set.
 	scopes []string
 	accept policy.Accept
-	// note says why this is not what the description states; empty where it
-	// is.
+	// note is why this differs from what the description states, empty if it
+	// doesn't.
 	note string
 }
 
-// both demands all that a and b do.
+// both returns the demands of a and b together.
 func both(a, b demand) demand {
 	return demand{
 		scopes: sortedSet(append(slices.Clone(a.scopes), b.scopes...)),
@@ -40,21 +40,21 @@ func bothAccept(a, b policy.Accept) policy.Accept {
 // binding is one way to call an operation.
 type binding struct {
 	method, pattern string
-	// template is the path as the description has it, and star what a *
-	// outside of braces stands for in it.
+	// template is the path as in the description. star is what a * outside
+	// braces stands for in it.
 	template, star string
-	// exact says that the template has no other reading.
+	// exact is true if the template has no other reading.
 	exact bool
-	// closed says why the pattern can't be checked as the description means
-	// it, so that nobody may call it; empty where it can.
+	// closed is why the pattern can't be checked as the description means it,
+	// so that nobody may call it. It is empty if it can.
 	closed string
-	// endpoint is the operation's name as credentials list it, or empty.
+	// endpoint is the operation's name in credentials, or empty.
 	endpoint string
-	// operation and place are what messages call it.
+	// operation and place are its name and place in messages.
 	operation, place string
 }
 
-// route is a route to be: all bindings of one method and shape.
+// route is a future route: all bindings of one method and shape.
 type route struct {
 	demand
 	method, pattern string
@@ -82,7 +82,8 @@ type builder struct {
 	operations, bindings, size int
 }
 
-// newBuilder also takes the fields that name owner and app where o doesn't.
+// newBuilder also takes the fields that name owner and app if o doesn't name
+// them.
 func newBuilder(o Shared, owner, app string) (*builder, error) {
 	b := &builder{Shared: o, naming: namesOf(o, owner, app), scopes: map[string]*policy.Scope{}, byShape: map[string]*route{}}
 	if len(o.Unstated) > 0 {
@@ -97,8 +98,8 @@ func newBuilder(o Shared, owner, app string) (*builder, error) {
 	return b, nil
 }
 
-// warn reports something. Strings of the description among args are made
-// plain first.
+// warn adds a warning. Strings of the description among args are made plain
+// first.
 func (b *builder) warn(place, format string, args ...any) {
 	for i, arg := range args {
 		if text, ok := arg.(string); ok {
@@ -143,8 +144,8 @@ func (b *builder) operation() error {
 	return nil
 }
 
-// add makes a route of a binding, or joins it to one of the same shape. What
-// can't be a route is left out.
+// add makes a route of a binding, or joins it to one of the same shape. It
+// leaves out a binding that can't be a route.
 func (b *builder) add(bind binding, d demand) error {
 	if bind.method != policy.MethodGRPC {
 		if b.bindings++; b.bindings > MaxRoutes {
@@ -152,7 +153,7 @@ func (b *builder) add(bind binding, d demand) error {
 		}
 	}
 	if bind.method != policy.MethodAny && bind.method != policy.MethodGRPC && !policy.KnownMethod(bind.method) {
-		return b.leave(bind, d, fmt.Errorf("it has the method %q, which is refused in every request", bind.method))
+		return b.leave(bind, d, fmt.Errorf("its method %q is refused in every request", bind.method))
 	}
 	p, err := checkPattern(bind.pattern)
 	if err != nil {
@@ -190,8 +191,8 @@ func (b *builder) add(bind binding, d demand) error {
 	return nil
 }
 
-// join makes into demand what rt does too: the request can't say which of the
-// two operations it means.
+// join adds the demands of rt to into, because a request can't express which of
+// the two operations it means.
 func (b *builder) join(into, rt *route) {
 	first, second := min(into.operation, rt.operation), max(into.operation, rt.operation)
 	same := into.accept == rt.accept && slices.Equal(into.scopes, rt.scopes)
@@ -222,11 +223,11 @@ func (b *builder) join(into, rt *route) {
 	into.notes = slices.Compact(into.notes)
 }
 
-// covers says that a pattern with the variable at position a checks what one
-// with it at position b does.
+// covers reports whether a pattern with the variable at position a checks
+// everything that a pattern with it at position b checks.
 func covers(a, b int) bool { return a == b || b < 0 }
 
-// position is the segment that a variable covers, -1 where there is none.
+// position returns the segment that a variable covers, or -1.
 func position(p policy.Pattern, name string) int {
 	for _, v := range p.Variables {
 		if v.Name == name {
@@ -243,7 +244,7 @@ func checkPattern(text string) (policy.Pattern, error) {
 		return policy.Pattern{}, errTooLong
 	}
 	if strings.ContainsFunc(text, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }) {
-		return policy.Pattern{}, fmt.Errorf("its path %q has a character that can't be seen", text)
+		return policy.Pattern{}, fmt.Errorf("its path %q has an invisible character", text)
 	}
 	return policy.ParsePattern(text)
 }

@@ -2,8 +2,8 @@
 // scopes and routes: protobuf sources or descriptors with google.api.http
 // bindings ([Proto]), OpenAPI 3.1 and 3.0 and Swagger 2.0 ([OpenAPI]).
 //
-// A description says more than a table can, and sometimes less than a gate
-// needs. Whatever the difference, what comes out is closed rather than open:
+// A description has more than a table can express, and sometimes less than a
+// gate needs. In doubt, the result is closed rather than open:
 //
 //   - An operation that states no demand is written, and refused to everyone
 //     ([Shared.Unstated] says otherwise).
@@ -12,16 +12,16 @@
 //     what both do.
 //   - What can't be said at all is left out, and so not found.
 //
-// With one exception: where a request can name owner and app in places that a
-// table can't say, its other places are checked.
+// There is one exception: if a request can name owner and app in places that a
+// table can't express, the other places are checked.
 //
 // Each of these is reported as a [Warning] with its place. The text
 // ([Result.Text]) is sorted and has no lines or dates of the source in it, so
 // that importing again after a change shows exactly what changed.
 //
-// Descriptions come from others. They are read within the limits below, and
-// nothing of them reaches the text but names, paths and comments that were
-// cleaned of whatever could be taken for syntax.
+// Descriptions are untrusted. They are read within the limits below. Only
+// names, paths and comments of them reach the text, cleaned of everything that
+// could be read as syntax.
 package importer
 
 // Limits on a description. They leave room for the largest that are published

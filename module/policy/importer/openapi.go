@@ -15,8 +15,7 @@ type OpenAPIOptions struct {
 	Name string
 	// ScopesExtension is the field of operations and paths that lists scopes
 	// where security can't: API keys have none before OpenAPI 3.1. What it
-	// lists is demanded beside what security says. Default:
-	// x-required-scopes.
+	// lists is demanded in addition to security. Default: x-required-scopes.
 	ScopesExtension string
 }
 
@@ -25,8 +24,8 @@ type document struct {
 	*builder
 	name, extension string
 	root            *value
-	// swagger says that this is version 2.0, roles that keys have roles (from
-	// 3.1), reserved that values in paths may have slashes (from 3.2).
+	// swagger is true for version 2.0, roles if keys have roles (from 3.1), and
+	// reserved if values in paths may have slashes (from 3.2).
 	swagger, roles, reserved bool
 
 	// security and servers are those of the whole document.
@@ -105,7 +104,7 @@ func OpenAPI(data []byte, o OpenAPIOptions) (*Result, error) {
 
 func (d *document) version() error {
 	if d.root.kind != object {
-		return errors.New("this is no OpenAPI document: it has to be an object with the field openapi, or swagger")
+		return errors.New("this is not an OpenAPI document: it must be an object with the field openapi or swagger")
 	}
 	if !d.visit(d.root) {
 		return d.stopped()
@@ -127,7 +126,7 @@ func (d *document) version() error {
 	case strings.HasPrefix(version, "openapi 3.1."), strings.HasPrefix(version, "openapi 3.2."):
 		d.roles, d.reserved = true, strings.HasPrefix(version, "openapi 3.2.")
 	default:
-		return fmt.Errorf("%q is no version that can be imported: use openapi 3.1 or 3.0, or swagger 2.0", plain(strings.TrimSuffix(version, ".")))
+		return fmt.Errorf("version %q can't be imported: use openapi 3.1 or 3.0, or swagger 2.0", plain(strings.TrimSuffix(version, ".")))
 	}
 	return nil
 }

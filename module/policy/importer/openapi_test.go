@@ -246,7 +246,7 @@ route GET /i {
 }
 route GET /j/é
 route GET "/k/a b"
-# GET /l/k is left out: its path "/l/'u202ek" has a character that can't be seen.
+# GET /l/k is left out: its path "/l/'u202ek" has an invisible character.
 route GET /l/{any} {
 	accept none
 	allow colon
@@ -254,7 +254,7 @@ route GET /l/{any} {
 route GET /m/{user_id}`,
 			warnings: []string{
 				`"{id}.json" is variable only in part; closed by the route GET /c/{id}`, `"{a}-{b}"`, "{ without a }", "} without a {", "h?x=1", "must begin with /",
-				"can't be seen; closed by the route GET /l/{any}",
+				"invisible character; closed by the route GET /l/{any}",
 			},
 		},
 		{
@@ -282,7 +282,7 @@ route GET /r/{user_id}/{user_id_2} {
 security: [{key: []}]
 paths: {/a: {get: {}, put: {}, post: {}, delete: {}, options: {}, head: {}, patch: {}, trace: {}, GET: {}, summary: x, x-y: {}, parameters: [], query: {}, additionalOperations: {COPY: {}}}}`,
 			routes: `route DELETE /a
-# Demands what GET /a does too, which is left out: "GET" is no operation of OpenAPI, whose methods are in lower case.
+# Demands what GET /a does too, which is left out: "GET" is not an operation of OpenAPI, whose methods are in lower case.
 route GET /a {
 	accept none
 }
@@ -294,7 +294,7 @@ route PUT /a
 # COPY /a is left out: it has the method "COPY", which is refused in every request.
 # QUERY /a is left out: it has the method "QUERY", which is refused in every request.
 # TRACE /a is left out: it has the method "TRACE", which is refused in every request.`,
-			warnings: []string{`method "TRACE"`, `"GET" is no operation`, `method "QUERY"`, `method "COPY"`},
+			warnings: []string{`method "TRACE"`, `"GET" is not an operation`, `method "QUERY"`, `method "COPY"`},
 		},
 		{
 			name: "references of paths",
@@ -331,7 +331,7 @@ route * /e {
 route * /f {
 	accept none
 }
-# GET /f is left out: what stands under GET is no operation of OpenAPI.
+# GET /f is left out: the value of GET is not an operation of OpenAPI.
 route GET /f {
 	accept none
 }
@@ -339,7 +339,7 @@ route GET /f {
 route * /g {
 	accept none
 }
-# GET /g is left out: what stands under GET is no operation of OpenAPI.
+# GET /g is left out: the value of GET is not an operation of OpenAPI.
 route GET /g {
 	accept none
 }`,

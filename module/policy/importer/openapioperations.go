@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// notOperations are the fields of a path that are no operation.
+// notOperations are the fields of a path that aren't operations.
 var notOperations = []string{"$ref", "summary", "description", "servers", "parameters", "security"}
 
 // anyMethod is AWS's field for the operation of all methods that a path
@@ -55,15 +55,14 @@ func (d *document) path(template string, item *value) error {
 	return d.unknownPath(template, item, errors.New("it has no operation"))
 }
 
-// pathItem adds the operations of one path. A $ref brings those of another
-// place along, beside which its own stand; from are the places it was referred
-// to from.
+// pathItem adds the operations of one path. A $ref adds the operations of
+// another place to its own. from are the places of the references so far.
 func (d *document) pathItem(template string, item *value, from []*value) error {
 	if !d.visit(item) {
 		return d.stopped()
 	}
 	if item.kind != object {
-		return d.unknownPath(template, item, errors.New("it is no object, so that its operations are not known"))
+		return d.unknownPath(template, item, errors.New("it is not an object, so that its operations are not known"))
 	}
 	if key := item.twice(); key != "" {
 		return fmt.Errorf("%s: %s has %q twice: remove one of them", d.place(item), plain(template), plain(key))
@@ -73,7 +72,7 @@ func (d *document) pathItem(template string, item *value, from []*value) error {
 			continue
 		}
 		if item.items[i].kind != object && key != anyMethod && key != "additionalOperations" && !policy.KnownMethod(strings.ToUpper(key)) {
-			d.warn(d.place(item.items[i]), "%s: %q is no operation of OpenAPI, and not looked at", template, key)
+			d.warn(d.place(item.items[i]), "%s: %q is not an operation of OpenAPI and is ignored", template, key)
 			continue
 		}
 		if err := d.field(template, key, item, item.items[i]); err != nil {
@@ -109,7 +108,7 @@ func (d *document) field(template, key string, item, op *value) error {
 		return d.stopped()
 	}
 	if op.kind != object {
-		return d.unknownPath(template, op, errors.New("its additionalOperations are no object"))
+		return d.unknownPath(template, op, errors.New("its additionalOperations are not an object"))
 	}
 	for i, method := range op.keys {
 		// There the key is the method, in its own case.
@@ -133,7 +132,7 @@ func (d *document) pathOperation(template, key string, item, op *value) error {
 		return d.stopped()
 	}
 	bind.operation, bind.place = plain(bind.method+" "+template), d.place(op)
-	return d.leaveUnder(bind, template, item, nil, demand{}, fmt.Errorf("%q is no operation of OpenAPI, whose methods are in lower case", plain(key)))
+	return d.leaveUnder(bind, template, item, nil, demand{}, fmt.Errorf("%q is not an operation of OpenAPI, whose methods are in lower case", plain(key)))
 }
 
 // operationOf adds the routes of an operation.
@@ -144,7 +143,7 @@ func (d *document) operationOf(bind binding, template string, item, op *value) e
 	bind.operation = plain(cmp.Or(op.str("operationId"), bind.method+" "+template))
 	bind.place = d.place(op)
 	if op.kind != object || op.get("$ref") != nil {
-		return d.leaveUnder(bind, template, item, nil, demand{}, fmt.Errorf("what stands under %s is no operation of OpenAPI", bind.method))
+		return d.leaveUnder(bind, template, item, nil, demand{}, fmt.Errorf("the value of %s is not an operation of OpenAPI", bind.method))
 	}
 	if err := d.operation(); err != nil {
 		return err

@@ -15,8 +15,8 @@ var (
 )
 
 // openapiPath makes a pattern of a path template. closed says why owner or app
-// can't be checked in it. The error says why there is no pattern that matches
-// what the template describes and nothing else.
+// can't be checked in it. The error is why no pattern matches exactly what the
+// template describes.
 func openapiPath(n *naming, template string) (pattern, closed string, err error) {
 	switch {
 	case !strings.HasPrefix(template, "/"):

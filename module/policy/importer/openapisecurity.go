@@ -9,8 +9,8 @@ import (
 
 // scheme is a security scheme.
 type scheme struct {
-	// scoped says that what a requirement lists are scopes by the
-	// specification: OAuth 2 and OpenID Connect.
+	// scoped is true if the specification makes the list of a requirement
+	// scopes: OAuth 2 and OpenID Connect.
 	scoped bool
 	// declared are the scopes of its flows; nil where they are not in the
 	// document.
@@ -150,7 +150,7 @@ func (d *document) extensions(bind binding, item, op *value) (scopes []string, s
 }
 
 // ofSecurity is what a list of requirements demands. Each of them is an
-// alternative, which a table can't say.
+// alternative, which a table can't express.
 func (d *document) ofSecurity(list *value) demand {
 	if dem, known := d.demands[list]; known {
 		return dem
@@ -183,7 +183,7 @@ func (d *document) readSecurity(list *value) demand {
 		return demand{accept: policy.AcceptPublic}
 	}
 	if optional {
-		d.warn(d.place(list), "a credential is optional here ({}), which a table can't say: one is demanded")
+		d.warn(d.place(list), "a credential is optional here ({}), which a table can't express: one is demanded")
 	}
 	all := sortedSet(slices.Concat(alternatives...))
 	if slices.ContainsFunc(alternatives, func(scopes []string) bool { return !slices.Equal(scopes, all) }) {
@@ -209,9 +209,9 @@ func (d *document) requirement(v *value) (scopes []string, ok bool) {
 		s := d.schemes[name]
 		switch {
 		case s == nil:
-			d.warnOnce(v, name, "the security scheme %s is not declared; what it asks for is demanded all the same")
+			d.warnOnce(v, name, "the security scheme %s is not declared; its list is demanded nevertheless")
 		case !s.scoped && len(list) > 0 && !d.roles:
-			d.warnOnce(v, name, "the security scheme %s has roles, which came with OpenAPI 3.1; they are demanded all the same")
+			d.warnOnce(v, name, "the security scheme %s has roles, which came with OpenAPI 3.1; they are demanded nevertheless")
 		}
 		for _, scope := range list {
 			if s != nil && s.declared != nil && !s.declared[scope] {

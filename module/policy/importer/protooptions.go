@@ -41,7 +41,7 @@ func findOptions(o ProtoOptions, files *protoregistry.Files) (opts options, err 
 			case problem != nil && asked == "":
 				continue
 			case problem != nil:
-				problem = fmt.Errorf("it is not declared in the description: give its full name, as in package.option")
+				problem = fmt.Errorf("it is not declared in the description: give its full name, for example package.option")
 			case !slices.Contains(of, xt.TypeDescriptor().ContainingMessage().FullName()):
 				problem = fmt.Errorf("it is an option of %s: name one of %s", xt.TypeDescriptor().ContainingMessage().FullName(), of)
 			case !slices.Contains(kinds, xt.TypeDescriptor().Kind()):
@@ -91,7 +91,7 @@ func (o *options) FindExtensionByName(protoreflect.FullName) (protoreflect.Exten
 // parsed are the options of one element.
 type parsed struct {
 	protoreflect.Message
-	// broken says that they can't be read, so that nobody knows what they say.
+	// broken is true if they can't be read, so that their content isn't known.
 	broken bool
 }
 

@@ -14,10 +14,10 @@ import (
 )
 
 // owners finds where requests name the owner and the app outside of the path.
-// By the type of a message it tells those that choose for whom a request is
-// from things that only have a user_id: where the field that names the owner
-// is user_app_id.user_id, every field of user_app_id's type counts, wherever
-// in a request it stands.
+// By the type of a message it recognizes those that choose the owner of a
+// request from things that only have a user_id: where the field that names the
+// owner is user_app_id.user_id, every field of user_app_id's type counts,
+// wherever in a request it stands.
 type owners struct {
 	*builder
 	parts [2]ownerPart // the owner, the app
@@ -207,7 +207,7 @@ func dotted(path []protoreflect.FieldDescriptor) string {
 	return strings.Join(names, ".")
 }
 
-// inPath says that a template's variable is the field.
+// inPath reports whether a template's variable is the field.
 func inPath(template string, path []protoreflect.FieldDescriptor) bool {
 	name := "{" + dotted(path)
 	return strings.Contains(template, name+"}") || strings.Contains(template, name+"=")
@@ -232,16 +232,16 @@ func (o *owners) inJSON(bind binding, path []protoreflect.FieldDescriptor) error
 	return nil
 }
 
-// oddInJSON says that JSON has a name on the path that can't be written, or a
-// last one that doesn't say what it names.
+// oddInJSON reports whether JSON has a name on the path that can't be written,
+// or a last one that doesn't say what it names.
 func oddInJSON(path []protoreflect.FieldDescriptor) bool {
 	return otherInJSON(path[len(path)-1]) || slices.ContainsFunc(path, func(field protoreflect.FieldDescriptor) bool {
 		return otherInJSON(field) && !plainJSON(field)
 	})
 }
 
-// otherInJSON says that JSON has another name for the field than a site takes
-// for its own; plainJSON, that the name can stand in a path.
+// otherInJSON reports whether JSON has another name for the field than a site
+// takes for its own; plainJSON, that the name can stand in a path.
 func otherInJSON(field protoreflect.FieldDescriptor) bool {
 	return fold(field.JSONName()) != fold(string(field.Name()))
 }
@@ -250,7 +250,7 @@ func plainJSON(field protoreflect.FieldDescriptor) bool {
 	return field.JSONName() != "" && strings.Trim(field.JSONName(), "-_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
-// inQuery adds a field that a query can have, with the other part beside it: a
+// inQuery adds a field that a query can have, with the other part next to it: a
 // field that isn't there names nobody.
 func (o *owners) inQuery(path []protoreflect.FieldDescriptor) error {
 	if slices.ContainsFunc(path[:len(path)-1], func(f protoreflect.FieldDescriptor) bool { return f.IsList() || f.IsMap() }) {

@@ -89,7 +89,7 @@ func (d *description) catalogue() error {
 			if d.needsIn != nil {
 				needs, unnamed := d.names(opts, d.needsIn)
 				if unnamed != "" {
-					d.warn(d.place(v), "%s needs %s, which is no scope: not taken over", s.Name, unnamed)
+					d.warn(d.place(v), "%s needs %s, which is not a scope: not taken over", s.Name, unnamed)
 				}
 				s.Needs = sortedSet(needs)
 			}

@@ -44,7 +44,7 @@ func load(ctx context.Context, o ProtoOptions) (*descriptorpb.FileDescriptorSet,
 	}
 	set := new(descriptorpb.FileDescriptorSet)
 	if err := (proto.UnmarshalOptions{RecursionLimit: MaxDepth}).Unmarshal(wire, set); err != nil {
-		return nil, fmt.Errorf("this is no descriptor set, or nested deeper than %d: %w", MaxDepth, err)
+		return nil, fmt.Errorf("this is not a descriptor set, or nested deeper than %d: %w", MaxDepth, err)
 	}
 	if len(set.File) > MaxFiles {
 		return nil, fmt.Errorf("the description has more than %d files", MaxFiles)
@@ -172,7 +172,7 @@ func (s *sources) read(path string, file io.Reader) (*ast.FileNode, error) {
 func (s *sources) parse(path string, source []byte) (tree *ast.FileNode, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			tree, err = nil, fmt.Errorf("%s is no protobuf source: the parser fails on it: %v", path, p)
+			tree, err = nil, fmt.Errorf("%s is not a protobuf source: the parser fails on it: %v", path, p)
 		}
 	}()
 	handler := reporter.NewHandler(nil)

@@ -263,7 +263,7 @@ func (v *value) twice() string {
 	return ""
 }
 
-// strings are the texts of an array; false says that it is something else.
+// strings returns the texts of an array, or false for something else.
 func (v *value) strings() ([]string, bool) {
 	if v.kind != array {
 		return nil, false

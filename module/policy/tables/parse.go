@@ -15,7 +15,7 @@ type Token struct {
 	Text, File string
 	Line       int
 	Quoted     bool
-	// NewLine says that the token begins a line where File and Line don't show
+	// NewLine is true if the token begins a line where File and Line don't show
 	// it: Caddy's import brings lines from further up in the same file.
 	NewLine bool
 }
@@ -60,7 +60,7 @@ func ParseScope(tokens []Token) (policy.Scope, error) {
 		switch option {
 		case "needs":
 			s.Needs = words
-			return some(words, "the scopes that a key has to have beside this one")
+			return some(words, "the scopes that a key must have in addition to this one")
 		case "hidden":
 			s.Hidden = true
 			return none(words)

@@ -111,7 +111,7 @@ func lex(file, text string) ([]Token, error) {
 	}
 }
 
-// next reads a token; false says that there is none any more.
+// next reads a token. It returns false at the end.
 func (l *lexer) next() (Token, bool, error) {
 	err := l.skip()
 	t := Token{File: l.file, Line: l.line}

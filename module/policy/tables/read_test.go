@@ -77,7 +77,7 @@ var mistakes = []struct{ name, text, want string }{
 	{"an unknown option of a route", "route GET /a {\n\n\tneeds A\n}",
 		`t:3: needs: unknown option of a route: use endpoint, accept or allow`},
 	{"needs without a scope", "scope A {\n\tneeds\n}",
-		`t:2: needs: nothing follows it: add the scopes that a key has to have beside this one`},
+		`t:2: needs: nothing follows it: add the scopes that a key must have in addition to this one`},
 	{"needs twice", "scope A {\n\tneeds B\n\tneeds C\n}",
 		`t:3: needs is given twice: take one line away, or join the two`},
 	{"hidden with a word", "scope A {\n\thidden yes\n}",

@@ -73,19 +73,19 @@ type Version struct {
 	Began, Ended int64
 	// At is the time of the transaction, in Unix nanoseconds.
 	At int64
-	// Acknowledged says that the Update returned no error.
+	// Acknowledged is true if the Update returned no error.
 	Acknowledged bool
-	// Void says that the change turned out not to have taken effect.
+	// Void is true if the change turned out to have no effect.
 	Void bool
 }
 
-// refuses says whether whoever is decided again by the version, in the course
-// of its change, is refused.
+// refuses reports whether a caller is refused who is decided again by the
+// version, in the course of its change, is refused.
 func (v *Version) refuses(permit uint32) bool {
 	return v.Standing != keys.Active || v.Permits&permit == 0 || v.over()
 }
 
-// over says whether the version had expired by the time of its own
+// over reports whether the version had expired by the time of its own
 // transaction, which is the directory's time once the change has ended.
 func (v *Version) over() bool { return v.Expires != 0 && v.Expires <= v.At }
 
@@ -94,7 +94,8 @@ type Read struct {
 	Register   int
 	Start, End int64
 	State
-	// Expired says that the credential was called so. Standing is Active then.
+	// Expired is true if the credential was called expired. Standing is Active
+	// then.
 	Expired bool
 }
 

@@ -134,7 +134,7 @@ func (q *request) Recheck() {
 	}
 }
 
-// maxDecisions bounds how often a request is decided anew, as in the gate.
+// maxDecisions bounds how often a request is decided again, as in the gate.
 const maxDecisions = 16
 
 // enter decides and admits the request, and returns whether it goes on.

@@ -313,7 +313,7 @@ func (h *run) writer(r *rand.Rand) {
 	}
 }
 
-// refused says whether an error is the directory's word on what was asked.
+// refused reports whether an error is the directory's word on what was asked.
 func refused(err error) bool {
 	var invalid *keys.InvalidError
 	return errors.Is(err, keys.ErrNotFound) || errors.Is(err, keys.ErrExists) || errors.Is(err, keys.ErrRevoked) ||

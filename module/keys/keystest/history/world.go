@@ -35,7 +35,7 @@ type slot struct {
 	app    string
 	digest keys.Digest
 	id     string
-	// first says that it is there before the history begins.
+	// first is true if it exists before the history begins.
 	first bool
 }
 
