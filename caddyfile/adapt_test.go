@@ -100,7 +100,7 @@ func TestAdapt(t *testing.T) {
 				t.Errorf("warning: %s", w)
 			}
 			if (err != nil) != g.mistake() {
-				t.Errorf("got %v; the name says whether it is a mistake", err)
+				t.Errorf("got %v; by its name it should be the opposite", err)
 			}
 			if *update {
 				text := g.caddyfile + separator[1:] + got + "\n"

@@ -82,7 +82,7 @@ func runDemo(c *call) error {
 	}
 	made, err := prepareDemo(c)
 	if err != nil {
-		return fmt.Errorf("preparing the demo's data: %w; to begin anew, delete the folder %s, or name another with --data", err, places.folder)
+		return fmt.Errorf("preparing the demo's data: %w; to start over, delete the folder %s, or name another with --data", err, places.folder)
 	}
 	if err := c.api.close(); err != nil {
 		return err
@@ -181,7 +181,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	answer := json.NewEncoder(w)
 	answer.SetIndent("", "  ")
-	// Whoever has gone away needs no answer.
+	// A client that has gone away needs no answer.
 	_ = answer.Encode(struct {
 		Method  string            `json:"method"`
 		Path    string            `json:"path"`

@@ -37,7 +37,7 @@ func (p *demoPlaces) config() ([]byte, error) {
 	if adapter == nil {
 		return nil, errors.New("this program can't read a Caddyfile: build one with Caddy's standard modules, as ./cmd/caddy has them")
 	}
-	// Whoever doesn't end a request must not keep the demo from ending.
+	// A request that doesn't end must not keep the demo from ending.
 	const globals = "{\n    grace_period 2s\n}\n"
 	adapted, _, err := adapter.Adapt([]byte(globals+p.site()), nil)
 	if err != nil {

@@ -243,8 +243,8 @@ var firstPause = time.Second
 const maxPauses = 7
 
 // askPatiently asks again where the API can't answer now. What was sent is
-// waited for, whoever interrupts. A batch that was imported though nobody heard
-// of it is found there when it is sent again.
+// waited for, even if it is interrupted. A batch that was imported though
+// nobody heard of it is found there when it is sent again.
 func (i *keyImport) askPatiently(ctx context.Context, body any) (*manage.Answer, error) {
 	pause := firstPause
 	for n := 0; ; n++ {

@@ -181,7 +181,7 @@ func TestKeyImportOfOneCredentialForTwo(t *testing.T) {
 	}
 }
 
-// What is no file can be read only once.
+// Other inputs than files can be read only once.
 func TestKeyImportFromAPipe(t *testing.T) {
 	s := &shell{t: t, where: []string{"--db", filepath.Join(t.TempDir(), "keys.db")}}
 	s.must("", "user", "create", "alice")

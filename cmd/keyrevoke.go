@@ -104,8 +104,8 @@ type listed struct {
 }
 
 // revokeListed revokes the credentials that a file or standard input lists, one
-// a line, and says which lines are no credential of ours. It fails only where
-// one of ours could not be revoked.
+// a line, and names the lines that aren't credentials of ours. It fails only
+// where one of ours could not be revoked.
 func revokeListed(c *call, file string) error {
 	text, err := c.secret(file, "the credentials")
 	if err != nil {

@@ -101,7 +101,7 @@ func hexSumOf(t *testing.T, file string) string {
 	return fmt.Sprintf("%x", sha256.Sum256(text))
 }
 
-// What does not arrive as it was sent is no backup.
+// A backup that doesn't arrive as it was sent is refused.
 func TestStoreBackupThatGoesWrong(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.db")
 	s := &shell{t: t, where: []string{"--db", path}}

@@ -45,7 +45,7 @@ func TestMorePages(t *testing.T) {
 				return nil
 			})
 			if err != nil || more != c.more {
-				t.Errorf("%q says that there is more (%v), want %q", more, err, c.more)
+				t.Errorf("%q reports more (%v), want %q", more, err, c.more)
 			}
 		})
 	}

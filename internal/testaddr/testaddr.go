@@ -10,11 +10,11 @@ import (
 )
 
 // Ports are handed out below those that systems give to outgoing connections
-// and to whoever listens on port 0 (from 32768 on Linux, from 49152 elsewhere),
-// and each has a guard: who listens on the guard has the port, so that tests of
-// other processes, which run at the same time, leave it alone. Asking for port 0
-// and giving it back would be shorter, and hands one port to two tests in some
-// hundred runs.
+// and to programs that listen on port 0 (from 32768 on Linux, from 49152
+// elsewhere), and each has a guard: who listens on the guard has the port, so
+// that tests of other processes, which run at the same time, leave it alone.
+// Asking for port 0 and giving it back would be shorter, and hands one port to
+// two tests in some hundred runs.
 const (
 	firstPort = 20_000
 	ports     = 10_000

@@ -14,7 +14,7 @@ import (
 
 // Examine checks the key store in a file from end to end, without writing to
 // it: its pages, every record, every index, and whether records fit together.
-// An error is of a file that can't be opened, or is no key store.
+// It returns an error if the file can't be opened or isn't a key store.
 func Examine(ctx context.Context, path string) (keys.Examination, error) {
 	path, err := canonical(path)
 	if err != nil {

@@ -227,7 +227,7 @@ func at(call, what, when string) []string {
 // logOf is a place for what strace writes.
 func logOf(t *testing.T) string { return filepath.Join(t.TempDir(), "strace.log") }
 
-// killed says whether strace has seen the process die of SIGKILL.
+// killed reports whether strace has seen the process die of SIGKILL.
 func killed(t *testing.T, log string) bool {
 	t.Helper()
 	text, err := os.ReadFile(log)

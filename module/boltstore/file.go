@@ -146,7 +146,7 @@ func (s *Store) openDB(flag int) (*bolt.DB, error) {
 	return db, nil
 }
 
-// stillAt says whether a path leads to the file that was opened by it.
+// stillAt reports whether a path leads to the file that was opened by it.
 func stillAt(path string, opened fs.FileInfo) error {
 	there, err := os.Stat(path)
 	if err != nil {
@@ -159,7 +159,7 @@ func stillAt(path string, opened fs.FileInfo) error {
 }
 
 // mmapSize is how much of the address space the file gets; it costs nothing
-// else. A file that outgrows it is mapped anew, for which bbolt waits for the
+// else. A file that outgrows it is mapped again, for which bbolt waits for the
 // slowest reader while every other one waits for bbolt.
 func mmapSize() int {
 	if bits.UintSize < 64 || runtime.GOOS == "windows" { // which would make the file that large

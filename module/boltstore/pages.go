@@ -119,7 +119,7 @@ func (p *pages) read(id uint64) ([]byte, error) {
 		return nil, err
 	}
 	if native.Uint64(buf) != id {
-		return nil, fmt.Errorf("%w (page %d says that it is page %d)", errDamaged, id, native.Uint64(buf))
+		return nil, fmt.Errorf("%w (page %d is marked as page %d)", errDamaged, id, native.Uint64(buf))
 	}
 	overflow := uint64(native.Uint32(buf[12:]))
 	if err := p.meet(id, id+overflow); err != nil {

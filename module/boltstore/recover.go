@@ -35,8 +35,8 @@ func (s *Store) fail(broken *bolt.DB, cause error) error {
 // recover closes the file and opens it until that succeeds or the store is
 // closed.
 func (s *Store) recover(broken *bolt.DB) {
-	// It waits for whoever is still reading. What it returns changes nothing:
-	// where the file could not be let go, opening it will say so.
+	// It waits for running reads. What it returns changes nothing: where the
+	// file could not be let go, opening it will say so.
 	_ = broken.Close()
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		if s.resume(s.existing()) {
@@ -66,8 +66,8 @@ func (s *Store) resume(db *bolt.DB, err error) bool {
 		return false
 	}
 
-	// At stays zero where it can't be read: whoever asks for it will get the
-	// error.
+	// At stays zero where it can't be read: a caller that asks for it will get
+	// the error.
 	change := keys.Change{All: true}
 	_ = db.View(func(tx *bolt.Tx) (err error) {
 		change.At, err = view(tx).LastWrite()

@@ -249,7 +249,7 @@ func TestReaderThroughFailure(t *testing.T) {
 	h.wantTold(t, "opened again", keys.Change{All: true, At: someTime})
 }
 
-// A file that has gone is not made anew: every revocation would be forgotten.
+// A file that has gone is not made again: every revocation would be forgotten.
 func TestFileGone(t *testing.T) {
 	h := newHarness(t)
 	gate := h.gate()

@@ -271,7 +271,7 @@ func TestRestoreRules(t *testing.T) {
 			after: invite([]string{policy.ScopeAll}, nil),
 			check: []func(*testing.T, *vault){invitationIs("[A B] [/p.S/A /p.S/B] true")},
 		},
-		"taken back and made anew, for less": {
+		"taken back and made again, for less": {
 			after: func(v *vault) func(*keys.Tx) error {
 				return func(tx *keys.Tx) error {
 					return errors.Join(tx.Uninvite(v.invitation), invite([]string{"A"}, []string{endpointA})(v)(tx))
@@ -329,7 +329,8 @@ func TestRestoreRules(t *testing.T) {
 	}
 }
 
-// permits says whether an entry may call an endpoint, without asking any scope.
+// permits reports whether an entry may call an endpoint, without asking any
+// scope.
 func permits(t *testing.T, e *keys.Entry, endpoint string) bool {
 	t.Helper()
 	table, err := policy.NewTable([]policy.Route{{Method: "GET", Pattern: "/x", Endpoint: []string{endpoint}}}, "user_id", "app_id")
@@ -396,7 +397,7 @@ func TestRestoreWhileTheClockIsBehind(t *testing.T) {
 			after: []func(*vault) func(*keys.Tx) error{uninvite},
 			want:  records.Counts{CollaboratorsRemoved: 1}, check: noInvitation,
 		},
-		"invitation made anew, for less": {
+		"invitation made again, for less": {
 			after: []func(*vault) func(*keys.Tx) error{uninvite, invite("B")},
 			want:  records.Counts{CollaboratorsNarrowed: 1},
 			check: func(t *testing.T, v *vault) {

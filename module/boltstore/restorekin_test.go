@@ -218,8 +218,8 @@ func TestRestoreTakesNoStrangersPassword(t *testing.T) {
 	}
 }
 
-// A copy of a store that can't be written to is made all the same, and says
-// that the store doesn't know of it.
+// A copy of a store that can't be written to is made all the same, and is true
+// if the store doesn't know of it.
 func TestBackupWithoutAMark(t *testing.T) {
 	v := newVault(t)
 	v.close()

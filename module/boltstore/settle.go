@@ -9,12 +9,12 @@ import (
 
 // settle writes the newest meta page once more, as it is, and syncs the file.
 //
-// Whoever wrote that page may not have come to sync it, or the sync failed, and
-// then the system shows the page from its memory and takes it for written,
-// whatever is on the disk. The change that it stands for would be there until
-// the power is cut. Worse, the next one overwrites pages that are free now, and
-// still in use by the change before, which is all that the disk knows of. The
-// other pages were synced before the meta page was written.
+// The writer of that page may not have synced it, or the sync failed, and then
+// the system shows the page from its memory and takes it for written, whatever
+// is on the disk. The change that it stands for would be there until the power
+// is cut. Worse, the next one overwrites pages that are free now, and still in
+// use by the change before, which is all that the disk knows of. The other
+// pages were synced before the meta page was written.
 func settle(db *bolt.DB, file *os.File) error {
 	err := db.View(func(tx *bolt.Tx) error {
 		page := make([]byte, db.Info().PageSize)

@@ -151,7 +151,7 @@ func TestSessionsEndAtTheGate(t *testing.T) {
 	}
 }
 
-// Who guesses can't begin anew with every configuration.
+// A new configuration doesn't reset the limits on guesses.
 func TestThrottleOutlivesConfigurations(t *testing.T) {
 	m := startAccounts(t)
 	for range 10 {

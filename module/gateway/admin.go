@@ -19,7 +19,7 @@ func init() {
 const adminPath = "/api_keys"
 
 // adminAPI is the operator's mount of the management API, on Caddy's admin
-// endpoint: whoever can reach that one can change everything anyway.
+// endpoint: a client that can reach it can change everything anyway.
 //
 // It holds nothing, for Caddy makes it before the apps, never cleans it up,
 // and lets that of a failed configuration go on serving.

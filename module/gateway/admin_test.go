@@ -140,7 +140,7 @@ func TestAdminRefusesStoreThatIsNone(t *testing.T) {
 	folder := t.TempDir()
 	e := startAdmin(t, appOver(filepath.Join(folder, "keys.db")))
 	other := filepath.Join(folder, "other.db")
-	if err := os.WriteFile(other, []byte(strings.Repeat("this is no key store. ", 1000)), 0o600); err != nil {
+	if err := os.WriteFile(other, []byte(strings.Repeat("this is not a key store. ", 1000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.load(appOver(other)); err == nil {

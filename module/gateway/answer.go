@@ -56,7 +56,8 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, ref *refusal) erro
 	if closes {
 		h.Set("Connection", "close")
 	}
-	// A gRPC call is a POST. Whoever asks otherwise looks at the HTTP status.
+	// A gRPC call is a POST. Clients that use another method look at the HTTP
+	// status.
 	if wire.IsGRPC(r) && r.Method == http.MethodPost {
 		answerGRPC(w, r, ref, reqID)
 		return nil
@@ -109,7 +110,7 @@ func answerJSON(w http.ResponseWriter, code int, contentType string, body any) e
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(code)
-	// Whoever has gone away needs no answer.
+	// A client that has gone away needs no answer.
 	_, _ = w.Write(text)
 	return nil
 }

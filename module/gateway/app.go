@@ -131,7 +131,7 @@ func (a *App) loadStore(ctx caddy.Context) error {
 	}
 	opener, ok := mod.(keys.Opener)
 	if !ok {
-		return fmt.Errorf("the module %T is no key store", mod)
+		return fmt.Errorf("the module %T is not a key store", mod)
 	}
 	a.opener = opener
 	return nil
@@ -174,7 +174,7 @@ func (a *App) Cleanup() error {
 }
 
 // Directory is the open store. Apps start in no particular order, so a request
-// may come before Start: whoever is first opens the store, and whoever comes
+// may come before Start: the first one opens the store, and the one that comes
 // meanwhile waits.
 func (a *App) Directory() (*keys.Lease, error) {
 	if lease := a.lease.Load(); lease != nil {

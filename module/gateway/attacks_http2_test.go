@@ -237,7 +237,7 @@ func (r *h2Stream) take(f http2.Frame) {
 		r.body += string(f.Data())
 		r.over = r.over || f.StreamEnded()
 	case *http2.RSTStreamFrame:
-		// After a whole answer it only says that no more is read.
+		// After a whole answer it only means that no more is read.
 		r.ended = !r.over && (r.status == 0 || f.ErrCode != http2.ErrCodeNo)
 		r.over = true
 	}

@@ -16,8 +16,8 @@ import (
 )
 
 // recorder is an upstream that keeps every byte it is sent, and reads HTTP/1.1
-// to the letter: what it would have to guess at is a mistake of whoever sent
-// it. Its answers name the request that they are to.
+// to the letter: what it would have to guess at is a mistake of the client that
+// sent it. Its answers name the request that they are to.
 type recorder struct {
 	addr  string
 	mu    sync.Mutex
@@ -33,7 +33,7 @@ type recorded struct {
 	lines          []string // of the header
 	trailers       []string
 	body           []byte
-	// whole says that the request came to its end, and broken why it didn't.
+	// whole is true if the request came to its end, and broken why it didn't.
 	whole  bool
 	broken error
 }

@@ -144,7 +144,7 @@ func (c *h1Conn) send(s *attackStep, answers int) ([]reply, error) {
 			return nil, err
 		}
 	}
-	// Whoever is refused early may have been hung up on.
+	// The connection of a client that is refused early may have been closed.
 	_, _ = io.WriteString(c.conn, text.String())
 	var all []reply
 	for range answers {

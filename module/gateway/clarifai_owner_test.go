@@ -53,7 +53,7 @@ func TestClarifaiOwners(t *testing.T) {
 		name string
 		ask  func(user, app string) request
 		grpc bool
-		// app says that app keys are accepted.
+		// app is true if app keys are accepted.
 		app bool
 	}{
 		{name: "query", ask: get("/v2/inputs?user_app_id.user_id=USER&user_app_id.app_id=APP"), app: true},

@@ -240,8 +240,8 @@ func leaks(s *seen, secrets []string) bool {
 	})
 }
 
-// Refusals for ownership are the same, whoever and whatever was named: they
-// tell nothing of what exists.
+// Refusals for ownership are the same for every owner and app named: they tell
+// nothing of what exists.
 func TestOwnershipTellsNothing(t *testing.T) {
 	w := start(t, decisionSite)
 	w.user("alice", "bob")

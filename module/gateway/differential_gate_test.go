@@ -42,7 +42,7 @@ type differential struct {
 	ears    []*ear
 	secrets *strings.Replacer // what names in braces stand for
 	texts   []string          // of all credentials
-	// holders are by public id.
+	// holders are by key ID.
 	holders map[string]keys.Credential
 	// sent counts what was sent, to tell the requests of one from another's.
 	sent atomic.Int64
@@ -222,7 +222,7 @@ type allowed struct {
 	inBody   bool      // the gate looks into bodies
 	identity [5]string // placeholders: user, key, kind, owner, app
 	body     *bodyProbe
-	// whole says that the body came to its end.
+	// whole is true if the body came to its end.
 	whole bool
 	text  string
 }

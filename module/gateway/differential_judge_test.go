@@ -211,7 +211,7 @@ func (h *heard) fields(a *allowed) [][2]string {
 	return h.Fields
 }
 
-// reaches says whether that owner and app are this credential's to name.
+// reaches reports whether that owner and app are this credential's to name.
 func reaches(c keys.Credential, owner, app string) error {
 	switch {
 	case c.Kind == policy.AppKey && (owner != c.UserID || app != "" && app != c.AppID):

@@ -12,7 +12,7 @@ import (
 // The differential fuzzers send what they make up to a running Caddy, whose
 // gate stands in front of two upstreams that have nothing of ours: net/http's
 // server with its router, and Node's with URL and URLSearchParams. What the
-// gate allows has to be the same request to whoever reads it next (judge).
+// gate allows has to be the same request to its next reader (judge).
 //
 // A name in braces is a value, as in testdata/attacks, whose cases are seeds.
 

@@ -68,7 +68,7 @@ func (e *ear) hear(h *heard) {
 	}
 }
 
-// take takes what was heard since, once enough says that it is enough.
+// take takes what was heard since, once enough returns true.
 func (e *ear) take(enough func([]*heard) bool) []*heard {
 	late := time.After(patience)
 	for {
@@ -146,7 +146,7 @@ func newGoUpstream(tb testing.TB, operations []string) *ear {
 				mux = grpc
 			}
 		}
-		// What the router answers itself is no operation, and no answer.
+		// The router's own answers don't count as operations or answers.
 		mux.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithValue(r.Context(), reportKey{}, h)))
 		e.hear(h)
 		w.Header().Set("X-Upstream-Tag", h.Tag)

@@ -60,7 +60,7 @@ func checkQueryOf(q *manage.ExplainQuery) error {
 	case q.Target == "" || strings.ContainsFunc(q.Target, unprintable) || strings.Contains(q.Target, " "):
 		return invalid("target", "give the request's path and query as they are sent, as /v2/inputs?page=1, with spaces escaped")
 	case hasCredential(q.Target):
-		return invalid("target", "there is a credential in it: leave it out, and name the key by its public id")
+		return invalid("target", "there is a credential in it: leave it out, and name the key by its key ID")
 	case q.Key != "" && q.Caller != nil:
 		return invalid("key", "give a stored key or a supposed caller, not both")
 	}
@@ -71,13 +71,13 @@ func checkQueryOf(q *manage.ExplainQuery) error {
 			return invalid(field, `write a header as "Name: value"`)
 		}
 		if hasCredential(value) {
-			return invalid(field, "there is a credential in it: leave it out, and name the key by its public id")
+			return invalid(field, "there is a credential in it: leave it out, and name the key by its key ID")
 		}
 	}
 	return nil
 }
 
-// hasCredential says whether a part of a text is of a credential's form.
+// hasCredential reports whether a part of a text is of a credential's form.
 func hasCredential(text string) bool {
 	parts := strings.FieldsFunc(text, func(c rune) bool { return strings.ContainsRune("/?&=, \t:", c) })
 	return slices.ContainsFunc(parts, func(part string) bool { return keys.FormOf(part) != keys.Foreign })
@@ -129,7 +129,7 @@ func digestOfKey(ctx context.Context, directory *keys.Directory, id string) (dig
 		return err
 	})
 	if errors.Is(err, keys.ErrNotFound) {
-		err = &manage.Error{Code: manage.CodeNotFound, Field: "key", Details: "no key has this public id; it may have been revoked"}
+		err = &manage.Error{Code: manage.CodeNotFound, Field: "key", Details: "no key has this key ID; it may have been revoked"}
 	}
 	return digest, err
 }
@@ -172,7 +172,7 @@ func (e *explainer) explain(ctx context.Context, site Site) (*manage.Explanation
 	}
 	_, refused = g.credential(r)
 	if refused == nil || refused.reason != authz.CredentialMissing {
-		return nil, invalid("headers", "a credential is among what is sent: leave it out, and name the key by its public id")
+		return nil, invalid("headers", "a credential is among what is sent: leave it out, and name the key by its key ID")
 	}
 	if e.query.Key == "" && e.query.Caller == nil {
 		t.Absent(toldRefusal(refused))

@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// maxDecisions bounds how often one request is decided anew because what it
+// maxDecisions bounds how often one request is decided again because what it
 // was decided by changed meanwhile.
 const maxDecisions = 16
 
@@ -187,7 +187,7 @@ type registry interface {
 // is refused.
 type verdict struct {
 	credential, invitation, everyone *keys.Entry
-	// good says that the credential is, whatever it permits.
+	// good is true if the credential is, whatever it permits.
 	good bool
 	// owner and app are what was named, empty where nothing was.
 	owner, app string

@@ -42,8 +42,8 @@ func TestContentTypesThatResembleGRPC(t *testing.T) {
 	}
 }
 
-// A gRPC refusal is HTTP 200, so nobody gets one who asks otherwise: whoever
-// put the gate behind a sub-request would let all in.
+// A gRPC refusal is HTTP 200, so no client gets one that asks otherwise: one
+// that put the gate behind a sub-request would let all in.
 func TestOnlyCallsAreRefusedAsGRPC(t *testing.T) {
 	w := start(t, "route GET /check Admin")
 	for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "OPTIONS"} {

@@ -31,7 +31,7 @@ type forwarded struct {
 	server context.Context
 	ctx    context.Context
 	cancel context.CancelFunc
-	// whole says that nothing is served once the gate's handler has returned.
+	// whole is true if nothing is served once the gate's handler has returned.
 	whole bool
 	// inner is the forwarded of a gate further on, where this one lingers.
 	inner *forwarded
@@ -58,7 +58,7 @@ func (q *question) forward(v *verdict, w http.ResponseWriter, r *http.Request) *
 }
 
 // admit puts the request on the list. It returns false if what it was decided
-// by holds no longer: then it is not forwarded, and has to be decided anew.
+// by holds no longer: then it is not forwarded, and has to be decided again.
 //
 // A sweep may have come by the request meanwhile, and rechecks it when it may.
 // So it is admitted only if it wasn't ended, and is over if it isn't admitted:
@@ -133,7 +133,7 @@ func (f *forwarded) leave() {
 		f.finish()
 		// The answer may have been whole by then. With the deadline past,
 		// net/http takes the client for gone, and would cancel every later
-		// request on the connection, whoever's it is: so it is closed.
+		// request on the connection, from any client: so it is closed.
 		panic(http.ErrAbortHandler)
 	case f.whole || f.server.Done() == nil || f.server.Err() != nil:
 		f.finish()
@@ -186,7 +186,7 @@ func (f *forwarded) arm(credential *keys.Entry) {
 	now := time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	// An earlier timer stays: it arms anew when it fires, and this call's
+	// An earlier timer stays: it is set again when it fires, and this call's
 	// entry may be the older one.
 	if f.over || f.timer != nil && f.due.After(now) && f.due.Before(now.Add(left)) {
 		return

@@ -73,5 +73,5 @@ func (s *stage) caller(t *testing.T, protocol string) *caller {
 	return c
 }
 
-// multiplexes says whether all requests of a client are on one connection.
+// multiplexes reports whether all requests of a client are on one connection.
 func (c *caller) multiplexes() bool { return c.protocol[:2] != "h1" }

@@ -27,7 +27,7 @@ var losses = []struct {
 	// make makes the credential, where it isn't a key of the app.
 	make func(*keys.Tx, *subject) keys.Credential
 	do   func(*keys.Tx, *subject) error
-	// near says that another key of the same app has nothing to do with it.
+	// near is true if another key of the same app has nothing to do with it.
 	near bool
 }{
 	{"revoked", nil, func(tx *keys.Tx, s *subject) error { return tx.Revoke(s.id, "leaked") }, true},

@@ -174,7 +174,7 @@ func trickle(in *io.PipeWriter, finish chan struct{}) {
 	}
 }
 
-// whole says whether a client got all that there was.
+// whole reports whether a client got all that there was.
 func whole(kind string, text []byte, p *part) error {
 	want := map[string]string{
 		"events": "data: first\n\ndata: last\n\n", "poll": "answer", "duplex": "firstfirstlast", "upload": "",

@@ -98,7 +98,7 @@ func (m *Manage) Check() error {
 	return nil
 }
 
-// inside says whether a path stands under another, or is it.
+// inside reports whether a path stands under another, or is it.
 func inside(path, base string) bool {
 	return path == base || strings.HasPrefix(path, base+"/")
 }
@@ -152,8 +152,9 @@ func (m *Manage) serve(w http.ResponseWriter, r *http.Request) error {
 		defer lease.Exit(q.digest)
 		v := m.decide(r, lease, &q)
 		if v.refused == nil && r.Body != nil && r.Body != http.NoBody {
-			// Whoever may send the body as slowly as they like could otherwise
-			// do with its last byte what they have long not been permitted.
+			// A client that may send the body as slowly as it likes could
+			// otherwise do with its last byte what they have long not been
+			// permitted.
 			r.Body = readAhead(w, r)
 			v = m.decide(r, lease, &q)
 		}
@@ -302,8 +303,8 @@ func (a *App) prepare(api *manage.API, lease *keys.Lease) (err error) {
 	return err
 }
 
-// addManagement says that a site answers the management API, whose scopes can
-// be granted then.
+// addManagement reports whether a site answers the management API, whose scopes
+// can be granted then.
 func (a *App) addManagement(ctx caddy.Context) {
 	a.sitesMu.Lock()
 	defer a.sitesMu.Unlock()

@@ -16,8 +16,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// A call is decided by what holds when it is made, and not when it was begun:
-// whoever sends its body slowly gets nothing that was taken away meanwhile.
+// A call is decided by what holds when it is made, and not when it was begun: a
+// client that sends its body slowly gets nothing that was revoked meanwhile.
 func TestManageDecidesAgainBehindTheBody(t *testing.T) {
 	m := startManaged(t)
 	invitation := keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: "alice", AppID: "alice-app"}, UserID: "bob"}
@@ -87,7 +87,7 @@ func TestManageDecidesAgainBehindTheBody(t *testing.T) {
 	}
 }
 
-// minted is a credential and its public id.
+// minted is a credential and its key ID.
 type minted struct{ text, id string }
 
 func (m *managed) patWithID(user string, scopes ...string) minted {
@@ -171,8 +171,8 @@ func TestManageRevokesWhatIsMadeMeanwhile(t *testing.T) {
 	for range 20 {
 		<-begun
 	}
-	// Whoever made something with what is still good at the first goes on, so
-	// the line is revoked before its members are looked for.
+	// A caller that made something with a credential that is still valid at
+	// first goes on, so the line is revoked before its members are looked for.
 	for _, c := range []struct{ method, path, body string }{
 		{"DELETE", "/v2/users/me/keys/" + leaked.id, ""},
 		{"POST", "/v2/users/me/keys/revoke", fmt.Sprintf(`{"minted_by":%q}`, leaked.id)},

@@ -253,7 +253,7 @@ func TestCollaboratorsAreNoOwners(t *testing.T) {
 	}
 }
 
-// In a body, as in a path, the owner me is whoever calls.
+// In a body, as in a path, the owner me is the caller.
 func TestMeInABody(t *testing.T) {
 	m := startManaged(t)
 	for _, c := range []struct {

@@ -116,7 +116,7 @@ func TestReloads(t *testing.T) {
 
 // getAgain asks as clients do: a request that got no answer at all is sent
 // again (RFC 9110, section 9.2.2). At a reload the server opens its socket
-// anew, and the kernel resets connections that wait in the old one's queue;
+// again, and the kernel resets connections that wait in the old one's queue;
 // that happens with any handler, and before one is asked.
 func getAgain(c *http.Client, r *http.Request) (*http.Response, error) {
 	var resp *http.Response

@@ -96,8 +96,8 @@ func TestThePortalHandsOnNoCookie(t *testing.T) {
 	}
 }
 
-// A credential of ours in a header that the site doesn't read is no credential
-// here, and may be one to the upstream.
+// A credential of ours in a header that the site doesn't read is not a
+// credential here, and may be one to the upstream.
 func TestCredentialsInOtherHeadersAreStripped(t *testing.T) {
 	const site = "route GET /v2/inputs Inputs:Get\nroute GET /open {\naccept public\n}\ncredential header X-Token"
 	w := start(t, site)

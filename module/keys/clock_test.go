@@ -190,7 +190,7 @@ func TestAcceptClockOf2031(t *testing.T) {
 	update(t, d, func(tx *keys.Tx) error { _, err := tx.CreateUser(keys.User{ID: "bob"}); return err })
 	d.SetAuditRetention(24 * time.Hour)
 	was := len(entries(t, d, ""))
-	_ = d.Upkeep(t.Context()) // which says that the clock is in doubt
+	_ = d.Upkeep(t.Context()) // which reports that the clock is in doubt
 	if n := len(entries(t, d, "")); n != was {
 		t.Errorf("%d of %d audit entries are left", n, was)
 	}

@@ -125,7 +125,8 @@ func TestCheckPassword(t *testing.T) {
 	}
 }
 
-// malformed are texts that are no hash of ours, or ask for more than a hash may.
+// malformed are texts that aren't hashes of ours, or ask for more than a hash
+// may.
 var malformed = map[string]string{
 	"clear text":        "correct horse battery staple",
 	"bcrypt":            "$2b$12$LQv3c1yqBWVHxkd0LHAkCOYz6TtxMQJqhN8/LewdBPj3bp.XqW4vK",

@@ -28,7 +28,7 @@ func TestMint(t *testing.T) {
 				t.Errorf("minted %d bytes that begin %q, want %d and %q", len(credential), credential[:6], tt.long, tt.front)
 			}
 			if len(id) != len(tt.front)+12 || !strings.HasPrefix(credential, id+"_") {
-				t.Errorf("public id %q is not the credential's front", id)
+				t.Errorf("key ID %q is not the credential's front", id)
 			}
 			if f := keys.FormOf(credential); f != keys.Genuine {
 				t.Errorf("form of a minted credential is %v", f)
@@ -145,7 +145,7 @@ func FuzzFormOf(f *testing.F) {
 		}
 		// What is genuine is of that form, and no other byte of it would be.
 		if len(text) < 54 || len(text) > 63 || strings.Count(text, "_") != 2 {
-			t.Fatalf("%q is no credential", text)
+			t.Fatalf("%q is not a credential", text)
 		}
 		for i := range len(text) {
 			other := text[:i] + string(text[i]^1) + text[i+1:]

@@ -202,7 +202,7 @@ func TestCodeIsAcceptedOnce(t *testing.T) {
 	if n := acceptedAtOnce(t, d, "aaaa-bbbb-cccc-dddd-eeee-ffff"); n != 0 {
 		t.Errorf("one that there never was, %d times", n)
 	}
-	// The log says that one was used, and not which.
+	// The log shows that one was used, and not which.
 	var used int
 	err := d.View(t.Context(), func(r keys.Reader) error {
 		for e, err := range r.AuditEntries("alice", 0) {

@@ -97,7 +97,7 @@ func wrongCode() *Error {
 }
 
 func errSuspended() *Error {
-	return refuse(CodeKeyInvalid, "", "this user is suspended; ask whoever runs the service")
+	return refuse(CodeKeyInvalid, "", "this user is suspended; ask the operator of the service")
 }
 
 // throttled refuses another attempt until the wait is over.

@@ -78,7 +78,7 @@ func TestCollaborators(t *testing.T) {
 			if got := s.lists(); got != "" {
 				t.Errorf("left are %s", got)
 			}
-			// Whoever was removed can be invited again.
+			// A removed collaborator can be added again.
 			s.mustAs(c, "POST", shared, `{"collaborators":[{"user":{"id":"bob"},"scopes":[]}]}`)
 		})
 	}

@@ -54,7 +54,7 @@ func locate(element string, err error) error {
 	case errors.As(err, &invalid):
 		return refuse(CodeInvalid, join(element, invalid.Field), "%s", invalid.Reason)
 	case errors.Is(err, keys.ErrLimit):
-		return refuse(CodeLimit, element, "%s; revoke or delete those that are no longer used, or ask whoever runs the service for more", strings.TrimPrefix(err.Error(), keys.ErrLimit.Error()+": "))
+		return refuse(CodeLimit, element, "%s; revoke or delete those that are no longer used, or ask the operator of the service for more", strings.TrimPrefix(err.Error(), keys.ErrLimit.Error()+": "))
 	case errors.Is(err, keys.ErrDeleting):
 		return refuse(CodeConflict, join(element, "id"), "%s", keys.ErrDeleting)
 	case errors.Is(err, keys.ErrRevoked):

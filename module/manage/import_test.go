@@ -116,8 +116,8 @@ func TestImportKeepsNoClearText(t *testing.T) {
 	}
 }
 
-// A key that stands twice in a request is not named by a public id that there
-// is not.
+// A key that stands twice in a request is not named by a key ID that there is
+// not.
 func TestImportOfTheSameTwice(t *testing.T) {
 	s := newService(t)
 	s.alice()

@@ -64,7 +64,7 @@ func TestKeys(t *testing.T) {
 		}
 	}
 
-	// Revoked by path, and by body with public ids and whole credentials.
+	// Revoked by path, and by body with key IDs and whole credentials.
 	if ids := s.must("DELETE", "/v2/users/alice/keys/"+mine.KeyID, "{}").KeyIDs; fmt.Sprint(ids) != fmt.Sprint([]string{mine.KeyID}) {
 		t.Errorf("revoked %v", ids)
 	}
@@ -134,7 +134,7 @@ func TestKeysRefused(t *testing.T) {
 		{"revoke one twice, nothing of both", "DELETE", at, fmt.Sprintf(`{"ids":[%q,%q]}`, first.KeyID, first.ID), manage.CodeInvalid, "ids[1]", "nothing was revoked"},
 		{"revoke numbers", "DELETE", at, `{"ids":[1]}`, manage.CodeInvalid, "ids", "a list"},
 		{"rotate none", "POST", at + "/" + unknown + "/rotate", "", manage.CodeNotFound, "key_id", "no such key"},
-		{"rotate with what is no time", "POST", at + "/" + first.KeyID + "/rotate", `{"grace":"soon"}`, manage.CodeInvalid, "grace", "24h"},
+		{"rotate with a malformed time", "POST", at + "/" + first.KeyID + "/rotate", `{"grace":"soon"}`, manage.CodeInvalid, "grace", "24h"},
 		{"rotate with less than no time", "POST", at + "/" + first.KeyID + "/rotate", `{"grace":"-1h"}`, manage.CodeInvalid, "grace", "24h"},
 		{"rotate with endless time", "POST", at + "/" + first.KeyID + "/rotate", `{"grace":"2000000h"}`, manage.CodeInvalid, "grace", "24h"},
 

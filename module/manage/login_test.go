@@ -103,7 +103,7 @@ func (s *service) holder(credential string) manage.Caller {
 	return manage.Caller{Caller: *e.Caller(), Digest: digest, Address: home}
 }
 
-// good says whether the gate would let the caller in.
+// good reports whether the gate would let the caller in.
 func (s *service) good(c manage.Caller) bool {
 	s.t.Helper()
 	e, err := s.api.Directory.Find(s.t.Context(), c.Digest)

@@ -16,7 +16,7 @@ import (
 
 const revoke = "/v2/users/alice/keys/revoke"
 
-// left are the public ids of alice's keys.
+// left are the key IDs of alice's keys.
 func (s *service) left() []string {
 	s.t.Helper()
 	var ids []string
@@ -135,8 +135,8 @@ func TestRevokeManyRefused(t *testing.T) {
 		{"no such app", "POST", revoke, `{"app_id":"nope"}`, manage.CodeNotFound, "app_id", "no such app"},
 		{"someone else's app", "POST", revoke, `{"app_id":"maps"}`, manage.CodeNotFound, "app_id", "no such app"},
 		{"no time", "POST", revoke, `{"created_before":"yesterday"}`, manage.CodeInvalid, "created_before", "RFC 3339"},
-		{"no id", "POST", revoke, `{"minted_by":"somebody"}`, manage.CodeInvalid, "minted_by", "public id"},
-		{"a credential that is not known", "POST", revoke, `{"minted_by":"` + unknown + `"}`, manage.CodeInvalid, "minted_by", "public id"},
+		{"no id", "POST", revoke, `{"minted_by":"somebody"}`, manage.CodeInvalid, "minted_by", "key ID"},
+		{"a credential that is not known", "POST", revoke, `{"minted_by":"` + unknown + `"}`, manage.CodeInvalid, "minted_by", "key ID"},
 		{"no such user", "POST", "/v2/users/zoe/keys/revoke", `{"all":true}`, manage.CodeNotFound, "user_id", "no such user"},
 	}
 	s.refuses(t, table)
@@ -145,7 +145,7 @@ func TestRevokeManyRefused(t *testing.T) {
 	}
 }
 
-// Another user's keys stay, whoever minted them.
+// Another user's keys stay, with any minter.
 func TestRevokeManyOfOneUser(t *testing.T) {
 	s := friends(t)
 	bob := s.pat(operator, "bob", `["All"]`, "")

@@ -228,7 +228,8 @@ func TestUnionOfDeclaredAndNeeded(t *testing.T) {
 }
 
 // A site may declare All, to describe or to hide it, and what it says counts in
-// the union too; whoever only lists it, without a description, takes none away.
+// the union too; a site that only lists it, without a description, removes
+// none.
 func TestUnionWithAllDeclared(t *testing.T) {
 	silent := mustCatalogue(t, Scope{Name: "A"})
 	listed := mustCatalogue(t, Scope{Name: ScopeAll}, Scope{Name: "A"})

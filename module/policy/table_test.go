@@ -491,7 +491,7 @@ func TestCheckEndpoint(t *testing.T) {
 	}
 }
 
-// Whoever is handed the list may do with it as he likes.
+// The caller may change the returned list.
 func TestMethodsIsACopy(t *testing.T) {
 	Methods()[0] = "TRACE"
 	if !KnownMethod("GET") || Methods()[0] != "GET" {

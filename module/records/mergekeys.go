@@ -141,7 +141,7 @@ func (m *Merge) collaborators() error {
 			m.CollaboratorsRemoved++
 			return w.DeleteCollaborator(c.CollaboratorRef)
 		case !there, m.kinship != descendant && now.ModifiedAt.Before(c.ModifiedAt):
-			return nil // the versions of an invitation that was taken back begin anew
+			return nil // the versions of an invitation that was removed begin again
 		}
 		scopes, endpoints := sharedScopes(c.Scopes, now.Scopes), sharedEndpoints(c.Endpoints, now.Endpoints)
 		switch {

@@ -10,7 +10,7 @@
 //   data       the ids of what came back, where the call went well
 //   code, missing_scopes    of the answer, where it didn't
 //   error      what went wrong otherwise
-// A call is made when its line arrives, so whoever writes the lines can change
+// A call is made when its line arrives, so the writer of the lines can change
 // something between two calls. Credentials come by standard input because
 // arguments and the environment can be read by others.
 'use strict';

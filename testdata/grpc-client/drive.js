@@ -20,7 +20,7 @@
 //   code, message, details    of the status
 //   header, trailer           the metadata of both
 //   error      what went wrong otherwise
-// A call is made when its line arrives, so whoever writes the lines can change
+// A call is made when its line arrives, so the writer of the lines can change
 // something between two calls. Credentials come by standard input because
 // arguments and the environment can be read by others.
 'use strict';
@@ -196,7 +196,7 @@ async function connectWeb(call) {
 const page = new JSDOM('', {url: 'https://app.example.com/'});
 global.XMLHttpRequest = page.window.XMLHttpRequest;
 // The page says on the console what it keeps from a script; the client's
-// answer says that too.
+// answer shows that too.
 page.virtualConsole.removeAllListeners('jsdomError');
 
 function googleWeb(call, first, format) {

@@ -102,7 +102,7 @@ async function theWholeWay(options, app) {
   assert.equal(await status(key, app), 200);
   assert.equal(await status(key, app, "POST"), 200);
 
-  // Nobody sees it again: neither by going back, nor by loading anew.
+  // Nobody sees it again: neither by going back, nor by reloading.
   await ada.follow("I have copied it");
   assert.ok(!(await ada.page.content()).includes(key));
   await ada.picture(pictures, `${name}-keys`);

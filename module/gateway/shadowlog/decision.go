@@ -14,11 +14,11 @@ import (
 type Decision struct {
 	// Decision is one of the constants below.
 	Decision string `json:"decision"`
-	// KeyID is the public id of the credential; empty where none was known.
+	// KeyID is the key ID of the credential; empty where none was known.
 	KeyID   string `json:"key_id,omitempty"`
 	KeyType string `json:"key_type,omitempty"`
 	UserID  string `json:"user_id,omitempty"`
-	// Enforced says that the request was refused, as in mode enforce: its
+	// Enforced is true if the request was refused, as in mode enforce: its
 	// target, its framing or its method is refused in every mode.
 	Enforced bool `json:"enforced,omitempty"`
 	// Method is the request's. Route is the method and pattern of the route
@@ -39,7 +39,7 @@ type Decision struct {
 	// MissingScopes and MissingEndpoints are what the credential lacks.
 	MissingScopes    []string `json:"missing_scopes,omitempty"`
 	MissingEndpoints []string `json:"missing_endpoints,omitempty"`
-	// NoEndpoint says that the credential is limited to endpoints, and the
+	// NoEndpoint is true if the credential is limited to endpoints, and the
 	// route has none.
 	NoEndpoint bool `json:"no_endpoint,omitempty"`
 }

@@ -8,7 +8,7 @@ import (
 
 // Usage is what a log of shadow mode shows of keys.
 type Usage struct {
-	// Keys are those that were known, by public id.
+	// Keys are those that were known, by key ID.
 	Keys []KeyUsage `json:"keys"`
 	// Public counts requests of public routes, Unknown those without a
 	// credential that is known. Others are lines that are no decisions.
@@ -34,7 +34,7 @@ type KeyUsage struct {
 	// MissingScopes and MissingEndpoints were needed, and not granted.
 	MissingScopes    []string `json:"missing_scopes,omitempty"`
 	MissingEndpoints []string `json:"missing_endpoints,omitempty"`
-	// NoEndpoint says that routes without an endpoint were used, which no key
+	// NoEndpoint is true if routes without an endpoint were used, which no key
 	// limited to endpoints may call.
 	NoEndpoint bool `json:"no_endpoint,omitempty"`
 	// Needs are further scopes that have to be granted together with those

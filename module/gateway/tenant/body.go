@@ -70,11 +70,11 @@ func (o *Places) ofJSON(ctx context.Context, n *Named, text string) error {
 // nobody is a name that no owner and no app has.
 const nobody = "\x00"
 
-// bodyType looks at what a Content-Type says that some server goes by. form
-// reports that it may take the body for a form's fields; why is the reason to
-// refuse it. A type under which the body may be read as anything but JSON, a
-// form or plain text is refused: white space, digits and quotes are a message
-// in other formats too.
+// bodyType reads a Content-Type as any server may read it. form reports that it
+// may take the body for a form's fields; why is the reason to refuse it. A type
+// under which the body may be read as anything but JSON, a form or plain text
+// is refused: white space, digits and quotes are a message in other formats
+// too.
 func bodyType(r *http.Request) (form bool, why string) {
 	sent := strings.ToLower(r.Header.Get("Content-Type"))
 	if sent == "" {

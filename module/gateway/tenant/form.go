@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// Found is a value at a watched place. Invalid says that what stands there is
-// no text, or can't be decoded, and so names nobody that a caller could be; or
+// Found is a value at a watched place. Invalid is true if the value there is no
+// text, or can't be decoded, and so names nobody that a caller could be; or
 // that its name isn't UTF-8, which some servers take for another name.
 type Found struct {
 	Field   int

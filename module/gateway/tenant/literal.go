@@ -55,8 +55,8 @@ func (r *reader) digits() bool {
 }
 
 // quoted reads a string, and returns what stands between its quotes. escaped
-// says that there are escapes in it, which are valid: half of a surrogate pair
-// is not, because parsers differ in what they make of it.
+// reports that it has escapes, which are valid: half of a surrogate pair is
+// not, because parsers differ in what they make of it.
 func (r *reader) quoted() (text string, escaped bool, err error) {
 	r.at++
 	from := r.at

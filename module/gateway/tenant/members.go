@@ -64,7 +64,7 @@ func (m *members) hash(object uint64, name string) uint64 {
 		m.seed, m.slots = maphash.MakeSeed(), make([]uint64, 64)
 	}
 	// Names of different objects are different. The multiplication is one to
-	// one, and what it is mixed with is unknown to whoever made up the body.
+	// one, and what it is mixed with is unknown to the author of the body.
 	h := maphash.String(m.seed, name) ^ bits.RotateLeft64(object*0x9e3779b97f4a7c15, 32)
 	return max(h, 1)
 }

@@ -39,7 +39,7 @@ func (o *Places) messageField(text string) (f protowalk.Watch, err error) {
 	for digits := range strings.SplitSeq(numbers, ".") {
 		n, err := strconv.ParseInt(digits, 10, 32)
 		if err != nil || !protowire.Number(n).IsValid() {
-			return f, fmt.Errorf("the field %q: %q is no number of a field", text, digits)
+			return f, fmt.Errorf("the field %q: %q is not a field number", text, digits)
 		}
 		f.Numbers = append(f.Numbers, protowire.Number(n))
 	}

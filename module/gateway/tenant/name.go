@@ -100,7 +100,7 @@ func (n *Names) Find(name string) (field int, found bool) {
 	return 0, false
 }
 
-// read reads a name from a state on. hit says that the name is a field's, or
+// read reads a name from a state on. hit is true if the name is a field's, or
 // leads into one: user_id[], user_id.x, a[user_id]x, of which PHP drops the x,
 // and user_id before a NUL, where some end a text.
 func (n *Names) read(from state, name string) (at state, hit bool) {

@@ -37,7 +37,7 @@ func CheckFraming(r *http.Request) error {
 
 // isLength reports whether a Content-Length says what net/http made of it. In
 // HTTP/2 net/http makes nothing of it where the stream has no body or the text
-// is no number (RFC 9113, section 8.1.1).
+// is not a number (RFC 9113, section 8.1.1).
 func isLength(text string, length int64) bool {
 	n, err := strconv.ParseUint(text, 10, 63)
 	return err == nil && int64(n) == length

@@ -41,7 +41,7 @@ func (v *visit) signedIn() error {
 	var no *refused
 	if errors.As(err, &no) && no.Code.HTTP() < http.StatusInternalServerError {
 		// It has ended, or was idle for too long, or its user is suspended,
-		// which whoever signs in is told.
+		// which the page of the login shows.
 		return errSignIn
 	}
 	if err != nil {

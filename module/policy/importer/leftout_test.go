@@ -181,7 +181,7 @@ func TestLeftOutOperations(t *testing.T) {
 			for _, l := range res.LeftOut {
 				left = append(left, l.Operation)
 				if !slices.ContainsFunc(res.Warnings, func(w Warning) bool { return strings.Contains(w.Text, plain(l.Operation)+" is left out") }) {
-					t.Errorf("no warning says that %s is left out", l.Operation)
+					t.Errorf("no warning for %s, which is left out", l.Operation)
 				}
 				if !strings.Contains(text, clean(l.Operation)) {
 					t.Errorf("the table has no comment on %s", l.Operation)

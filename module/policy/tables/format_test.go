@@ -98,7 +98,7 @@ func TestFormatDescriptions(t *testing.T) {
 		{"an environment variable", "{$HOME}", false},
 		{"a carriage return", "a\r\nb", false},
 		{"a NUL", "a\x00b", false},
-		{"bytes that are no text", "a\xffb", false},
+		{"bytes that aren't text", "a\xffb", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			table := Table{Scopes: []policy.Scope{

@@ -133,7 +133,7 @@ var mistakes = []struct{ name, text, want string }{
 		`t:1: {$ begins an environment variable, which is not read in a table: write its value`},
 	{"an environment variable in quotes", "scope A `{$X}`",
 		`t:1: {$ begins an environment variable, which is not read in a table: write its value`},
-	{"bytes that are no text", "scope A\xff",
+	{"bytes that aren't text", "scope A\xff",
 		`t:1: not valid UTF-8: save the file as UTF-8`},
 	{"a control character", "scope \"A\x00\"",
 		`t:1: a control character: remove it`},

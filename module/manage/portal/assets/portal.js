@@ -21,7 +21,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 const result = document.getElementById("problem") || document.getElementById("notice") || document.querySelector('[role="alertdialog"], #secret');
 if (result) result.focus();
 
-// What is shown once isn't there for whoever goes back to it, even where the
+// What is shown once isn't there for a user who goes back to it, even where the
 // browser keeps the page as it was.
 addEventListener("pagehide", () => {
   for (const secret of document.querySelectorAll("[data-secret]")) {
