@@ -70,6 +70,7 @@ func runDemo(c *call) error {
 	// running already, and nothing is changed before all is known to work.
 	places := &demoPlaces{}
 	var err error
+	c.PrintErrln("Opening the demo's key store ...")
 	if places.folder, err = demoFolder(c.flag("data")); err != nil {
 		return err
 	}
@@ -80,6 +81,7 @@ func runDemo(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.PrintErrln("Making its user, apps and keys in " + places.folder + " ...")
 	made, err := prepareDemo(c)
 	if err != nil {
 		return fmt.Errorf("preparing the demo's data: %w; to start over, delete the folder %s, or name another with --data", err, places.folder)
@@ -100,6 +102,7 @@ func runDemo(c *call) error {
 		return err
 	}
 	free()
+	c.PrintErrln("Loading the gate with the table of Clarifai's API ...")
 	if err := caddy.Load(config, true); err != nil {
 		return fmt.Errorf("starting the demo: %w", err)
 	}

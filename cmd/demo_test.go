@@ -111,8 +111,8 @@ func (d *demo) interrupt(sig os.Signal) {
 		t.Errorf("it ended with %v: %s", err, d.errOut.String())
 	}
 	contains(t, string(rest), "The demo has ended", "is kept in")
-	if d.errOut.Len() > 0 {
-		t.Errorf("beside its text it printed %s", d.errOut.String())
+	if lines := strings.Split(d.errOut.String(), "\n"); len(lines) != 4 || !strings.HasPrefix(lines[0], "Opening ") || !strings.HasPrefix(lines[1], "Making ") || !strings.HasPrefix(lines[2], "Loading ") {
+		t.Errorf("beside its text and the steps of its start it printed %s", d.errOut.String())
 	}
 }
 
