@@ -52,7 +52,8 @@ func Modules(tb testing.TB, dir string) string {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		tb.Fatal(err)
 	}
-	npm := exec.CommandContext(ctx, Program(tb, "npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	Program(tb, "npm")
+	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	npm.Dir = dir
 	if out, err := npm.CombinedOutput(); err != nil {
 		Missing(tb, "npm ci in %s needs the network once: %v\n%s", dir, err, out)
