@@ -25,7 +25,7 @@ func (g *Gate) provisionOwnership() error {
 	if err := g.ownership.Add(g.OwnerQuery, g.OwnerBody, g.OwnerMessage); err != nil {
 		return err
 	}
-	limit, timeout := int64(DefaultOwnerLimit), time.Duration(DefaultOwnerTimeout)
+	limit, timeout := int64(DefaultOwnerLimit), DefaultOwnerTimeout
 	if g.OwnerLimit != "" {
 		n, err := humanize.ParseBytes(g.OwnerLimit)
 		if err != nil || n < 1 || n > 1<<30 {
