@@ -85,7 +85,7 @@ http://:%s {
 func (s *server) start() {
 	s.t.Helper()
 	s.errOut.Reset()
-	// Not with the context of the test, for it is killed after that has ended.
+	// Not with the context of the test, because it is killed after that has ended.
 	s.cmd = exec.CommandContext(context.Background(), s.program, "run", "--config", s.config)
 	s.cmd.Env = append(os.Environ(), "HOME="+filepath.Dir(s.config), "XDG_DATA_HOME=", "XDG_CONFIG_HOME=")
 	s.cmd.Stderr = &s.errOut

@@ -115,7 +115,7 @@ func command(use, short string, least, most int, run func(*call) error, flags ..
 	cmd := &cobra.Command{
 		Use:   use,
 		Short: short,
-		// Checked in start, for this is a mistake of usage, and cobra would
+		// Checked in start, because this is a mistake of usage, and cobra would
 		// repeat the arguments, of which one may be a credential.
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {

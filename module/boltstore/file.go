@@ -217,7 +217,7 @@ func makeFolder(folder string) error {
 	if err := makeFolder(above); err != nil {
 		return err
 	}
-	// Once, for it may never be possible: what is above can be there and lead
+	// Once, because it may never be possible: what is above can be there and lead
 	// nowhere, as a link to nothing does.
 	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return noFolder(folder, err)

@@ -11,7 +11,7 @@ import (
 )
 
 // How long to wait between attempts to open the file again: as much again
-// after each, for a full check of a large file is not cheap.
+// after each, because a full check of a large file is not cheap.
 const (
 	firstPause   = 50 * time.Millisecond
 	longestPause = 10 * time.Second

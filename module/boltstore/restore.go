@@ -231,7 +231,7 @@ func (r *restoring) build(source *bolt.DB, path string) (err error) {
 }
 
 // swap puts the new file into its place. The path leads to a whole file all
-// the time, for the old one gets a second name before it loses its own.
+// the time, because the old one gets a second name before it loses its own.
 func (r *restoring) swap(path string) error {
 	if err := r.unchanged(); err != nil {
 		return err

@@ -96,7 +96,7 @@ func (s *Store) read(ctx context.Context, fn func(*bolt.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	// Deferred, for a panic in fn must not leave the transaction open: it
+	// Deferred, because a panic in fn must not leave the transaction open: it
 	// would keep the file from ever being closed.
 	defer func() { _ = tx.Rollback() }()
 	return fn(tx)
@@ -121,7 +121,7 @@ func (s *Store) begin() (*bolt.Tx, error) {
 }
 
 // Update implements [keys.Store]. A ctx that is done before it begins is
-// returned as its error; afterwards ctx plays no part, for a change is not to
+// returned as its error; afterwards ctx plays no part, because a change is not to
 // be given up because the client has gone.
 //
 // Where the path leads to the file no longer, nothing is written, and the

@@ -13,7 +13,7 @@ import (
 )
 
 // logFields adds fields to the access log of a request. None of them has a
-// value that a client chooses, but for IDs that the store knows.
+// value that a client chooses, except IDs that the store knows.
 func logFields(r *http.Request, fields ...zap.Field) {
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		for _, f := range fields {

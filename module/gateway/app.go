@@ -89,7 +89,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision prepares the app; it opens nothing, for a configuration that is
+// Provision prepares the app; it opens nothing, because a configuration that is
 // only validated must not touch the store.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()

@@ -226,7 +226,7 @@ func (w *grpcWorld) at(call grpcCall) grpcCall {
 		addr = w.tlsAddr
 	}
 	_, port, _ := net.SplitHostPort(addr)
-	// A name, for a certificate is for names.
+	// A name, because a certificate is for names.
 	call.Base = net.JoinHostPort("localhost", port)
 	return call
 }

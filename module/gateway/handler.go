@@ -140,7 +140,7 @@ func (g *Gate) checkReading(r *http.Request, path string, rule *policy.Rule) *re
 	return nil
 }
 
-// ask makes the question that a request is, but for its credential.
+// ask makes the question that a request is, except for its credential.
 func (g *Gate) ask(r *http.Request, path string, rule *policy.Rule) question {
 	q := question{gate: g, rule: rule, method: r.Method}
 	switch {

@@ -170,7 +170,7 @@ func (f *forwarded) Recheck() {
 	}
 }
 
-// maxArmed bounds how long a timer is trusted, for it doesn't see the clock
+// maxArmed bounds how long a timer is trusted, because it doesn't see the clock
 // being set, nor the machine asleep.
 const maxArmed = time.Minute
 

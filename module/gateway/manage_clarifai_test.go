@@ -15,7 +15,7 @@ import (
 )
 
 // A program that was written for Clarifai's own service runs against the gate
-// unchanged but for its base address, and when it has deleted its app, the
+// unchanged except for its base address, and when it has deleted its app, the
 // app's key is refused at once.
 func TestProgramForClarifai(t *testing.T) {
 	node := testneeds.Program(t, "node")

@@ -117,7 +117,7 @@ func fill(text string, things map[string]string) string {
 
 var reqIDs = regexp.MustCompile(`"req_id":"[^"]*"`)
 
-// answered is all that a client sees of an answer, but for what differs each
+// answered is all that a client sees of an answer, except for what differs each
 // time: the status, the headers and the body.
 func (m *tenants) answered(credential, method, path, body string) (int, string) {
 	m.t.Helper()

@@ -218,7 +218,7 @@ func TestAuditRetention(t *testing.T) {
 	if err := d.Upkeep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// The last one stays, for the chain goes on from it.
+	// The last one stays, because the chain goes on from it.
 	list := entries(t, d, "")
 	if len(list) != 1 || list[0].Seq != 6 {
 		t.Fatalf("%+v left, want the sixth alone", list)
@@ -238,7 +238,7 @@ func TestAuditRetention(t *testing.T) {
 	}
 }
 
-// Another password or second factor ends the user's sessions, but for the one
+// Another password or second factor ends the user's sessions, except the one
 // it was changed with.
 func TestSignInOtherwiseEndsSessions(t *testing.T) {
 	for name, tt := range map[string]struct {

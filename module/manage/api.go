@@ -194,14 +194,14 @@ func (r *request) checkVars() error {
 		return nil
 	}
 	if r.caller.Operator {
-		return refuse(CodeInvalid, "user_id", "%s is whoever calls, and the operator is no user: write the user's id", policy.Me)
+		return refuse(CodeInvalid, "user_id", "%s is the caller, and the operator is not a user: write the user's id", policy.Me)
 	}
 	r.vars["user_id"] = r.caller.UserID
 	return nil
 }
 
 func credentialInPath(name string) error {
-	return refuse(CodeInvalid, name, `this is a whole credential, and paths end up in logs: revoke it, by a DELETE of /v2/users/USER/keys with the body {"ids":["…"]}, which takes whole credentials; in a path use the public id`)
+	return refuse(CodeInvalid, name, `this is a whole credential, and paths end up in logs: revoke it, by a DELETE of /v2/users/USER/keys with the body {"ids":["…"]}, which takes whole credentials; in a path use the key ID`)
 }
 
 // user is the user of the path. It is empty if the path names none: then the

@@ -147,7 +147,7 @@ var calls = []call{
 }
 
 // operatorCalls are those that only the operator has: about all users, and
-// about keys whosever they are.
+// about anyone's keys.
 var operatorCalls = []call{
 	{"GET", "/health", answers((*request).getHealth), demand{}},
 	{"POST", "/routes/explain", does(bodyOf(readExplainQuery), (*request).explainRoute), demand{}},

@@ -50,7 +50,7 @@ func (s set) changed(act string, given set) set {
 	return result
 }
 
-// complete says whether every scope has what it needs.
+// complete reports whether every scope has what it needs.
 func (s set) complete() bool {
 	return s["All"] || (!s["Inputs:Get"] || s["Apps:Get"]) && (!s["Inputs:Add"] || s["Inputs:Get"] && s["Apps:Get"])
 }
@@ -174,7 +174,7 @@ func within(scopes, endpoints []string, expires *time.Time, most *manage.Key) bo
 
 // Whatever a token does, with the keys that it makes and that those make, by
 // whatever calls: no key and no collaborator ever grants more than that first
-// token did, but for those that others made, as they made them.
+// token did, except those that others made, as they made them.
 func TestDelegationNeverGrants(t *testing.T) {
 	s := newService(t)
 	users, done := 0, map[string]int{}
@@ -258,7 +258,7 @@ func TestDelegationNeverGrants(t *testing.T) {
 			for id, k := range keys {
 				o, there := others[id]
 				if there && k.Disabled && inJSON([]any{o.Scopes, o.Endpoints, o.ExpiresAt}) == inJSON([]any{k.Scopes, k.Endpoints, k.ExpiresAt}) {
-					continue // whoever manages a key may disable it
+					continue // every manager of a key may disable it
 				}
 				if (!there || inJSON(o) != inJSON(k)) && !within(k.Scopes, k.Endpoints, k.ExpiresAt, &first) {
 					t.Fatalf("after %s there is %s, though the first token was %s", call, inJSON(k), inJSON(first))

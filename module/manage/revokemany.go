@@ -60,7 +60,7 @@ func (r *request) revokeMany(which revocation) (*Answer, error) {
 		return r.revokeListed(which.credentials)
 	}
 	if r.user() == "" {
-		return nil, refuse(CodeInvalid, "", "only credentials can be revoked whosever they are; name the user in the path: /v2/users/USER/keys/revoke")
+		return nil, refuse(CodeInvalid, "", "only credentials can be revoked for every user at once; name the user in the path: /v2/users/USER/keys/revoke")
 	}
 	done, err := r.revokeAll(&search{revocation: which})
 	if err != nil {
@@ -314,7 +314,7 @@ func (r *request) publicID(from keys.Reader, named string) (string, error) {
 		}
 	}
 	if !keys.IsPublicID(named) {
-		return "", refuse(CodeInvalid, "minted_by", "it is neither the public id of a key, which looks like cap_0123456789AB, nor the whole text of one that is known here")
+		return "", refuse(CodeInvalid, "minted_by", "it is neither the key ID of a key, which looks like cap_0123456789AB, nor the whole text of one that is known here")
 	}
 	return named, nil
 }

@@ -115,7 +115,7 @@ func (brokenStore) Backup(context.Context, string) (keys.Backup, error) {
 	return keys.Backup{}, errors.New("the store is damaged, on page 7")
 }
 
-// The operator is told, for nobody else will look after it.
+// The operator is told, because nobody else will look after it.
 func TestBackupThatFails(t *testing.T) {
 	store, err := boltstore.Open(filepath.Join(t.TempDir(), "keys.db"))
 	if err != nil {

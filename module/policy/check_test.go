@@ -68,8 +68,8 @@ func TestCheck(t *testing.T) {
 		{"all methods but one", checked(nil, "* /a A", "GET /a", "POST /a", "PUT /a", "PATCH /a", "DELETE /a"), nil},
 		{"every rest taken", checked(nil, "GET /a/{r=**} A", "GET /a", "GET /a/", "GET /a/{x}/{r=**}"), []short{
 			{policy.Error, policy.FindingUnreachable, "route GET /a/{r=**} is never reached"}}},
-		{"a rest taken but for the longest", checked(nil, "GET /a/{r=**} A", "GET /a", "GET /a/", "GET /a/{x}", "GET /a/{x}/", "GET /a/{x}/{y}"), nil},
-		{"a rest taken but for its verb", checked(nil, "GET /a/{r=**}:go A", "GET /a/{r=**}"), nil},
+		{"a rest taken except the longest", checked(nil, "GET /a/{r=**} A", "GET /a", "GET /a/", "GET /a/{x}", "GET /a/{x}/", "GET /a/{x}/{y}"), nil},
+		{"a rest taken except its verb", checked(nil, "GET /a/{r=**}:go A", "GET /a/{r=**}"), nil},
 		{"a literal like the sample", checked(nil, "GET /x A", "GET /xx A", "GET /{v} B"), nil},
 		{"names like the owner's", checked(nil, "GET /a/{target_user_id}", "GET /b/{user_id}/{other_app_id}", "GET /c/{user_ids}"), []short{
 			{policy.Warning, policy.FindingOwnerName, "{target_user_id}"}, {policy.Warning, policy.FindingOwnerName, "{other_app_id}"}}},

@@ -77,7 +77,7 @@ func (e *examiner) store() error {
 	}
 	if _, err := keys.VerifyAudit(r); errors.Is(err, keys.ErrAuditBroken) {
 		e.odd("%v", err)
-	} else if err != nil && !errors.Is(err, keys.ErrCorrupt) { // which was found above, but for the head
+	} else if err != nil && !errors.Is(err, keys.ErrCorrupt) { // which was found above, except for the head
 		return err
 	}
 	if _, err := r.AuditHead(); err != nil {

@@ -12,7 +12,7 @@ import (
 // countedAtOnce is how many records are read in one transaction.
 const countedAtOnce = 1000
 
-// Count counts what is in a key store, but for the bytes that it takes. It uses
+// Count counts what is in a key store, except the bytes that it takes. It uses
 // view for many short revisions: what is changed meanwhile may be counted or
 // not. now tells what has expired.
 func Count(ctx context.Context, view func(context.Context, func(Reader) error) error, now time.Time) (keys.Stats, error) {

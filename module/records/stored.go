@@ -80,7 +80,7 @@ func (r appRecord) unpack() (keys.App, error) {
 type credentialRecord struct {
 	Digest       []byte   `cbor:"1,keyasint"`
 	ID           string   `cbor:"2,keyasint"`
-	Kind         string   `cbor:"3,keyasint"` // its name, for its number may change
+	Kind         string   `cbor:"3,keyasint"` // its name, because its number may change
 	User         string   `cbor:"4,keyasint"`
 	App          string   `cbor:"5,keyasint,omitempty"`
 	Description  string   `cbor:"6,keyasint,omitempty"`

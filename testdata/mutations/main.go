@@ -299,7 +299,7 @@ func test(scratch string, t target) (failed, passed []string, out string, err er
 	cmd := exec.Command("go", "test", "-count=1", "-v", "-timeout=2m", "-run", "^("+strings.Join(t.names, "|")+")$", t.pkg)
 	cmd.Dir = scratch
 	if os.Getenv("HISTORIES") == "" {
-		// The histories that are quick to notice: a number, for a time would
+		// The histories that are quick to notice: a number, because a time would
 		// be spent in full where they don't.
 		cmd.Env = append(os.Environ(), "HISTORIES=200")
 	}

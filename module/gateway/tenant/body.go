@@ -13,7 +13,7 @@ import (
 
 // ReadBody looks for owner and app in a JSON body, which is handed on byte for
 // byte. It has to be JSON under every Content-Type that bodyType lets through,
-// a form's too, for there are servers that don't look at the type.
+// a form's too, because there are servers that don't look at the type.
 func (o *Places) ReadBody(w http.ResponseWriter, r *http.Request, n *Named) *Error {
 	if len(r.Header["Content-Encoding"]) > 0 {
 		return &Error{Unreadable, "A compressed body can't be looked into, and this API looks for owner and app in it. Send it without Content-Encoding."}

@@ -147,7 +147,7 @@ func putAll(w keys.Writer, records ...any) error {
 	return nil
 }
 
-// equal compares what is stored of two records, but for the seq, which the
+// equal compares what is stored of two records, except for the seq, which the
 // store gives.
 func equal[R any](t *testing.T, got, want R) {
 	t.Helper()

@@ -42,7 +42,7 @@ func owning(n int, fields string) string {
 func descriptorSet(t testing.TB, methods, bindings, depth int) []byte {
 	t.Helper()
 	rule := &annotations.HttpRule{Pattern: &annotations.HttpRule_Get{Get: "/v1"}}
-	// In the wire format, for a million messages take long to make.
+	// In the wire format, because a million messages take long to make.
 	binding, err := proto.Marshal(rule)
 	if err != nil {
 		t.Fatal(err)

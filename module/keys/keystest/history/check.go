@@ -10,7 +10,7 @@
 // ended before the other began, the ticks say so.
 //
 // A register is what one digest stands for: a credential, or an invitation. Its
-// versions are totally ordered, for the store writes one transaction at a time:
+// versions are totally ordered, because the store writes one transaction at a time:
 // each takes the tick Began inside its transaction, and Ended once the Update
 // has returned. The first version is there before the history begins.
 //
@@ -37,7 +37,7 @@
 //     whatever came later.
 //
 // Reads are not ordered among one another: while a change is under way, one may
-// see it and a later one not yet, for what was cached before may still be used
+// see it and a later one not yet, because what was cached before may still be used
 // until the change is acknowledged. That is less than linearizability (such a
 // register is called regular), and all that is promised; a checker of
 // linearizability, as porcupine, would report it. As versions are ordered and

@@ -28,7 +28,7 @@ type Setup struct {
 	// there is no way to; time is the machine's then.
 	Directory func(s keys.Store, cacheBytes int64, clock func() time.Time, collide bool) (*keys.Directory, error)
 	// Histories is how many there are at most: no more are begun once a
-	// while is over, for a machine may be slow or busy. The environment
+	// while is over, because a machine may be slow or busy. The environment
 	// variable HISTORIES says otherwise: a number, or a time as 10m.
 	Histories int
 }
