@@ -226,12 +226,12 @@ route GET /d/{a_b}/x {
 	accept none
 }
 route POST /e/{id}:cancel
-# GET /f/(id is left out: it has a ( without its ), or without a name.
+# GET /f/(id is left out: it has a ( without a ), or without a name.
 route GET /f/{rest=**} {
 	accept none
 	allow colon
 }
-# GET /g/id) is left out: it has a ) without its (.
+# GET /g/id) is left out: it has a ) without a (.
 route GET /g/{part_2} {
 	accept none
 	allow colon
@@ -291,9 +291,9 @@ route OPTIONS /a
 route PATCH /a
 route POST /a
 route PUT /a
-# COPY /a is left out: it has the method "COPY", which is refused in every request.
-# QUERY /a is left out: it has the method "QUERY", which is refused in every request.
-# TRACE /a is left out: it has the method "TRACE", which is refused in every request.`,
+# COPY /a is left out: its method "COPY" is refused in every request.
+# QUERY /a is left out: its method "QUERY" is refused in every request.
+# TRACE /a is left out: its method "TRACE" is refused in every request.`,
 			warnings: []string{`method "TRACE"`, `"GET" is not an operation`, `method "QUERY"`, `method "COPY"`},
 		},
 		{
@@ -441,8 +441,8 @@ route GET /a {
 func TestOpenAPIErrors(t *testing.T) {
 	tests := []struct{ name, doc, want string }{
 		{"nothing", "", "neither JSON nor YAML"},
-		{"no object", "[]", "no OpenAPI document"},
-		{"no version", "paths: {}", "no version"},
+		{"no object", "[]", "not an OpenAPI document"},
+		{"no version", "paths: {}", "can't be imported"},
 		{"another version", `{"openapi": "4.0.0"}`, `"openapi 4.0.0"`},
 		{"no operation", `{"openapi": "3.0.0", "paths": {}}`, "no operation"},
 		{"webhooks only", `{"openapi": "3.1.0"}`, "no operation"},

@@ -207,14 +207,14 @@ route GET /v1/{any} {
 	accept none
 	allow colon
 }
-# Do is left out: its path "/v1/(id": a ( without its ).
+# Do is left out: its path "/v1/(id": a ( without a ).
 # Do is left out: pattern "/v1/(id=**)/x": ** takes the rest of the path, so nothing may follow it but a :verb.
 route GET /v1/{id=**} {
 	endpoint /acme.API/Do
 	accept none
 	allow colon
 }
-# Do is left out: it has the method "REPORT", which is refused in every request.`,
+# Do is left out: its method "REPORT" is refused in every request.`,
 			warnings: []string{`literal "a*b"`, `"v1" must begin with /`, "a { without a }", "takes a whole segment", "nothing may follow it", `"REPORT"`, "without a path", "additional_bindings inside of others"},
 		},
 		{
@@ -568,7 +568,7 @@ func TestProtoErrors(t *testing.T) {
 		{"unknown kinds", "accept takes", func(o *ProtoOptions) { o.Auth = map[string][]string{"KEY": {"keys"}} }},
 		{"all that is unstated public", "made public", func(o *ProtoOptions) { o.Unstated = []string{"public"} }},
 		{"unstated nonsense", "accept takes", func(o *ProtoOptions) { o.Unstated = []string{"all"} }},
-		{"no descriptor set", "no descriptor set", func(o *ProtoOptions) { o.DescriptorSet = []byte("what?") }},
+		{"not a descriptor set", "not a descriptor set", func(o *ProtoOptions) { o.DescriptorSet = []byte("what?") }},
 		{"an empty descriptor set", "no service", func(o *ProtoOptions) {
 			o.DescriptorSet = []byte{}
 			o.Files = nil
