@@ -1,6 +1,10 @@
 package manage
 
-import "github.com/caddy-api-keys/gateway/module/keys"
+import (
+	"slices"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
 
 // frame answers a call of the table. It holds what calls have in common: it
 // reads the input, opens the transaction, and runs the call's own function in
@@ -38,7 +42,7 @@ func optionalBodyOf[T any](parse func(*object) T) input[T] {
 
 // then adds a check that needs the request.
 func (in input[T]) then(check func(*request, *T) error) input[T] {
-	in.checks = append(in.checks[:len(in.checks):len(in.checks)], check)
+	in.checks = append(slices.Clip(in.checks), check)
 	return in
 }
 
