@@ -4,10 +4,11 @@ import (
 	"net/http"
 	"net/textproto"
 	"strconv"
+	"strings"
 )
 
-// CheckFraming refuses the ambiguous framing that net/http leaves, and
-// connection headers in versions of HTTP that have none (RFC 9113, section
+// CheckFraming refuses the ambiguous framing that net/http leaves, hosts that
+// net/http forwards otherwise than they came, and connection headers in versions of HTTP that have none (RFC 9113, section
 // 8.2.2).
 func CheckFraming(r *http.Request) error {
 	h := r.Header
@@ -19,6 +20,9 @@ func CheckFraming(r *http.Request) error {
 		return ErrLengths
 	} else if len(lengths) == 1 && !isLength(lengths[0], r.ContentLength) {
 		return ErrLength
+	}
+	if !isHost(r.Host) {
+		return ErrHost
 	}
 	if len(h["Content-Type"]) > 1 {
 		return ErrContentTypes
@@ -33,6 +37,30 @@ func CheckFraming(r *http.Request) error {
 		return ErrConnectionHeaders
 	}
 	return nil
+}
+
+// isHost reports whether a host is forwarded as it came, except the zone of an
+// IPv6 address, which no server needs (RFC 6874, section 3). net/http takes out
+// what follows the last escape, and it cuts a host off at a slash. HTTP/1.0
+// needs no host.
+func isHost(host string) bool {
+	zone := strings.HasPrefix(host, "[")
+	for i := range len(host) {
+		switch c := host[i]; c {
+		case '%':
+			if !zone {
+				return false
+			}
+			zone = false
+		case '/', '\\', '?', '#', '@', '"', '<', '>', '^', '`', '{', '|', '}':
+			return false
+		default:
+			if c <= ' ' || c >= 0x7f {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // isLength reports whether a Content-Length says what net/http made of it. In

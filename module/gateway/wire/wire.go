@@ -41,6 +41,7 @@ const (
 	ErrLengths           Error = "the length of the body is given in more than one way"
 	ErrLength            Error = "the length of the body is not the one that is given"
 	ErrChunks            Error = "the chunks of its body are malformed"
+	ErrHost              Error = "the host is more than a name or an address with a port"
 	ErrContentTypes      Error = "there is more than one Content-Type"
 	ErrLikeGRPC          Error = "the Content-Type resembles those of gRPC, and some upstreams take it for one"
 	ErrPadded            Error = "a header's value begins or ends with white space"
