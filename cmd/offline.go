@@ -20,7 +20,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// makesStore marks the commands that create a store if there is none. For all
+// makesStore marks the commands that create a missing store. For all
 // others a path that leads nowhere is a mistake.
 const makesStore = "makes-store"
 

@@ -44,7 +44,7 @@ func Modules(tb testing.TB, dir string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	// npm writes this file last, so an installation that broke off has none.
+	// npm writes this file last, so an interrupted installation lacks it.
 	installed, err := os.Stat(filepath.Join(modules, ".package-lock.json"))
 	if err == nil && !installed.ModTime().Before(lock.ModTime()) {
 		return modules

@@ -30,7 +30,7 @@ func newRevision(tx *bolt.Tx) *revision { return &revision{tx: tx} }
 // view returns the records of a transaction.
 func view(tx *bolt.Tx) keys.Reader { return records.NewView(newRevision(tx)) }
 
-// bucket finds a bucket, or returns nil where the file has none of the name.
+// bucket finds a bucket, or returns nil if the file has no bucket of that name.
 func (r *revision) bucket(name []byte) *bucket {
 	for i := range r.buckets {
 		if b := &r.buckets[i]; b.Bucket != nil && bytes.Equal(b.name, name) {

@@ -57,7 +57,7 @@ func (c *CORS) provision(credentials []string) error {
 	allowed.add(credentials...)
 	for _, h := range c.Headers {
 		if !wire.IsToken(h) {
-			return fmt.Errorf("cors headers %q: that is no name of a header", h)
+			return fmt.Errorf("cors headers %q: that is not a header name", h)
 		}
 		allowed.add(textproto.CanonicalMIMEHeaderKey(h))
 	}
@@ -66,7 +66,7 @@ func (c *CORS) provision(credentials []string) error {
 	expose.add(exposed...)
 	for _, h := range c.Expose {
 		if !wire.IsToken(h) {
-			return fmt.Errorf("cors expose %q: that is no name of a header; name the response headers that scripts may read, such as X-Request-Id", h)
+			return fmt.Errorf("cors expose %q: that is not a header name; name the response headers that scripts may read, such as X-Request-Id", h)
 		}
 		expose.add(h)
 	}

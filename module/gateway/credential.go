@@ -30,7 +30,7 @@ func (g *Gate) provisionSources() error {
 	}
 	if g.SessionHeader != "off" {
 		if !wire.IsToken(g.SessionHeader) {
-			return fmt.Errorf("session_header %q: that is no name of a header", g.SessionHeader)
+			return fmt.Errorf("session_header %q: that is not a header name", g.SessionHeader)
 		}
 		name := textproto.CanonicalMIMEHeaderKey(g.SessionHeader)
 		if name == "Authorization" || g.ours(name) {

@@ -58,7 +58,7 @@ type Verdict struct {
 	// Owner and App are what was named, empty where nothing was.
 	Owner, App string
 	// Invitation and Everyone are what the caller's own invitation and
-	// everyone's grant, nil where there is none.
+	// everyone's grant, or nil without one.
 	Invitation, Everyone *policy.Grant
 	// Told are the headers by which the upstream is told who calls, nil if it
 	// isn't told.

@@ -17,7 +17,7 @@ type header struct {
 
 func newHeader(name string) (Source, error) {
 	if !wire.IsToken(name) {
-		return nil, errors.New("that is no name of a header")
+		return nil, errors.New("that is not a header name")
 	}
 	return header{name: textproto.CanonicalMIMEHeaderKey(name)}, nil
 }

@@ -12,7 +12,7 @@ type query struct{ name string }
 
 func newQuery(name string) (Source, error) {
 	if name == "" || strings.ContainsAny(name, "&=;#") {
-		return nil, errors.New("that is no name of a query field")
+		return nil, errors.New("that is not a query field name")
 	}
 	return query{name}, nil
 }

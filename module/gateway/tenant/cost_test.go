@@ -94,7 +94,7 @@ func TestReadingStopsWithTheContext(t *testing.T) {
 	}
 }
 
-// go test -run XXX -bench . ./module/gateway/tenant
+// BenchmarkRead reads bodies of 1 MiB of every costly shape.
 func BenchmarkRead(b *testing.B) {
 	body := NewBody(watched)
 	for name, text := range shapes(1 << 20) {
