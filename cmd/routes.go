@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/caddy-api-keys/gateway/cmd/importer"
 	"github.com/caddy-api-keys/gateway/module/policy"
-	"github.com/caddy-api-keys/gateway/module/policy/importer"
 )
 
 func routesCommand() *cobra.Command {

@@ -11,10 +11,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/caddy-api-keys/gateway/cmd/importer"
 	"github.com/caddy-api-keys/gateway/module/gateway"
 	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/policy"
-	"github.com/caddy-api-keys/gateway/module/policy/importer"
 	"github.com/caddy-api-keys/gateway/module/policy/tables"
 )
 

@@ -6,12 +6,12 @@ import (
 	"os"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/module/policy/importer"
+	"github.com/caddy-api-keys/gateway/cmd/importer"
 )
 
 // The descriptors of the tests' sites are what an import gives.
 func TestDescriptorsAreAsImported(t *testing.T) {
-	folder := os.DirFS("../../../testdata/proto")
+	folder := os.DirFS("../../testdata/proto")
 	res, err := importer.Proto(t.Context(), importer.ProtoOptions{
 		Sources: []fs.FS{folder}, Files: []string{"pkg.proto", "live.proto", "kinds.proto"},
 	})
@@ -30,7 +30,7 @@ func TestDescriptorsAreAsImported(t *testing.T) {
 
 // A descriptor set that an import wrote can be imported.
 func TestDescriptorsCanBeImported(t *testing.T) {
-	set, err := os.ReadFile("../../../testdata/proto/service.binpb")
+	set, err := os.ReadFile("../../testdata/proto/service.binpb")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 
 // clarifaiProto is a folder with a package.json that asks for the npm package
 // with Clarifai's protobuf sources.
-const clarifaiProto = "../../../testdata/clarifai-proto"
+const clarifaiProto = "../../testdata/clarifai-proto"
 
 // clarifaiSources returns the import path of Clarifai's protobuf sources.
 func clarifaiSources(t *testing.T) string {
@@ -48,7 +48,7 @@ func TestClarifaiIsShippedAsImported(t *testing.T) {
 		t.Errorf("%d operations, %d bindings, %d scopes; the sources have 289, 490 and 120", res.Operations, res.Bindings, len(res.Table.Scopes))
 	}
 	warned(t, res, "ListPipelines has the method and shape of PostPipelines")
-	shipped, err := os.ReadFile("../tables/clarifai.routes")
+	shipped, err := os.ReadFile("../../module/policy/tables/clarifai.routes")
 	if err != nil {
 		t.Fatal(err)
 	}
