@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/keys/keystest"
 )
 
 // benchmarkStore has a thousand users, each with an app and a key of it.
@@ -24,7 +25,7 @@ func benchmarkStore(b *testing.B) *Store {
 	err = s.Update(b.Context(), func(w keys.Writer) error {
 		for i := range 1000 {
 			id := strconv.Itoa(i)
-			key := someKey
+			key := keystest.SomeKey
 			key.ID, key.Digest, key.UserID = "cak_"+id, keys.DigestOf(id), id
 			err := errors.Join(
 				w.PutUser(keys.User{ID: id, Name: "User " + id}),

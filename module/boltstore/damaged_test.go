@@ -10,6 +10,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/keys/keystest"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
@@ -127,7 +128,7 @@ func TestFlippedOnDisk(t *testing.T) {
 	write(strings.ReplaceAll(string(file), "Models:Get", "Models:Set"))(t, path)
 	s := newStore(t, path, realFaults())
 	err = s.View(t.Context(), func(r keys.Reader) error {
-		c, err := r.Credential(someKey.Digest)
+		c, err := r.Credential(keystest.SomeKey.Digest)
 		if err == nil {
 			t.Errorf("got %+v", c)
 		}

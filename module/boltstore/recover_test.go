@@ -14,6 +14,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/keys/keystest"
 )
 
 var errDisk = errors.New("the disk failed")
@@ -52,7 +53,7 @@ func (h *harness) failNext(f func(*bolt.DB, func(*bolt.Tx) error) error) { h.com
 
 func (h *harness) putUser(t *testing.T, id string) error {
 	return h.Update(t.Context(), func(w keys.Writer) error {
-		w.Touch(someTime, keys.DigestOf(id))
+		w.Touch(keystest.SomeTime, keys.DigestOf(id))
 		return w.PutUser(keys.User{ID: id})
 	})
 }
@@ -109,7 +110,7 @@ func TestFailedCommit(t *testing.T) {
 			if err := h.putUser(t, "a"); err != nil {
 				t.Fatal(err)
 			}
-			h.wantTold(t, "a good commit", keys.Change{Touched: []keys.Digest{keys.DigestOf("a")}, At: someTime})
+			h.wantTold(t, "a good commit", keys.Change{Touched: []keys.Digest{keys.DigestOf("a")}, At: keystest.SomeTime})
 
 			// It can't be opened again at first.
 			gate := h.gate()
@@ -121,7 +122,7 @@ func TestFailedCommit(t *testing.T) {
 			if len(h.told) != 1 {
 				t.Fatal("the feed had not been told when Update returned")
 			}
-			h.wantTold(t, "a failed commit", keys.Change{Touched: []keys.Digest{keys.DigestOf("b")}, At: someTime})
+			h.wantTold(t, "a failed commit", keys.Change{Touched: []keys.Digest{keys.DigestOf("b")}, At: keystest.SomeTime})
 
 			<-gate.begun
 			h.wantBroken(t, errDisk)
@@ -129,12 +130,12 @@ func TestFailedCommit(t *testing.T) {
 			<-gate.begun
 			h.wantBroken(t, os.ErrPermission)
 			gate.let <- nil
-			h.wantTold(t, "opened again", keys.Change{All: true, At: someTime})
+			h.wantTold(t, "opened again", keys.Change{All: true, At: keystest.SomeTime})
 
 			if err := h.putUser(t, "c"); err != nil {
 				t.Fatalf("after it was opened again: %v", err)
 			}
-			h.wantTold(t, "the next commit", keys.Change{Touched: []keys.Digest{keys.DigestOf("c")}, At: someTime})
+			h.wantTold(t, "the next commit", keys.Change{Touched: []keys.Digest{keys.DigestOf("c")}, At: keystest.SomeTime})
 			if got, err := h.users(t); err != nil || !slices.Equal(got, c.want) {
 				t.Errorf("got %q, %v; want %q", got, err, c.want)
 			}
@@ -170,7 +171,7 @@ func (h *harness) wantBroken(t *testing.T, cause error) {
 		"View": h.View(t.Context(), func(keys.Reader) error { t.Error("View ran fn"); return nil }),
 		"Update": h.Update(t.Context(), func(w keys.Writer) error {
 			t.Error("Update ran fn")
-			w.Touch(someTime, keys.DigestOf("x"))
+			w.Touch(keystest.SomeTime, keys.DigestOf("x"))
 			return nil
 		}),
 	} {
@@ -196,8 +197,8 @@ func TestFileLost(t *testing.T) {
 	if err := h.putUser(t, "b"); !errors.Is(err, keys.ErrUnavailable) || !errors.Is(err, os.ErrClosed) {
 		t.Fatalf("got %v", err)
 	}
-	h.wantTold(t, "a failed commit", keys.Change{Touched: []keys.Digest{keys.DigestOf("b")}, At: someTime})
-	h.wantTold(t, "opened again", keys.Change{All: true, At: someTime})
+	h.wantTold(t, "a failed commit", keys.Change{Touched: []keys.Digest{keys.DigestOf("b")}, At: keystest.SomeTime})
+	h.wantTold(t, "opened again", keys.Change{All: true, At: keystest.SomeTime})
 	if got, err := h.users(t); err != nil || !slices.Equal(got, []string{"a"}) {
 		t.Errorf("got %q, %v", got, err)
 	}
@@ -220,8 +221,8 @@ func TestPanicInCommit(t *testing.T) {
 		}()
 		_ = h.putUser(t, "a")
 	}()
-	h.wantTold(t, "a commit that panicked", keys.Change{Touched: []keys.Digest{keys.DigestOf("a")}, At: someTime})
-	h.wantTold(t, "opened again", keys.Change{All: true, At: someTime})
+	h.wantTold(t, "a commit that panicked", keys.Change{Touched: []keys.Digest{keys.DigestOf("a")}, At: keystest.SomeTime})
+	h.wantTold(t, "opened again", keys.Change{All: true, At: keystest.SomeTime})
 	if got, err := h.users(t); err != nil || !slices.Equal(got, []string{"a"}) {
 		t.Errorf("got %q, %v", got, err)
 	}
@@ -246,7 +247,7 @@ func TestReaderThroughFailure(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	h.wantTold(t, "opened again", keys.Change{All: true, At: someTime})
+	h.wantTold(t, "opened again", keys.Change{All: true, At: keystest.SomeTime})
 }
 
 // A file that has gone is not made again: every revocation would be forgotten.

@@ -15,6 +15,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/keys/keystest"
 	"github.com/caddy-api-keys/gateway/module/records"
 )
 
@@ -53,7 +54,9 @@ func TestRestoreRefusesBackups(t *testing.T) {
 		"cut short": {truncate(-1), "damaged"},
 		"one record": {edit(func(tx *bolt.Tx) error { return tx.Bucket([]byte("users")).Put([]byte("x"), []byte("x")) }),
 			"damaged, and nothing was changed"},
-		"one index": {edit(func(tx *bolt.Tx) error { return tx.Bucket([]byte("credentials_by_id")).Delete([]byte(someKey.ID)) }),
+		"one index": {edit(func(tx *bolt.Tx) error {
+			return tx.Bucket([]byte("credentials_by_id")).Delete([]byte(keystest.SomeKey.ID))
+		}),
 			"damaged, and nothing was changed"},
 	} {
 		t.Run(name, func(t *testing.T) {

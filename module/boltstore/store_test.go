@@ -7,14 +7,12 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
-	"time"
 
 	bolt "go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/keys/keystest"
-	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // Importing Caddy starts goroutines of its own.
@@ -51,32 +49,13 @@ func newStore(t *testing.T, path string, f faults) *Store {
 	return s
 }
 
-var (
-	someUser = keys.User{
-		ID: "u", Name: "Some User", Email: "u@example.com", Suspended: true, CreatedAt: someTime, ModifiedAt: someTime, Version: 2,
-		TwoFactor: keys.TwoFactor{Secret: "BASE32", Enabled: true, LastStep: 7, RecoveryCodes: []keys.Digest{keys.DigestOf("code")}},
-	}
-	someApp = keys.App{AppRef: keys.AppRef{OwnerID: "u", AppID: "a"}, Name: "An App", CreatedAt: someTime, ModifiedAt: someTime}
-	someKey = keys.Credential{
-		Digest: keys.DigestOf("some key"), ID: "cak_1", Kind: policy.AppKey, UserID: "u", AppID: "a", Description: "a key",
-		Scopes: []string{"Inputs:Get", "Models:Get"}, Endpoints: []string{"/p.S/M"}, Disabled: true,
-		CreatedAt: someTime, ModifiedAt: someTime, CreatedBy: keys.Operator, ExpiresAt: someTime.Add(time.Hour),
-	}
-	someCollaborator = keys.Collaborator{
-		CollaboratorRef: keys.CollaboratorRef{AppRef: someApp.AppRef, UserID: "v"},
-		Scopes:          []string{"Inputs:Get"}, Endpoints: []string{"/p.S/M"}, CreatedAt: someTime, ModifiedAt: someTime,
-	}
-	someTombstone = keys.Tombstone{Digest: keys.DigestOf("gone"), ID: "cak_0", At: someTime, Reason: "leaked"}
-	someTime      = time.Date(2026, 2, 3, 4, 5, 6, 7, time.UTC)
-)
-
 func putSome(t *testing.T, s *Store) {
 	t.Helper()
 	err := s.Update(t.Context(), func(w keys.Writer) error {
-		w.Touch(someTime, someKey.Digest)
+		w.Touch(keystest.SomeTime, keystest.SomeKey.Digest)
 		for _, err := range []error{
-			w.PutUser(someUser), w.PutApp(someApp), w.PutCredential(someKey),
-			w.PutCollaborator(someCollaborator), w.PutTombstone(someTombstone), w.RetireUser("gone"),
+			w.PutUser(keystest.SomeUser), w.PutApp(keystest.SomeApp), w.PutCredential(keystest.SomeKey),
+			w.PutCollaborator(keystest.SomeCollaborator), w.PutTombstone(keystest.SomeTombstone), w.RetireUser("gone"),
 		} {
 			if err != nil {
 				return err
@@ -95,10 +74,10 @@ func dump(t *testing.T, s *Store) (all [7]any) {
 	err := s.View(t.Context(), func(r keys.Reader) error {
 		var errs [7]error
 		all[0], errs[0] = r.User("u")
-		all[1], errs[1] = r.App(someApp.AppRef)
+		all[1], errs[1] = r.App(keystest.SomeApp.AppRef)
 		all[2], errs[2] = r.CredentialByID("cak_1")
-		all[3], errs[3] = r.Collaborator(someCollaborator.CollaboratorRef)
-		all[4], errs[4] = r.Tombstone(someTombstone.Digest)
+		all[3], errs[3] = r.Collaborator(keystest.SomeCollaborator.CollaboratorRef)
+		all[4], errs[4] = r.Tombstone(keystest.SomeTombstone.Digest)
 		all[5], errs[5] = r.UserRetired("gone")
 		all[6], errs[6] = r.LastWrite()
 		for _, err := range errs {

@@ -10,6 +10,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/keys/keystest"
 )
 
 // codec is a table without its types.
@@ -23,9 +24,9 @@ type codec struct {
 func codecs(t testing.TB) []codec {
 	t.Helper()
 	return []codec{
-		codecOf(t, &users, someUser), codecOf(t, &apps, someApp), codecOf(t, &credentials, someKey),
-		codecOf(t, &collaborators, someCollaborator), codecOf(t, &tombstones, someTombstone),
-		codecOf(t, &usages, someUsage), codecOf(t, &audit, someAuditEntry),
+		codecOf(t, &users, keystest.SomeUser), codecOf(t, &apps, keystest.SomeApp), codecOf(t, &credentials, keystest.SomeKey),
+		codecOf(t, &collaborators, keystest.SomeCollaborator), codecOf(t, &tombstones, keystest.SomeTombstone),
+		codecOf(t, &usages, usage{keystest.SomeUsage, keystest.SomeKey.Digest}), codecOf(t, &audit, keystest.SomeAuditEntry),
 	}
 }
 
@@ -76,7 +77,7 @@ func TestDamagedRecord(t *testing.T) {
 // What has a good checksum is still not taken for more than it says.
 func TestStrictRecord(t *testing.T) {
 	fields := func(change func(map[int]any)) map[int]any {
-		m := map[int]any{1: someKey.Digest[:], 2: "cak_1", 3: "app_key", 4: "u", 15: 1}
+		m := map[int]any{1: keystest.SomeKey.Digest[:], 2: "cak_1", 3: "app_key", 4: "u", 15: 1}
 		change(m)
 		return m
 	}
@@ -84,8 +85,8 @@ func TestStrictRecord(t *testing.T) {
 		"unknown field":          fields(func(m map[int]any) { m[99] = 1 }),
 		"unknown kind":           fields(func(m map[int]any) { m[3] = "root" }),
 		"no kind":                fields(func(m map[int]any) { delete(m, 3) }),
-		"short digest":           fields(func(m map[int]any) { m[1] = someKey.Digest[:31] }),
-		"long digest":            fields(func(m map[int]any) { m[1] = append(someKey.Digest[:], 0) }),
+		"short digest":           fields(func(m map[int]any) { m[1] = keystest.SomeKey.Digest[:31] }),
+		"long digest":            fields(func(m map[int]any) { m[1] = append(keystest.SomeKey.Digest[:], 0) }),
 		"text for a number":      fields(func(m map[int]any) { m[15] = "1" }),
 		"all endpoints, and one": fields(func(m map[int]any) { m[8], m[9] = true, []string{"/p.S/M"} }),
 		"nanoseconds":            fields(func(m map[int]any) { m[14] = []int64{0, 1e9} }),
@@ -99,7 +100,7 @@ func TestStrictRecord(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, err := credentials.decode(someKey.Digest[:], value); !errors.Is(err, keys.ErrCorrupt) {
+			if got, err := credentials.decode(keystest.SomeKey.Digest[:], value); !errors.Is(err, keys.ErrCorrupt) {
 				t.Errorf("got %+v, %v", got, err)
 			}
 		})
@@ -110,7 +111,7 @@ func TestStrictRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := credentials.decode(someKey.Digest[:], value)
+	got, err := credentials.decode(keystest.SomeKey.Digest[:], value)
 	if err != nil || got.Endpoints == nil || len(got.Endpoints) != 0 {
 		t.Errorf("got %#v, %v; want an empty list", got.Endpoints, err)
 	}
