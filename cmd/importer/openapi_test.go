@@ -64,6 +64,14 @@ route POST /a {
 			warnings: []string{"getA states no demand", "POST /a states no demand"},
 		},
 		{
+			name: "fields in another case are not the fields",
+			doc: `
+security: [{oauth: [read]}]
+Security: []
+paths: {/a: {get: {Security: [], X-Required-Scopes: [write]}}}`,
+			routes: `route GET /a read`,
+		},
+		{
 			name: "the whole document public",
 			doc: `
 security: []

@@ -14,6 +14,13 @@ import (
 
 // value is a value of an OpenAPI document. Unlike a Go map it keeps the order
 // of the document, what stands in it twice, and where.
+//
+// kin-openapi decodes into Go structs, which can't tell these documents from
+// harmless ones: security twice in an operation (the last one counts), Security
+// for security (the same field), security: null (the document's security
+// counts), a merge key (taken), a second YAML document (ignored). Each of them
+// can make an operation public. It also refuses a whole document for one
+// reference to another file, and needs more than a minute for some documents.
 type value struct {
 	kind valueKind
 	text string   // of a scalar
