@@ -24,6 +24,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 
 	_ "github.com/caddy-api-keys/gateway/caddyfile"
+	_ "github.com/caddy-api-keys/gateway/module/boltstore/caddymodule"
 )
 
 // ran is what came of a command.

@@ -38,8 +38,7 @@ func openStore(c *call, path string) (*client, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && c.Annotations[makesStore] == "" {
 		return nil, fmt.Errorf("there is no key store at %s; \"user create\" makes one", path)
 	}
-	// By the module, so that links are followed as a running Caddy does.
-	store, err := (&boltstore.BoltStore{Path: path}).Open()
+	store, err := boltstore.File{Path: path}.Open() // follows links, as a running Caddy does
 	if err != nil {
 		return nil, fmt.Errorf("%w; where a Caddy is running, leave --db out and it is asked", err)
 	}

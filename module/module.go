@@ -7,6 +7,6 @@ package module
 import (
 	_ "github.com/caddy-api-keys/gateway/caddyfile"
 	_ "github.com/caddy-api-keys/gateway/cmd"
-	_ "github.com/caddy-api-keys/gateway/module/boltstore"
+	_ "github.com/caddy-api-keys/gateway/module/boltstore/caddymodule"
 	_ "github.com/caddy-api-keys/gateway/module/gateway"
 )

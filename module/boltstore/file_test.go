@@ -170,8 +170,8 @@ func TestOpenWhereNoFolderCanBeMade(t *testing.T) {
 			t.Errorf("got %q, want %q in it", err, want)
 		}
 	}
-	// The module follows the link, as every program would that makes the file.
-	s, err := (&BoltStore{Path: filepath.Join(link, "sub", "keys.db")}).Open()
+	// A File follows the link, as every program would that makes the file.
+	s, err := (File{filepath.Join(link, "sub", "keys.db")}).Open()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys/keystest"
 )
 
-// Importing Caddy starts goroutines of its own.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) }
 
 func TestStore(t *testing.T) {

@@ -1,15 +1,15 @@
-package boltstore
+// Package caddymodule is the Caddy module of boltstore, api_keys.stores.bbolt.
+// The engine itself needs no Caddy.
+package caddymodule
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-api-keys/gateway/module/boltstore"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -55,52 +55,13 @@ func (b *BoltStore) Provision(caddy.Context) error {
 	return nil
 }
 
-// Key names the store, the same for every path that leads to the same file.
-func (b *BoltStore) Key() (string, error) {
-	path, err := canonical(b.Path)
-	if err != nil {
-		return "", fmt.Errorf("path of the key store %s: %w", b.Path, err)
-	}
-	return "bbolt:" + path, nil
-}
+// Key implements [keys.Opener].
+func (b *BoltStore) Key() (string, error) { return b.file().Key() }
 
-// Open opens the store, and makes it where there is none.
-func (b *BoltStore) Open() (keys.Store, error) {
-	path, err := canonical(b.Path)
-	if err != nil {
-		return nil, fmt.Errorf("path of the key store %s: %w", b.Path, err)
-	}
-	return Open(path)
-}
+// Open implements [keys.Opener].
+func (b *BoltStore) Open() (keys.Store, error) { return b.file().Open() }
 
-// canonical is the absolute path without symbolic links, as far as it exists.
-func canonical(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	resolved, err := filepath.EvalSymlinks(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return resolved, err
-	}
-	folder := filepath.Dir(path)
-	if folder == path {
-		return path, nil
-	}
-	if folder, err = canonical(folder); err != nil {
-		return "", err
-	}
-	path = filepath.Join(folder, filepath.Base(path))
-	// A link to a file that is still to be made is one to that file already.
-	target, err := os.Readlink(path)
-	switch {
-	case err != nil:
-		return path, nil
-	case filepath.IsAbs(target):
-		return canonical(target)
-	}
-	return canonical(filepath.Join(folder, target))
-}
+func (b *BoltStore) file() boltstore.File { return boltstore.File{Path: b.Path} }
 
 // UnmarshalCaddyfile sets up the store from Caddyfile tokens. Syntax:
 //
