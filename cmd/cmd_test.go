@@ -17,8 +17,8 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-api-keys/gateway/internal/testaddr"
 	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -492,7 +492,7 @@ func TestHelp(t *testing.T) {
 }
 
 func TestNobodyAnswers(t *testing.T) {
-	address := testaddr.Free(t)
+	address := machine.FreeAddress(t)
 	r := run(t, "", "user", "list", "--address", address)
 	if r.err == nil {
 		t.Fatal("it went well")

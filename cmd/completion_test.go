@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/caddy-api-keys/gateway/internal/testaddr"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 )
 
 // offeredTo is what a shell is offered after words, of which the last is being
@@ -81,7 +81,7 @@ func TestCompletion(t *testing.T) {
 
 // A shell is told nothing of what went wrong.
 func TestCompletionWithoutAnswer(t *testing.T) {
-	address := testaddr.Free(t)
+	address := machine.FreeAddress(t)
 	none := filepath.Join(t.TempDir(), "none")
 	for _, where := range [][]string{{"--address", address}, {"--address", "%%"}, {"--config", none}, {"--db", none}} {
 		for _, words := range [][]string{

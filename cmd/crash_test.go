@@ -24,9 +24,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-api-keys/gateway/internal/testaddr"
-	"github.com/caddy-api-keys/gateway/internal/testneeds"
 	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -45,7 +44,7 @@ func newServer(t *testing.T, program string) *server {
 	folder := t.TempDir()
 	s := &server{
 		t: t, program: program, config: filepath.Join(folder, "Caddyfile"),
-		store: filepath.Join(folder, "keys.db"), gate: testaddr.Free(t), socket: filepath.Join(folder, "admin.sock"),
+		store: filepath.Join(folder, "keys.db"), gate: machine.FreeAddress(t), socket: filepath.Join(folder, "admin.sock"),
 	}
 	_, port, _ := net.SplitHostPort(s.gate)
 	config := fmt.Sprintf(`{
@@ -423,7 +422,7 @@ func (s *server) refuses(t *testing.T, what, credential string) {
 func (s *server) failing(t *testing.T, inject string) (heal func()) {
 	t.Helper()
 	calls, _, _ := strings.Cut(inject, ":")
-	program := testneeds.Program(t, "strace")
+	program := machine.Program(t, "strace")
 	tracer := exec.CommandContext(t.Context(), program, "-f", "-o", filepath.Join(t.TempDir(), "strace.log"),
 		"-e", "trace="+calls, "-e", "inject="+inject, "-p", strconv.Itoa(s.cmd.Process.Pid))
 	said, err := tracer.StderrPipe()

@@ -17,7 +17,7 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
-	"github.com/caddy-api-keys/gateway/internal/testneeds"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -51,7 +51,7 @@ func newTerminal(t *testing.T) *terminal {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"bash", "curl"} { // which the printed commands need
-		testneeds.Program(t, name)
+		machine.Program(t, name)
 	}
 	home := filepath.Join(folder, "home")
 	return &terminal{t: t, folder: folder, env: append(os.Environ(), asProgram+"=yes", "GOCOVERDIR="+t.TempDir(),

@@ -15,7 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
-	"github.com/caddy-api-keys/gateway/internal/testaddr"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 )
 
 // Credentials as others mint them.
@@ -337,7 +337,7 @@ func TestKeyImportLeavesNoClearText(t *testing.T) {
 // say nothing of it.
 func TestKeyImportAtTheGate(t *testing.T) {
 	folder := t.TempDir()
-	site := testaddr.Free(t)
+	site := machine.FreeAddress(t)
 	socket, log, store := filepath.Join(folder, "caddy.sock"), filepath.Join(folder, "log"), filepath.Join(folder, "keys.db")
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(fmt.Appendf(nil, `{
 	admin "unix/%s|0600"

@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
-	"github.com/caddy-api-keys/gateway/internal/testaddr"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 )
 
 // At a gate with an imported table an operation that no route expresses is not
@@ -42,7 +42,7 @@ security: [{oauth: [read]}]
 		}},
 	}
 	folder := t.TempDir()
-	site := testaddr.Free(t)
+	site := machine.FreeAddress(t)
 	socket, store := filepath.Join(folder, "caddy.sock"), filepath.Join(folder, "keys.db")
 	config := fmt.Sprintf("{\n\tadmin \"unix/%s|0600\"\n\tpersist_config off\n\tapi_keys {\n\t\tstore bbolt %s\n\t}\n}\n", socket, store)
 	port := site[strings.LastIndexByte(site, ':'):]

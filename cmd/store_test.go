@@ -17,8 +17,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
-	"github.com/caddy-api-keys/gateway/internal/testaddr"
 	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -214,7 +214,7 @@ func TestStoreRestoreUsage(t *testing.T) {
 func TestRevokedStaysRevokedThroughARestore(t *testing.T) {
 	folder := t.TempDir()
 	path, backup := filepath.Join(folder, "keys.db"), filepath.Join(folder, "backup.db")
-	site, admin := testaddr.Free(t), testaddr.Free(t)
+	site, admin := machine.FreeAddress(t), machine.FreeAddress(t)
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt(fmt.Appendf(nil, `{
 	admin %s
 	persist_config off

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/internal/testneeds"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/policy"
 	"github.com/caddy-api-keys/gateway/module/policy/tables"
 )
@@ -21,7 +21,7 @@ const clarifaiProto = "../../testdata/clarifai-proto"
 // clarifaiSources returns the import path of Clarifai's protobuf sources.
 func clarifaiSources(t *testing.T) string {
 	t.Helper()
-	return filepath.Join(testneeds.Modules(t, clarifaiProto), "clarifai-nodejs-grpc")
+	return filepath.Join(machine.NPMModules(t, clarifaiProto), "clarifai-nodejs-grpc")
 }
 
 // The options with which the shipped table is imported. Descriptions stay out:

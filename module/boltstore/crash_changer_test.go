@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/internal/testneeds"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -215,7 +215,7 @@ func difference(got, want string) string {
 // for Linux alone, where the store is meant to run.
 func strace(t *testing.T, log string, args ...string) []string {
 	t.Helper()
-	return append([]string{testneeds.Program(t, "strace"), "-f", "-y", "-o", log}, args...)
+	return append([]string{machine.Program(t, "strace"), "-f", "-y", "-o", log}, args...)
 }
 
 // at makes something of one call of a kind, of every call from it on, or as

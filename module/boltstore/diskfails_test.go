@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/internal/testneeds"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 )
 
 // While the disk fails, nothing is read and nothing is written, however often
@@ -29,7 +29,7 @@ func TestRefusesWhileTheDiskFails(t *testing.T) {
 			if !startChanger(t, path, 0, before, goesOn).wait() {
 				t.Fatal("it didn't end")
 			}
-			testneeds.Program(t, "strace")
+			machine.Program(t, "strace")
 			run := holdChanger(t, path, before, before+1, looks)
 			run.trace(logOf(t), append([]string{"-e", "trace=" + recorded}, inject...)...)
 			if !run.wait() || run.told["refused"] != 1 {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/internal/testneeds"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 )
 
 // A power cut after each write and each sync of changes, some of which fail,
@@ -41,7 +41,7 @@ func TestPowerCutAtEachStep(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			testneeds.Program(t, "strace")
+			machine.Program(t, "strace")
 			run := holdChanger(t, path, before, end, goesOn)
 			run.trace(log, append([]string{"-xx", "-s", strconv.Itoa(1 << 20), "-e", "trace=" + recorded}, inject...)...)
 			if !run.wait() {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-api-keys/gateway/internal/testaddr"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -24,7 +24,7 @@ type adminEndpoint struct {
 
 func startAdmin(t *testing.T, apps string) *adminEndpoint {
 	t.Helper()
-	e := &adminEndpoint{t: t, addr: testaddr.Free(t)}
+	e := &adminEndpoint{t: t, addr: machine.FreeAddress(t)}
 	if err := e.load(apps); err != nil {
 		t.Fatal(err)
 	}

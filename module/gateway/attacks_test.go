@@ -20,7 +20,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-api-keys/gateway/internal/testaddr"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -145,7 +145,7 @@ func startAttacks(t *testing.T) *fortress {
 			continue
 		}
 		f.names = append(f.names, name)
-		f.clear[name], f.secure[name] = testaddr.Free(t), testaddr.Free(t)
+		f.clear[name], f.secure[name] = machine.FreeAddress(t), machine.FreeAddress(t)
 		_, port, _ := net.SplitHostPort(f.clear[name])
 		_, tlsPort, _ := net.SplitHostPort(f.secure[name])
 		fmt.Fprintf(&servers, "servers :%s {\nprotocols h1 h2c\n}\nservers :%s {\nprotocols h1 h2 h3\n}\n", port, tlsPort)

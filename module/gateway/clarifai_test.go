@@ -14,7 +14,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/internal/testneeds"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -293,8 +293,8 @@ const clarifaiClientDir = "../../testdata/clarifai-client"
 // client, and answers a function that has it make one.
 func startClarifaiClient(t *testing.T, base string) func(*testing.T, string, clarifaiOptions) clarifaiAnswer {
 	t.Helper()
-	node := testneeds.Program(t, "node")
-	testneeds.Modules(t, clarifaiClientDir)
+	node := machine.Program(t, "node")
+	machine.NPMModules(t, clarifaiClientDir)
 
 	ctx, cancel := context.WithTimeout(context.Background(), 4*deadline)
 	cmd := exec.CommandContext(ctx, node, "drive.js")

@@ -23,7 +23,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-api-keys/gateway/internal/testaddr"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/gateway"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -88,7 +88,7 @@ func newDifferential(f testing.TB) *differential {
 	var servers, sites strings.Builder
 	for _, e := range d.ears {
 		for name, option := range map[string]string{e.name: "", e.name + inBody: "owner_body user_app_id.user_id user_app_id.app_id"} {
-			_, port, _ := net.SplitHostPort(testaddr.Free(f))
+			_, port, _ := net.SplitHostPort(machine.FreeAddress(f))
 			fmt.Fprintf(&servers, "servers 127.0.0.1:%s {\nprotocols h1\nlistener_wrappers {\ndifferential %q\n}\n}\n", port, name)
 			fmt.Fprintf(&sites, "http://:%s {\nbind 127.0.0.1\n"+differentialSite+"}\n", port, option, e.addr)
 		}

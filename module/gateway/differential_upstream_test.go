@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-api-keys/gateway/internal/testneeds"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 )
 
 // heard is what an upstream that isn't ours made of a request.
@@ -205,7 +205,7 @@ func goFields(body []byte, contentType string) (list [][2]string) {
 // newNodeUpstream is Node's server, with the router of testdata/upstream.
 func newNodeUpstream(tb testing.TB, operations []string) *ear {
 	e := newEar("node")
-	node := testneeds.Program(tb, "node") // the second parser that the gate is compared with
+	node := machine.Program(tb, "node") // the second parser that the gate is compared with
 	list, err := json.Marshal(operations)
 	if err != nil {
 		tb.Fatal(err)

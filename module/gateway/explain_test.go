@@ -13,7 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
-	"github.com/caddy-api-keys/gateway/internal/testaddr"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/gateway"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
@@ -262,7 +262,7 @@ func TestAdminExplains(t *testing.T) {
 	}
 	e := startAdmin(t, appOver(filepath.Join(t.TempDir(), "keys.db"))+fmt.Sprintf(
 		`,"http":{"servers":{"s":{"listen":[%q],"automatic_https":{"disable":true},"routes":[%s,%s,{"handle":[{"handler":"api_keys","route":[{"method":"GET","pattern":"/v2/all"}]}]}]}}}`,
-		testaddr.Free(t), site("a.example.com", `{"method":"GET","pattern":"/v2/inputs","scopes":["Inputs:Get"]}`), site("b.example.com", `{"method":"GET","pattern":"/v2/inputs","accept":["public"]}`)))
+		machine.FreeAddress(t), site("a.example.com", `{"method":"GET","pattern":"/v2/inputs","scopes":["Inputs:Get"]}`), site("b.example.com", `{"method":"GET","pattern":"/v2/inputs","accept":["public"]}`)))
 	status, a := e.call("POST", "/api_keys/routes/explain", `{"method":"GET","target":"/v2/inputs","caller":{"scopes":["Inputs:Get"]}}`)
 	if status != http.StatusOK || len(a.Explanations) != 3 {
 		t.Fatalf("answered %d %+v", status, a)

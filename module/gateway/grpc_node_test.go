@@ -12,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/internal/testneeds"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 )
 
 const grpcClientDir = "../../testdata/grpc-client"
@@ -22,8 +22,8 @@ const grpcClientDir = "../../testdata/grpc-client"
 // time.
 func (w *grpcWorld) nodeClients() func(name string) grpcClient {
 	w.t.Helper()
-	node := testneeds.Program(w.t, "node")
-	testneeds.Modules(w.t, grpcClientDir)
+	node := machine.Program(w.t, "node")
+	machine.NPMModules(w.t, grpcClientDir)
 
 	ctx, cancel := context.WithTimeout(context.Background(), 4*deadline)
 	cmd := exec.CommandContext(ctx, node, "drive.js")

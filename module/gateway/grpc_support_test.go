@@ -36,7 +36,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/emptypb"
 
-	"github.com/caddy-api-keys/gateway/internal/testaddr"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 )
 
 // clarifaiService is what the calls of these tests are of. Its methods:
@@ -70,10 +70,10 @@ func startGRPC(t *testing.T, options string) *grpcWorld {
 	t.Helper()
 	w := &grpcWorld{
 		world: &world{
-			t: t, addr: testaddr.Free(t), storeModule: "bbolt", store: filepath.Join(t.TempDir(), "keys.db"),
+			t: t, addr: machine.FreeAddress(t), storeModule: "bbolt", store: filepath.Join(t.TempDir(), "keys.db"),
 			upstream: newUpstream(t), logs: captureLogs(t),
 		},
-		tlsAddr: testaddr.Free(t),
+		tlsAddr: machine.FreeAddress(t),
 		server:  newStandIn(t),
 	}
 	var key string

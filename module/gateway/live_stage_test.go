@@ -14,7 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/caddy-api-keys/gateway/internal/testaddr"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 )
 
 // stage is a running Caddy with one site, in clear and over TLS, in front of
@@ -69,8 +69,8 @@ func startStage(t *testing.T, options string) *stage {
 func startStageOf(t *testing.T, site string) *stage {
 	t.Helper()
 	s := &stage{
-		world:  &world{t: t, addr: testaddr.Free(t), storeModule: "bbolt", store: filepath.Join(t.TempDir(), "keys.db"), logs: captureLogs(t)},
-		secure: testaddr.Free(t),
+		world:  &world{t: t, addr: machine.FreeAddress(t), storeModule: "bbolt", store: filepath.Join(t.TempDir(), "keys.db"), logs: captureLogs(t)},
+		secure: machine.FreeAddress(t),
 		parts:  map[string]*part{},
 	}
 	certificate, key, roots := newCertificate(t)
@@ -78,7 +78,7 @@ func startStageOf(t *testing.T, site string) *stage {
 	_, port, _ := net.SplitHostPort(s.addr)
 	_, tlsPort, _ := net.SplitHostPort(s.secure)
 	plain, calls := s.serveHTTP(t), s.serveGRPC(t)
-	site = strings.NewReplacer("CALLS", calls, "PLAIN", plain, "DEAD", testaddr.Free(t)).Replace(site)
+	site = strings.NewReplacer("CALLS", calls, "PLAIN", plain, "DEAD", machine.FreeAddress(t)).Replace(site)
 	if err := s.load(fmt.Sprintf(`{
 	admin off
 	order copy_request first

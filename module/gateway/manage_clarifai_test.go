@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/internal/testneeds"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -18,7 +18,7 @@ import (
 // unchanged except for its base address, and when it has deleted its app, the
 // app's key is refused at once.
 func TestProgramForClarifai(t *testing.T) {
-	node := testneeds.Program(t, "node")
+	node := machine.Program(t, "node")
 	m := startManagedWith(t, "include clarifai", "api_keys_manage")
 	m.upstream.answerWith(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

@@ -13,7 +13,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 
-	"github.com/caddy-api-keys/gateway/internal/testaddr"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -38,7 +38,7 @@ func startDescribed(t *testing.T) *described {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &described{managed: startManaged(t), t: t, doc: doc, admin: testaddr.Free(t), seen: map[string]map[int]bool{}}
+	d := &described{managed: startManaged(t), t: t, doc: doc, admin: machine.FreeAddress(t), seen: map[string]map[int]bool{}}
 	if err := d.load(strings.Replace(d.caddyfile(managedRoutes), "admin off", "admin "+d.admin, 1)); err != nil {
 		t.Fatal(err)
 	}

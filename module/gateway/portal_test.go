@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-api-keys/gateway/internal/testneeds"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -46,8 +46,8 @@ func TestPortal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testneeds.Modules(t, dir)
-	node, browser := testneeds.Program(t, "node"), testneeds.Program(t, "chromium", "chromium-browser", "google-chrome")
+	machine.NPMModules(t, dir)
+	node, browser := machine.Program(t, "node"), machine.Program(t, "chromium", "chromium-browser", "google-chrome")
 	for _, task := range []string{"wide", "phone", "plain", "plain-phone", "tokens", "collaborators", "account", "keyboard", "attempts"} {
 		t.Run(task, func(t *testing.T) {
 			m := startManagedWith(t, portalRoutes, "api_keys_manage {\nportal /portal\n}")

@@ -23,7 +23,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/h2c"
 
-	"github.com/caddy-api-keys/gateway/internal/testaddr"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/gateway"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -60,7 +60,7 @@ func start(t *testing.T, options string, directives ...string) *world {
 func startOn(t *testing.T, storeModule, options string, directives ...string) *world {
 	t.Helper()
 	w := &world{
-		t: t, addr: testaddr.Free(t), storeModule: storeModule, store: filepath.Join(t.TempDir(), "keys.db"),
+		t: t, addr: machine.FreeAddress(t), storeModule: storeModule, store: filepath.Join(t.TempDir(), "keys.db"),
 		upstream: newUpstream(t), logs: captureLogs(t), directives: strings.Join(directives, "\n"),
 	}
 	w.reload(options)

@@ -20,7 +20,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 
-	"github.com/caddy-api-keys/gateway/internal/testneeds"
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant/protowalk"
 )
 
@@ -36,13 +36,13 @@ type protobufjs struct {
 // clarifaiSources returns the import path of Clarifai's protobuf sources.
 func clarifaiSources(tb testing.TB) string {
 	tb.Helper()
-	return filepath.Join(testneeds.Modules(tb, "../../../../testdata/clarifai-proto"), "clarifai-nodejs-grpc")
+	return filepath.Join(machine.NPMModules(tb, "../../../../testdata/clarifai-proto"), "clarifai-nodejs-grpc")
 }
 
 func startProtobufjs(tb testing.TB, root, file, typeName string) *protobufjs {
 	tb.Helper()
-	testneeds.Modules(tb, "../../../../testdata/protobufjs")
-	cmd := exec.Command(testneeds.Program(tb, "node"), "../../../../testdata/protobufjs/parse.mjs", root, file, typeName)
+	machine.NPMModules(tb, "../../../../testdata/protobufjs")
+	cmd := exec.Command(machine.Program(tb, "node"), "../../../../testdata/protobufjs/parse.mjs", root, file, typeName)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -1,7 +1,4 @@
-// Package testneeds finds what a test needs beside Go: a program, or modules of
-// npm. Where something is missing, the test is skipped and says what to install.
-// Where CI is true it fails, because a skipped test is not a passed one.
-package testneeds
+package machine
 
 import (
 	"context"
@@ -32,9 +29,9 @@ func Program(tb testing.TB, names ...string) string {
 	return ""
 }
 
-// Modules returns the folder of the npm modules that the lock file in dir names.
+// NPMModules returns the folder of the npm modules that the lock file in dir names.
 // It installs them first if they are missing or older than that file.
-func Modules(tb testing.TB, dir string) string {
+func NPMModules(tb testing.TB, dir string) string {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), 5*time.Minute)
 	defer cancel()
@@ -82,8 +79,8 @@ func alone(ctx context.Context, tb testing.TB) (done func()) {
 	}
 }
 
-// Missing ends a test that can't run here: it skips the test, or fails it where
-// CI is true.
+// Missing ends a test that can't run here, and says what to install. It skips the
+// test, or fails it where CI is true, because a skipped test is not a passed one.
 func Missing(tb testing.TB, format string, args ...any) {
 	tb.Helper()
 	text := fmt.Sprintf(format, args...) + "; " + howTo

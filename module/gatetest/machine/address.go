@@ -1,6 +1,7 @@
-// Package testaddr hands out addresses for tests that have to name a port
-// before anybody listens on it, as a Caddyfile does.
-package testaddr
+// Package machine has what tests need from the machine that they run on: free
+// addresses, programs and npm modules. It imports nothing of the project, so
+// that tests of every package can use it.
+package machine
 
 import (
 	"math/rand/v2"
@@ -21,9 +22,10 @@ const (
 	toGuard   = -ports
 )
 
-// Free is an address of this machine, host and port, on which nobody listens,
-// by TCP or UDP. It is the test's own until that ends.
-func Free(tb testing.TB) string {
+// FreeAddress returns an address of this machine, host and port, on which nobody
+// listens by TCP or UDP. No other test gets it before tb ends. A configuration
+// needs it, because it names a port before anybody listens on it.
+func FreeAddress(tb testing.TB) string {
 	tb.Helper()
 	var lc net.ListenConfig
 	for range ports {

@@ -1,4 +1,4 @@
-package testaddr
+package machine
 
 import (
 	"net"
@@ -8,7 +8,7 @@ import (
 
 // An address stays the test's own though nobody listens there, and is anybody's
 // once the test has ended.
-func TestFree(t *testing.T) {
+func TestFreeAddress(t *testing.T) {
 	seen := map[string]bool{}
 	guards := func() (taken int) {
 		for a := range seen {
@@ -27,7 +27,7 @@ func TestFree(t *testing.T) {
 	}
 	t.Run("used", func(t *testing.T) {
 		for range 300 {
-			a := Free(t)
+			a := FreeAddress(t)
 			if seen[a] {
 				t.Fatalf("%s was handed out twice", a)
 			}
