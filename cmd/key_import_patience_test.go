@@ -144,13 +144,48 @@ func TestKeyImportProgress(t *testing.T) {
 	if b.String() != "Checked 100000 keys (50%)\n" {
 		t.Errorf("printed %q", b.String())
 	}
-	b.Reset()
+	if b.Reset(); newBar(&b).terminal {
+		t.Error("a buffer is taken for a terminal")
+	}
 	terminal := &bar{out: &b, terminal: true}
 	terminal.begin("Imported", 1000)
 	terminal.at(1000, 500)
-	terminal.clear()
-	terminal.clear()
-	if want := "\r\x1b[K[###############               ] Imported 1000 keys (50%)\r\x1b[K"; b.String() != want {
-		t.Errorf("printed %q, want %q", b.String(), want)
+	shown := b.String()
+	if last := shown[strings.LastIndexByte(shown, '\r')+1:]; !strings.HasPrefix(last, "Imported 1000 keys  50% [==============>...............]") {
+		t.Errorf("the line is %q", last)
 	}
+	terminal.clear()
+	terminal.clear()
+	if cleared := strings.TrimPrefix(b.String(), shown); cleared != "\x1b[2K\r" {
+		t.Errorf("removing the line printed %q", cleared)
+	}
+	b.Reset()
+	terminal.begin("Read", 0)
+	terminal.at(2000, 700)
+	if !strings.Contains(b.String(), "Read 2000 keys") || strings.ContainsAny(b.String(), "%\n") {
+		t.Errorf("of a size that is not known it printed %q", b.String())
+	}
+}
+
+// A copy shows nothing where there is no terminal, and goes on where there is
+// none any more.
+func TestCopyProgress(t *testing.T) {
+	var b bytes.Buffer
+	elsewhere := newCopied(&b, 10)
+	if n, err := elsewhere.Write(make([]byte, 5)); n != 5 || err != nil {
+		t.Errorf("got %d, %v", n, err)
+	}
+	elsewhere.clear()
+	if b.Len() > 0 {
+		t.Errorf("printed %q", b.String())
+	}
+	gone, w := io.Pipe()
+	if err := gone.Close(); err != nil {
+		t.Fatal(err)
+	}
+	terminal := copied{newLine(w, 10)}
+	if n, err := terminal.Write(make([]byte, 5)); n != 5 || err != nil {
+		t.Errorf("of a terminal that has gone: %d, %v", n, err)
+	}
+	terminal.clear()
 }

@@ -3,10 +3,6 @@ package cmd
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
-
-	"golang.org/x/term"
 
 	"github.com/caddy-api-keys/gateway/cmd/migrate"
 	"github.com/caddy-api-keys/gateway/module/manage"
@@ -208,62 +204,5 @@ func (r *report) places() {
 	}
 	for _, note := range r.sources.Notes {
 		fmt.Fprintf(out, "Note: %s.\n", note)
-	}
-}
-
-// bar shows how far an import is: on a terminal as one line that changes,
-// elsewhere as a line from time to time.
-type bar struct {
-	out      io.Writer
-	terminal bool
-	doing    string
-	size     int64
-	shown    bool
-	next     int
-}
-
-// barStep is after how many keys there is another line.
-const barStep = 100_000
-
-func newBar(out io.Writer) *bar {
-	b := &bar{out: out}
-	if f, ok := out.(*os.File); ok {
-		b.terminal = term.IsTerminal(int(f.Fd()))
-	}
-	return b
-}
-
-// begin begins a pass over a file of a size; 0 where that is not known.
-func (b *bar) begin(doing string, size int64) {
-	b.doing, b.size, b.next = doing, size, barStep
-}
-
-// at shows how many keys are done, and how many bytes.
-func (b *bar) at(done int, read int64) {
-	text := fmt.Sprintf("%s %d keys", b.doing, done)
-	if b.size > 0 {
-		percent := int(min(read*100/b.size, 100))
-		text += fmt.Sprintf(" (%d%%)", percent)
-		if b.terminal {
-			const width = 30
-			full := percent * width / 100
-			text = fmt.Sprintf("[%-*.*s] ", width, full, "##############################") + text
-		}
-	}
-	switch {
-	case b.terminal:
-		fmt.Fprintf(b.out, "\r\x1b[K%s", text)
-		b.shown = true
-	case done >= b.next:
-		fmt.Fprintln(b.out, text)
-		b.next += barStep
-	}
-}
-
-// clear makes room for other lines.
-func (b *bar) clear() {
-	if b.shown {
-		fmt.Fprint(b.out, "\r\x1b[K")
-		b.shown = false
 	}
 }

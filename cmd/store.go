@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -223,7 +224,7 @@ func countStore(c *call) error {
 		[2]string{"Revoked keys", fmt.Sprint(s.Tombstones)},
 		[2]string{"Audit entries", span(s)},
 		[2]string{"Last write", whenever(s.LastWrite)},
-		[2]string{"File", fmt.Sprintf("%s, of which %s are free to be used again", megabytes(s.FileBytes), megabytes(s.FreeBytes))},
+		[2]string{"File", fmt.Sprintf("%s, of which %s are free to be used again", humanize.Bytes(uint64(s.FileBytes)), humanize.Bytes(uint64(s.FreeBytes)))},
 	)
 }
 
@@ -257,5 +258,3 @@ func span(s *keys.Stats) string {
 	}
 	return fmt.Sprintf("%d, from %s to %s", s.AuditEntries, when(*s.AuditFrom), when(*s.AuditTo))
 }
-
-func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }

@@ -157,7 +157,7 @@ func TestStoreStatsAndCheck(t *testing.T) {
 		s.must("", "key", "disable", key.KeyID)
 		s.must("", "key", "revoke", gone.KeyID)
 		out := s.must("", "store", "stats")
-		contains(t, out, "Users", "Personal access tokens", "1, of which 1 disabled", "Audit entries", " from ", "MB are free")
+		contains(t, out, "Users", "Personal access tokens", "1, of which 1 disabled", "Audit entries", " from ", "B are free")
 		st := s.answer("", "store", "stats").StoreStats
 		if st.Users != 1 || st.Apps != 1 || st.AppKeys.Active != 1 || st.PATs.Disabled != 1 || st.Tombstones != 1 || st.AuditEntries == 0 || st.FileBytes == 0 {
 			t.Errorf("counted %+v", st)

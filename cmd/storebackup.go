@@ -10,9 +10,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"time"
 
-	"golang.org/x/term"
+	"github.com/dustin/go-humanize"
 
 	"github.com/caddy-api-keys/gateway/module/boltstore"
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -37,7 +36,7 @@ func backUpStore(c *call) error {
 		if c.json {
 			return usagef("standard output is for the backup: with -o json, name a file")
 		}
-		if f, ok := c.OutOrStdout().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		if isTerminal(c.OutOrStdout()) {
 			return usagef("a backup is nothing to look at: name a file, or lead standard output to one")
 		}
 		_, _, err := c.fetchBackup(c.OutOrStdout())
@@ -57,7 +56,7 @@ func backUpStore(c *call) error {
 	if c.json {
 		return c.printValue(b)
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "Backed up %s, %s, to %s, and checked it.\n", counted(b.Records, "record"), megabytes(b.Size), b.File)
+	_, err = fmt.Fprintf(c.OutOrStdout(), "Backed up %s, %s, to %s, and checked it.\n", counted(b.Records, "record"), humanize.Bytes(uint64(b.Size)), b.File)
 	return err
 }
 
@@ -110,9 +109,9 @@ func (c *call) fetchBackup(to io.Writer) (size int64, sum keys.Digest, err error
 		return 0, sum, err
 	}
 	hash := sha256.New()
-	shown := &progress{c: c, of: size}
+	shown := newCopied(c.ErrOrStderr(), size)
 	got, err := io.Copy(io.MultiWriter(to, hash, shown), from)
-	shown.end()
+	shown.clear()
 	err = errors.Join(err, from.Close())
 	hash.Sum(sum[:0])
 	switch {
@@ -157,30 +156,3 @@ func (c *call) openBackup() (from io.ReadCloser, size int64, digest string, err 
 type temporary struct{ *os.File }
 
 func (t *temporary) Close() error { return errors.Join(t.File.Close(), os.Remove(t.Name())) }
-
-// progressInterval is how often a terminal is told how far a copy is.
-const progressInterval = 200 * time.Millisecond
-
-// progress tells a terminal how far a copy is.
-type progress struct {
-	c        *call
-	of, done int64
-	last     time.Time
-	shown    bool
-}
-
-func (p *progress) Write(data []byte) (int, error) {
-	p.done += int64(len(data))
-	if f, ok := p.c.ErrOrStderr().(*os.File); ok && time.Since(p.last) > progressInterval && term.IsTerminal(int(f.Fd())) {
-		p.last, p.shown = time.Now(), true
-		p.c.PrintErrf("\r%s of %s", megabytes(p.done), megabytes(p.of))
-	}
-	return len(data), nil
-}
-
-// end removes the progress line.
-func (p *progress) end() {
-	if p.shown {
-		p.c.PrintErr("\r\x1b[K")
-	}
-}

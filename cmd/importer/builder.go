@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
@@ -112,7 +114,7 @@ func (b *builder) warn(place, format string, args ...any) {
 // spend accounts for text that the table will hold.
 func (b *builder) spend(bytes int) error {
 	if b.size += bytes; b.size > MaxText {
-		return fmt.Errorf("the table would take more than %d MiB: import a part of the description", MaxText>>20)
+		return fmt.Errorf("the table would take more than %s: import a part of the description", humanize.IBytes(MaxText))
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/bufbuild/protocompile/parser"
 	"github.com/bufbuild/protocompile/protoutil"
 	"github.com/bufbuild/protocompile/reporter"
+	"github.com/dustin/go-humanize"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -40,7 +41,7 @@ func load(ctx context.Context, o ProtoOptions) (*descriptorpb.FileDescriptorSet,
 			return nil, fmt.Errorf("writing the compiled description: %w", err)
 		}
 	case len(wire) > MaxSource:
-		return nil, fmt.Errorf("the descriptor set is larger than %d MiB", MaxSource>>20)
+		return nil, fmt.Errorf("the descriptor set is larger than %s", humanize.IBytes(MaxSource))
 	}
 	set := new(descriptorpb.FileDescriptorSet)
 	if err := (proto.UnmarshalOptions{RecursionLimit: MaxDepth}).Unmarshal(wire, set); err != nil {
@@ -153,7 +154,7 @@ func (s *sources) read(path string, file io.Reader) (*ast.FileNode, error) {
 	s.tokens += tokens
 	switch {
 	case s.size > MaxSource:
-		s.limit = fmt.Errorf("the sources are larger than %d MiB together", MaxSource>>20)
+		s.limit = fmt.Errorf("the sources are larger than %s together", humanize.IBytes(MaxSource))
 	case s.tokens > MaxTokens:
 		s.limit = fmt.Errorf("the sources have more than %d words and signs together", MaxTokens)
 	case longestLine(source) > MaxLineLength:

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -52,7 +53,7 @@ var errMerge = errors.New("the merge key << is not part of YAML 1.2, which OpenA
 // parseTree reads a document, JSON or YAML.
 func parseTree(data []byte) (*value, error) {
 	if len(data) > MaxSource {
-		return nil, fmt.Errorf("the document is larger than %d MiB", MaxSource>>20)
+		return nil, fmt.Errorf("the document is larger than %s", humanize.IBytes(MaxSource))
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if trimmed := bytes.TrimLeft(data, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '{' {
