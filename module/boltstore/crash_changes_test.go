@@ -9,11 +9,9 @@ import (
 	"io"
 	"iter"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -35,6 +33,8 @@ const (
 	looks  = "looks"   // that the store refuses, and ends
 	// restores is what it does instead of any change: the backup beside it.
 	restores = "restores"
+	// opens is that it opens the store, and ends.
+	opens = "opens"
 )
 
 func init() {
@@ -48,8 +48,16 @@ func init() {
 	first, errFirst := strconv.Atoi(parts[1])
 	end, errEnd := strconv.Atoi(parts[2])
 	err := errors.Join(errFirst, errEnd)
-	if parts[3] == restores {
+	switch parts[3] {
+	case restores:
 		_, err = Restore(context.Background(), parts[0]+".backup", parts[0], false)
+		fmt.Println("end", err)
+		os.Exit(0)
+	case opens:
+		s, err := Open(parts[0])
+		if err == nil {
+			err = s.Close()
+		}
 		fmt.Println("end", err)
 		os.Exit(0)
 	}
@@ -305,68 +313,4 @@ func writeList[T any](text *strings.Builder, list iter.Seq2[T, error], words fun
 	}
 	fmt.Fprintln(text, "end of list")
 	return nil
-}
-
-// reference is a store to which the changes are made without any failure.
-type reference struct {
-	t *testing.T
-	d *keys.Directory
-	// texts are what there is after so many changes, for the last few.
-	texts   map[int]string
-	changes int
-}
-
-const textsKept = 100
-
-func newReference(t *testing.T) *reference {
-	d, err := keys.NewDirectory(newStore(t, inMemory(t), realFaults()), 1<<16)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Close() })
-	r := &reference{t: t, d: d, texts: map[int]string{}}
-	r.remember()
-	return r
-}
-
-// inMemory is a path for a store that need not be durable, and is not slowed
-// down by being so, where the system has a place for it.
-func inMemory(t *testing.T) string {
-	t.Helper()
-	folder, err := os.MkdirTemp("/dev/shm", "keys")
-	if err != nil {
-		return newPath(t)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(folder); err != nil {
-			t.Error(err)
-		}
-	})
-	return filepath.Join(folder, "keys.db")
-}
-
-// after is what there is after so many changes.
-func (r *reference) after(changes int) string {
-	r.t.Helper()
-	for r.changes < changes {
-		if err := makeChange(r.d, r.changes); err != nil {
-			r.t.Fatal(err)
-		}
-		r.changes++
-		r.remember()
-	}
-	text, kept := r.texts[changes]
-	if !kept {
-		r.t.Fatalf("%d changes have been made to the reference, and what there was after %d is forgotten", r.changes, changes)
-	}
-	return text
-}
-
-func (r *reference) remember() {
-	text, err := written(r.d, r.changes)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.texts[r.changes] = text
-	delete(r.texts, r.changes-textsKept)
 }
