@@ -123,17 +123,33 @@ type gateParser struct {
 func (p *gateParser) option(segment caddyfile.Segment) error {
 	d := caddyfile.NewDispenser(segment)
 	d.Next() // the option's name
-	g := &p.gate
-	var err error
 	switch d.Val() {
 	case "scope":
 		scope, err := tables.ParseScope(tokens(segment))
-		g.Scope = append(g.Scope, scope)
+		p.gate.Scope = append(p.gate.Scope, scope)
 		return err
 	case "route":
 		route, err := tables.ParseRoute(tokens(segment))
-		g.Route = append(g.Route, route)
+		p.gate.Route = append(p.gate.Route, route)
 		return err
+	case "descriptors":
+		return p.descriptors(segment)
+	case "include":
+		return p.include(d)
+	}
+	if err := p.setting(d, segment); err != nil {
+		return err
+	}
+	if err := p.gate.CheckSettings(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+// setting takes an option that is checked together with the others.
+func (p *gateParser) setting(d *caddyfile.Dispenser, segment caddyfile.Segment) (err error) {
+	g := &p.gate
+	switch d.Val() {
 	case "owner_query":
 		fields, err2 := tables.ParseOwnerQuery(tokens(segment))
 		g.OwnerQuery, err = append(g.OwnerQuery, fields), err2
@@ -143,14 +159,10 @@ func (p *gateParser) option(segment caddyfile.Segment) error {
 	case "owner_message":
 		message, err2 := tables.ParseOwnerMessage(tokens(segment))
 		g.OwnerMessage, err = append(g.OwnerMessage, message), err2
-	case "descriptors":
-		return p.descriptors(segment)
 	case "owner_limit":
 		err = p.given.word(d, &g.OwnerLimit, "owner_limit SIZE, for example owner_limit 1MiB")
 	case "owner_timeout":
 		err = p.given.duration(d, &g.OwnerTimeout, "owner_timeout DURATION, for example owner_timeout 10s")
-	case "include":
-		return p.include(d)
 	case "credential":
 		err = p.credential(d)
 	case "cors":
@@ -174,13 +186,7 @@ func (p *gateParser) option(segment caddyfile.Segment) error {
 	default:
 		return d.Errf("unknown option %q: use scope, route, include, owner, owner_query, owner_body, owner_message, descriptors, owner_limit, owner_timeout, identity_headers, session_header, credential, forward_credential, keep_override_headers, upgrade, cors, errors or mode", d.Val())
 	}
-	if err != nil {
-		return err
-	}
-	if err := g.CheckSettings(); err != nil {
-		return d.WrapErr(err)
-	}
-	return nil
+	return err
 }
 
 // include looks the table up at once, because the place of its name isn't known

@@ -32,69 +32,35 @@ There is a user, demo, who has two apps, photos and music. Open another terminal
 and paste these commands one by one. Above each stands the HTTP status to expect.
 `, p.url(), p.url(), k.email, k.password, p.upstream, p.admin, p.folder, p.log(), indented(p.site()))
 
-	inputs, outputs := "/v2/users/demo/apps/photos/inputs", "/v2/users/demo/apps/photos/models/general/outputs"
-	for i, step := range []struct{ says, command string }{
-		{
-			"200  This key may predict in the app photos. The upstream is told who calls, and not the key.",
-			p.curl(k.predicts.ID, outputs, "-X POST"),
-		},
-		{
-			"401  No key.",
-			p.curl("", outputs, "-X POST"),
-		},
-		{
-			"401  A key that nobody made.",
-			p.curl("0123456789abcdef0123456789abcdef", outputs, "-X POST"),
-		},
-		{
-			"400  A path that the upstream might read as another one than the gate does.",
-			p.curl(k.predicts.ID, inputs+"/../models", "--path-as-is"),
-		},
-		{
-			"200  This key may read, and nothing else ...",
-			p.curl(k.reads.ID, inputs),
-		},
-		{
-			"403  ... so it can't predict. The answer names the scope that it lacks.",
-			p.curl(k.reads.ID, outputs, "-X POST"),
-		},
-		{
-			"403  This key may do everything, but in the other app, music.",
-			p.curl(k.music.ID, inputs),
-		},
-		{
-			"200  A personal access token is good for all apps of its user.",
-			p.curl(k.pat.ID, inputs),
-		},
-		{
-			"404  What the table doesn't name is not let through, whatever the key may do ...",
-			p.curl(k.pat.ID, "/v2/anything/else"),
-		},
-		{
-			"405  ... and no more is another method. The header Allow says which there are.",
-			p.curl(k.pat.ID, inputs, "-X PUT"),
-		},
-		{
-			"ok   Revoke the first key ...",
-			p.manage("key revoke " + k.predicts.KeyID),
-		},
-		{
-			"401  ... and its very next request is refused.",
-			p.curl(k.predicts.ID, outputs, "-X POST"),
-		},
-		{
-			"ok   Make a key of your own. It works at once, and in the next run too.",
-			p.manage("key create --user demo --app photos --scopes All"),
-		},
-		{
-			"ok   See which keys there are.",
-			p.manage("key list --user demo"),
-		},
-	} {
+	for i, step := range demoSteps(p, k) {
 		fmt.Fprintf(&b, "\n%2d  %s\n%s", i+1, step.says, indented(step.command))
 	}
 	b.WriteString("\nCtrl-C ends the demo. What you make is there again in the next run, which prints new keys.\n")
 	return b.String()
+}
+
+// demoStep is a command to paste, with the status to expect.
+type demoStep struct{ says, command string }
+
+// demoSteps are the commands of the demo, in their order.
+func demoSteps(p *demoPlaces, k demoKeys) []demoStep {
+	inputs, outputs := "/v2/users/demo/apps/photos/inputs", "/v2/users/demo/apps/photos/models/general/outputs"
+	return []demoStep{
+		{"200  This key may predict in the app photos. The upstream is told who calls, and not the key.", p.curl(k.predicts.ID, outputs, "-X POST")},
+		{"401  No key.", p.curl("", outputs, "-X POST")},
+		{"401  A key that nobody made.", p.curl("0123456789abcdef0123456789abcdef", outputs, "-X POST")},
+		{"400  A path that the upstream might read as another one than the gate does.", p.curl(k.predicts.ID, inputs+"/../models", "--path-as-is")},
+		{"200  This key may read, and nothing else ...", p.curl(k.reads.ID, inputs)},
+		{"403  ... so it can't predict. The answer names the scope that it lacks.", p.curl(k.reads.ID, outputs, "-X POST")},
+		{"403  This key may do everything, but in the other app, music.", p.curl(k.music.ID, inputs)},
+		{"200  A personal access token is good for all apps of its user.", p.curl(k.pat.ID, inputs)},
+		{"404  What the table doesn't name is not let through, whatever the key may do ...", p.curl(k.pat.ID, "/v2/anything/else")},
+		{"405  ... and no more is another method. The header Allow says which there are.", p.curl(k.pat.ID, inputs, "-X PUT")},
+		{"ok   Revoke the first key ...", p.manage("key revoke " + k.predicts.KeyID)},
+		{"401  ... and its very next request is refused.", p.curl(k.predicts.ID, outputs, "-X POST")},
+		{"ok   Make a key of your own. It works at once, and in the next run too.", p.manage("key create --user demo --app photos --scopes All")},
+		{"ok   See which keys there are.", p.manage("key list --user demo")},
+	}
 }
 
 func indented(text string) string {

@@ -1,12 +1,9 @@
 package migrate
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // Sources are the places where a gateway's clients send their keys.
@@ -168,120 +165,4 @@ func textOr(v any, otherwise string) string {
 		return text
 	}
 	return otherwise
-}
-
-// object is an object under way.
-type object struct {
-	name   string // under which it stands
-	isList bool
-	field  string // of an object: the last one read
-	value  bool   // whether its value comes next
-	fields map[string]any
-	list   []string // texts of a list
-}
-
-// maxLook is how deep configurations are looked for.
-const maxLook = 64
-
-// look passes over the next value, as skip does, and shows each the objects in
-// it with their fields that matter.
-func (s *stream) look(name string, each func(name string, fields map[string]any)) error {
-	var open []object
-	tooDeep := 0
-	take := func(v any) { // a value that ended, or nil where it doesn't matter
-		if len(open) == 0 {
-			return
-		}
-		in := &open[len(open)-1]
-		if text, ok := v.(string); ok && in.isList && len(in.list) < maxSources {
-			in.list = append(in.list, text)
-		}
-		if !in.isList && configFields[in.field] {
-			in.fields[in.field] = v
-		}
-		in.value = false
-	}
-	for {
-		t, err := s.token()
-		if err != nil {
-			return ended(err)
-		}
-		switch t {
-		case json.Delim('{'), json.Delim('['):
-			if len(open) == maxLook {
-				tooDeep++
-				break
-			}
-			o := object{name: name, isList: t == json.Delim('['), fields: map[string]any{}}
-			if n := len(open); n > 0 {
-				o.name = open[n-1].name
-				if !open[n-1].isList {
-					o.name = open[n-1].field
-				}
-			}
-			open = append(open, o)
-		case json.Delim('}'), json.Delim(']'):
-			if tooDeep > 0 {
-				if tooDeep--; tooDeep == 0 {
-					take(nil)
-				}
-				break
-			}
-			o := open[len(open)-1]
-			open = open[:len(open)-1]
-			if o.isList {
-				take(o.list)
-				break
-			}
-			each(o.name, o.fields)
-			take(o.fields)
-		default:
-			if tooDeep > 0 {
-				break
-			}
-			if n := len(open); n > 0 && !open[n-1].isList && !open[n-1].value {
-				open[n-1].field, _ = t.(string)
-				open[n-1].value = true
-				break
-			}
-			take(t)
-		}
-		if len(open) == 0 {
-			return nil
-		}
-	}
-}
-
-// lookYAML is look for YAML.
-func lookYAML(n *yaml.Node, name string, depth int, each func(name string, fields map[string]any)) any {
-	if depth > maxLook {
-		return nil
-	}
-	switch n.Kind {
-	case yaml.DocumentNode:
-		return lookYAML(n.Content[0], name, depth, each)
-	case yaml.ScalarNode:
-		return n.Value
-	case yaml.SequenceNode:
-		var list []string
-		for _, c := range n.Content {
-			if text, ok := lookYAML(c, name, depth+1, each).(string); ok && len(list) < maxSources {
-				list = append(list, text)
-			}
-		}
-		return list
-	case yaml.MappingNode:
-		fields := map[string]any{}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			field := n.Content[i].Value
-			v := lookYAML(n.Content[i+1], field, depth+1, each)
-			if configFields[field] {
-				fields[field] = v
-			}
-		}
-		each(name, fields)
-		return fields
-	default: // an alias may stand for far more than the file holds
-		return nil
-	}
 }
