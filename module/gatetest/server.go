@@ -32,9 +32,11 @@ type Server struct {
 	Upstream *Upstream
 	// Logs is what Caddy logs.
 	Logs *Logs
+	// Directives stand next to the gate in the site. A change takes effect with
+	// the next Reload.
+	Directives string
 
 	storeModule string
-	directives  string
 	started     bool
 }
 
@@ -48,7 +50,7 @@ func Start(tb testing.TB, options string, directives ...string) *Server {
 func startOn(tb testing.TB, storeModule, options string, directives ...string) *Server {
 	tb.Helper()
 	s := New(tb)
-	s.storeModule, s.directives = storeModule, strings.Join(directives, "\n")
+	s.storeModule, s.Directives = storeModule, strings.Join(directives, "\n")
 	s.Reload(options)
 	return s
 }
@@ -100,7 +102,7 @@ http://:%s {
 	}
 	%s
 }
-`, s.Logs.Addr, s.storeModule, s.StorePath, Port(s.Addr), options, s.Upstream.Addr, s.directives)
+`, s.Logs.Addr, s.storeModule, s.StorePath, Port(s.Addr), options, s.Upstream.Addr, s.Directives)
 }
 
 // Reload gives Caddy a configuration of the same site, with other options of the

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gateway/shadowlog"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -30,11 +31,11 @@ type accessLine struct {
 }
 
 // accessed waits for the line of the request with this mark in its target.
-func (w *world) accessed(mark string) (l accessLine) {
-	w.t.Helper()
-	text := w.logs.wait(w.t, `"logger":"http.log.access`, `"msg":"handled request"`, mark)
+func accessed(server *gatetest.Server, mark string) (l accessLine) {
+	server.T.Helper()
+	text := server.Logs.Wait(server.T, `"logger":"http.log.access`, `"msg":"handled request"`, mark)
 	if err := json.Unmarshal([]byte(text), &l); err != nil {
-		w.t.Fatal(err)
+		server.T.Fatal(err)
 	}
 	return l
 }
@@ -42,19 +43,19 @@ func (w *world) accessed(mark string) (l accessLine) {
 // The access log says why a request was allowed or refused, by which route,
 // and who sent it, where that is known.
 func TestAccessLogSaysWhy(t *testing.T) {
-	w := start(t, decisionSite+"\ncors https://app.example.com", "api_keys_manage {\nbase /manage\n}")
-	w.user("alice", "bob")
-	w.app("alice", "shop")
-	w.app("bob", "farm")
-	key, pat := w.key("alice", "shop", "Inputs:Get"), w.pat("alice", "Keys:Get")
-	limited, _ := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop",
+	server := gatetest.Start(t, decisionSite+"\ncors https://app.example.com", "api_keys_manage {\nbase /manage\n}")
+	server.AddUsers("alice", "bob")
+	server.AddApp("alice", "shop")
+	server.AddApp("bob", "farm")
+	key, pat := server.AppKey("alice", "shop", "Inputs:Get"), server.PAT("alice", "Keys:Get")
+	limited, _ := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop",
 		Scopes: []string{"All"}, Endpoints: []string{"/clarifai.api.V2/PostInputs"}})
-	disabled, record := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}})
-	w.change(record.ID, func(c *keys.Credential) { c.Disabled = true })
-	expired, record := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}})
-	w.change(record.ID, func(c *keys.Credential) { c.ExpiresAt = time.Now().Add(-time.Hour) })
-	suspended := w.pat("bob", "All")
-	w.update(func(tx *keys.Tx) error {
+	disabled, record := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}})
+	server.ChangeCredential(record.ID, func(c *keys.Credential) { c.Disabled = true })
+	expired, record := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}})
+	server.ChangeCredential(record.ID, func(c *keys.Credential) { c.ExpiresAt = time.Now().Add(-time.Hour) })
+	suspended := server.PAT("bob", "All")
+	server.Update(func(tx *keys.Tx) error {
 		_, err := tx.ChangeUser("bob", func(u *keys.User) error { u.Suspended = true; return nil })
 		return err
 	})
@@ -96,14 +97,14 @@ func TestAccessLogSaysWhy(t *testing.T) {
 		{"GET", "/manage/users/alice/apps", []string{auth(pat)}, accessLine{Status: 403, Reason: "scopes", Code: 11007, Route: "GET /manage/users/{user_id}/apps", UserID: "alice", KeyID: "known", KeyType: "pat", Scopes: []string{"Apps:Get", "Workflows:Get"}}},
 	} {
 		t.Run(tt.method+" "+tt.target+" "+tt.want.Reason, func(t *testing.T) {
-			w.t = t
+			server.T = t
 			mark := fmt.Sprintf("mark=%d.", i)
 			refusals := func() float64 {
-				return counted(t, "caddy_api_keys_refusals_total", fmt.Sprint(tt.want.Code), tt.want.Reason, statusOf(tt.want))
+				return gatetest.Counter(t, "caddy_api_keys_refusals_total", fmt.Sprint(tt.want.Code), tt.want.Reason, statusOf(tt.want))
 			}
 			before := refusals()
-			w.ask(client(t, "HTTP/1.1"), tt.method, tt.target+"?"+mark, tt.lines...)
-			got := w.accessed(mark)
+			server.Ask(gatetest.Client(t, "HTTP/1.1"), tt.method, tt.target+"?"+mark, tt.lines...)
+			got := accessed(server, mark)
 			if (got.KeyID != "") != (tt.want.KeyID != "") {
 				t.Errorf("logged the key %q", got.KeyID)
 			}
@@ -117,7 +118,7 @@ func TestAccessLogSaysWhy(t *testing.T) {
 			}
 		})
 	}
-	w.t = t
+	server.T = t
 }
 
 // statusOf is the HTTP status by which a refusal is counted, which gRPC calls
@@ -131,15 +132,15 @@ func statusOf(l accessLine) string {
 
 // The placeholders say who was refused, to error routes too.
 func TestErrorRoutesKnowWhoWasRefused(t *testing.T) {
-	w := start(t, "route POST /v2/inputs Inputs:Add\nerrors caddy",
+	server := gatetest.Start(t, "route POST /v2/inputs Inputs:Add\nerrors caddy",
 		"handle_errors {\nrespond \"{http.auth.user.id} {http.auth.user.key_type}\" {err.status_code}\n}")
-	w.user("alice")
-	w.app("alice", "shop")
-	if a := w.ask(client(t, "HTTP/1.1"), "POST", "/v2/inputs?mark", "Authorization: Key "+w.key("alice", "shop", "All")+"x"); a.StatusCode != 401 || strings.Contains(a.body, "alice") {
-		t.Errorf("nobody known is called %q", a.body)
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	if a := server.Ask(gatetest.Client(t, "HTTP/1.1"), "POST", "/v2/inputs?mark", "Authorization: Key "+server.AppKey("alice", "shop", "All")+"x"); a.StatusCode != 401 || strings.Contains(a.Text, "alice") {
+		t.Errorf("nobody known is called %q", a.Text)
 	}
-	if a := w.ask(client(t, "HTTP/1.1"), "POST", "/v2/inputs?mark", "Authorization: Key "+w.key("alice", "shop")); a.StatusCode != 403 || a.body != "alice app_key" {
-		t.Errorf("answered %s %q", a.Status, a.body)
+	if a := server.Ask(gatetest.Client(t, "HTTP/1.1"), "POST", "/v2/inputs?mark", "Authorization: Key "+server.AppKey("alice", "shop")); a.StatusCode != 403 || a.Text != "alice app_key" {
+		t.Errorf("answered %s %q", a.Status, a.Text)
 	}
 }
 
@@ -151,24 +152,24 @@ func TestAccessLogSaysWhatWasEnded(t *testing.T) {
 		"by error routes":        "@failing query failing=1\nreverse_proxy @failing 127.0.0.1:1\nhandle_errors {\nreverse_proxy UPSTREAM {\nflush_interval -1\n}\n}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := start(t, streamSite)
-			w.directives = strings.ReplaceAll(directives, "UPSTREAM", w.upstream.addr)
-			w.reload(streamSite)
-			w.user("alice")
-			w.app("alice", "shop")
-			text, id := newShopKey(w)
+			server := gatetest.Start(t, gatetest.StreamRoutes)
+			server.Directives = strings.ReplaceAll(directives, "UPSTREAM", server.Upstream.Addr)
+			server.Reload(gatetest.StreamRoutes)
+			server.AddUsers("alice")
+			server.AddApp("alice", "shop")
+			text, id := gatetest.NewStreamKey(server)
 			inside := make(chan struct{})
-			w.upstream.answerWith(func(rw http.ResponseWriter, r *http.Request) {
+			server.Upstream.AnswerWith(func(rw http.ResponseWriter, r *http.Request) {
 				_, _ = io.WriteString(rw, "first")
 				_ = http.NewResponseController(rw).Flush()
 				close(inside)
 				<-r.Context().Done()
 			})
-			conn := w.dial("GET " + stream + "?failing=1 HTTP/1.1\r\nHost: a\r\nAuthorization: Key " + text + "\r\n\r\n")
-			receive(t, inside, "the request at the upstream")
-			w.update(func(tx *keys.Tx) error { return tx.Revoke(id, "leaked") })
-			closes(t, conn)
-			got := w.accessed("failing=1")
+			conn := server.Dial("GET " + gatetest.StreamPath + "?failing=1 HTTP/1.1\r\nHost: a\r\nAuthorization: Key " + text + "\r\n\r\n")
+			gatetest.Receive(t, inside, "the request at the upstream")
+			server.Update(func(tx *keys.Tx) error { return tx.Revoke(id, "leaked") })
+			gatetest.WaitClosed(t, conn)
+			got := accessed(server, "failing=1")
 			if got.Ended != "credential_unknown" || got.Reason != "allowed" || got.UserID != "alice" || got.KeyID != id {
 				t.Errorf("logged %+v", got)
 			}
@@ -178,25 +179,25 @@ func TestAccessLogSaysWhatWasEnded(t *testing.T) {
 
 // What shadow mode refuses all the same, it says and counts.
 func TestShadowSaysWhatItRefuses(t *testing.T) {
-	w := start(t, "route GET /v2/inputs Inputs:Get\nroute POST /v2/inputs Inputs:Add\nmode shadow")
+	server := gatetest.Start(t, "route GET /v2/inputs Inputs:Get\nroute POST /v2/inputs Inputs:Add\nmode shadow")
 	for i, tt := range []struct{ method, target, line, reason string }{
 		{"GET", "/v2//inputs", "Accept: */*", "target"},
 		{"GET", "/v2/inputs?a;b", "Accept: */*", "target"},
 		{"POST", "/v2/inputs", "Content-Type: application/grpcx", "target"},
 		{"BREW", "/v2/inputs", "Accept: */*", "method_unknown"},
 	} {
-		before := counted(t, "caddy_api_keys_refusals_total", "11102", tt.reason, "400")
-		if a := w.ask(client(t, "HTTP/1.1"), tt.method, tt.target, tt.line); a.StatusCode != 400 || a.seen != nil {
-			t.Fatalf("answered %s, and the upstream saw %v", a.Status, a.seen)
+		before := gatetest.Counter(t, "caddy_api_keys_refusals_total", "11102", tt.reason, "400")
+		if a := server.Ask(gatetest.Client(t, "HTTP/1.1"), tt.method, tt.target, tt.line); a.StatusCode != 400 || a.Forwarded != nil {
+			t.Fatalf("answered %s, and the upstream saw %v", a.Status, a.Forwarded)
 		}
-		d := w.decisions(i + 1)[i]
+		d := decisions(server, i+1)[i]
 		if d.Decision != shadowlog.Refuse || !d.Enforced || d.Reason != tt.reason || d.Status != 400 || d.Code != 11102 || d.Details == "" {
 			t.Errorf("logged %+v", d)
 		}
 		if known := slices.Contains([]string{"GET", "POST"}, tt.method); known != (d.Method != "") {
 			t.Errorf("logged the method %q of %s", d.Method, tt.method)
 		}
-		if n := counted(t, "caddy_api_keys_refusals_total", "11102", tt.reason, "400") - before; n != 1 {
+		if n := gatetest.Counter(t, "caddy_api_keys_refusals_total", "11102", tt.reason, "400") - before; n != 1 {
 			t.Errorf("%v were counted", n)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -26,14 +27,14 @@ const (
 func startAccounts(t *testing.T) *managed {
 	t.Helper()
 	m := startManaged(t, "api_keys_manage", "log")
-	m.reload(streamRoute)
-	m.logs.secret(alicesPassword)
-	m.logs.secret(nextPassword)
+	m.Reload(streamRoute)
+	m.Logs.AddSecret(alicesPassword)
+	m.Logs.AddSecret(nextPassword)
 	hash, err := keys.HashPassword(t.Context(), alicesPassword)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.update(func(tx *keys.Tx) error {
+	m.Update(func(tx *keys.Tx) error {
 		_, err := tx.ChangeUser("alice", func(u *keys.User) error {
 			u.PasswordHash = hash
 			return nil
@@ -49,31 +50,31 @@ func login(password, code string) string {
 
 // signIn is a new session of alice's.
 func (m *managed) signIn(code string) string {
-	m.t.Helper()
+	m.T.Helper()
 	status, a, text := m.call("", "POST", loginPath, login(alicesPassword, code))
 	if status != http.StatusOK || a.SessionToken == "" {
-		m.t.Fatalf("%d %s", status, text)
+		m.T.Fatalf("%d %s", status, text)
 	}
-	m.logs.secret(a.SessionToken)
+	m.Logs.AddSecret(a.SessionToken)
 	return a.SessionToken
 }
 
 // stream begins a request that the upstream doesn't end.
 func (m *managed) stream(credential string) *bufio.Reader {
-	m.t.Helper()
-	r, err := http.NewRequest("GET", "http://"+m.addr+"/v2/users/alice/stream", nil)
+	m.T.Helper()
+	r, err := http.NewRequest("GET", "http://"+m.Addr+"/v2/users/alice/stream", nil)
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Key "+credential)
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
-	m.t.Cleanup(func() { res.Body.Close() })
+	m.T.Cleanup(func() { res.Body.Close() })
 	in := bufio.NewReader(res.Body)
 	if line, err := in.ReadString('\n'); err != nil || line != "data: first\n" {
-		m.t.Fatalf("read %q, %v", line, err)
+		m.T.Fatalf("read %q, %v", line, err)
 	}
 	return in
 }
@@ -103,11 +104,11 @@ func TestSessionsEndAtTheGate(t *testing.T) {
 				return status, a, text
 			}
 			for _, secret := range append(a.TwoFactor.RecoveryCodes, a.TwoFactor.Secret) {
-				m.logs.secret(secret)
+				m.Logs.AddSecret(secret)
 			}
 			code, err := totp.GenerateCode(a.TwoFactor.Secret, time.Now())
 			if err != nil {
-				m.t.Fatal(err)
+				m.T.Fatal(err)
 			}
 			return m.call(own, "POST", "/v2/users/me/two_factor/enable", fmt.Sprintf(`{"code":%q}`, code))
 		}},
@@ -115,7 +116,7 @@ func TestSessionsEndAtTheGate(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			m := startAccounts(t)
 			begun := make(chan struct{}, 2)
-			m.upstream.answerWith(func(rw http.ResponseWriter, r *http.Request) {
+			m.Upstream.AnswerWith(func(rw http.ResponseWriter, r *http.Request) {
 				if !strings.HasSuffix(r.URL.Path, "/stream") {
 					return
 				}
@@ -138,7 +139,7 @@ func TestSessionsEndAtTheGate(t *testing.T) {
 			}()
 			select {
 			case <-over:
-			case <-time.After(deadline):
+			case <-time.After(gatetest.Deadline):
 				t.Fatal("the stream of the session that ended goes on")
 			}
 			if status, _, text := m.call(ended, "GET", "/v2/users/alice/apps/alice-app/inputs", ""); status != http.StatusUnauthorized {
@@ -159,7 +160,7 @@ func TestThrottleOutlivesConfigurations(t *testing.T) {
 			t.Fatalf("%d %s", status, text)
 		}
 	}
-	m.reload(streamRoute + "\n# another configuration\nroute GET /v2/more\n")
+	m.Reload(streamRoute + "\n# another configuration\nroute GET /v2/more\n")
 	status, a, text := m.call("", "POST", loginPath, login(alicesPassword, ""))
 	if status != http.StatusTooManyRequests || a.Status.Code != manage.CodeThrottled {
 		t.Errorf("%d %s", status, text)
@@ -175,7 +176,7 @@ func TestKeysReachNoAccount(t *testing.T) {
 		t.Fatalf("%d %s", status, text)
 	}
 	pat := a.Keys[0].ID
-	m.logs.secret(pat)
+	m.Logs.AddSecret(pat)
 	for _, call := range []string{
 		"POST /v2/logout", "POST /v2/users/me/password", "GET /v2/users/me/sessions", "DELETE /v2/users/me/sessions",
 		"POST /v2/users/me/two_factor", "DELETE /v2/users/me/two_factor", "POST /v2/users/me/two_factor/enable", "POST /v2/users/me/two_factor/recovery_codes",

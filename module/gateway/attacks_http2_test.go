@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
@@ -48,7 +49,7 @@ func dialH2(addr string, values map[string]string, roots *x509.CertPool) (*h2Con
 	c.framer.AllowIllegalWrites = true
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	_, err = c.conn.Write([]byte(http2.ClientPreface))
-	return c, errors.Join(c.conn.SetDeadline(time.Now().Add(deadline)), err, c.framer.WriteSettings())
+	return c, errors.Join(c.conn.SetDeadline(time.Now().Add(gatetest.Deadline)), err, c.framer.WriteSettings())
 }
 
 func (c *h2Conn) close() { c.conn.Close() }

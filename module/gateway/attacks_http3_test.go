@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/quic-go/qpack"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/quicvarint"
@@ -34,7 +35,7 @@ type h3Conn struct {
 }
 
 func dialH3(addr string, values map[string]string, roots *x509.CertPool) (*h3Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	ctx, cancel := context.WithTimeout(context.Background(), gatetest.Deadline)
 	conn, err := quic.DialAddr(ctx, addr, &tls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: []string{"h3"}}, nil)
 	if err != nil {
 		cancel()
@@ -104,7 +105,7 @@ func (c *h3Conn) exchange(sent []byte) reply {
 	if err != nil {
 		return reply{ended: true}
 	}
-	_ = str.SetDeadline(time.Now().Add(deadline))
+	_ = str.SetDeadline(time.Now().Add(gatetest.Deadline))
 	// What the server makes of it shows when it answers, or doesn't.
 	_, _ = str.Write(sent)
 	_ = str.Close()

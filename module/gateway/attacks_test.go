@@ -18,8 +18,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -107,7 +106,7 @@ func logAttacks(t *testing.T, counts map[string]map[string]int) {
 // fortress is a running Caddy with all sites of the corpus, and who lives
 // there.
 type fortress struct {
-	*world
+	*gatetest.Server
 	names    []string
 	clear    map[string]string // addresses by site
 	secure   map[string]string
@@ -127,16 +126,16 @@ func startAttacks(t *testing.T) *fortress {
 		t.Fatal(err)
 	}
 	f := &fortress{
-		world:    &world{t: t, storeModule: "bbolt", store: filepath.Join(t.TempDir(), "keys.db"), logs: captureLogs(t)},
+		Server:   gatetest.New(t),
 		clear:    map[string]string{},
 		secure:   map[string]string{},
 		upstream: newRecorder(t),
 	}
-	certificate, key, roots := newCertificate(t)
+	certificate, key, roots := gatetest.NewCertificate(t)
 	f.roots = roots
 	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableCompression: true}
 	t.Cleanup(tr.CloseIdleConnections)
-	f.client = &http.Client{Transport: tr, Timeout: deadline}
+	f.client = &http.Client{Transport: tr, Timeout: gatetest.Deadline}
 
 	var b, servers strings.Builder
 	for _, found := range siteName.FindAllStringSubmatch(string(sites), -1) {
@@ -152,7 +151,7 @@ func startAttacks(t *testing.T) *fortress {
 		fmt.Fprintf(&b, "http://:%s {\nimport %s\nreverse_proxy %s\n}\nhttps://:%s {\ntls %s %s\nimport %s\nreverse_proxy %s\n}\n",
 			port, name, f.upstream.addr, tlsPort, certificate, key, name, f.upstream.addr)
 	}
-	if err := f.load(fmt.Sprintf(`{
+	if err := f.Load(fmt.Sprintf(`{
 	admin off
 	persist_config off
 	auto_https off
@@ -166,36 +165,30 @@ func startAttacks(t *testing.T) *fortress {
 	}
 }
 %s
-%s`, f.logs.addr, servers.String(), f.store, sites, b.String())); err != nil {
+%s`, f.Logs.Addr, servers.String(), f.StorePath, sites, b.String())); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			t.Error(err)
-		}
-		f.logs.check(t)
-	})
 	f.populate()
 	return f
 }
 
 // populate makes the credentials that cases name in braces.
 func (f *fortress) populate() {
-	f.user("alice", "bob")
-	f.app("alice", "shop")
-	f.app("bob", "barn")
-	f.app("bob", "farm")
-	f.update(func(tx *keys.Tx) error {
+	f.AddUsers("alice", "bob")
+	f.AddApp("alice", "shop")
+	f.AddApp("bob", "barn")
+	f.AddApp("bob", "farm")
+	f.Update(func(tx *keys.Tx) error {
 		_, err := tx.Invite(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
 			AppRef: keys.AppRef{OwnerID: "bob", AppID: "farm"}, UserID: "alice"}, Scopes: []string{"Public:Get"}})
 		return err
 	})
 	never, _ := keys.Mint("ca", policy.AppKey)
 	f.values = map[string]string{
-		"key":     f.key("alice", "shop", "Public:Get"),
-		"other":   f.key("bob", "barn", "Public:Get"),
-		"pat":     f.pat("alice", "Public:Get"),
-		"session": f.session("alice"),
+		"key":     f.AppKey("alice", "shop", "Public:Get"),
+		"other":   f.AppKey("bob", "barn", "Public:Get"),
+		"pat":     f.PAT("alice", "Public:Get"),
+		"session": f.Session("alice"),
 		"later":   never,
 		// The length of the request that cases hide in a body.
 		"smuggled": strconv.Itoa(len("GET /admin HTTP/1.1\r\nHost: a\r\nX-Caller-User-Id: forged\r\n\r\n")),
@@ -204,8 +197,8 @@ func (f *fortress) populate() {
 		"expired":  func(c *keys.Credential) { c.ExpiresAt = time.Now().Add(-time.Hour) },
 		"disabled": func(c *keys.Credential) { c.Disabled = true },
 	} {
-		text, record := f.world.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}})
-		f.change(record.ID, change)
+		text, record := f.Server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}})
+		f.ChangeCredential(record.ID, change)
 		f.values[name] = text
 	}
 }
@@ -285,22 +278,22 @@ func (f *fortress) fresh(a *attack, values map[string]string) (act func(what str
 		return nil // an fsync that isn't needed
 	}
 	template := keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"Public:Get"}}
-	once, record := f.world.credential(template)
+	once, record := f.Server.AddCredential(template)
 	later := template
 	values["once"] = once
 	values["later"], later.ID = keys.Mint("ca", policy.AppKey)
 	later.Digest = keys.DigestOf(values["later"])
-	f.logs.secret(values["later"])
+	f.Logs.AddSecret(values["later"])
 	return func(what string) {
 		switch what {
 		case "create":
-			f.update(func(tx *keys.Tx) error { _, err := tx.CreateCredential(later); return err })
+			f.Update(func(tx *keys.Tx) error { _, err := tx.CreateCredential(later); return err })
 		case "revoke":
-			f.update(func(tx *keys.Tx) error { return tx.Revoke(record.ID, "leaked") })
+			f.Update(func(tx *keys.Tx) error { return tx.Revoke(record.ID, "leaked") })
 		case "disable", "enable":
-			f.change(record.ID, func(c *keys.Credential) { c.Disabled = what == "disable" })
+			f.ChangeCredential(record.ID, func(c *keys.Credential) { c.Disabled = what == "disable" })
 		case "expire":
-			f.change(record.ID, func(c *keys.Credential) { c.ExpiresAt = time.Now().Add(-time.Hour) })
+			f.ChangeCredential(record.ID, func(c *keys.Credential) { c.ExpiresAt = time.Now().Add(-time.Hour) })
 		}
 	}
 }

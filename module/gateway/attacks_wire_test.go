@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
 // attackConn is a connection over which the steps of a case are sent.
@@ -121,7 +123,7 @@ func dialH1(addr string, values map[string]string) (*h1Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &h1Conn{sender{values}, conn, bufio.NewReader(conn)}, conn.SetDeadline(time.Now().Add(deadline))
+	return &h1Conn{sender{values}, conn, bufio.NewReader(conn)}, conn.SetDeadline(time.Now().Add(gatetest.Deadline))
 }
 
 func (c *h1Conn) close() { c.conn.Close() }

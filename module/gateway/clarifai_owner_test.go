@@ -6,25 +6,21 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"google.golang.org/protobuf/encoding/protowire"
 )
-
-// within puts a message into a field of another.
-func within(n protowire.Number, message []byte) []byte {
-	return protowire.AppendBytes(protowire.AppendTag(nil, n, protowire.BytesType), message)
-}
 
 // With the table that comes with the program, no request chooses a tenant that
 // the caller has no right to, wherever Clarifai's requests name one.
 func TestClarifaiOwners(t *testing.T) {
-	w := start(t, "include clarifai")
-	w.user("alice", "bob")
-	w.app("alice", "shop")
-	w.app("alice", "blog")
-	w.app("bob", "farm")
+	server := gatetest.Start(t, "include clarifai")
+	server.AddUsers("alice", "bob")
+	server.AddApp("alice", "shop")
+	server.AddApp("alice", "blog")
+	server.AddApp("bob", "farm")
 	callers := map[string]string{
-		"app key": "Authorization: Key " + w.key("alice", "shop", "All"),
-		"PAT":     "Authorization: Key " + w.pat("alice", "All"),
+		"app key": "Authorization: Key " + server.AppKey("alice", "shop", "All"),
+		"PAT":     "Authorization: Key " + server.PAT("alice", "All"),
 	}
 
 	type request struct{ method, target, body string }
@@ -42,11 +38,11 @@ func TestClarifaiOwners(t *testing.T) {
 	// innermost first.
 	grpc := func(method string, fields ...protowire.Number) func(user, app string) request {
 		return func(user, app string) request {
-			message := append(within(1, []byte(user)), within(2, []byte(app))...)
+			message := append(gatetest.Field(1, []byte(user)), gatetest.Field(2, []byte(app))...)
 			for _, n := range fields {
-				message = within(n, message)
+				message = gatetest.Field(n, message)
 			}
-			return request{"POST", "/clarifai.api.V2/" + method, string(grpcFrame(0, message))}
+			return request{"POST", "/clarifai.api.V2/" + method, string(gatetest.Frame(0, message))}
 		}
 	}
 	for _, tt := range []struct {
@@ -97,22 +93,22 @@ func TestClarifaiOwners(t *testing.T) {
 					if rq.body != "" {
 						body = bytes.NewReader([]byte(rq.body))
 					}
-					a := w.askBody(client(t, protocol), rq.method, rq.target, body, lines...)
+					a := server.AskBody(gatetest.Client(t, protocol), rq.method, rq.target, body, lines...)
 					switch {
 					case named.allowed:
-						if a.StatusCode != 200 || a.seen == nil || a.seen.body != rq.body {
-							t.Errorf("answered %s %v %s, the upstream saw %+v", a.Status, a.Header, a.body, a.seen)
+						if a.StatusCode != 200 || a.Forwarded == nil || a.Forwarded.Body != rq.body {
+							t.Errorf("answered %s %v %s, the upstream saw %+v", a.Status, a.Header, a.Text, a.Forwarded)
 						}
 						return
 					case tt.grpc:
 						if got := a.Header.Get("Grpc-Status"); got != "7" {
 							t.Errorf("answered %s, grpc-status %q", a.Status, got)
 						}
-					case a.StatusCode != 403 || a.status(t).Code != 11008:
-						t.Errorf("answered %s %s", a.Status, a.body)
+					case a.StatusCode != 403 || a.APIStatus(t).Code != 11008:
+						t.Errorf("answered %s %s", a.Status, a.Text)
 					}
-					if a.seen != nil {
-						t.Errorf("it reached the upstream: %+v", a.seen)
+					if a.Forwarded != nil {
+						t.Errorf("it reached the upstream: %+v", a.Forwarded)
 					}
 				})
 			}

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -58,13 +59,13 @@ func (o clarifaiOptions) on(owner, app string) clarifaiOptions {
 // TestClarifaiClient drives the gate with Clarifai's published client, against
 // the table that comes with the program.
 func TestClarifaiClient(t *testing.T) {
-	w := start(t, "include clarifai")
-	w.upstream.answerWith(clarifaiUpstream().ServeHTTP)
-	w.user("alice", "bob")
-	w.app("alice", "shop")
-	w.app("alice", "blog")
-	w.app("bob", "farm")
-	drive := startClarifaiClient(t, "http://"+w.addr)
+	server := gatetest.Start(t, "include clarifai")
+	server.Upstream.AnswerWith(clarifaiUpstream().ServeHTTP)
+	server.AddUsers("alice", "bob")
+	server.AddApp("alice", "shop")
+	server.AddApp("alice", "blog")
+	server.AddApp("bob", "farm")
+	drive := startClarifaiClient(t, "http://"+server.Addr)
 
 	// A caller is a credential and what the upstream is told of it.
 	type caller struct {
@@ -72,7 +73,7 @@ func TestClarifaiClient(t *testing.T) {
 		told map[string]string
 	}
 	credential := func(kind policy.Kind, user, app string, scopes ...string) (string, map[string]string) {
-		text, record := w.credential(keys.Credential{Kind: kind, UserID: user, AppID: app, Scopes: scopes})
+		text, record := server.AddCredential(keys.Credential{Kind: kind, UserID: user, AppID: app, Scopes: scopes})
 		told := map[string]string{"user-id": user, "key-id": record.ID, "key-type": kind.String()}
 		if app != "" {
 			told["owner-id"], told["app-id"] = user, app
@@ -142,7 +143,7 @@ func TestClarifaiClient(t *testing.T) {
 		maps.Copy(told, tt.also)
 		for _, call := range clarifaiCalls {
 			t.Run(tt.name+"/"+call.name, func(t *testing.T) {
-				before := w.upstream.count()
+				before := server.Upstream.Count()
 				got := drive(t, call.name, options)
 				missing := tt.lacks[call.name]
 				switch {
@@ -152,25 +153,25 @@ func TestClarifaiClient(t *testing.T) {
 					got.refused(t, 403, 11007, missing)
 				default:
 					got.allowed(t, call.ids)
-					if w.upstream.count() != before+1 {
-						t.Fatalf("%d requests reached the upstream", w.upstream.count()-before)
+					if server.Upstream.Count() != before+1 {
+						t.Fatalf("%d requests reached the upstream", server.Upstream.Count()-before)
 					}
-					s := w.upstream.last()
-					if want := options.base() + call.path; s.method != call.method || s.uri != want {
-						t.Errorf("%s %s reached the upstream, want %s %s", s.method, s.uri, call.method, want)
+					s := server.Upstream.Last()
+					if want := options.base() + call.path; s.Method != call.method || s.URI != want {
+						t.Errorf("%s %s reached the upstream, want %s %s", s.Method, s.URI, call.method, want)
 					}
-					if got := callers(s.header); !maps.Equal(got, told) {
+					if got := callers(s.Header); !maps.Equal(got, told) {
 						t.Errorf("the upstream was told %v, want %v", got, told)
 					}
-					if s.header["Authorization"] != nil || s.header["X-Clarifai-Session-Token"] != nil {
+					if s.Header["Authorization"] != nil || s.Header["X-Clarifai-Session-Token"] != nil {
 						t.Error("the credential reached the upstream")
 					}
-					if got := s.header.Get("X-Clarifai-Client"); got != "js:2.9.1" {
+					if got := s.Header.Get("X-Clarifai-Client"); got != "js:2.9.1" {
 						t.Errorf("the client calls itself %q", got)
 					}
 					return
 				}
-				if w.upstream.count() != before {
+				if server.Upstream.Count() != before {
 					t.Error("it reached the upstream")
 				}
 			})
@@ -196,13 +197,13 @@ func TestClarifaiClient(t *testing.T) {
 	} {
 		for _, call := range clarifaiCalls {
 			t.Run("revoked between two calls/"+tt.name+"/"+call.name, func(t *testing.T) {
-				text, record := w.credential(keys.Credential{Kind: tt.kind, UserID: "alice", AppID: tt.app, Scopes: []string{"All"}})
+				text, record := server.AddCredential(keys.Credential{Kind: tt.kind, UserID: "alice", AppID: tt.app, Scopes: []string{"All"}})
 				options := tt.credential(text).on(tt.owner, tt.on)
 				drive(t, call.name, options).allowed(t, call.ids)
-				w.update(func(tx *keys.Tx) error { return tx.Revoke(record.ID, "leaked") })
-				before := w.upstream.count()
+				server.Update(func(tx *keys.Tx) error { return tx.Revoke(record.ID, "leaked") })
+				before := server.Upstream.Count()
 				drive(t, call.name, options).refused(t, 401, 11009, nil)
-				if w.upstream.count() != before {
+				if server.Upstream.Count() != before {
 					t.Error("it reached the upstream")
 				}
 			})
@@ -296,7 +297,7 @@ func startClarifaiClient(t *testing.T, base string) func(*testing.T, string, cla
 	node := machine.Program(t, "node")
 	machine.NPMModules(t, clarifaiClientDir)
 
-	ctx, cancel := context.WithTimeout(context.Background(), 4*deadline)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*gatetest.Deadline)
 	cmd := exec.CommandContext(ctx, node, "drive.js")
 	cmd.Dir = clarifaiClientDir
 	// A proxy of the machine's isn't one for its own addresses.

@@ -5,13 +5,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
 // Scripts can read what the gate answers with, what the site's expose names,
 // and what the upstream and Caddy's directive header expose, each of it once.
 func TestExposedHeaders(t *testing.T) {
 	always := []string{"WWW-Authenticate", "Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin", "RateLimit", "RateLimit-Policy", "Retry-After"}
-	w := start(t, "route GET /p {\naccept public\n}\ncors https://app.example.com")
+	server := gatetest.Start(t, "route GET /p {\naccept public\n}\ncors https://app.example.com")
 	for _, row := range []struct {
 		name, expose, directive string
 		upstream                []string
@@ -28,15 +30,15 @@ func TestExposedHeaders(t *testing.T) {
 		{name: "all at once", expose: "expose X-Mine", directive: "header +Access-Control-Expose-Headers X-Total-Count", upstream: []string{"X-Theirs"}, more: []string{"X-Mine", "X-Total-Count", "X-Theirs"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			w.t = t
-			w.upstream.answerWith(func(rw http.ResponseWriter, _ *http.Request) {
+			server.T = t
+			server.Upstream.AnswerWith(func(rw http.ResponseWriter, _ *http.Request) {
 				rw.Header()["Access-Control-Expose-Headers"] = row.upstream
 				rw.Header().Set("Access-Control-Allow-Credentials", "true")
 			})
-			w.directives = row.directive + "\nheader >Access-Control-Allow-Origin *"
-			w.reload("route GET /p {\naccept public\n}\ncors https://app.example.com {\nheaders X-In\n" + row.expose + "\n}")
-			for _, protocol := range protocols {
-				a := w.ask(client(t, protocol), "GET", "/p", "Origin: https://app.example.com")
+			server.Directives = row.directive + "\nheader >Access-Control-Allow-Origin *"
+			server.Reload("route GET /p {\naccept public\n}\ncors https://app.example.com {\nheaders X-In\n" + row.expose + "\n}")
+			for _, protocol := range gatetest.Protocols {
+				a := server.Ask(gatetest.Client(t, protocol), "GET", "/p", "Origin: https://app.example.com")
 				lines := a.Header["Access-Control-Expose-Headers"]
 				if len(lines) != 1 {
 					t.Fatalf("answered %s %v", a.Status, a.Header)
@@ -50,14 +52,14 @@ func TestExposedHeaders(t *testing.T) {
 				if a.Header["Access-Control-Allow-Credentials"] != nil || a.Header.Get("Access-Control-Allow-Origin") != "https://app.example.com" {
 					t.Errorf("others' CORS headers came through: %v", a.Header)
 				}
-				other := w.ask(client(t, protocol), "GET", "/p", "Origin: https://evil.example.com")
+				other := server.Ask(gatetest.Client(t, protocol), "GET", "/p", "Origin: https://evil.example.com")
 				if other.Header["Access-Control-Expose-Headers"] != nil || other.Header["Access-Control-Allow-Origin"] != nil {
 					t.Errorf("another origin is shown %v", other.Header)
 				}
 			}
 		})
 	}
-	w.t = t
+	server.T = t
 }
 
 // A script needn't be allowed by name to send the header that the site reads
@@ -68,8 +70,8 @@ func TestPreflightsAllowCredentialHeaders(t *testing.T) {
 		{"credential header X-API-Key\ncredential header X-Other\ncredential query api_key", "X-Api-Key, X-Other"},
 		{"session_header X-Session\ncredential header X-API-Key", "X-Session, X-Api-Key"},
 	} {
-		w := start(t, "route GET /p\n"+row.options+"\ncors https://app.example.com {\nheaders x-api-key X-Trace\n}")
-		a := w.ask(client(t, "HTTP/1.1"), "OPTIONS", "/p", "Origin: https://app.example.com", "Access-Control-Request-Method: GET", "Access-Control-Request-Headers: x-api-key")
+		server := gatetest.Start(t, "route GET /p\n"+row.options+"\ncors https://app.example.com {\nheaders x-api-key X-Trace\n}")
+		a := server.Ask(gatetest.Client(t, "HTTP/1.1"), "OPTIONS", "/p", "Origin: https://app.example.com", "Access-Control-Request-Method: GET", "Access-Control-Request-Headers: x-api-key")
 		want := "Authorization, Content-Type, X-Grpc-Web, X-User-Agent, Grpc-Timeout, " + row.want + ", X-Trace"
 		if got := a.Header.Get("Access-Control-Allow-Headers"); a.StatusCode != 204 || got != want {
 			t.Errorf("%s: answered %s and allows %q, want %q", row.options, a.Status, got, want)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -49,38 +50,38 @@ const decisionSite = `
 // TestDecision is the table of the contract, row by row: what is asked, and
 // what is answered.
 func TestDecision(t *testing.T) {
-	w := start(t, decisionSite)
-	w.user("alice", "bob", "carol", "dave")
-	w.app("alice", "shop")
-	w.app("alice", "open")
-	w.app("bob", "farm")
+	server := gatetest.Start(t, decisionSite)
+	server.AddUsers("alice", "bob", "carol", "dave")
+	server.AddApp("alice", "shop")
+	server.AddApp("alice", "open")
+	server.AddApp("bob", "farm")
 	var (
-		key      = w.key("alice", "shop", "Inputs:Get")
-		writer   = w.key("alice", "shop", "Inputs:Get", "Inputs:Add")
-		all      = w.key("alice", "shop", "All")
-		nothing  = w.key("alice", "shop")
-		pat      = w.pat("alice", "Inputs:Get", "Keys:Get")
-		session  = w.session("alice")
-		bobsPAT  = w.pat("bob", "Inputs:Get", "Inputs:Add")
-		carolPAT = w.pat("carol", "Inputs:Get", "Inputs:Add")
-		davesPAT = w.pat("dave", "All")
+		key      = server.AppKey("alice", "shop", "Inputs:Get")
+		writer   = server.AppKey("alice", "shop", "Inputs:Get", "Inputs:Add")
+		all      = server.AppKey("alice", "shop", "All")
+		nothing  = server.AppKey("alice", "shop")
+		pat      = server.PAT("alice", "Inputs:Get", "Keys:Get")
+		session  = server.Session("alice")
+		bobsPAT  = server.PAT("bob", "Inputs:Get", "Inputs:Add")
+		carolPAT = server.PAT("carol", "Inputs:Get", "Inputs:Add")
+		davesPAT = server.PAT("dave", "All")
 	)
-	limited, _ := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop",
+	limited, _ := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop",
 		Scopes: []string{"All"}, Endpoints: []string{"/clarifai.api.V2/ListInputs"}})
-	expired, e := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}})
-	w.change(e.ID, func(c *keys.Credential) { c.ExpiresAt = time.Now().Add(-time.Hour) })
-	disabled, e := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}})
-	w.change(e.ID, func(c *keys.Credential) { c.Disabled = true })
-	revoked, e := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}})
-	w.update(func(tx *keys.Tx) error { return tx.Revoke(e.ID, "leaked") })
-	w.user("eve")
-	suspended := w.pat("eve", "All")
-	w.update(func(tx *keys.Tx) error {
+	expired, e := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}})
+	server.ChangeCredential(e.ID, func(c *keys.Credential) { c.ExpiresAt = time.Now().Add(-time.Hour) })
+	disabled, e := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}})
+	server.ChangeCredential(e.ID, func(c *keys.Credential) { c.Disabled = true })
+	revoked, e := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}})
+	server.Update(func(tx *keys.Tx) error { return tx.Revoke(e.ID, "leaked") })
+	server.AddUsers("eve")
+	suspended := server.PAT("eve", "All")
+	server.Update(func(tx *keys.Tx) error {
 		_, err := tx.ChangeUser("eve", func(u *keys.User) error { u.Suspended = true; return nil })
 		return err
 	})
 	invite := func(app, user string, scopes, endpoints []string) {
-		w.update(func(tx *keys.Tx) error {
+		server.Update(func(tx *keys.Tx) error {
 			_, err := tx.Invite(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
 				AppRef: keys.AppRef{OwnerID: "alice", AppID: app}, UserID: user}, Scopes: scopes, Endpoints: endpoints})
 			return err
@@ -199,66 +200,66 @@ func TestDecision(t *testing.T) {
 		{step: "9 forward", name: "no scope asked for", method: "GET", target: "/v2/whoami", lines: []string{auth(nothing)}},
 		{step: "9 forward", name: "gRPC", method: "POST", target: "/clarifai.api.V2/ListInputs", lines: []string{grpcCall, auth(key)}},
 	} {
-		for _, protocol := range protocols {
+		for _, protocol := range gatetest.Protocols {
 			t.Run(row.step+"/"+row.name+"/"+protocol, func(t *testing.T) {
-				a := w.ask(client(t, protocol), row.method, row.target, row.lines...)
+				a := server.Ask(gatetest.Client(t, protocol), row.method, row.target, row.lines...)
 				if a.ProtoMajor != int(protocol[5]-'0') {
 					t.Fatalf("answered by %s", a.Proto)
 				}
 				if row.grpc != "" {
-					if a.StatusCode != 200 || a.Header.Get("Content-Type") != "application/grpc" || a.Header.Get("Grpc-Status") != row.grpc || a.body != "" {
-						t.Errorf("answered %s %v %q, want grpc-status %s", a.Status, a.Header, a.body, row.grpc)
+					if a.StatusCode != 200 || a.Header.Get("Content-Type") != "application/grpc" || a.Header.Get("Grpc-Status") != row.grpc || a.Text != "" {
+						t.Errorf("answered %s %v %q, want grpc-status %s", a.Status, a.Header, a.Text, row.grpc)
 					}
 				} else if row.status == allowed {
-					if a.StatusCode != 200 || a.seen == nil || a.seen.method != row.method {
-						t.Fatalf("answered %s %q, want it forwarded", a.Status, a.body)
+					if a.StatusCode != 200 || a.Forwarded == nil || a.Forwarded.Method != row.method {
+						t.Fatalf("answered %s %q, want it forwarded", a.Status, a.Text)
 					}
-					if strings.Contains(fmt.Sprint(a.seen.header, a.seen.uri), "ca") && leaks(a.seen, w.logs.secrets) {
-						t.Errorf("the upstream was shown the credential: %s %v", a.seen.uri, a.seen.header)
+					if strings.Contains(fmt.Sprint(a.Forwarded.Header, a.Forwarded.URI), "ca") && leaks(a.Forwarded, server.Logs.Secrets()) {
+						t.Errorf("the upstream was shown the credential: %s %v", a.Forwarded.URI, a.Forwarded.Header)
 					}
 					return
-				} else if s := a.status(t); a.StatusCode != row.status || s.Code != row.code || !strings.Contains(s.Details, row.details) || s.ReqID == "" {
-					t.Errorf("answered %s %s, want %d and %d (%s)", a.Status, a.body, row.status, row.code, row.details)
+				} else if s := a.APIStatus(t); a.StatusCode != row.status || s.Code != row.code || !strings.Contains(s.Details, row.details) || s.ReqID == "" {
+					t.Errorf("answered %s %s, want %d and %d (%s)", a.Status, a.Text, row.status, row.code, row.details)
 				}
 				if name, value, ok := strings.Cut(row.header, ": "); ok && a.Header.Get(name) != value {
 					t.Errorf("%s is %q, want %q", name, a.Header.Get(name), value)
 				}
-				if a.seen != nil {
-					t.Errorf("the upstream was reached: %+v", a.seen)
+				if a.Forwarded != nil {
+					t.Errorf("the upstream was reached: %+v", a.Forwarded)
 				}
-				if leaks(&seen{uri: a.body, header: a.Header}, w.logs.secrets) {
-					t.Errorf("the answer has the credential in it: %s", a.body)
+				if leaks(&gatetest.Request{URI: a.Text, Header: a.Header}, server.Logs.Secrets()) {
+					t.Errorf("the answer has the credential in it: %s", a.Text)
 				}
 			})
 		}
 	}
 }
 
-func leaks(s *seen, secrets []string) bool {
+func leaks(s *gatetest.Request, secrets []string) bool {
 	return slices.ContainsFunc(secrets, func(secret string) bool {
-		return strings.Contains(s.uri, secret) || strings.Contains(fmt.Sprint(s.header), secret)
+		return strings.Contains(s.URI, secret) || strings.Contains(fmt.Sprint(s.Header), secret)
 	})
 }
 
 // Refusals for ownership are the same for every owner and app named: they tell
 // nothing of what exists.
 func TestOwnershipTellsNothing(t *testing.T) {
-	w := start(t, decisionSite)
-	w.user("alice", "bob")
-	w.app("alice", "shop")
-	w.app("bob", "farm")
-	key, c := w.key("alice", "shop", "All"), client(t, "HTTP/1.1")
+	server := gatetest.Start(t, decisionSite)
+	server.AddUsers("alice", "bob")
+	server.AddApp("alice", "shop")
+	server.AddApp("bob", "farm")
+	key, c := server.AppKey("alice", "shop", "All"), gatetest.Client(t, "HTTP/1.1")
 	var answers []string
 	for _, target := range []string{
 		"/v2/users/bob/apps/farm/inputs", "/v2/users/bob/apps/nothing/inputs",
 		"/v2/users/nobody/apps/nothing/inputs", "/v2/users/alice/apps/nothing/inputs",
 		"/v2/apps/farm/inputs", "/v2/users/bob/inputs",
 	} {
-		a := w.ask(c, "GET", target, "Authorization: Key "+key)
+		a := server.Ask(c, "GET", target, "Authorization: Key "+key)
 		h := a.Header.Clone()
 		h.Del("Date")
 		h.Del("Content-Length")
-		answers = append(answers, fmt.Sprint(a.StatusCode, h, strings.ReplaceAll(a.body, a.status(t).ReqID, "REQ_ID")))
+		answers = append(answers, fmt.Sprint(a.StatusCode, h, strings.ReplaceAll(a.Text, a.APIStatus(t).ReqID, "REQ_ID")))
 	}
 	for _, a := range answers {
 		if a != answers[0] {
@@ -274,16 +275,16 @@ func TestErrorForms(t *testing.T) {
 		{"caddy", "text/plain; charset=utf-8", "handled 403"},
 	} {
 		t.Run(tt.form, func(t *testing.T) {
-			w := start(t, "route GET /v2/inputs Inputs:Get\nerrors "+tt.form,
+			server := gatetest.Start(t, "route GET /v2/inputs Inputs:Get\nerrors "+tt.form,
 				"handle_errors {\nrespond \"handled {err.status_code}\"\n}")
-			w.user("alice")
-			w.app("alice", "shop")
-			a := w.ask(client(t, "HTTP/1.1"), "GET", "/v2/inputs", "Authorization: Key "+w.key("alice", "shop"))
-			if a.StatusCode != http.StatusForbidden || a.Header.Get("Content-Type") != tt.contentType || !strings.Contains(a.body, tt.part) {
-				t.Errorf("answered %s %s %s", a.Status, a.Header.Get("Content-Type"), a.body)
+			server.AddUsers("alice")
+			server.AddApp("alice", "shop")
+			a := server.Ask(gatetest.Client(t, "HTTP/1.1"), "GET", "/v2/inputs", "Authorization: Key "+server.AppKey("alice", "shop"))
+			if a.StatusCode != http.StatusForbidden || a.Header.Get("Content-Type") != tt.contentType || !strings.Contains(a.Text, tt.part) {
+				t.Errorf("answered %s %s %s", a.Status, a.Header.Get("Content-Type"), a.Text)
 			}
-			if tt.form != "caddy" && !strings.Contains(a.body, `"missing_scopes":["Inputs:Get"]`) {
-				t.Errorf("the missing scope is not named: %s", a.body)
+			if tt.form != "caddy" && !strings.Contains(a.Text, `"missing_scopes":["Inputs:Get"]`) {
+				t.Errorf("the missing scope is not named: %s", a.Text)
 			}
 		})
 	}

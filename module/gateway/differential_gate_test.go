@@ -23,6 +23,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/gateway"
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -126,7 +127,7 @@ func (d *differential) populate() error {
 	}
 	get := []string{"Public:Get"}
 	pairs := []string{"{host}", "a.example.com", "{smuggled}", "56"}
-	return errors.Join(lease.Update(context.Background(), operator, func(tx *keys.Tx) error {
+	return errors.Join(lease.Update(context.Background(), gatetest.Operator, func(tx *keys.Tx) error {
 		_, err1 := tx.CreateUser(keys.User{ID: "alice"})
 		_, err2 := tx.CreateUser(keys.User{ID: "bob"})
 		all := []error{err1, err2}
@@ -294,7 +295,7 @@ func (d *differential) send(t *testing.T, e *ear, site string, raw []byte) *exch
 	defer exchanges.Store(nil)
 	conn := newPipeConn(raw)
 	ln, _ := pipes.Load(site)
-	late := time.NewTimer(deadline)
+	late := time.NewTimer(gatetest.Deadline)
 	defer late.Stop()
 	select {
 	case ln.(*pipeListener).conns <- conn:

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
 // asSlow makes the test binary the other process of TestSlowConnections, which
@@ -59,7 +61,7 @@ func beSlow() error {
 		return err
 	}
 	u := new(slowUpstream)
-	go func() { _ = (&http.Server{Handler: u, ReadHeaderTimeout: deadline}).Serve(ln) }()
+	go func() { _ = (&http.Server{Handler: u, ReadHeaderTimeout: gatetest.Deadline}).Serve(ln) }()
 	fmt.Println("upstream", ln.Addr())
 	var address, key string
 	var n int
@@ -105,7 +107,7 @@ func beSlow() error {
 
 // happens waits for a condition where there is no test.
 func happens(condition func() bool) error {
-	for end := time.Now().Add(deadline); !condition(); {
+	for end := time.Now().Add(gatetest.Deadline); !condition(); {
 		if time.Now().After(end) {
 			return errors.New("it didn't happen")
 		}
@@ -178,27 +180,27 @@ func peak() string {
 // many there are.
 func TestSlowConnections(t *testing.T) {
 	others := startSlow(t)
-	w := start(t, exhaustSite+"\n\troute * /v2/slow Inputs:Get",
+	server := gatetest.Start(t, exhaustSite+"\n\troute * /v2/slow Inputs:Get",
 		"@slow path /v2/slow", "reverse_proxy @slow "+others.told("upstream"))
-	w.user("alice")
-	w.app("alice", "shop")
-	key := w.key("alice", "shop", "Inputs:Get")
-	n := figures(t, "EXHAUST_CONNECTIONS", 90)
-	good, asks := client(t, "HTTP/1.1"), max(n/5, 100)
-	w.latency(good, key, 50)
-	quiet := w.latency(good, key, asks)
-	w.forget()
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	key := server.AppKey("alice", "shop", "Inputs:Get")
+	n := gatetest.Repetitions(t, "EXHAUST_CONNECTIONS", 90)
+	good, asks := gatetest.Client(t, "HTTP/1.1"), max(n/5, 100)
+	latency(server, good, key, 50)
+	quiet := latency(server, good, key, asks)
+	server.Forget()
 	memory, goroutines, first := inUse(), runtime.NumGoroutine(), peak()
 
-	if _, err := fmt.Fprintln(others.in, w.addr, key, n); err != nil {
+	if _, err := fmt.Fprintln(others.in, server.Addr, key, n); err != nil {
 		t.Fatal(err)
 	}
 	others.told("open")
-	busy := w.latency(good, key, asks)
-	w.forget()
+	busy := latency(server, good, key, asks)
+	server.Forget()
 	grown, more := inUse()-memory, runtime.NumGoroutine()-goroutines
-	q50, q99, _ := quantiles(quiet)
-	b50, b99, _ := quantiles(busy)
+	q50, q99, _ := gatetest.Quantiles(quiet)
+	b50, b99, _ := gatetest.Quantiles(busy)
 	t.Logf("%d connections: %d KiB of heap each, %.1f goroutines each; the most memory this process ever had: %s, before them %s; "+
 		"good requests, quiet: p50 %v, p99 %v; beside the slow: p50 %v, p99 %v (%.2f and %.2f times)",
 		n, grown>>10/int64(n), float64(more)/float64(n), peak(), first, q50, q99, b50, b99, float64(b50)/float64(q50), float64(b99)/float64(q99))
@@ -209,8 +211,8 @@ func TestSlowConnections(t *testing.T) {
 		t.Errorf("%d connections have %d goroutines", n, more)
 	}
 	others.end()
-	until(t, "the end of all of them", func() bool { return w.directory().Live() == 0 && runtime.NumGoroutine() <= goroutines+10 })
-	w.forget()
+	gatetest.Until(t, "the end of all of them", func() bool { return server.Directory().Live() == 0 && runtime.NumGoroutine() <= goroutines+10 })
+	server.Forget()
 	runtime.GC() // what pools keep is let go by the second
 	left := inUse() - memory
 	t.Logf("afterwards: %d goroutines and %d KiB of heap more than before", runtime.NumGoroutine()-goroutines, left>>10)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/gateway"
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -54,18 +55,18 @@ func decidedAt(x manage.Explanation) int {
 
 // What is explained is what happens.
 func TestExplanationsAreTrue(t *testing.T) {
-	w := start(t, decisionSite+"\nowner_query user_app_id.user_id user_app_id.app_id")
-	w.user("alice", "bob", "carol")
-	w.app("alice", "shop")
-	w.app("bob", "farm")
-	w.update(func(tx *keys.Tx) error {
+	server := gatetest.Start(t, decisionSite+"\nowner_query user_app_id.user_id user_app_id.app_id")
+	server.AddUsers("alice", "bob", "carol")
+	server.AddApp("alice", "shop")
+	server.AddApp("bob", "farm")
+	server.Update(func(tx *keys.Tx) error {
 		_, err := tx.Invite(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
 			AppRef: keys.AppRef{OwnerID: "alice", AppID: "shop"}, UserID: "bob"}, Scopes: []string{"Inputs:Get"}})
 		return err
 	})
 	type holder struct{ text, id string }
 	made := func(c keys.Credential) holder {
-		text, record := w.credential(c)
+		text, record := server.AddCredential(c)
 		return holder{text, record.ID}
 	}
 	callers := map[string]holder{
@@ -77,7 +78,7 @@ func TestExplanationsAreTrue(t *testing.T) {
 		"session": made(keys.Credential{Kind: policy.Session, UserID: "alice"}),
 		"off":     made(keys.Credential{Kind: policy.PAT, UserID: "alice", Scopes: []string{"All"}}),
 	}
-	w.change(callers["off"].id, func(c *keys.Credential) { c.Disabled = true })
+	server.ChangeCredential(callers["off"].id, func(c *keys.Credential) { c.Disabled = true })
 	const inputs = "/v2/users/alice/apps/shop/inputs"
 	requests := []struct {
 		method, target string
@@ -101,37 +102,37 @@ func TestExplanationsAreTrue(t *testing.T) {
 		{"POST", "/clarifai.api.V2/ListInputs", []string{"Content-Type: application/grpc"}},
 		{"POST", "/clarifai.api.V2/ListInputs", []string{"Content-Type: application/json"}},
 	}
-	site := gates(t, w.caddyfile(decisionSite+"\nowner_query user_app_id.user_id user_app_id.app_id"))
-	c := client(t, "HTTP/1.1")
+	site := gates(t, server.Caddyfile(decisionSite+"\nowner_query user_app_id.user_id user_app_id.app_id"))
+	c := gatetest.Client(t, "HTTP/1.1")
 	for _, name := range []string{"", "key", "limited", "pat", "invited", "other", "session", "off"} {
 		for _, r := range requests {
 			t.Run(fmt.Sprintf("%s %s by %q", r.method, r.target, name), func(t *testing.T) {
-				w.t = t
+				server.T = t
 				lines := r.lines
 				if name != "" {
 					lines = append(slices.Clone(lines), "Authorization: Key "+callers[name].text)
 				}
-				a := w.ask(c, r.method, r.target, lines...)
-				list, err := gateway.Explain(context.Background(), w.directory().Directory, nil, manage.ExplainQuery{
+				a := server.Ask(c, r.method, r.target, lines...)
+				list, err := gateway.Explain(context.Background(), server.Directory().Directory, nil, manage.ExplainQuery{
 					Method: r.method, Target: r.target, Headers: r.lines, Key: callers[name].id, Gates: site,
 				})
 				if err != nil || len(list) != 1 {
 					t.Fatalf("got %v, %v", list, err)
 				}
 				x := list[0]
-				if forwarded := x.Outcome == manage.OutcomeAllowed || x.Outcome == manage.OutcomePublic; forwarded != (a.seen != nil) {
-					t.Errorf("answered %s %s, explained %+v", a.Status, a.body, x)
+				if forwarded := x.Outcome == manage.OutcomeAllowed || x.Outcome == manage.OutcomePublic; forwarded != (a.Forwarded != nil) {
+					t.Errorf("answered %s %s, explained %+v", a.Status, a.Text, x)
 				}
 				status := x.Status
 				if x.Outcome != manage.OutcomeRefused || a.Header.Get("Grpc-Status") != "" {
 					status = http.StatusOK
 				}
 				if status != a.StatusCode {
-					t.Errorf("answered %s %s, explained %+v", a.Status, a.body, x)
+					t.Errorf("answered %s %s, explained %+v", a.Status, a.Text, x)
 				}
 				if a.Header.Get("Content-Type") == "application/json" && r.method != "HEAD" {
-					if s := a.status(t); s.Code != int(x.Code) || s.Details != x.Details {
-						t.Errorf("answered %s, explained %+v", a.body, x)
+					if s := a.APIStatus(t); s.Code != int(x.Code) || s.Details != x.Details {
+						t.Errorf("answered %s, explained %+v", a.Text, x)
 					}
 				}
 				if len(x.Steps) != 9 {
@@ -145,7 +146,7 @@ func TestExplanationsAreTrue(t *testing.T) {
 			})
 		}
 	}
-	w.t = t
+	server.T = t
 }
 
 // A supposed caller needs no store, and is whom the request names.
@@ -260,10 +261,10 @@ func TestAdminExplains(t *testing.T) {
 	site := func(host, route string) string {
 		return fmt.Sprintf(`{"match":[{"host":[%q]}],"handle":[{"handler":"subroute","routes":[{"handle":[{"handler":"api_keys","route":[%s]}]}]}]}`, host, route)
 	}
-	e := startAdmin(t, appOver(filepath.Join(t.TempDir(), "keys.db"))+fmt.Sprintf(
+	e := gatetest.StartAdmin(t, gatetest.StoreApp(filepath.Join(t.TempDir(), "keys.db"))+fmt.Sprintf(
 		`,"http":{"servers":{"s":{"listen":[%q],"automatic_https":{"disable":true},"routes":[%s,%s,{"handle":[{"handler":"api_keys","route":[{"method":"GET","pattern":"/v2/all"}]}]}]}}}`,
 		machine.FreeAddress(t), site("a.example.com", `{"method":"GET","pattern":"/v2/inputs","scopes":["Inputs:Get"]}`), site("b.example.com", `{"method":"GET","pattern":"/v2/inputs","accept":["public"]}`)))
-	status, a := e.call("POST", "/api_keys/routes/explain", `{"method":"GET","target":"/v2/inputs","caller":{"scopes":["Inputs:Get"]}}`)
+	status, a := e.Call("POST", "/api_keys/routes/explain", `{"method":"GET","target":"/v2/inputs","caller":{"scopes":["Inputs:Get"]}}`)
 	if status != http.StatusOK || len(a.Explanations) != 3 {
 		t.Fatalf("answered %d %+v", status, a)
 	}
@@ -284,11 +285,11 @@ func TestAdminExplains(t *testing.T) {
 		`{"method":"GET","target":"/x","gates":[{"hosts":["c.example.com"],"gate":{"route":[{"method":"GET","pattern":"/x"}]}}]}`:      http.StatusOK,
 		`{"method":"GET","target":"/x","gates":[{"hosts":["c.example.com"],"gate":{"route":[{"method":"GET","pattern":"no path"}]}}]}`: http.StatusBadRequest,
 	} {
-		if status, a := e.call("POST", "/api_keys/routes/explain", body); status != want {
+		if status, a := e.Call("POST", "/api_keys/routes/explain", body); status != want {
 			t.Errorf("%s answered %d %+v, want %d", body, status, a.Status, want)
 		}
 	}
-	if status, _ := e.call("GET", "/api_keys/routes/explain", ""); status != http.StatusMethodNotAllowed {
+	if status, _ := e.Call("GET", "/api_keys/routes/explain", ""); status != http.StatusMethodNotAllowed {
 		t.Errorf("GET answered %d", status)
 	}
 }

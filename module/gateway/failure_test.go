@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,60 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-
-	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
-
-func init() { caddy.RegisterModule(new(meddlerModule)) }
-
-// meddlerModule is a store that a test holds up or breaks: the bbolt store
-// with a hand in between.
-type meddlerModule struct {
-	Path string `json:"path"`
-}
-
-func (*meddlerModule) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "api_keys.stores.meddler", New: func() caddy.Module { return new(meddlerModule) }}
-}
-
-func (m *meddlerModule) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next()
-	if !d.AllArgs(&m.Path) {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-func (m *meddlerModule) Key() (string, error) { return "meddler:" + m.Path, nil }
-
-func (m *meddlerModule) Open() (keys.Store, error) {
-	s, err := boltstore.Open(m.Path)
-	return meddler{s}, err
-}
-
-// meddle is called before each read; its error, or panic, is the store's.
-var meddle atomic.Pointer[func() error]
-
-type meddler struct{ keys.Store }
-
-func (m meddler) View(ctx context.Context, fn func(keys.Reader) error) error {
-	if f := meddle.Load(); f != nil {
-		if err := (*f)(); err != nil {
-			return err
-		}
-	}
-	return m.Store.View(ctx, fn)
-}
-
-func startMeddled(t *testing.T, options string) *world {
-	t.Helper()
-	t.Cleanup(func() { meddle.Store(nil) })
-	return startOn(t, "meddler", options)
-}
 
 // A store that fails is a 503, in every form, and never a pass.
 func TestAFailingStore(t *testing.T) {
@@ -78,28 +27,28 @@ func TestAFailingStore(t *testing.T) {
 		{"panic", func() error { panic("page 7: invalid freelist") }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := startMeddled(t, "route GET /v2/inputs Inputs:Get\nroute grpc /pkg.Service/Method")
-			w.user("alice")
-			w.app("alice", "shop")
-			auth := "Authorization: Key " + w.key("alice", "shop", "Inputs:Get")
-			meddle.Store(&tt.fail)
-			for _, protocol := range protocols {
-				c := client(t, protocol)
-				a := w.ask(c, "GET", "/v2/inputs", auth)
-				if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" || a.status(t).Code != 40031 || a.seen != nil {
-					t.Errorf("answered %s %v %s", a.Status, a.Header, a.body)
+			server := gatetest.StartFaulty(t, "route GET /v2/inputs Inputs:Get\nroute grpc /pkg.Service/Method")
+			server.AddUsers("alice")
+			server.AddApp("alice", "shop")
+			auth := "Authorization: Key " + server.AppKey("alice", "shop", "Inputs:Get")
+			gatetest.BeforeReads(tt.fail)
+			for _, protocol := range gatetest.Protocols {
+				c := gatetest.Client(t, protocol)
+				a := server.Ask(c, "GET", "/v2/inputs", auth)
+				if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" || a.APIStatus(t).Code != 40031 || a.Forwarded != nil {
+					t.Errorf("answered %s %v %s", a.Status, a.Header, a.Text)
 				}
-				if strings.Contains(a.body, "page 7") || strings.Contains(a.body, "input/output") {
-					t.Errorf("the client is told the cause: %s", a.body)
+				if strings.Contains(a.Text, "page 7") || strings.Contains(a.Text, "input/output") {
+					t.Errorf("the client is told the cause: %s", a.Text)
 				}
-				a = w.ask(c, "POST", "/pkg.Service/Method", auth, "Content-Type: application/grpc")
-				if a.Header.Get("Grpc-Status") != "14" || a.seen != nil {
+				a = server.Ask(c, "POST", "/pkg.Service/Method", auth, "Content-Type: application/grpc")
+				if a.Header.Get("Grpc-Status") != "14" || a.Forwarded != nil {
 					t.Errorf("gRPC answered %s %v", a.Status, a.Header)
 				}
 			}
-			w.logs.wait(t, `"level":"error"`, "the key store can't answer", `"uuid"`)
-			meddle.Store(nil)
-			if a := w.ask(client(t, "HTTP/1.1"), "GET", "/v2/inputs", auth); a.StatusCode != 200 {
+			server.Logs.Wait(t, `"level":"error"`, "the key store can't answer", `"uuid"`)
+			gatetest.BeforeReads(nil)
+			if a := server.Ask(gatetest.Client(t, "HTTP/1.1"), "GET", "/v2/inputs", auth); a.StatusCode != 200 {
 				t.Errorf("answered %s after the store had come back", a.Status)
 			}
 		})
@@ -108,14 +57,14 @@ func TestAFailingStore(t *testing.T) {
 
 // A task in the background that fails is logged and counted.
 func TestAFailingTaskIsLoggedAndCounted(t *testing.T) {
-	w := startMeddled(t, "route GET /v2/inputs Inputs:Get")
-	w.user("alice")
-	w.app("alice", "shop")
+	server := gatetest.StartFaulty(t, "route GET /v2/inputs Inputs:Get")
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
 	fail := func() error { return errors.New("the disk is gone") }
-	meddle.Store(&fail)
-	w.update(func(tx *keys.Tx) error { return tx.DeleteApp(keys.AppRef{OwnerID: "alice", AppID: "shop"}) })
-	w.logs.wait(t, `"level":"error"`, "task of the key store failed", `"task":"deletions"`, "the disk is gone")
-	if n := counted(t, "caddy_api_keys_task_failures_total", "deletions"); n < 1 {
+	gatetest.BeforeReads(fail)
+	server.Update(func(tx *keys.Tx) error { return tx.DeleteApp(keys.AppRef{OwnerID: "alice", AppID: "shop"}) })
+	server.Logs.Wait(t, `"level":"error"`, "task of the key store failed", `"task":"deletions"`, "the disk is gone")
+	if n := gatetest.Counter(t, "caddy_api_keys_task_failures_total", "deletions"); n < 1 {
 		t.Errorf("counted %v failures", n)
 	}
 }
@@ -125,16 +74,16 @@ func TestAFailingTaskIsLoggedAndCounted(t *testing.T) {
 // before.
 func TestNoRequestIsDecidedByWhatWasBefore(t *testing.T) {
 	const clients, rounds = 64, 8
-	w := startMeddled(t, "route GET /v2/inputs Inputs:Get")
-	w.user("alice")
-	w.app("alice", "shop")
+	server := gatetest.StartFaulty(t, "route GET /v2/inputs Inputs:Get")
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
 	slow := func() error {
 		if rand.IntN(3) == 0 {
 			<-time.After(time.Duration(rand.IntN(2000)) * time.Microsecond)
 		}
 		return nil
 	}
-	meddle.Store(&slow)
+	gatetest.BeforeReads(slow)
 
 	// state is which key the clients use, and what the last acknowledged
 	// change left of it: the status of an answer, or 0 while one is under way.
@@ -148,7 +97,7 @@ func TestNoRequestIsDecidedByWhatWasBefore(t *testing.T) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for range clients {
-		c := client(t, "HTTP/1.1")
+		c := gatetest.Client(t, "HTTP/1.1")
 		wg.Go(func() {
 			for {
 				select {
@@ -157,7 +106,7 @@ func TestNoRequestIsDecidedByWhatWasBefore(t *testing.T) {
 				default:
 				}
 				before := current.Load()
-				r, _ := http.NewRequest("GET", "http://"+w.addr+"/v2/inputs", nil)
+				r, _ := http.NewRequest("GET", "http://"+server.Addr+"/v2/inputs", nil)
 				r.Header.Set("Authorization", "Key "+before.text)
 				resp, err := c.Do(r)
 				if err != nil {
@@ -175,7 +124,7 @@ func TestNoRequestIsDecidedByWhatWasBefore(t *testing.T) {
 	settle := func(text string, status int) {
 		current.Store(&state{text, status})
 		mark := asked.Load()
-		until(t, "requests", func() bool { return asked.Load() > mark+100 })
+		gatetest.Until(t, "requests", func() bool { return asked.Load() > mark+100 })
 	}
 	changes := []struct {
 		status int
@@ -194,11 +143,11 @@ func TestNoRequestIsDecidedByWhatWasBefore(t *testing.T) {
 		var text string
 		text, c.ID = keys.Mint("ca", c.Kind)
 		c.Digest = keys.DigestOf(text)
-		w.logs.secret(text)
+		server.Logs.AddSecret(text)
 		settle(text, 401)
 		change := func(status int, do func(*keys.Tx) error) {
 			current.Store(&state{text: text})
-			w.update(do)
+			server.Update(do)
 			settle(text, status)
 		}
 		change(200, func(tx *keys.Tx) error { _, err := tx.CreateCredential(c); return err })

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 )
 
@@ -20,38 +21,38 @@ const grpcClientDir = "../../testdata/grpc-client"
 // nodeClients starts the script that makes calls with published clients, and
 // answers a function that gives the one of this name. It makes one call at a
 // time.
-func (w *grpcWorld) nodeClients() func(name string) grpcClient {
-	w.t.Helper()
-	node := machine.Program(w.t, "node")
-	machine.NPMModules(w.t, grpcClientDir)
+func (server *grpcServer) nodeClients() func(name string) grpcClient {
+	server.T.Helper()
+	node := machine.Program(server.T, "node")
+	machine.NPMModules(server.T, grpcClientDir)
 
-	ctx, cancel := context.WithTimeout(context.Background(), 4*deadline)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*gatetest.Deadline)
 	cmd := exec.CommandContext(ctx, node, "drive.js")
 	cmd.Dir = grpcClientDir
 	// A proxy of the machine's isn't one for its own addresses.
-	cmd.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+w.certificate,
-		"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH="+w.certificate, "no_proxy=localhost", "no_grpc_proxy=localhost")
+	cmd.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+server.certificate,
+		"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH="+server.certificate, "no_proxy=localhost", "no_grpc_proxy=localhost")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		w.t.Fatal(err)
+		server.T.Fatal(err)
 	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		w.t.Fatal(err)
+		server.T.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		w.t.Fatal(err)
+		server.T.Fatal(err)
 	}
 	// What it wrote to standard error is whole once it has ended.
 	end := sync.OnceValue(func() error {
 		defer cancel()
 		return errors.Join(stdin.Close(), cmd.Wait())
 	})
-	w.t.Cleanup(func() {
+	server.T.Cleanup(func() {
 		if err := end(); err != nil {
-			w.t.Errorf("the clients: %v\n%s", err, &stderr)
+			server.T.Errorf("the clients: %v\n%s", err, &stderr)
 		}
 	})
 

@@ -2,22 +2,13 @@ package gateway_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/binary"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -36,6 +26,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 )
 
@@ -52,35 +43,32 @@ const answersPerMessage = 3
 
 // grpcWorld is a running Caddy with the same gate on two sites, one with h2c
 // and one with TLS, in front of a gRPC server.
-type grpcWorld struct {
-	*world
+type grpcServer struct {
+	*gatetest.Server
 	tlsAddr string
 	// certificate is the file of the one that the site over TLS has, which
 	// signs itself.
-	certificate string
-	roots       *x509.CertPool
-	server      *standIn
+	certificate  string
+	roots        *x509.CertPool
+	grpcUpstream *grpcUpstream
 }
 
 // startGRPC runs Caddy with these api_keys options. The world's upstream gets
 // what the gRPC server doesn't speak: gRPC-Web, and /raw.Service. There is no
 // access log, for Caddy's counts the bytes of a body that may still be read,
 // which the race detector finds.
-func startGRPC(t *testing.T, options string) *grpcWorld {
+func startGRPC(t *testing.T, options string) *grpcServer {
 	t.Helper()
-	w := &grpcWorld{
-		world: &world{
-			t: t, addr: machine.FreeAddress(t), storeModule: "bbolt", store: filepath.Join(t.TempDir(), "keys.db"),
-			upstream: newUpstream(t), logs: captureLogs(t),
-		},
-		tlsAddr: machine.FreeAddress(t),
-		server:  newStandIn(t),
+	server := &grpcServer{
+		Server:       gatetest.New(t),
+		tlsAddr:      machine.FreeAddress(t),
+		grpcUpstream: newGRPCUpstream(t),
 	}
 	var key string
-	w.certificate, key, w.roots = newCertificate(t)
-	_, port, _ := net.SplitHostPort(w.addr)
-	_, tlsPort, _ := net.SplitHostPort(w.tlsAddr)
-	if err := w.load(fmt.Sprintf(`{
+	server.certificate, key, server.roots = gatetest.NewCertificate(t)
+	_, port, _ := net.SplitHostPort(server.Addr)
+	_, tlsPort, _ := net.SplitHostPort(server.tlsAddr)
+	if err := server.Load(fmt.Sprintf(`{
 	admin off
 	persist_config off
 	auto_https off
@@ -97,7 +85,7 @@ func startGRPC(t *testing.T, options string) *grpcWorld {
 		protocols h1 h2c
 	}
 	api_keys {
-		store %s %s
+		store bbolt %s
 	}
 }
 (site) {
@@ -117,53 +105,11 @@ https://:%s {
 	tls %s %s
 	import site
 }
-`, w.logs.addr, port, w.storeModule, w.store, options, w.upstream.addr, w.upstream.addr, w.server.addr,
-		port, tlsPort, w.certificate, key)); err != nil {
+`, server.Logs.Addr, port, server.StorePath, options, server.Upstream.Addr, server.Upstream.Addr, server.grpcUpstream.addr,
+		port, tlsPort, server.certificate, key)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			t.Error(err)
-		}
-		w.logs.check(t)
-	})
-	return w
-}
-
-// newCertificate makes one for this machine, and answers the files that it and
-// its key are in.
-func newCertificate(t *testing.T) (certFile, keyFile string, roots *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	roots = x509.NewCertPool()
-	roots.AppendCertsFromPEM(cert)
-	write := func(name string, text []byte) string {
-		file := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return file
-	}
-	return write("cert.pem", cert), write("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})), roots
+	return server
 }
 
 // grpcCall is what a client is asked to do.
@@ -216,14 +162,14 @@ type grpcClient func(*testing.T, grpcCall) grpcRun
 // call makes a call and waits for its end.
 func (c grpcClient) call(t *testing.T, call grpcCall) grpcAnswer {
 	t.Helper()
-	return receive(t, c(t, call).done, "the call's end")
+	return gatetest.Receive(t, c(t, call).done, "the call's end")
 }
 
 // at fills in where the call goes.
-func (w *grpcWorld) at(call grpcCall) grpcCall {
-	addr := w.addr
+func (server *grpcServer) at(call grpcCall) grpcCall {
+	addr := server.Addr
 	if call.TLS {
-		addr = w.tlsAddr
+		addr = server.tlsAddr
 	}
 	_, port, _ := net.SplitHostPort(addr)
 	// A name, because a certificate is for names.
@@ -232,11 +178,11 @@ func (w *grpcWorld) at(call grpcCall) grpcCall {
 }
 
 // goClient is grpc-go, with a connection for each site.
-func (w *grpcWorld) goClient() grpcClient {
-	w.t.Helper()
+func (server *grpcServer) goClient() grpcClient {
+	server.T.Helper()
 	conns := map[bool]*grpc.ClientConn{
-		false: w.dialGRPC(false),
-		true:  w.dialGRPC(true),
+		false: server.dialGRPC(false),
+		true:  server.dialGRPC(true),
 	}
 	return func(t *testing.T, call grpcCall) grpcRun {
 		run := grpcRun{first: make(chan struct{}), done: make(chan grpcAnswer, 1)}
@@ -246,24 +192,24 @@ func (w *grpcWorld) goClient() grpcClient {
 }
 
 // dialGRPC makes a connection of its own.
-func (w *grpcWorld) dialGRPC(overTLS bool) *grpc.ClientConn {
-	w.t.Helper()
+func (server *grpcServer) dialGRPC(overTLS bool) *grpc.ClientConn {
+	server.T.Helper()
 	creds := insecure.NewCredentials()
 	if overTLS {
-		creds = credentials.NewClientTLSFromCert(w.roots, "")
+		creds = credentials.NewClientTLSFromCert(server.roots, "")
 	}
-	conn, err := grpc.NewClient(w.at(grpcCall{TLS: overTLS}).Base, grpc.WithTransportCredentials(creds),
+	conn, err := grpc.NewClient(server.at(grpcCall{TLS: overTLS}).Base, grpc.WithTransportCredentials(creds),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
 	if err != nil {
-		w.t.Fatal(err)
+		server.T.Fatal(err)
 	}
-	w.t.Cleanup(func() { conn.Close() })
+	server.T.Cleanup(func() { conn.Close() })
 	return conn
 }
 
 // callGRPC makes a call with grpc-go, and calls first when a message has come.
 func callGRPC(conn *grpc.ClientConn, call grpcCall, first func(), options ...grpc.CallOption) (a grpcAnswer) {
-	timeout := deadline
+	timeout := gatetest.Deadline
 	if call.Timeout > 0 {
 		timeout = time.Duration(call.Timeout) * time.Millisecond
 	}
@@ -421,7 +367,7 @@ func sumOf(b []byte) string {
 }
 
 // standIn is the gRPC server behind the gate.
-type standIn struct {
+type grpcUpstream struct {
 	addr string
 	mu   sync.Mutex
 	all  []*grpcSeen
@@ -435,13 +381,13 @@ type grpcSeen struct {
 	ended    chan struct{} // closed when the server has left it
 }
 
-func newStandIn(t *testing.T) *standIn {
+func newGRPCUpstream(t *testing.T) *grpcUpstream {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &standIn{addr: ln.Addr().String()}
+	s := &grpcUpstream{addr: ln.Addr().String()}
 	server := grpc.NewServer(grpc.UnknownServiceHandler(s.serve), grpc.MaxRecvMsgSize(64<<20))
 	go func() {
 		if err := server.Serve(ln); err != nil {
@@ -456,7 +402,7 @@ func newStandIn(t *testing.T) *standIn {
 // for a status behind the answers or without any (test-status), or that it
 // waits to be ended, behind the first answer (test-hold) or without any
 // (test-silent).
-func (s *standIn) serve(_ any, stream grpc.ServerStream) error {
+func (s *grpcUpstream) serve(_ any, stream grpc.ServerStream) error {
 	ctx := stream.Context()
 	call := &grpcSeen{ended: make(chan struct{})}
 	defer close(call.ended)
@@ -530,21 +476,14 @@ func exhausted() error {
 	return s.Err()
 }
 
-func (s *standIn) count() int {
+func (s *grpcUpstream) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.all)
 }
 
-func (s *standIn) last() *grpcSeen {
+func (s *grpcUpstream) last() *grpcSeen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.all[len(s.all)-1]
-}
-
-// frame is a message as gRPC writes it, or with the flag of gRPC-Web's the
-// trailers.
-func frame(flag byte, message []byte) []byte {
-	b := binary.BigEndian.AppendUint32([]byte{flag}, uint32(len(message)))
-	return append(b, message...)
 }

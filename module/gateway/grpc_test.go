@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -43,12 +44,12 @@ const plainSite = `
 // sites are both.
 var sites = []struct{ name, options string }{{"looked into", clarifaiSite}, {"not looked into", plainSite}}
 
-func startPredict(t *testing.T, options string) *grpcWorld {
+func startPredict(t *testing.T, options string) *grpcServer {
 	t.Helper()
-	w := startGRPC(t, options)
-	w.user("alice")
-	w.app("alice", "shop")
-	return w
+	server := startGRPC(t, options)
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	return server
 }
 
 // grpcCase is a credential that is sent and what comes of it.
@@ -62,8 +63,8 @@ type grpcCase struct {
 }
 
 // grpcCases are of calls of these methods, whose needs are predictScopes.
-func (w *grpcWorld) grpcCases(methods ...string) []grpcCase {
-	w.t.Helper()
+func (server *grpcServer) grpcCases(methods ...string) []grpcCase {
+	server.T.Helper()
 	var endpoints []string
 	for _, m := range methods {
 		endpoints = append(endpoints, clarifaiService+m)
@@ -72,14 +73,14 @@ func (w *grpcWorld) grpcCases(methods ...string) []grpcCase {
 		if c.Kind = policy.AppKey; c.UserID == "" {
 			c.UserID, c.AppID = "alice", "shop"
 		}
-		text, _ := w.credential(c)
+		text, _ := server.AddCredential(c)
 		return map[string]string{"authorization": "Key " + text}
 	}
-	good := w.key("alice", "shop", predictScopes...)
-	revoked, record := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: predictScopes})
-	w.update(func(tx *keys.Tx) error { return tx.Revoke(record.ID, "leaked") })
-	disabled, record := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: predictScopes})
-	w.change(record.ID, func(c *keys.Credential) { c.Disabled = true })
+	good := server.AppKey("alice", "shop", predictScopes...)
+	revoked, record := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: predictScopes})
+	server.Update(func(tx *keys.Tx) error { return tx.Revoke(record.ID, "leaked") })
+	disabled, record := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: predictScopes})
+	server.ChangeCredential(record.ID, func(c *keys.Credential) { c.Disabled = true })
 	never, _ := keys.Mint("ca", policy.AppKey)
 	reason := func(code int, reason string) map[string]string {
 		return map[string]string{"code": strconv.Itoa(code), "reason": reason}
@@ -96,8 +97,8 @@ func (w *grpcWorld) grpcCases(methods ...string) []grpcCase {
 		{name: "allowed", metadata: map[string]string{"authorization": "Key " + good}},
 		{name: "allowed, as a bearer token", metadata: map[string]string{"authorization": "Bearer " + good}},
 		{name: "allowed, by endpoint", metadata: key(keys.Credential{Scopes: predictScopes, Endpoints: endpoints})},
-		{name: "allowed, a personal access token", metadata: map[string]string{"authorization": "Key " + w.pat("alice", predictScopes...)}},
-		{name: "allowed, a session", metadata: map[string]string{"x-clarifai-session-token": w.session("alice")}},
+		{name: "allowed, a personal access token", metadata: map[string]string{"authorization": "Key " + server.PAT("alice", predictScopes...)}},
+		{name: "allowed, a session", metadata: map[string]string{"x-clarifai-session-token": server.Session("alice")}},
 		{name: "a missing scope", metadata: key(keys.Credential{Scopes: []string{"Apps:Get", "Concepts:Get", "Models:Get"}}),
 			code: codes.PermissionDenied, message: "missing scopes Predict", info: lacking("missing_scopes", "Predict")},
 		{name: "several missing scopes", metadata: key(keys.Credential{Scopes: []string{"Apps:Get", "Inputs:Get"}}),
@@ -182,32 +183,32 @@ type namedClient struct {
 	client grpcClient
 }
 
-func (w *grpcWorld) grpcClients() []namedClient {
-	w.t.Helper()
-	return []namedClient{{"grpc-go", w.goClient()}, {"clarifai-nodejs-grpc", w.nodeClients()("clarifai")}}
+func (server *grpcServer) grpcClients() []namedClient {
+	server.T.Helper()
+	return []namedClient{{"grpc-go", server.goClient()}, {"clarifai-nodejs-grpc", server.nodeClients()("clarifai")}}
 }
 
 // TestGRPC has grpc-go and Clarifai's published client call all kinds of
 // methods.
 func TestGRPC(t *testing.T) {
-	w := startPredict(t, clarifaiSite)
-	cases := w.grpcCases(unary, serverStream, bidirectional)
-	for _, c := range w.grpcClients() {
+	server := startPredict(t, clarifaiSite)
+	cases := server.grpcCases(unary, serverStream, bidirectional)
+	for _, c := range server.grpcClients() {
 		for _, transport := range transports {
 			for _, method := range grpcMethods {
 				for _, tt := range cases {
 					t.Run(strings.Join([]string{c.name, transport.name, method.name, tt.name}, "/"), func(t *testing.T) {
-						before := w.server.count()
-						a := c.client.call(t, w.at(grpcCall{TLS: transport.tls, Method: method.name, Metadata: tt.metadata, Send: method.send}))
+						before := server.grpcUpstream.count()
+						a := c.client.call(t, server.at(grpcCall{TLS: transport.tls, Method: method.name, Metadata: tt.metadata, Send: method.send}))
 						tt.check(t, a, method.received)
 						tt.checkInfo(t, a)
-						if reached := w.server.count() - before; reached != 0 != (tt.code == codes.OK) {
+						if reached := server.grpcUpstream.count() - before; reached != 0 != (tt.code == codes.OK) {
 							t.Fatalf("%d calls reached the server", reached)
 						}
 						if tt.code != codes.OK {
 							return
 						}
-						seen := w.server.last()
+						seen := server.grpcUpstream.last()
 						if seen.method != clarifaiService+method.name || !slices.Equal(seen.metadata["x-caller-user-id"], []string{"alice"}) {
 							t.Errorf("the server saw %s, of %v", seen.method, seen.metadata)
 						}
@@ -236,9 +237,9 @@ func fromUpstream(t *testing.T, a grpcAnswer) {
 
 // A call that has no route is refused in gRPC's way too.
 func TestGRPCRoutes(t *testing.T) {
-	w := startPredict(t, clarifaiSite)
-	client := w.goClient()
-	good := map[string]string{"authorization": "Key " + w.key("alice", "shop", "All")}
+	server := startPredict(t, clarifaiSite)
+	client := server.goClient()
+	good := map[string]string{"authorization": "Key " + server.AppKey("alice", "shop", "All")}
 	for _, tt := range []struct {
 		name, method string
 		metadata     map[string]string
@@ -252,15 +253,15 @@ func TestGRPCRoutes(t *testing.T) {
 		{"public, with a key", clarifaiService + "ListStatusCodes", good, codes.OK},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			before := w.server.count()
-			a := client.call(t, w.at(grpcCall{Method: tt.method, Metadata: tt.metadata}))
+			before := server.grpcUpstream.count()
+			a := client.call(t, server.at(grpcCall{Method: tt.method, Metadata: tt.metadata}))
 			if a.Code != tt.code || a.Error != "" {
 				t.Errorf("the client saw %+v, want %v", a, tt.code)
 			}
-			if reached := w.server.count() - before; reached != 0 != (tt.code == codes.OK) {
+			if reached := server.grpcUpstream.count() - before; reached != 0 != (tt.code == codes.OK) {
 				t.Fatalf("%d calls reached the server", reached)
 			}
-			if tt.code == codes.OK && w.server.last().metadata["authorization"] != nil {
+			if tt.code == codes.OK && server.grpcUpstream.last().metadata["authorization"] != nil {
 				t.Error("the credential reached the server")
 			}
 		})
@@ -270,8 +271,8 @@ func TestGRPCRoutes(t *testing.T) {
 // A credential that is revoked ends its calls, at the client and at the
 // server, and no others of the same connection.
 func TestGRPCEnds(t *testing.T) {
-	w := startPredict(t, clarifaiSite)
-	clients := w.grpcClients()
+	server := startPredict(t, clarifaiSite)
+	clients := server.grpcClients()
 	for _, c := range clients {
 		for _, transport := range transports {
 			for _, tt := range []struct {
@@ -284,42 +285,42 @@ func TestGRPCEnds(t *testing.T) {
 			} {
 				t.Run(c.name+"/"+transport.name+"/"+tt.name, func(t *testing.T) {
 					open := func(client grpcClient) (string, grpcRun, *grpcSeen) {
-						text, record := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: predictScopes})
-						before := w.server.count()
-						run := client(t, w.at(grpcCall{TLS: transport.tls, Method: tt.method, Hold: true,
+						text, record := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: predictScopes})
+						before := server.grpcUpstream.count()
+						run := client(t, server.at(grpcCall{TLS: transport.tls, Method: tt.method, Hold: true,
 							Metadata: map[string]string{"authorization": "Key " + text, tt.ask: "yes"}}))
-						until(t, "the call at the server, or its end", func() bool { return w.server.count() > before || len(run.done) > 0 })
+						gatetest.Until(t, "the call at the server, or its end", func() bool { return server.grpcUpstream.count() > before || len(run.done) > 0 })
 						if len(run.done) > 0 {
 							t.Fatalf("the client saw %+v", <-run.done)
 						}
 						if tt.ask == "test-hold" {
-							receive(t, run.first, "the first message")
+							gatetest.Receive(t, run.first, "the first message")
 						}
-						return record.ID, run, w.server.last()
+						return record.ID, run, server.grpcUpstream.last()
 					}
 					other, otherRun, otherSeen := open(clients[0].client)
 					doomed, run, seen := open(c.client)
-					w.update(func(tx *keys.Tx) error { return tx.Revoke(doomed, "leaked") })
-					if a := receive(t, run.done, "the client's end"); a.Code == codes.OK || a.Error != "" {
+					server.Update(func(tx *keys.Tx) error { return tx.Revoke(doomed, "leaked") })
+					if a := gatetest.Receive(t, run.done, "the client's end"); a.Code == codes.OK || a.Error != "" {
 						t.Errorf("the client saw %+v", a)
 					}
-					receive(t, seen.ended, "the server's end")
+					gatetest.Receive(t, seen.ended, "the server's end")
 
 					select {
 					case <-otherSeen.ended:
 						t.Error("another's call has ended too")
 					default:
 					}
-					w.update(func(tx *keys.Tx) error { return tx.Revoke(other, "leaked") })
-					if a := receive(t, otherRun.done, "the other's end"); a.Code == codes.OK {
+					server.Update(func(tx *keys.Tx) error { return tx.Revoke(other, "leaked") })
+					if a := gatetest.Receive(t, otherRun.done, "the other's end"); a.Code == codes.OK {
 						t.Errorf("the other client saw %+v", a)
 					}
-					receive(t, otherSeen.ended, "the server's end of the other")
+					gatetest.Receive(t, otherSeen.ended, "the server's end of the other")
 				})
 			}
 		}
 	}
-	until(t, "the empty list", func() bool { return w.directory().Live() == 0 })
+	gatetest.Until(t, "the empty list", func() bool { return server.Directory().Live() == 0 })
 }
 
 // A route may need more scopes than clients take headers for: the status comes
@@ -331,17 +332,17 @@ func TestGRPCManyScopes(t *testing.T) {
 		}
 		return list
 	}
-	w := startPredict(t, "route grpc "+clarifaiService+unary+" "+strings.Join(scopes(60), " ")+
+	server := startPredict(t, "route grpc "+clarifaiService+unary+" "+strings.Join(scopes(60), " ")+
 		"\nroute grpc "+clarifaiService+serverStream+" "+strings.Join(scopes(250), " "))
-	key := map[string]string{"authorization": "Key " + w.key("alice", "shop")}
-	for _, c := range w.grpcClients() {
+	key := map[string]string{"authorization": "Key " + server.AppKey("alice", "shop")}
+	for _, c := range server.grpcClients() {
 		for _, tt := range []struct {
 			method  string
 			scopes  int
 			details bool
 		}{{unary, 60, true}, {serverStream, 250, false}} {
 			t.Run(fmt.Sprintf("%s/%d", c.name, tt.scopes), func(t *testing.T) {
-				a := c.client.call(t, w.at(grpcCall{Method: tt.method, Metadata: key}))
+				a := c.client.call(t, server.at(grpcCall{Method: tt.method, Metadata: key}))
 				if a.Code != codes.PermissionDenied || !strings.Contains(a.Message, strings.Join(scopes(tt.scopes), ", ")+".") {
 					t.Errorf("the client saw %v %s", a.Code, a.Message)
 				}
@@ -356,13 +357,13 @@ func TestGRPCManyScopes(t *testing.T) {
 // TestGRPCUpstreamStatus: what the server ends a call with is what the client
 // gets, behind messages and without any.
 func TestGRPCUpstreamStatus(t *testing.T) {
-	w := startPredict(t, clarifaiSite)
-	good := "Key " + w.key("alice", "shop", predictScopes...)
-	for _, c := range w.grpcClients() {
+	server := startPredict(t, clarifaiSite)
+	good := "Key " + server.AppKey("alice", "shop", predictScopes...)
+	for _, c := range server.grpcClients() {
 		for _, method := range grpcMethods {
 			for _, when := range []string{"alone", "behind messages"} {
 				t.Run(c.name+"/"+method.name+"/"+when, func(t *testing.T) {
-					a := c.client.call(t, w.at(grpcCall{Method: method.name, Send: method.send,
+					a := c.client.call(t, server.at(grpcCall{Method: method.name, Send: method.send,
 						Metadata: map[string]string{"authorization": good, "test-status": when}}))
 					if a.Code != codes.ResourceExhausted || a.Message != "upstream: 100 % ü\nenough" || a.Error != "" {
 						t.Fatalf("the client saw %+v", a)
@@ -381,34 +382,34 @@ func TestGRPCUpstreamStatus(t *testing.T) {
 
 // A deadline reaches the server, and ends the call there too.
 func TestGRPCDeadline(t *testing.T) {
-	w := startPredict(t, clarifaiSite)
-	good := "Key " + w.key("alice", "shop", predictScopes...)
-	for _, c := range w.grpcClients() {
+	server := startPredict(t, clarifaiSite)
+	good := "Key " + server.AppKey("alice", "shop", predictScopes...)
+	for _, c := range server.grpcClients() {
 		for _, method := range grpcMethods {
 			t.Run(c.name+"/"+method.name+"/in time", func(t *testing.T) {
 				const given = time.Hour
-				a := c.client.call(t, w.at(grpcCall{Method: method.name, Send: method.send, Timeout: given.Milliseconds(),
+				a := c.client.call(t, server.at(grpcCall{Method: method.name, Send: method.send, Timeout: given.Milliseconds(),
 					Metadata: map[string]string{"authorization": good}}))
 				if a.Code != codes.OK {
 					t.Errorf("the client saw %+v", a)
 				}
-				if got := w.server.last().timeout; got <= given/2 || got > given {
+				if got := server.grpcUpstream.last().timeout; got <= given/2 || got > given {
 					t.Errorf("the server was given %v", got)
 				}
 			})
 			t.Run(c.name+"/"+method.name+"/too late", func(t *testing.T) {
 				// Long enough for the call to reach the server first.
 				const given = time.Second
-				before := w.server.count()
-				run := c.client(t, w.at(grpcCall{Method: method.name, Send: method.send, Timeout: given.Milliseconds(),
+				before := server.grpcUpstream.count()
+				run := c.client(t, server.at(grpcCall{Method: method.name, Send: method.send, Timeout: given.Milliseconds(),
 					Metadata: map[string]string{"authorization": good, "test-silent": "yes"}}))
-				until(t, "the call at the server", func() bool { return w.server.count() > before })
+				gatetest.Until(t, "the call at the server", func() bool { return server.grpcUpstream.count() > before })
 				// The server ends the call at the same moment: what it resets
 				// before the client does is a bad gateway.
-				if a := receive(t, run.done, "the client's end"); a.Code != codes.DeadlineExceeded && a.Code != codes.Unavailable {
+				if a := gatetest.Receive(t, run.done, "the client's end"); a.Code != codes.DeadlineExceeded && a.Code != codes.Unavailable {
 					t.Errorf("the client saw %+v", a)
 				}
-				receive(t, w.server.last().ended, "the server's end")
+				gatetest.Receive(t, server.grpcUpstream.last().ended, "the server's end")
 			})
 		}
 	}
@@ -416,25 +417,25 @@ func TestGRPCDeadline(t *testing.T) {
 
 // A client that goes away ends its call at the server.
 func TestGRPCCancelled(t *testing.T) {
-	w := startPredict(t, clarifaiSite)
-	good := "Key " + w.key("alice", "shop", predictScopes...)
+	server := startPredict(t, clarifaiSite)
+	good := "Key " + server.AppKey("alice", "shop", predictScopes...)
 	for _, transport := range transports {
 		t.Run(transport.name, func(t *testing.T) {
-			conn := w.dialGRPC(transport.tls)
+			conn := server.dialGRPC(transport.tls)
 			first, done := make(chan struct{}), make(chan grpcAnswer, 1)
 			go func() {
 				done <- callGRPC(conn, grpcCall{Method: bidirectional, Hold: true,
 					Metadata: map[string]string{"authorization": good, "test-hold": "yes"}}, func() { close(first) })
 			}()
-			receive(t, first, "the first message")
+			gatetest.Receive(t, first, "the first message")
 			conn.Close()
-			if a := receive(t, done, "the client's end"); a.Code != codes.Canceled {
+			if a := gatetest.Receive(t, done, "the client's end"); a.Code != codes.Canceled {
 				t.Errorf("the client saw %+v", a)
 			}
-			receive(t, w.server.last().ended, "the server's end")
+			gatetest.Receive(t, server.grpcUpstream.last().ended, "the server's end")
 		})
 	}
-	until(t, "the empty list", func() bool { return w.directory().Live() == 0 })
+	gatetest.Until(t, "the empty list", func() bool { return server.Directory().Live() == 0 })
 }
 
 // TestGRPCFlow sends more than what windows and buffers hold, both ways at
@@ -443,9 +444,9 @@ func TestGRPCCancelled(t *testing.T) {
 func TestGRPCFlow(t *testing.T) {
 	for _, site := range sites {
 		t.Run(site.name, func(t *testing.T) {
-			w := startPredict(t, site.options)
-			good := map[string]string{"authorization": "Key " + w.key("alice", "shop", predictScopes...)}
-			for _, c := range w.grpcClients() {
+			server := startPredict(t, site.options)
+			good := map[string]string{"authorization": "Key " + server.AppKey("alice", "shop", predictScopes...)}
+			for _, c := range server.grpcClients() {
 				for _, transport := range transports {
 					for _, tt := range []struct {
 						name       string
@@ -455,7 +456,7 @@ func TestGRPCFlow(t *testing.T) {
 						{"large", 10, 3 << 20},
 					} {
 						t.Run(c.name+"/"+transport.name+"/"+tt.name, func(t *testing.T) {
-							a := c.client.call(t, w.at(grpcCall{TLS: transport.tls, Method: bidirectional, Metadata: good, Send: tt.send, Size: tt.size}))
+							a := c.client.call(t, server.at(grpcCall{TLS: transport.tls, Method: bidirectional, Metadata: good, Send: tt.send, Size: tt.size}))
 							if a.Code != codes.OK || a.Received != tt.send || a.Error != "" {
 								t.Errorf("the client saw %+v", a)
 							}
@@ -472,9 +473,9 @@ func TestGRPCFlow(t *testing.T) {
 func TestGRPCCompressed(t *testing.T) {
 	for _, site := range sites {
 		t.Run(site.name, func(t *testing.T) {
-			w := startPredict(t, site.options)
-			good := map[string]string{"authorization": "Key " + w.key("alice", "shop", predictScopes...)}
-			conn := w.dialGRPC(false)
+			server := startPredict(t, site.options)
+			good := map[string]string{"authorization": "Key " + server.AppKey("alice", "shop", predictScopes...)}
+			conn := server.dialGRPC(false)
 			for _, method := range grpcMethods {
 				a := callGRPC(conn, grpcCall{Method: method.name, Metadata: good, Send: method.send, Size: 64 << 10}, nil, grpc.UseCompressor(gzip.Name))
 				if site.options == plainSite {
@@ -492,28 +493,28 @@ func TestGRPCCompressed(t *testing.T) {
 // A message about what the caller has no right to ends a stream, the first
 // with the reason, and one that comes when the server has begun to answer.
 func TestGRPCOtherOwner(t *testing.T) {
-	w := startPredict(t, clarifaiSite)
-	good := map[string]string{"authorization": "Key " + w.key("alice", "shop", predictScopes...)}
-	for _, c := range w.grpcClients() {
+	server := startPredict(t, clarifaiSite)
+	good := map[string]string{"authorization": "Key " + server.AppKey("alice", "shop", predictScopes...)}
+	for _, c := range server.grpcClients() {
 		for _, transport := range transports {
 			for _, method := range grpcMethods {
 				t.Run(c.name+"/"+transport.name+"/"+method.name+"/the first", func(t *testing.T) {
-					before := w.server.count()
-					a := c.client.call(t, w.at(grpcCall{TLS: transport.tls, Method: method.name, Metadata: good, Send: method.send, Other: 1}))
+					before := server.grpcUpstream.count()
+					a := c.client.call(t, server.at(grpcCall{TLS: transport.tls, Method: method.name, Metadata: good, Send: method.send, Other: 1}))
 					if a.Code != codes.PermissionDenied || !strings.Contains(a.Message, "no right to what the request addresses") || a.Received != 0 {
 						t.Errorf("the client saw %+v", a)
 					}
-					if w.server.count() != before {
+					if server.grpcUpstream.count() != before {
 						t.Error("it reached the server")
 					}
 				})
 			}
 			t.Run(c.name+"/"+transport.name+"/"+bidirectional+"/a later", func(t *testing.T) {
-				a := c.client.call(t, w.at(grpcCall{TLS: transport.tls, Method: bidirectional, Metadata: good, Send: 3, Other: 2, Await: true}))
+				a := c.client.call(t, server.at(grpcCall{TLS: transport.tls, Method: bidirectional, Metadata: good, Send: 3, Other: 2, Await: true}))
 				if a.Code == codes.OK || a.Received > 1 || a.Error != "" {
 					t.Errorf("the client saw %+v", a)
 				}
-				receive(t, w.server.last().ended, "the server's end")
+				gatetest.Receive(t, server.grpcUpstream.last().ended, "the server's end")
 			})
 		}
 	}
@@ -521,41 +522,41 @@ func TestGRPCOtherOwner(t *testing.T) {
 
 // TestGRPCHeaders is what only a server of HTTP sees of a call.
 func TestGRPCHeaders(t *testing.T) {
-	w := startPredict(t, "route grpc /raw.Service/Method Raw:Get")
-	w.upstream.answerWith(func(rw http.ResponseWriter, r *http.Request) {
+	server := startPredict(t, "route grpc /raw.Service/Method Raw:Get")
+	server.Upstream.AnswerWith(func(rw http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		h := rw.Header()
 		h.Set("Content-Type", "application/grpc")
-		_, _ = rw.Write(frame(0, newAnswer(1, "")))
+		_, _ = rw.Write(gatetest.Frame(0, newAnswer(1, "")))
 		h.Set(http.TrailerPrefix+"Grpc-Status", "9")
 		h.Set(http.TrailerPrefix+"Grpc-Message", "not now")
 	})
-	text, record := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"Raw:Get"}})
+	text, record := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"Raw:Get"}})
 	for _, transport := range transports {
 		t.Run(transport.name, func(t *testing.T) {
-			conn := w.dialGRPC(transport.tls)
+			conn := server.dialGRPC(transport.tls)
 			a := callGRPC(conn, grpcCall{Method: "/raw.Service/Method", Timeout: time.Hour.Milliseconds(), Metadata: map[string]string{
 				"authorization": "Key " + text, "x-caller-user-id": "forged", "x_caller.app-id": "forged", "some": "value", "some-bin": "AP8=",
 			}}, nil, grpc.UseCompressor(gzip.Name))
 			if a.Code != codes.FailedPrecondition || a.Message != "not now" || a.Received != 1 {
 				t.Fatalf("the client saw %+v", a)
 			}
-			seen := w.upstream.last()
-			if seen.proto != "HTTP/2.0" || seen.method != http.MethodPost || seen.uri != "/raw.Service/Method" {
-				t.Errorf("the upstream saw %s %s %s", seen.method, seen.uri, seen.proto)
+			seen := server.Upstream.Last()
+			if seen.Proto != "HTTP/2.0" || seen.Method != http.MethodPost || seen.URI != "/raw.Service/Method" {
+				t.Errorf("the upstream saw %s %s %s", seen.Method, seen.URI, seen.Proto)
 			}
 			for name, want := range map[string]string{
 				"Te": "trailers", "Content-Type": "application/grpc", "Grpc-Encoding": "gzip", "Some": "value", "Some-Bin": "AP8",
 				"X-Caller-User-Id": "alice", "X-Caller-App-Id": "shop", "X-Caller-Key-Id": record.ID, "Authorization": "", "X_caller.app-Id": "",
 			} {
-				if got := strings.Join(seen.header[name], "|"); got != want {
+				if got := strings.Join(seen.Header[name], "|"); got != want {
 					t.Errorf("the upstream saw %s %q, want %q", name, got, want)
 				}
 			}
-			if got := seen.header.Get("Grpc-Timeout"); got == "" {
+			if got := seen.Header.Get("Grpc-Timeout"); got == "" {
 				t.Error("the deadline didn't reach the upstream")
 			}
-			if got := seen.header.Get("User-Agent"); !strings.HasPrefix(got, "grpc-go/") {
+			if got := seen.Header.Get("User-Agent"); !strings.HasPrefix(got, "grpc-go/") {
 				t.Errorf("the upstream saw the user agent %q", got)
 			}
 		})

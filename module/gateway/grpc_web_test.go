@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"google.golang.org/grpc/codes"
 )
 
@@ -20,7 +21,7 @@ func grpcWebUpstream(w http.ResponseWriter, r *http.Request) {
 	if text && err == nil {
 		body, err = base64.StdEncoding.DecodeString(string(body))
 	}
-	if err != nil || len(body) < 5 || !bytes.Equal(frame(0, body[5:]), body) {
+	if err != nil || len(body) < 5 || !bytes.Equal(gatetest.Frame(0, body[5:]), body) {
 		http.Error(w, "that is no message", http.StatusBadRequest)
 		return
 	}
@@ -30,9 +31,9 @@ func grpcWebUpstream(w http.ResponseWriter, r *http.Request) {
 	}
 	var out []byte
 	for n := range answers {
-		out = append(out, frame(0, newAnswer(n+1, sumOf(body[5:])))...)
+		out = append(out, gatetest.Frame(0, newAnswer(n+1, sumOf(body[5:])))...)
 	}
-	out = append(out, frame(0x80, []byte("grpc-status: 0\r\nafter: upstream\r\n"))...)
+	out = append(out, gatetest.Frame(0x80, []byte("grpc-status: 0\r\nafter: upstream\r\n"))...)
 	if text {
 		out = []byte(base64.StdEncoding.EncodeToString(out))
 	}
@@ -43,10 +44,10 @@ func grpcWebUpstream(w http.ResponseWriter, r *http.Request) {
 // TestGRPCWeb has published gRPC-Web clients call: connect-web, and grpc-web
 // in a page of another origin, which reads no more than CORS shows it.
 func TestGRPCWeb(t *testing.T) {
-	w := startPredict(t, plainSite+"\ncors https://app.example.com")
-	w.upstream.answerWith(grpcWebUpstream)
-	clients := w.nodeClients()
-	cases := w.grpcCases(unary, serverStream)
+	server := startPredict(t, plainSite+"\ncors https://app.example.com")
+	server.Upstream.AnswerWith(grpcWebUpstream)
+	clients := server.nodeClients()
+	cases := server.grpcCases(unary, serverStream)
 	for _, c := range []struct {
 		name    string
 		methods []string
@@ -63,8 +64,8 @@ func TestGRPCWeb(t *testing.T) {
 			for _, method := range c.methods {
 				for _, tt := range cases {
 					t.Run(strings.Join([]string{c.name, transport.name, method, tt.name}, "/"), func(t *testing.T) {
-						before := w.upstream.count()
-						a := client.call(t, w.at(grpcCall{TLS: transport.tls, Method: method, Metadata: tt.metadata}))
+						before := server.Upstream.Count()
+						a := client.call(t, server.at(grpcCall{TLS: transport.tls, Method: method, Metadata: tt.metadata}))
 						messages := 1
 						if method == serverStream {
 							messages = answersPerMessage
@@ -73,20 +74,20 @@ func TestGRPCWeb(t *testing.T) {
 						if !c.page {
 							tt.checkInfo(t, a)
 						}
-						if reached := w.upstream.count() - before; reached != 0 != (tt.code == codes.OK) {
+						if reached := server.Upstream.Count() - before; reached != 0 != (tt.code == codes.OK) {
 							t.Fatalf("%d calls reached the upstream", reached)
 						}
 						if tt.code != codes.OK {
 							return
 						}
-						seen := w.upstream.last()
-						if seen.uri != clarifaiService+method || seen.header.Get("Content-Type") != c.contentType {
-							t.Errorf("the upstream saw %s of type %s", seen.uri, seen.header.Get("Content-Type"))
+						seen := server.Upstream.Last()
+						if seen.URI != clarifaiService+method || seen.Header.Get("Content-Type") != c.contentType {
+							t.Errorf("the upstream saw %s of type %s", seen.URI, seen.Header.Get("Content-Type"))
 						}
-						if seen.header.Get("X-Caller-User-Id") != "alice" || seen.header["Authorization"] != nil || seen.header["X-Clarifai-Session-Token"] != nil {
-							t.Errorf("the upstream saw %v", seen.header)
+						if seen.Header.Get("X-Caller-User-Id") != "alice" || seen.Header["Authorization"] != nil || seen.Header["X-Clarifai-Session-Token"] != nil {
+							t.Errorf("the upstream saw %v", seen.Header)
 						}
-						if origin := seen.header.Get("Origin"); c.page && origin != "https://app.example.com" {
+						if origin := seen.Header.Get("Origin"); c.page && origin != "https://app.example.com" {
 							t.Errorf("the upstream saw the origin %q", origin)
 						}
 					})
@@ -99,15 +100,15 @@ func TestGRPCWeb(t *testing.T) {
 // A page of an origin that isn't allowed gets nothing through, with a good
 // key too, and is shown nothing.
 func TestGRPCWebOtherOrigin(t *testing.T) {
-	w := startPredict(t, plainSite+"\ncors https://other.example.com")
-	w.upstream.answerWith(grpcWebUpstream)
-	clients := w.nodeClients()
-	good := map[string]string{"authorization": "Key " + w.key("alice", "shop", predictScopes...)}
+	server := startPredict(t, plainSite+"\ncors https://other.example.com")
+	server.Upstream.AnswerWith(grpcWebUpstream)
+	clients := server.nodeClients()
+	good := map[string]string{"authorization": "Key " + server.AppKey("alice", "shop", predictScopes...)}
 	for _, name := range []string{"grpc-web", "grpc-web-text"} {
 		t.Run(name, func(t *testing.T) {
-			a := clients(name).call(t, w.at(grpcCall{Method: unary, Metadata: good}))
-			if a.Code == codes.OK || a.Code == codes.PermissionDenied || w.upstream.count() != 0 {
-				t.Errorf("the page saw %+v; %d calls reached the upstream", a, w.upstream.count())
+			a := clients(name).call(t, server.at(grpcCall{Method: unary, Metadata: good}))
+			if a.Code == codes.OK || a.Code == codes.PermissionDenied || server.Upstream.Count() != 0 {
+				t.Errorf("the page saw %+v; %d calls reached the upstream", a, server.Upstream.Count())
 			}
 		})
 	}
@@ -117,10 +118,10 @@ func TestGRPCWebOtherOrigin(t *testing.T) {
 // version of HTTP the client speaks: the trailers are headers, and there is no
 // body.
 func TestGRPCWebRefusals(t *testing.T) {
-	w := startPredict(t, clarifaiSite)
-	lacking := "Authorization: Key " + w.key("alice", "shop", "Apps:Get", "Concepts:Get", "Models:Get")
-	for _, protocol := range protocols {
-		c := client(t, protocol)
+	server := startPredict(t, clarifaiSite)
+	lacking := "Authorization: Key " + server.AppKey("alice", "shop", "Apps:Get", "Concepts:Get", "Models:Get")
+	for _, protocol := range gatetest.Protocols {
+		c := gatetest.Client(t, protocol)
 		for _, tt := range []struct{ sent, answered string }{
 			{"application/grpc-web", "application/grpc-web"},
 			{"application/grpc-web+proto", "application/grpc-web"},
@@ -139,10 +140,10 @@ func TestGRPCWebRefusals(t *testing.T) {
 					{[]string{"Authorization: Key"}, codes.InvalidArgument},
 					{nil, codes.Unauthenticated},
 				} {
-					body := bytes.NewReader(frame(0, nil))
-					a := w.askBody(c, "POST", clarifaiService+unary, body, append(refused.lines, "Content-Type: "+tt.sent, "X-Grpc-Web: 1")...)
-					if a.StatusCode != http.StatusOK || a.Header.Get("Content-Type") != tt.answered || a.body != "" || a.seen != nil {
-						t.Errorf("answered %s %v %q", a.Status, a.Header, a.body)
+					body := bytes.NewReader(gatetest.Frame(0, nil))
+					a := server.AskBody(c, "POST", clarifaiService+unary, body, append(refused.lines, "Content-Type: "+tt.sent, "X-Grpc-Web: 1")...)
+					if a.StatusCode != http.StatusOK || a.Header.Get("Content-Type") != tt.answered || a.Text != "" || a.Forwarded != nil {
+						t.Errorf("answered %s %v %q", a.Status, a.Header, a.Text)
 					}
 					if got := a.Header.Get("Grpc-Status"); got != strconv.Itoa(int(refused.status)) {
 						t.Errorf("grpc-status %s, want %d", got, refused.status)
@@ -158,19 +159,19 @@ func TestGRPCWebRefusals(t *testing.T) {
 
 // Messages in base64 can't be looked into, and a client is told so.
 func TestGRPCWebTextLookedInto(t *testing.T) {
-	w := startPredict(t, clarifaiSite+"\ncors https://app.example.com")
-	w.upstream.answerWith(grpcWebUpstream)
-	clients := w.nodeClients()
-	good := map[string]string{"authorization": "Key " + w.key("alice", "shop", predictScopes...)}
+	server := startPredict(t, clarifaiSite+"\ncors https://app.example.com")
+	server.Upstream.AnswerWith(grpcWebUpstream)
+	clients := server.nodeClients()
+	good := map[string]string{"authorization": "Key " + server.AppKey("alice", "shop", predictScopes...)}
 	for name, code := range map[string]codes.Code{
 		"connect-web": codes.OK, "grpc-web": codes.OK, "grpc-web-text": codes.InvalidArgument,
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := clients(name).call(t, w.at(grpcCall{Method: unary, Metadata: good}))
+			a := clients(name).call(t, server.at(grpcCall{Method: unary, Metadata: good}))
 			if a.Code != code || a.Error != "" {
 				t.Errorf("the client saw %+v, want %v", a, code)
 			}
-			a = clients(name).call(t, w.at(grpcCall{Method: unary, Metadata: good, Other: 1}))
+			a = clients(name).call(t, server.at(grpcCall{Method: unary, Metadata: good, Other: 1}))
 			if a.Code == codes.OK || a.Error != "" {
 				t.Errorf("about another's app the client saw %+v", a)
 			}

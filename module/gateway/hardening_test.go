@@ -10,15 +10,16 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
 // What some upstream takes for gRPC and the gate doesn't is neither.
 func TestContentTypesThatResembleGRPC(t *testing.T) {
-	w := start(t, "route grpc /pkg.Service/Method Weak\nroute POST /pkg.Service/{rest=**} Strong")
-	w.user("alice")
-	w.app("alice", "shop")
-	auth := "Authorization: Key " + w.key("alice", "shop", "Weak")
+	server := gatetest.Start(t, "route grpc /pkg.Service/Method Weak\nroute POST /pkg.Service/{rest=**} Strong")
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	auth := "Authorization: Key " + server.AppKey("alice", "shop", "Weak")
 	for _, tt := range []struct {
 		contentType string
 		reached     bool
@@ -34,9 +35,9 @@ func TestContentTypesThatResembleGRPC(t *testing.T) {
 		{"application/grpc-we", false},
 		{"application/json", false},
 	} {
-		before := w.upstream.count()
-		w.raw("POST /pkg.Service/Method HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n" + auth + "\r\nContent-Type: " + tt.contentType + "\r\n\r\n")
-		if reached := w.upstream.count() > before; reached != tt.reached {
+		before := server.Upstream.Count()
+		server.Raw("POST /pkg.Service/Method HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n" + auth + "\r\nContent-Type: " + tt.contentType + "\r\n\r\n")
+		if reached := server.Upstream.Count() > before; reached != tt.reached {
 			t.Errorf("%q: reached %v", tt.contentType, reached)
 		}
 	}
@@ -45,9 +46,9 @@ func TestContentTypesThatResembleGRPC(t *testing.T) {
 // A gRPC refusal is HTTP 200, so no client gets one that asks otherwise: one
 // that put the gate behind a sub-request would let all in.
 func TestOnlyCallsAreRefusedAsGRPC(t *testing.T) {
-	w := start(t, "route GET /check Admin")
+	server := gatetest.Start(t, "route GET /check Admin")
 	for _, method := range []string{"GET", "HEAD", "PUT", "DELETE", "OPTIONS"} {
-		if a := w.ask(client(t, "HTTP/1.1"), method, "/check", "Content-Type: application/grpc"); a.StatusCode != 401 {
+		if a := server.Ask(gatetest.Client(t, "HTTP/1.1"), method, "/check", "Content-Type: application/grpc"); a.StatusCode != 401 {
 			t.Errorf("%s is answered %s", method, a.Status)
 		}
 	}
@@ -65,27 +66,27 @@ func TestErrorRoutes(t *testing.T) {
 		saw = append(saw, fmt.Sprint(r.RequestURI, r.Header, r.Trailer))
 	}))
 	defer third.Close()
-	w := start(t, "route * /v2/inputs Inputs:Get\nerrors caddy\nsession_header X-Clarifai-Session-Token\ncredential query api_key\ncredential header X-Api-Key",
+	server := gatetest.Start(t, "route * /v2/inputs Inputs:Get\nerrors caddy\nsession_header X-Clarifai-Session-Token\ncredential query api_key\ncredential header X-Api-Key",
 		"handle_errors {\nreverse_proxy "+third.Listener.Addr().String()+"\n}")
-	w.user("alice")
-	w.app("alice", "shop")
-	good, lacking := w.key("alice", "shop", "Inputs:Get"), w.key("alice", "shop")
-	c := client(t, "HTTP/1.1")
-	w.ask(c, "GET", "/v2/inputs", "Authorization: Key "+lacking)
-	w.ask(c, "GET", "/v2/inputs", "X-Api-Key: "+lacking)
-	w.ask(c, "GET", "/v2/inputs", "X-Clarifai-Session-Token: "+lacking)
-	w.ask(c, "GET", "/v2/inputs?api_key="+lacking)
-	w.raw("POST /v2/inputs HTTP/1.1\r\nHost: a\r\nAuthorization: Key " + lacking + "\r\nTrailer: X-Caller-User-Id\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Caller-User-Id: evil\r\n\r\n")
-	w.sendHTTP2("POST", "/v2/inputs", []byte("hello"), "authorization: Key "+lacking, "trailer: x-caller-user-id", "", "x-caller-user-id: evil")
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	good, lacking := server.AppKey("alice", "shop", "Inputs:Get"), server.AppKey("alice", "shop")
+	c := gatetest.Client(t, "HTTP/1.1")
+	server.Ask(c, "GET", "/v2/inputs", "Authorization: Key "+lacking)
+	server.Ask(c, "GET", "/v2/inputs", "X-Api-Key: "+lacking)
+	server.Ask(c, "GET", "/v2/inputs", "X-Clarifai-Session-Token: "+lacking)
+	server.Ask(c, "GET", "/v2/inputs?api_key="+lacking)
+	server.Raw("POST /v2/inputs HTTP/1.1\r\nHost: a\r\nAuthorization: Key " + lacking + "\r\nTrailer: X-Caller-User-Id\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Caller-User-Id: evil\r\n\r\n")
+	server.SendHTTP2("POST", "/v2/inputs", []byte("hello"), "authorization: Key "+lacking, "trailer: x-caller-user-id", "", "x-caller-user-id: evil")
 	// An upstream that fails leads there as well.
-	w.upstream.answerWith(func(rw http.ResponseWriter, _ *http.Request) {
+	server.Upstream.AnswerWith(func(rw http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(rw).Hijack()
 		if err == nil {
 			conn.Close()
 		}
 	})
-	w.ask(c, "GET", "/v2/inputs", "Authorization: Key "+good)
-	w.ask(c, "GET", "/v2/inputs?api_key="+good+"&page=1")
+	server.Ask(c, "GET", "/v2/inputs", "Authorization: Key "+good)
+	server.Ask(c, "GET", "/v2/inputs?api_key="+good+"&page=1")
 	mu.Lock()
 	defer mu.Unlock()
 	if len(saw) != 8 {
@@ -101,14 +102,14 @@ func TestErrorRoutes(t *testing.T) {
 // A request that is ended when its answer is whole already takes its
 // connection along: nobody else's request on it is ended with it.
 func TestEndingSparesTheNextRequest(t *testing.T) {
-	w := streamWorld(t)
-	other := w.session("alice")
+	server := gatetest.StartStreaming(t)
+	other := server.Session("alice")
 	for range 150 {
-		text, id := newShopKey(w)
-		conn := w.dial("")
+		text, id := gatetest.NewStreamKey(server)
+		conn := server.Dial("")
 		in := bufio.NewReader(conn)
 		ask := func(credential string) (int, error) {
-			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: a\r\nAuthorization: Key %s\r\n\r\n", stream, credential)
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: a\r\nAuthorization: Key %s\r\n\r\n", gatetest.StreamPath, credential)
 			resp, err := http.ReadResponse(in, nil)
 			if err != nil {
 				return 0, err
@@ -118,10 +119,10 @@ func TestEndingSparesTheNextRequest(t *testing.T) {
 		}
 		revoked := make(chan error, 1)
 		go func() {
-			revoked <- w.directory().Update(t.Context(), operator, func(tx *keys.Tx) error { return tx.Revoke(id, "leaked") })
+			revoked <- server.Directory().Update(t.Context(), gatetest.Operator, func(tx *keys.Tx) error { return tx.Revoke(id, "leaked") })
 		}()
 		status, err := ask(text)
-		if e := receive(t, revoked, "the revocation"); e != nil {
+		if e := gatetest.Receive(t, revoked, "the revocation"); e != nil {
 			t.Fatal(e)
 		}
 		if status == 200 && err == nil {
@@ -135,13 +136,13 @@ func TestEndingSparesTheNextRequest(t *testing.T) {
 
 // Connection says nothing about headers but what is the connection's own.
 func TestConnectionRemovesNothing(t *testing.T) {
-	w := start(t, "route * /v2/inputs", "request_header X-Tenant {http.auth.user.owner_id}")
-	w.user("alice")
-	w.app("alice", "shop")
-	auth := "Authorization: Key " + w.key("alice", "shop")
+	server := gatetest.Start(t, "route * /v2/inputs", "request_header X-Tenant {http.auth.user.owner_id}")
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	auth := "Authorization: Key " + server.AppKey("alice", "shop")
 	for _, name := range []string{"X-Tenant", "Content-Type", "X-Forwarded-For", "x-caller-app-id", "keep-alive, X-Tenant"} {
-		w.raw("POST /v2/inputs HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n" + auth + "\r\nConnection: " + name + "\r\n\r\n")
-		h := w.upstream.last().header
+		server.Raw("POST /v2/inputs HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n" + auth + "\r\nConnection: " + name + "\r\n\r\n")
+		h := server.Upstream.Last().Header
 		if h.Get("X-Tenant") != "alice" || h.Get("Content-Type") != "text/plain" || h.Get("X-Forwarded-For") == "" || h.Get("X-Caller-App-Id") != "shop" {
 			t.Errorf("Connection: %s removed something: %v", name, h)
 		}
@@ -151,7 +152,7 @@ func TestConnectionRemovesNothing(t *testing.T) {
 // Preflights of gRPC methods and of escaped slashes are answered like others,
 // and every refusal to an allowed origin can be read.
 func TestCORSOfAllRoutes(t *testing.T) {
-	w := start(t, `
+	server := gatetest.Start(t, `
 		route grpc /pkg.Service/Method
 		route GET /v2/files/{name} {
 			allow encoded_slash
@@ -170,7 +171,7 @@ func TestCORSOfAllRoutes(t *testing.T) {
 		{"GET", "/v2//files", nil, 400},
 		{"GET", "/v2/files/x", nil, 401},
 	} {
-		a := w.ask(client(t, "HTTP/1.1"), tt.method, tt.target, append(tt.lines, origin)...)
+		a := server.Ask(gatetest.Client(t, "HTTP/1.1"), tt.method, tt.target, append(tt.lines, origin)...)
 		if a.StatusCode != tt.status || a.Header.Get("Access-Control-Allow-Origin") != "https://app.example.com" {
 			t.Errorf("%s %s is answered %s %v", tt.method, tt.target, a.Status, a.Header)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -25,20 +26,20 @@ func callers(h http.Header) map[string]string {
 }
 
 func TestTheUpstreamIsTold(t *testing.T) {
-	w := start(t, `
+	server := gatetest.Start(t, `
 		route GET /v2/users/{user_id}/apps/{app_id}/inputs
 		route GET /v2/users/{user_id}/inputs
 		route GET /v2/inputs`)
-	w.user("alice", "bob")
-	w.app("alice", "shop")
-	key, keyRecord := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop"})
-	pat, patRecord := w.credential(keys.Credential{Kind: policy.PAT, UserID: "bob"})
-	w.update(func(tx *keys.Tx) error {
+	server.AddUsers("alice", "bob")
+	server.AddApp("alice", "shop")
+	key, keyRecord := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop"})
+	pat, patRecord := server.AddCredential(keys.Credential{Kind: policy.PAT, UserID: "bob"})
+	server.Update(func(tx *keys.Tx) error {
 		_, err := tx.Invite(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
 			AppRef: keys.AppRef{OwnerID: "alice", AppID: "shop"}, UserID: "bob"}})
 		return err
 	})
-	c := client(t, "HTTP/1.1")
+	c := gatetest.Client(t, "HTTP/1.1")
 	for _, tt := range []struct {
 		name, target, credential string
 		want                     map[string]string
@@ -49,17 +50,17 @@ func TestTheUpstreamIsTold(t *testing.T) {
 		{"a collaborator", "/v2/users/alice/apps/shop/inputs", pat, map[string]string{"user-id": "bob", "key-id": patRecord.ID, "key-type": "pat", "owner-id": "alice", "app-id": "shop"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := w.ask(c, "GET", tt.target, "Authorization: Key "+tt.credential)
-			if a.seen == nil {
-				t.Fatalf("answered %s %s", a.Status, a.body)
+			a := server.Ask(c, "GET", tt.target, "Authorization: Key "+tt.credential)
+			if a.Forwarded == nil {
+				t.Fatalf("answered %s %s", a.Status, a.Text)
 			}
-			if got := callers(a.seen.header); !maps.Equal(got, tt.want) {
+			if got := callers(a.Forwarded.Header); !maps.Equal(got, tt.want) {
 				t.Errorf("told %v, want %v", got, tt.want)
 			}
-			if a.seen.uri != tt.target {
-				t.Errorf("forwarded as %s", a.seen.uri)
+			if a.Forwarded.URI != tt.target {
+				t.Errorf("forwarded as %s", a.Forwarded.URI)
 			}
-			if a.seen.header["Authorization"] != nil {
+			if a.Forwarded.Header["Authorization"] != nil {
 				t.Error("the credential was forwarded")
 			}
 		})
@@ -68,21 +69,21 @@ func TestTheUpstreamIsTold(t *testing.T) {
 
 // On public routes no credential is looked at, and none is forwarded.
 func TestPublicRoutesForwardNoCredential(t *testing.T) {
-	w := start(t, "route GET /public {\naccept public\n}\nsession_header X-Clarifai-Session-Token\ncredential query api_key\ncredential header X-Api-Key")
-	c := client(t, "HTTP/1.1")
+	server := gatetest.Start(t, "route GET /public {\naccept public\n}\nsession_header X-Clarifai-Session-Token\ncredential query api_key\ncredential header X-Api-Key")
+	c := gatetest.Client(t, "HTTP/1.1")
 	for _, lines := range [][]string{
 		{"Authorization: Key secret"},
 		{"Authorization: Bearer  secret", "Authorization: key secret"},
 		{"X-Clarifai-Session-Token: secret"},
 		{"X-Api-Key: secret"},
 	} {
-		a := w.ask(c, "GET", "/public?a=1&api_key=secret&b=%2F&api%5fkey=secret", lines...)
-		if a.seen == nil || strings.Contains(fmt.Sprint(a.seen.header, a.seen.uri), "secret") || a.seen.uri != "/public?a=1&b=%2F" {
-			t.Errorf("with %v the upstream was shown %+v", lines, a.seen)
+		a := server.Ask(c, "GET", "/public?a=1&api_key=secret&b=%2F&api%5fkey=secret", lines...)
+		if a.Forwarded == nil || strings.Contains(fmt.Sprint(a.Forwarded.Header, a.Forwarded.URI), "secret") || a.Forwarded.URI != "/public?a=1&b=%2F" {
+			t.Errorf("with %v the upstream was shown %+v", lines, a.Forwarded)
 		}
 	}
 	// What is none of ours is left alone.
-	if a := w.ask(c, "GET", "/public", "Authorization: Basic YTpi"); a.seen.header.Get("Authorization") != "Basic YTpi" {
+	if a := server.Ask(c, "GET", "/public", "Authorization: Basic YTpi"); a.Forwarded.Header.Get("Authorization") != "Basic YTpi" {
 		t.Errorf("Basic was taken away")
 	}
 }
@@ -104,12 +105,12 @@ func TestOptionsOfForwarding(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := start(t, "route GET /v2/inputs\n"+tt.options)
-			w.user("alice")
-			w.app("alice", "shop")
-			a := w.ask(client(t, "HTTP/1.1"), "GET", "/v2/inputs", append(tt.lines, "Authorization: Key "+w.key("alice", "shop"))...)
-			if a.seen == nil || !tt.check(a.seen.header) {
-				t.Errorf("answered %s %s, the upstream saw %+v", a.Status, a.body, a.seen)
+			server := gatetest.Start(t, "route GET /v2/inputs\n"+tt.options)
+			server.AddUsers("alice")
+			server.AddApp("alice", "shop")
+			a := server.Ask(gatetest.Client(t, "HTTP/1.1"), "GET", "/v2/inputs", append(tt.lines, "Authorization: Key "+server.AppKey("alice", "shop"))...)
+			if a.Forwarded == nil || !tt.check(a.Forwarded.Header) {
+				t.Errorf("answered %s %s, the upstream saw %+v", a.Status, a.Text, a.Forwarded)
 			}
 		})
 	}
@@ -118,21 +119,21 @@ func TestOptionsOfForwarding(t *testing.T) {
 // The identity is there for other handlers too, and in the access log; refused
 // requests are logged with their code, and with whose they were.
 func TestPlaceholdersAndLog(t *testing.T) {
-	w := start(t, "route GET /v2/inputs\nroute GET /v2/more More:Get", `header X-Seen "{http.auth.user.id} {http.auth.user.key_id} {http.auth.user.key_type} {http.auth.user.owner_id} {http.auth.user.app_id} {http.auth.user.nonsense}"`)
-	w.user("alice")
-	w.app("alice", "shop")
-	key, record := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop"})
-	c := client(t, "HTTP/1.1")
-	w.ask(c, "GET", "/v2/inputs", "Authorization: Key "+key)
-	w.logs.wait(t, `"http.log.access"`, `"status":200`, `"user_id":"alice"`, `"key_id":"`+record.ID+`"`, `"key_type":"app_key"`, `"owner_id":"alice"`, `"app_id":"shop"`)
-	a := w.ask(c, "GET", "/v2/more", "Authorization: Key "+key)
-	w.logs.wait(t, `"http.log.access"`, `"status":403`, `"code":11007`, `"key_id":"`+record.ID+`"`, `"uuid":"`+a.status(t).ReqID+`"`)
-	w.ask(c, "GET", "/v2/more", "Authorization: Key nonsense")
-	w.logs.wait(t, `"http.log.access"`, `"status":401`, `"code":11009`)
+	server := gatetest.Start(t, "route GET /v2/inputs\nroute GET /v2/more More:Get", `header X-Seen "{http.auth.user.id} {http.auth.user.key_id} {http.auth.user.key_type} {http.auth.user.owner_id} {http.auth.user.app_id} {http.auth.user.nonsense}"`)
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	key, record := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop"})
+	c := gatetest.Client(t, "HTTP/1.1")
+	server.Ask(c, "GET", "/v2/inputs", "Authorization: Key "+key)
+	server.Logs.Wait(t, `"http.log.access"`, `"status":200`, `"user_id":"alice"`, `"key_id":"`+record.ID+`"`, `"key_type":"app_key"`, `"owner_id":"alice"`, `"app_id":"shop"`)
+	a := server.Ask(c, "GET", "/v2/more", "Authorization: Key "+key)
+	server.Logs.Wait(t, `"http.log.access"`, `"status":403`, `"code":11007`, `"key_id":"`+record.ID+`"`, `"uuid":"`+a.APIStatus(t).ReqID+`"`)
+	server.Ask(c, "GET", "/v2/more", "Authorization: Key nonsense")
+	server.Logs.Wait(t, `"http.log.access"`, `"status":401`, `"code":11009`)
 }
 
 func TestCORS(t *testing.T) {
-	w := start(t, `
+	server := gatetest.Start(t, `
 		route GET /v2/inputs Inputs:Get
 		route POST /v2/inputs Inputs:Add
 		session_header X-Clarifai-Session-Token
@@ -140,10 +141,10 @@ func TestCORS(t *testing.T) {
 			headers X-Extra
 		}
 		cors https://other.example.com`)
-	w.user("alice")
-	w.app("alice", "shop")
-	key := w.key("alice", "shop", "Inputs:Get")
-	w.upstream.answerWith(func(rw http.ResponseWriter, _ *http.Request) {
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	key := server.AppKey("alice", "shop", "Inputs:Get")
+	server.Upstream.AnswerWith(func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Access-Control-Allow-Origin", "*")
 		rw.Header().Set("Access-Control-Allow-Credentials", "true")
 		rw.Header().Set("Vary", "Accept")
@@ -168,9 +169,9 @@ func TestCORS(t *testing.T) {
 		{"a refusal can't be read by others", "POST", "/v2/inputs", []string{"Origin: null", "Authorization: Key " + key}, 403, ""},
 		{"OPTIONS that is no preflight", "OPTIONS", "/v2/inputs", []string{origin, "Authorization: Key " + key}, 405, ours},
 	} {
-		for _, protocol := range protocols {
+		for _, protocol := range gatetest.Protocols {
 			t.Run(tt.name+"/"+protocol, func(t *testing.T) {
-				a := w.ask(client(t, protocol), tt.method, tt.target, tt.lines...)
+				a := server.Ask(gatetest.Client(t, protocol), tt.method, tt.target, tt.lines...)
 				if a.StatusCode != tt.status || strings.Join(a.Header["Access-Control-Allow-Origin"], "|") != tt.origin {
 					t.Errorf("answered %s %v, want %d and origin %q", a.Status, a.Header, tt.status, tt.origin)
 				}
@@ -184,8 +185,8 @@ func TestCORS(t *testing.T) {
 					!strings.Contains(a.Header.Get("Access-Control-Allow-Headers"), "X-Clarifai-Session-Token, X-Extra")) {
 					t.Errorf("the preflight allows %v", a.Header)
 				}
-				if (tt.status == 200) != (a.seen != nil) {
-					t.Errorf("the upstream saw %+v", a.seen)
+				if (tt.status == 200) != (a.Forwarded != nil) {
+					t.Errorf("the upstream saw %+v", a.Forwarded)
 				}
 			})
 		}

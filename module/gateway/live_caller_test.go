@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 	"google.golang.org/grpc"
@@ -30,9 +31,9 @@ var liveProtocols = []string{"h1", "h1s", "h2c", "h2", "h3"}
 
 func (s *stage) caller(t *testing.T, protocol string) *caller {
 	t.Helper()
-	c := &caller{t: t, protocol: protocol, base: "http://" + s.addr}
+	c := &caller{t: t, protocol: protocol, base: "http://" + s.Addr}
 	config := &tls.Config{RootCAs: s.roots, ServerName: "localhost"}
-	address := s.addr
+	address := s.Addr
 	if protocol != "h1" && protocol != "h2c" {
 		_, port, _ := net.SplitHostPort(s.secure)
 		address = s.secure
@@ -47,7 +48,7 @@ func (s *stage) caller(t *testing.T, protocol string) *caller {
 		// any error.
 		tr := new(http3.Transport)
 		t.Cleanup(func() { tr.Close() })
-		c.http = &http.Client{Transport: tr.NewClientConn(conn), Timeout: deadline}
+		c.http = &http.Client{Transport: tr.NewClientConn(conn), Timeout: gatetest.Deadline}
 		return c
 	}
 	dial := func(context.Context, string, string) (net.Conn, error) {
@@ -62,7 +63,7 @@ func (s *stage) caller(t *testing.T, protocol string) *caller {
 	tr.Protocols.SetHTTP2(protocol == "h2")
 	tr.Protocols.SetUnencryptedHTTP2(protocol == "h2c")
 	t.Cleanup(tr.CloseIdleConnections)
-	c.http = &http.Client{Transport: tr, Timeout: deadline}
+	c.http = &http.Client{Transport: tr, Timeout: gatetest.Deadline}
 	c.dial = func() (net.Conn, error) {
 		conn, err := dial(t.Context(), "", "")
 		if err != nil || protocol == "h1" {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -62,7 +63,7 @@ func (p *part) playCall(stream grpc.ServerStream, kind string) error {
 func (s *stage) openCall(t *testing.T, c *caller, kind string, as who) *run {
 	t.Helper()
 	if c.calls == nil {
-		address, creds := s.addr, insecure.NewCredentials()
+		address, creds := s.Addr, insecure.NewCredentials()
 		if c.protocol == "h2" {
 			address, creds = s.secure, credentials.NewClientTLSFromCert(s.roots, "localhost")
 		}
@@ -78,7 +79,7 @@ func (s *stage) openCall(t *testing.T, c *caller, kind string, as who) *run {
 	}
 	name, p := s.part()
 	r := &run{part: p, ended: make(chan error, 1), well: func() { close(p.finish) }}
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	ctx, cancel := context.WithTimeout(t.Context(), gatetest.Deadline)
 	t.Cleanup(cancel)
 	ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Key "+as.text, "part", name, "kind", kind)
 	stream, err := c.calls.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: kind == "gRPC both ways"}, "/test.Live/Call")

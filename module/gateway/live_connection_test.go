@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -29,7 +30,7 @@ func TestTheNextRequestOnAConnection(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer conn.Close()
-				if err := conn.SetDeadline(time.Now().Add(deadline)); err != nil {
+				if err := conn.SetDeadline(time.Now().Add(gatetest.Deadline)); err != nil {
 					t.Fatal(err)
 				}
 				in := bufio.NewReader(conn)
@@ -46,7 +47,7 @@ func TestTheNextRequestOnAConnection(t *testing.T) {
 				if status := ask(&doomed.who); status != http.StatusOK {
 					t.Fatalf("the first request is answered %d", status)
 				}
-				s.update(func(tx *keys.Tx) error { return loss.do(tx, &doomed) })
+				s.Update(func(tx *keys.Tx) error { return loss.do(tx, &doomed) })
 				if status := ask(&doomed.who); status != http.StatusUnauthorized && status != http.StatusForbidden {
 					t.Errorf("the next request is answered %d", status)
 				}
@@ -64,20 +65,20 @@ func TestNothingFollowsAnEndedRequest(t *testing.T) {
 	doomed, _ := s.cast(nil, true)
 	first, live := s.part()
 	second, follows := s.part()
-	conn, err := net.Dial("tcp", s.addr)
+	conn, err := net.Dial("tcp", s.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(deadline)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(gatetest.Deadline)); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{first, second} {
 		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: a\r\nPart: %s\r\nKind: events\r\nAuthorization: Key %s\r\n\r\n", doomed.path(), name, doomed.text)
 	}
-	receive(t, live.ready, "the first request at the upstream")
-	s.update(func(tx *keys.Tx) error { return tx.Revoke(doomed.id, "leaked") })
-	closes(t, conn)
+	gatetest.Receive(t, live.ready, "the first request at the upstream")
+	s.Update(func(tx *keys.Tx) error { return tx.Revoke(doomed.id, "leaked") })
+	gatetest.WaitClosed(t, conn)
 	select {
 	case <-follows.ready:
 		t.Error("the second request reached the upstream")
@@ -92,7 +93,7 @@ func TestExpiryEndsWhatLives(t *testing.T) {
 		for _, protocol := range k.protocols {
 			t.Run(k.kind+"/"+protocol, func(t *testing.T) {
 				c := s.caller(t, protocol)
-				before := counted(t, "caddy_api_keys_ended_total")
+				before := gatetest.Counter(t, "caddy_api_keys_ended_total")
 				// Where it has expired before the request is under way, one that
 				// lives longer will do.
 				for life := 200 * time.Millisecond; ; life *= 2 {
@@ -101,23 +102,23 @@ func TestExpiryEndsWhatLives(t *testing.T) {
 					}, true)
 					r, err := s.tryOpen(t, c, k.kind, "h1", doomed.who)
 					if err != nil {
-						if life > deadline {
+						if life > gatetest.Deadline {
 							t.Fatal(err)
 						}
 						continue
 					}
-					if err := receive(t, r.left, "the upstream's end"); err == nil {
+					if err := gatetest.Receive(t, r.left, "the upstream's end"); err == nil {
 						t.Error("for the upstream it ended well")
 					}
 					if r.read != nil {
 						r.read()
 					}
-					if err := receive(t, r.ended, "the client's end"); err == nil {
+					if err := gatetest.Receive(t, r.ended, "the client's end"); err == nil {
 						t.Error("for the client it ended well")
 					}
 					break
 				}
-				if n := counted(t, "caddy_api_keys_ended_total") - before; n < 1 {
+				if n := gatetest.Counter(t, "caddy_api_keys_ended_total") - before; n < 1 {
 					t.Errorf("%v were counted", n)
 				}
 			})

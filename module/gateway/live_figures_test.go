@@ -2,62 +2,38 @@ package gateway_test
 
 import (
 	"fmt"
-	"os"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"text/tabwriter"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
-
-// figures is how often something is measured: the environment says it where
-// the numbers are wanted. Otherwise it is only seen to work.
-func figures(t *testing.T, name string, otherwise int) int {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-// quantiles are the median, the 99th percentile and the longest.
-func quantiles(all []time.Duration) (p50, p99, most time.Duration) {
-	slices.Sort(all)
-	n := len(all)
-	return all[n/2], all[(n-1)*99/100], all[n-1]
-}
 
 // TestHowSoonLiveRequestsEnd logs the time from the answer to a revocation to
 // the end that the client sees; for a response that nobody reads, the end that
 // the upstream sees. LIVE_FIGURES says how many of each kind.
 func TestHowSoonLiveRequestsEnd(t *testing.T) {
 	s := startStage(t, liveSite)
-	n := figures(t, "LIVE_FIGURES", 2)
+	n := gatetest.Repetitions(t, "LIVE_FIGURES", 2)
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "kind\tprotocol\tn\tp50\tp99\tmost")
 	row := func(kind, protocol string, took []time.Duration) {
-		p50, p99, most := quantiles(took)
+		p50, p99, most := gatetest.Quantiles(took)
 		fmt.Fprintf(w, "%s\t%s\t%d\t%v\t%v\t%v\n", kind, protocol, len(took), p50, p99, most)
 	}
 	end := func(kind string, runs []*run, doomed *subject) (took []time.Duration) {
-		s.update(func(tx *keys.Tx) error { return tx.Revoke(doomed.id, "leaked") })
+		s.Update(func(tx *keys.Tx) error { return tx.Revoke(doomed.id, "leaked") })
 		answered := time.Now()
 		for _, r := range runs {
-			_ = receive(t, r.left, "the upstream's end")
+			_ = gatetest.Receive(t, r.left, "the upstream's end")
 			at := r.leftAt
 			if r.read != nil {
 				r.read()
 			}
-			if err := receive(t, r.ended, "the client's end"); err == nil {
+			if err := gatetest.Receive(t, r.ended, "the client's end"); err == nil {
 				t.Errorf("%s ended well", kind)
 			}
 			if kind != "blocked" {

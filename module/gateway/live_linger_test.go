@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -105,7 +106,7 @@ func TestLiveRequestsEndBehindTheGate(t *testing.T) {
 					}
 				}
 			}
-			until(t, "the empty list", func() bool { return s.directory().Live() == 0 })
+			gatetest.Until(t, "the empty list", func() bool { return s.Directory().Live() == 0 })
 		})
 	}
 }
@@ -114,25 +115,25 @@ func (s *stage) endBehindTheGate(t *testing.T, c *caller, kind string, loss func
 	doomed, other := s.cast(nil, true)
 	mine := s.open(t, c, kind, "h1", doomed.who)
 	theirs := s.open(t, c, kind, "h1", other)
-	before := counted(t, "caddy_api_keys_ended_total")
-	s.update(func(tx *keys.Tx) error { return loss(tx, &doomed) })
-	if err := receive(t, mine.left, "the upstream's end"); err == nil {
+	before := gatetest.Counter(t, "caddy_api_keys_ended_total")
+	s.Update(func(tx *keys.Tx) error { return loss(tx, &doomed) })
+	if err := gatetest.Receive(t, mine.left, "the upstream's end"); err == nil {
 		t.Error("for the upstream it ended well")
 	}
 	if mine.read != nil {
 		mine.read()
 	}
-	if err := receive(t, mine.ended, "the client's end"); err == nil {
+	if err := gatetest.Receive(t, mine.ended, "the client's end"); err == nil {
 		t.Error("for the client it ended well")
 	}
-	if n := counted(t, "caddy_api_keys_ended_total") - before; n != 1 {
+	if n := gatetest.Counter(t, "caddy_api_keys_ended_total") - before; n != 1 {
 		t.Errorf("%v were counted", n)
 	}
 	theirs.well()
-	if err := receive(t, theirs.ended, "the other's end"); err != nil {
+	if err := gatetest.Receive(t, theirs.ended, "the other's end"); err != nil {
 		t.Errorf("another's ended with %v", err)
 	}
-	if err := receive(t, theirs.left, "the other's end at the upstream"); err != nil {
+	if err := gatetest.Receive(t, theirs.left, "the other's end at the upstream"); err != nil {
 		t.Errorf("another's ended at the upstream with %v", err)
 	}
 }
@@ -144,15 +145,15 @@ func TestALingeringRequestOutlivesItsConfiguration(t *testing.T) {
 	c := s.caller(t, "h2")
 	doomed, _ := s.cast(nil, true)
 	mine := s.open(t, c, "events", "h1", doomed.who)
-	before := s.directory().Directory
-	if err := s.load("{\nadmin off\npersist_config off\napi_keys {\nstore bbolt " + s.store + "\n}\n}\nhttp://" + s.addr + " {\napi_keys {\nroute GET /x\n}\n}"); err != nil {
+	before := s.Directory().Directory
+	if err := s.Load("{\nadmin off\npersist_config off\napi_keys {\nstore bbolt " + s.StorePath + "\n}\n}\nhttp://" + s.Addr + " {\napi_keys {\nroute GET /x\n}\n}"); err != nil {
 		t.Fatal(err)
 	}
-	if s.directory().Directory != before {
+	if s.Directory().Directory != before {
 		t.Error("the store was opened twice")
 	}
-	s.update(func(tx *keys.Tx) error { return tx.Revoke(doomed.id, "leaked") })
-	if err := receive(t, mine.ended, "the client's end"); err == nil {
+	s.Update(func(tx *keys.Tx) error { return tx.Revoke(doomed.id, "leaked") })
+	if err := gatetest.Receive(t, mine.ended, "the client's end"); err == nil {
 		t.Error("for the client it ended well")
 	}
 }
@@ -172,15 +173,15 @@ func TestIdleSessionsEndWhatLives(t *testing.T) {
 				}, true)
 				r, err := s.tryOpen(t, c, "events", "h1", doomed.who)
 				if err != nil {
-					if idle > deadline {
+					if idle > gatetest.Deadline {
 						t.Fatal(err)
 					}
 					continue
 				}
-				if err := receive(t, r.left, "the upstream's end"); err == nil {
+				if err := gatetest.Receive(t, r.left, "the upstream's end"); err == nil {
 					t.Error("for the upstream it ended well")
 				}
-				if err := receive(t, r.ended, "the client's end"); err == nil {
+				if err := gatetest.Receive(t, r.ended, "the client's end"); err == nil {
 					t.Error("for the client it ended well")
 				}
 				break

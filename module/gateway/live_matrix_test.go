@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -105,7 +106,7 @@ func ownerSession(_ *keys.Tx, s *subject) keys.Credential {
 // cast makes a subject with a user, an app and a guest of its own, and someone
 // whose requests have nothing to do with what it loses.
 func (s *stage) cast(make func(*keys.Tx, *subject) keys.Credential, near bool) (doomed subject, other who) {
-	s.t.Helper()
+	s.T.Helper()
 	s.cases++
 	doomed = subject{who: who{owner: fmt.Sprintf("owner%d", s.cases), app: "shop"}, guest: fmt.Sprintf("guest%d", s.cases)}
 	other = who{owner: "nina", app: "shop"}
@@ -115,13 +116,13 @@ func (s *stage) cast(make func(*keys.Tx, *subject) keys.Credential, near bool) (
 	mint := func(tx *keys.Tx, c keys.Credential) (text, id string) {
 		text, c.ID = keys.Mint("ca", c.Kind)
 		c.Digest = keys.DigestOf(text)
-		s.logs.secret(text)
+		s.Logs.AddSecret(text)
 		if _, err := tx.CreateCredential(c); err != nil {
-			s.t.Error(err)
+			s.T.Error(err)
 		}
 		return text, c.ID
 	}
-	s.update(func(tx *keys.Tx) error {
+	s.Update(func(tx *keys.Tx) error {
 		users := []string{doomed.owner, doomed.guest}
 		if s.cases == 1 {
 			users = append(users, "nina")
@@ -169,18 +170,18 @@ func TestLiveRequestsEnd(t *testing.T) {
 					doomed, other := s.cast(loss.make, loss.near)
 					mine := s.open(t, c, k.kind, via, doomed.who)
 					theirs := s.open(t, c, k.kind, via, other)
-					before, dials := counted(t, "caddy_api_keys_ended_total"), c.dials.Load()
-					s.update(func(tx *keys.Tx) error { return loss.do(tx, &doomed) })
-					if err := receive(t, mine.left, "the upstream's end"); err == nil {
+					before, dials := gatetest.Counter(t, "caddy_api_keys_ended_total"), c.dials.Load()
+					s.Update(func(tx *keys.Tx) error { return loss.do(tx, &doomed) })
+					if err := gatetest.Receive(t, mine.left, "the upstream's end"); err == nil {
 						t.Error("for the upstream it ended well")
 					}
 					if mine.read != nil {
 						mine.read()
 					}
-					if err := receive(t, mine.ended, "the client's end"); err == nil {
+					if err := gatetest.Receive(t, mine.ended, "the client's end"); err == nil {
 						t.Error("for the client it ended well")
 					}
-					if n := counted(t, "caddy_api_keys_ended_total") - before; n != 1 {
+					if n := gatetest.Counter(t, "caddy_api_keys_ended_total") - before; n != 1 {
 						t.Errorf("%v were counted", n)
 					}
 					s.refused(t, c, k.kind, &doomed.who)
@@ -195,24 +196,24 @@ func TestLiveRequestsEnd(t *testing.T) {
 					default:
 					}
 					theirs.well()
-					if err := receive(t, theirs.ended, "the other's end"); err != nil {
+					if err := gatetest.Receive(t, theirs.ended, "the other's end"); err != nil {
 						t.Errorf("another's ended with %v", err)
 					}
-					if err := receive(t, theirs.left, "the other's end at the upstream"); err != nil {
+					if err := gatetest.Receive(t, theirs.left, "the other's end at the upstream"); err != nil {
 						t.Errorf("another's ended at the upstream with %v", err)
 					}
 				})
 			}
 		}
 	}
-	until(t, "the empty list", func() bool { return s.directory().Live() == 0 })
+	gatetest.Until(t, "the empty list", func() bool { return s.Directory().Live() == 0 })
 }
 
 // refused asks again as one who may no longer.
 func (s *stage) refused(t *testing.T, c *caller, kind string, as *who) {
 	t.Helper()
 	if c.calls != nil {
-		err := receive(t, s.openCall(t, c, kind, *as).ended, "the next call's end")
+		err := gatetest.Receive(t, s.openCall(t, c, kind, *as).ended, "the next call's end")
 		if code := status.Code(err); code != codes.Unauthenticated && code != codes.PermissionDenied {
 			t.Errorf("the next call is answered %v", err)
 		}

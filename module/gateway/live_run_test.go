@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
 // run is a request under way, as its client sees it.
@@ -79,7 +81,7 @@ func (s *stage) tryOpen(t *testing.T, c *caller, kind, via string, as who) (*run
 		return r, nil
 	case err := <-r.ended:
 		return nil, fmt.Errorf("it ended too early: %w", err)
-	case <-time.After(deadline):
+	case <-time.After(gatetest.Deadline):
 		return nil, errors.New("it didn't begin")
 	}
 }
@@ -88,7 +90,7 @@ func (s *stage) tryOpen(t *testing.T, c *caller, kind, via string, as who) (*run
 func (r *run) untilBlocked(t *testing.T) {
 	t.Helper()
 	last, since := int64(0), time.Now()
-	until(t, "a response that is blocked", func() bool {
+	gatetest.Until(t, "a response that is blocked", func() bool {
 		if n := r.progress.Load(); n != last || n == 0 {
 			last, since = n, time.Now()
 		}
@@ -152,7 +154,7 @@ func (s *stage) openHTTP(t *testing.T, c *caller, kind, via string, as who) *run
 		r.end(err)
 	}()
 	if kind == "events" || kind == "download" || kind == "duplex" {
-		receive(t, first, "the first bytes at the client")
+		gatetest.Receive(t, first, "the first bytes at the client")
 	}
 	return r
 }
@@ -200,7 +202,7 @@ func (s *stage) openWebSocket(t *testing.T, c *caller, as who) *run {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(deadline)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(gatetest.Deadline)); err != nil {
 		t.Fatal(err)
 	}
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+

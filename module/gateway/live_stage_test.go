@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,15 +11,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 )
 
 // stage is a running Caddy with one site, in clear and over TLS, in front of
 // an upstream of which a test plays the part in each request.
 type stage struct {
-	*world
+	*gatetest.Server
 	secure string // the address over TLS
 	roots  *x509.CertPool
 
@@ -69,17 +67,17 @@ func startStage(t *testing.T, options string) *stage {
 func startStageOf(t *testing.T, site string) *stage {
 	t.Helper()
 	s := &stage{
-		world:  &world{t: t, addr: machine.FreeAddress(t), storeModule: "bbolt", store: filepath.Join(t.TempDir(), "keys.db"), logs: captureLogs(t)},
+		Server: gatetest.New(t),
 		secure: machine.FreeAddress(t),
 		parts:  map[string]*part{},
 	}
-	certificate, key, roots := newCertificate(t)
+	certificate, key, roots := gatetest.NewCertificate(t)
 	s.roots = roots
-	_, port, _ := net.SplitHostPort(s.addr)
+	_, port, _ := net.SplitHostPort(s.Addr)
 	_, tlsPort, _ := net.SplitHostPort(s.secure)
 	plain, calls := s.serveHTTP(t), s.serveGRPC(t)
 	site = strings.NewReplacer("CALLS", calls, "PLAIN", plain, "DEAD", machine.FreeAddress(t)).Replace(site)
-	if err := s.load(fmt.Sprintf(`{
+	if err := s.Load(fmt.Sprintf(`{
 	admin off
 	order copy_request first
 	order intercept before api_keys
@@ -109,15 +107,9 @@ https://:%s {
 	tls %s %s
 	import site
 }
-`, s.logs.addr, port, tlsPort, s.store, site, port, tlsPort, certificate, key)); err != nil {
+`, s.Logs.Addr, port, tlsPort, s.StorePath, site, port, tlsPort, certificate, key)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			t.Error(err)
-		}
-		s.logs.check(t)
-	})
 	return s
 }
 

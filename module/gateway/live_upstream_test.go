@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
 func (s *stage) serveHTTP(t *testing.T) string {
@@ -20,7 +22,7 @@ func (s *stage) serveHTTP(t *testing.T) string {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
-	server := &http.Server{Handler: http.HandlerFunc(s.play), Protocols: protocols, ReadHeaderTimeout: deadline}
+	server := &http.Server{Handler: http.HandlerFunc(s.play), Protocols: protocols, ReadHeaderTimeout: gatetest.Deadline}
 	go func() { _ = server.Serve(ln) }()
 	t.Cleanup(func() { server.Close() })
 	return ln.Addr().String()

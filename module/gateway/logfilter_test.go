@@ -11,25 +11,26 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gateway"
 )
 
 // logsWorld runs a site with these log blocks: the one of the global options
 // and the site's. Both may name {global} and {site}, files of their own.
-func logsWorld(t *testing.T, options, global, site string) (w *world, folder string) {
+func logsWorld(t *testing.T, options, global, site string) (server *gatetest.Server, folder string) {
 	t.Helper()
-	w, folder = start(t, options), t.TempDir()
-	_, port, _ := strings.Cut(w.addr, ":")
+	server, folder = gatetest.Start(t, options), t.TempDir()
+	_, port, _ := strings.Cut(server.Addr, ":")
 	files := strings.NewReplacer("{global}", filepath.Join(folder, "global"), "{site}", filepath.Join(folder, "site"))
-	w.loadText(fmt.Sprintf("{\nadmin off\npersist_config off\n%s\napi_keys {\nstore bbolt %s\n}\n}\nhttp://localhost:%s, http://127.0.0.1:%s {\n%s\napi_keys {\n%s\n}\nreverse_proxy %s\n}\n",
-		files.Replace(global), w.store, port, port, files.Replace(site), options, w.upstream.addr))
-	return w, folder
+	loadText(server, fmt.Sprintf("{\nadmin off\npersist_config off\n%s\napi_keys {\nstore bbolt %s\n}\n}\nhttp://localhost:%s, http://127.0.0.1:%s {\n%s\napi_keys {\n%s\n}\nreverse_proxy %s\n}\n",
+		files.Replace(global), server.StorePath, port, port, files.Replace(site), options, server.Upstream.Addr))
+	return server, folder
 }
 
-func (w *world) loadText(text string) {
-	w.t.Helper()
-	if err := w.load(text); err != nil {
-		w.t.Fatalf("%v in %s", err, text)
+func loadText(server *gatetest.Server, text string) {
+	server.T.Helper()
+	if err := server.Load(text); err != nil {
+		server.T.Fatalf("%v in %s", err, text)
 	}
 }
 
@@ -77,13 +78,13 @@ func TestLogsThatWouldShowCredentialsAreNamed(t *testing.T) {
 		{name: "include clarifai without its header", options: "include clarifai\nsession_header off", site: "log"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			w, folder := logsWorld(t, row.options, "log {\noutput file {global}\n"+row.global+"\n}", row.site)
+			server, folder := logsWorld(t, row.options, "log {\noutput file {global}\n"+row.global+"\n}", row.site)
 			var named []string
 			for _, warning := range warnings(t, folder) {
 				if warning.Level != "warn" {
 					continue
 				}
-				_, port, _ := strings.Cut(w.addr, ":")
+				_, port, _ := strings.Cut(server.Addr, ":")
 				sites := []string{"localhost:" + port, "127.0.0.1:" + port}
 				slices.Sort(warning.Site)
 				slices.Sort(sites)
@@ -103,20 +104,20 @@ func TestLogsThatWouldShowCredentialsAreNamed(t *testing.T) {
 // warning is gone with it.
 func TestTheFilterHidesCredentialsAndTheWarning(t *testing.T) {
 	filter := builtFilter(t, withSources)
-	w, folder := logsWorld(t, withSources, "log {\noutput file {global}\n"+filter+"\n}", "log mine {\noutput file {site}\n"+filter+"\n}")
+	server, folder := logsWorld(t, withSources, "log {\noutput file {global}\n"+filter+"\n}", "log mine {\noutput file {site}\n"+filter+"\n}")
 	if list := warnings(t, folder); len(list) > 0 {
 		t.Errorf("warned of %v", list)
 	}
-	w.user("alice")
-	w.app("alice", "shop")
-	key := w.key("alice", "shop")
-	c := client(t, "HTTP/1.1")
-	w.ask(c, "GET", "/v2/inputs?api_key="+key+"&page=7")
-	w.ask(c, "GET", "/v2/inputs", "X-Api-Key: "+key)
-	w.ask(c, "GET", "/v2/inputs", "X-Session: "+key)
-	w.ask(c, "GET", "/v2/inputs", "Authorization: Key "+key, "Referer: https://example.com/?api_key="+key)
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	key := server.AppKey("alice", "shop")
+	c := gatetest.Client(t, "HTTP/1.1")
+	server.Ask(c, "GET", "/v2/inputs?api_key="+key+"&page=7")
+	server.Ask(c, "GET", "/v2/inputs", "X-Api-Key: "+key)
+	server.Ask(c, "GET", "/v2/inputs", "X-Session: "+key)
+	server.Ask(c, "GET", "/v2/inputs", "Authorization: Key "+key, "Referer: https://example.com/?api_key="+key)
 	var text string
-	until(t, "four lines", func() bool {
+	gatetest.Until(t, "four lines", func() bool {
 		all, _ := os.ReadFile(filepath.Join(folder, "site"))
 		text = string(all)
 		return strings.Count(text, "\n") >= 4

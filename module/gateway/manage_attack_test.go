@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -77,9 +78,9 @@ func TestManageDecidesAgainBehindTheBody(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.before != nil {
-				m.update(c.before)
+				m.Update(c.before)
 			}
-			status, body := m.slowly(c.head, c.credential, "{}", func() { m.update(c.meanwhile) })
+			status, body := m.slowly(c.head, c.credential, "{}", func() { m.Update(c.meanwhile) })
 			if status != c.status || !strings.Contains(body, fmt.Sprintf(`"code":%d,`, c.code)) {
 				t.Errorf("%d %s, want %d and %d", status, body, c.status, c.code)
 			}
@@ -91,47 +92,47 @@ func TestManageDecidesAgainBehindTheBody(t *testing.T) {
 type minted struct{ text, id string }
 
 func (m *managed) patWithID(user string, scopes ...string) minted {
-	m.t.Helper()
-	text, c := m.credential(keys.Credential{Kind: policy.PAT, UserID: user, Scopes: scopes})
+	m.T.Helper()
+	text, c := m.AddCredential(keys.Credential{Kind: policy.PAT, UserID: user, Scopes: scopes})
 	return minted{text, c.ID}
 }
 
 // slowly sends a request whose body follows when the server asks for it, which
 // it does once it has decided, and what is to happen meanwhile has.
 func (m *managed) slowly(head, credential, body string, meanwhile func()) (status int, answer string) {
-	m.t.Helper()
-	conn, err := net.Dial("tcp", m.addr)
+	m.T.Helper()
+	conn, err := net.Dial("tcp", m.Addr)
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(deadline)); err != nil {
-		m.t.Fatal(err)
+	if err := conn.SetDeadline(time.Now().Add(gatetest.Deadline)); err != nil {
+		m.T.Fatal(err)
 	}
 	_, err = fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: a\r\nAuthorization: Key %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n", head, credential, len(body))
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	in := bufio.NewReader(conn)
 	res, err := http.ReadResponse(in, nil)
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	if res.StatusCode != http.StatusContinue {
 		text, _ := io.ReadAll(res.Body)
-		m.t.Fatalf("%d %s instead of a wish for the body", res.StatusCode, text)
+		m.T.Fatalf("%d %s instead of a wish for the body", res.StatusCode, text)
 	}
 	meanwhile()
 	if _, err := io.WriteString(conn, body); err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	if res, err = http.ReadResponse(in, nil); err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	return res.StatusCode, string(text)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
 // What stands on a connection behind malformed chunks may be anything, so it
@@ -17,8 +19,8 @@ import (
 // net/http doesn't see to it.
 func TestManageEndsConnectionsOfMalformedChunks(t *testing.T) {
 	m := startManaged(t, "api_keys_manage {\nportal /portal\n}")
-	duplex := strings.Replace(m.caddyfile(managedRoutes), "protocols h1 h2c", "protocols h1 h2c\nenable_full_duplex", 1)
-	if err := m.load(duplex); err != nil {
+	duplex := strings.Replace(m.Caddyfile(managedRoutes), "protocols h1 h2c", "protocols h1 h2c\nenable_full_duplex", 1)
+	if err := m.Load(duplex); err != nil {
 		t.Fatal(err)
 	}
 	const (
@@ -59,18 +61,18 @@ func TestManageEndsConnectionsOfMalformedChunks(t *testing.T) {
 // pipelined writes bytes to a new connection, and answers the statuses of all
 // that comes back until it ends, and the first body.
 func (m *managed) pipelined(text string) (statuses []int, first string) {
-	m.t.Helper()
-	for end := time.Now().Add(deadline); len(statuses) == 0; {
+	m.T.Helper()
+	for end := time.Now().Add(gatetest.Deadline); len(statuses) == 0; {
 		if time.Now().After(end) {
-			m.t.Fatal("nothing was answered")
+			m.T.Fatal("nothing was answered")
 		}
-		conn, err := net.Dial("tcp", m.addr)
+		conn, err := net.Dial("tcp", m.Addr)
 		if err != nil {
-			m.t.Fatal(err)
+			m.T.Fatal(err)
 		}
 		defer conn.Close()
 		if err := conn.SetDeadline(end); err != nil {
-			m.t.Fatal(err)
+			m.T.Fatal(err)
 		}
 		if _, err := io.WriteString(conn, text); err != nil {
 			continue // the server before a reload took it, and ends

@@ -20,7 +20,7 @@ import (
 func TestProgramForClarifai(t *testing.T) {
 	node := machine.Program(t, "node")
 	m := startManagedWith(t, "include clarifai", "api_keys_manage")
-	m.upstream.answerWith(func(w http.ResponseWriter, _ *http.Request) {
+	m.Upstream.AnswerWith(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"status":{"code":10000,"description":"Ok"}}`))
 	})
@@ -28,15 +28,15 @@ func TestProgramForClarifai(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.update(func(tx *keys.Tx) error {
+	m.Update(func(tx *keys.Tx) error {
 		_, err := tx.ChangeUser("alice", func(u *keys.User) error { u.PasswordHash = hash; return nil })
 		return err
 	})
-	m.logs.secret(alicesPassword)
+	m.Logs.AddSecret(alicesPassword)
 
 	cmd := exec.CommandContext(t.Context(), node, "program.js")
 	cmd.Dir = "../../testdata/clarifai-program"
-	cmd.Env = append(os.Environ(), "CLARIFAI_API_BASE=http://"+m.addr, "no_proxy=*")
+	cmd.Env = append(os.Environ(), "CLARIFAI_API_BASE=http://"+m.Addr, "no_proxy=*")
 	cmd.Stdin = strings.NewReader("alice@example.com\n" + alicesPassword + "\n")
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
@@ -70,10 +70,10 @@ func TestProgramForClarifai(t *testing.T) {
 	if len(lines) != len(want) {
 		t.Errorf("the program made %d calls, want %d", len(lines), len(want))
 	}
-	if n := m.upstream.count(); n != 3 {
+	if n := m.Upstream.Count(); n != 3 {
 		t.Errorf("%d requests reached the upstream, want the three that the key was good for", n)
 	}
-	_, a, _ := m.call(m.session("alice"), "GET", "/v2/users/alice/apps", "")
+	_, a, _ := m.call(m.Session("alice"), "GET", "/v2/users/alice/apps", "")
 	if len(a.Apps) != 1 || a.Apps[0].ID != "alice-app" {
 		t.Errorf("of the program's app is left %+v", a.Apps)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
@@ -39,14 +40,14 @@ func startDescribed(t *testing.T) *described {
 		t.Fatal(err)
 	}
 	d := &described{managed: startManaged(t), t: t, doc: doc, admin: machine.FreeAddress(t), seen: map[string]map[int]bool{}}
-	if err := d.load(strings.Replace(d.caddyfile(managedRoutes), "admin off", "admin "+d.admin, 1)); err != nil {
+	if err := d.Load(strings.Replace(d.Caddyfile(managedRoutes), "admin off", "admin "+d.admin, 1)); err != nil {
 		t.Fatal(err)
 	}
 	hash, err := keys.HashPassword(t.Context(), alicesPassword)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.update(func(tx *keys.Tx) error {
+	d.Update(func(tx *keys.Tx) error {
 		for _, user := range []string{"alice", "bob"} {
 			if _, err := tx.ChangeUser(user, func(u *keys.User) error { u.PasswordHash = hash; return nil }); err != nil {
 				return err
@@ -85,7 +86,7 @@ func (d *described) make(who, call string, vars []string, body string, fits bool
 	if item == nil || item.GetOperation(method) == nil {
 		d.t.Fatalf("%s is not described", call)
 	}
-	target := "http://" + d.addr + path
+	target := "http://" + d.Addr + path
 	if who == byOperator {
 		target = "http://" + d.admin + "/api_keys" + path
 	}
@@ -117,7 +118,7 @@ func (d *described) make(who, call string, vars []string, body string, fits bool
 			d.t.Errorf("%s %s: the request is not as described: %v", call, body, err)
 		}
 	}
-	res, err := getAgain(http.DefaultClient, request())
+	res, err := gatetest.DoAgain(http.DefaultClient, request())
 	if err != nil {
 		d.t.Fatal(err)
 	}

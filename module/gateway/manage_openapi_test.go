@@ -102,8 +102,8 @@ func pathVars(call, user, app, key string) (vars []string) {
 
 // refusals are those that all calls have in common.
 func (d *described) refusals() {
-	alice := d.session("alice")
-	token := d.pat("alice", "All")
+	alice := d.Session("alice")
+	token := d.PAT("alice", "All")
 	limited := d.token(keys.Credential{Kind: 2, UserID: "alice", Scopes: []string{"All"}, Endpoints: []string{"/clarifai.api.V2/None"}})
 	const absent = "cap_000000000000"
 	d.each(func(call string, op *openapi3.Operation, operator bool) {
@@ -174,7 +174,7 @@ func (d *described) users() {
 	d.do(byOperator, "PATCH /v2/users/{user_id}", []string{"carol"}, `{"suspended":false,"password":null}`, 200)
 	d.do(byOperator, "PATCH /v2/users/{user_id}", []string{"carol"}, `{"version":1}`, 409)
 	d.do(byOperator, "GET /v2/users/{user_id}", []string{"carol"}, "", 200)
-	d.do(d.session("bob"), "GET /v2/users/{user_id}", []string{"me"}, "", 200)
+	d.do(d.Session("bob"), "GET /v2/users/{user_id}", []string{"me"}, "", 200)
 	d.do(byOperator, "POST /v2/users", nil, `{"users":[{"id":"dave"},{"id":"eve"}]}`, 200)
 	d.do(byOperator, "DELETE /v2/users", nil, `{"ids":["dave"]}`, 200)
 	d.do(byOperator, "DELETE /v2/users/{user_id}", []string{"eve"}, "", 200)
@@ -182,10 +182,10 @@ func (d *described) users() {
 }
 
 func (d *described) appsAndKeys() {
-	alice, own := d.session("alice"), []string{"alice"}
+	alice, own := d.Session("alice"), []string{"alice"}
 	a := d.do(alice, "POST /v2/users/{user_id}/apps", own, `{"apps":[{"name":"by name","default_workflow_id":"General"},{"id":"shop","user_id":"alice"}]}`, 200)
 	for _, k := range a.Keys {
-		d.logs.secret(k.ID)
+		d.Logs.AddSecret(k.ID)
 	}
 	d.do(alice, "POST /v2/users/{user_id}/apps", own, `{"apps":[{"id":"shop"}]}`, 409)
 	d.do(alice, "GET /v2/users/{user_id}/apps/{app_id}", []string{"alice", a.Apps[0].ID}, "", 200)
@@ -203,7 +203,7 @@ func (d *described) appsAndKeys() {
 		{"type":"personal_access_token","scopes":["All"],"expires_at":null}]}`, 200)
 	ids := []string{}
 	for _, k := range a.Keys {
-		d.logs.secret(k.ID)
+		d.Logs.AddSecret(k.ID)
 		ids = append(ids, k.KeyID)
 	}
 	d.do(a.Keys[3].ID, "GET /v2/users/{user_id}/keys?per_page=2", own, "", 200)
@@ -225,12 +225,12 @@ func (d *described) appsAndKeys() {
 		if len(vars) == 1 {
 			who, body = byOperator, ""
 		}
-		d.logs.secret(d.do(who, call, vars, body, 200).Key.ID)
+		d.Logs.AddSecret(d.do(who, call, vars, body, 200).Key.ID)
 	}
 	d.do(alice, "DELETE /v2/users/{user_id}/keys/{key_id}", []string{"alice", ids[0]}, "", 200)
 	d.do(alice, "DELETE /v2/users/{user_id}/keys", own, `{"ids":["`+a.Keys[2].ID+`"]}`, 200)
 	for credential, want := range map[string]string{
-		a.Keys[3].ID: "active", a.Keys[2].ID: "revoked", "0123456789abcdef": "unknown", d.sessions["bob"]: "unknown", d.session("bob"): "active", withTypo(a.Keys[3].ID): "mistyped",
+		a.Keys[3].ID: "active", a.Keys[2].ID: "revoked", "0123456789abcdef": "unknown", d.sessions["bob"]: "unknown", d.Session("bob"): "active", withTypo(a.Keys[3].ID): "mistyped",
 	} {
 		got := d.do(byOperator, "POST /v2/keys/verify", nil, fmt.Sprintf(`{"credential":%q}`, credential), 200)
 		if want != "unknown" && got.Standing != want {
@@ -238,7 +238,7 @@ func (d *described) appsAndKeys() {
 		}
 	}
 	d.do(byOperator, "DELETE /v2/keys/{key_id}", ids[3:], "", 200)
-	more := d.pat("alice")
+	more := d.PAT("alice")
 	d.do(byOperator, "DELETE /v2/keys", nil, `{"ids":["`+more[:16]+`"]}`, 200)
 	d.do(alice, "POST /v2/users/{user_id}/keys/revoke", own, `{"app_id":"shop","created_before":"2100-01-01T00:00:00Z"}`, 200)
 	d.do(alice, "POST /v2/users/{user_id}/keys/revoke", own, `{"all":true}`, 200)
@@ -252,7 +252,7 @@ func withTypo(credential string) string {
 }
 
 func (d *described) collaborators() {
-	alice, bob, app := d.session("alice"), d.session("bob"), []string{"alice", "alice-app"}
+	alice, bob, app := d.Session("alice"), d.Session("bob"), []string{"alice", "alice-app"}
 	const call = " /v2/users/{user_id}/apps/{app_id}/collaborators"
 	d.do(alice, "POST"+call, app, `{"collaborators":[{"user":{"id":"bob"},"scopes":["Inputs:Get"],"endpoints":["/clarifai.api.V2/GetApp"]},{"id":"*","scopes":[]},{"user_id":"carol","scopes":["All"],"app":{"id":"alice-app","user_id":"alice"}}]}`, 200)
 	d.do(alice, "POST"+call, app, `{"collaborators":[{"user":{"id":"bob"},"scopes":[]}]}`, 409)
@@ -271,7 +271,7 @@ func (d *described) collaborators() {
 }
 
 func (d *described) auditAndScopes() {
-	alice, own := d.session("alice"), []string{"alice"}
+	alice, own := d.Session("alice"), []string{"alice"}
 	a := d.do(alice, "GET /v2/users/{user_id}/audit?per_page=3", own, "", 200)
 	d.do(alice, "GET /v2/users/{user_id}/audit?after="+a.Next, own, "", 200)
 	d.do(byOperator, "GET /v2/users/{user_id}/audit?action=app.delete&app_id=shop&actor=alice&since=2020-01-01T00:00:00Z&until=2100-01-01T00:00:00Z", own, "", 200)
@@ -279,8 +279,8 @@ func (d *described) auditAndScopes() {
 	d.do(byOperator, "GET /v2/audit?per_page=1000", nil, "", 200)
 	d.do(alice, "GET /v2/users/{user_id}/scopes", own, "", 200)
 	d.do(byOperator, "GET /v2/users/{user_id}/scopes", own, "", 200)
-	d.do(d.pat("alice", "Inputs:Get"), "GET /v2/myscopes", nil, "", 200)
-	d.do(d.pat("alice", "Inputs:Get"), "GET /v2/users/{user_id}/myscopes", []string{"me"}, "", 200)
+	d.do(d.PAT("alice", "Inputs:Get"), "GET /v2/myscopes", nil, "", 200)
+	d.do(d.PAT("alice", "Inputs:Get"), "GET /v2/users/{user_id}/myscopes", []string{"me"}, "", 200)
 	d.do("", "GET /v2/status_codes", nil, "", 200)
 	d.do("", "GET /v2/status_codes/{status_code_id}", []string{"11007"}, "", 200)
 }
@@ -289,7 +289,7 @@ func (d *described) account() {
 	own := []string{"alice"}
 	signIn := func(code string) string {
 		a := d.do("", "POST /v2/login", nil, login(alicesPassword, code), 200)
-		d.logs.secret(a.SessionToken)
+		d.Logs.AddSecret(a.SessionToken)
 		return a.SessionToken
 	}
 	d.do("", "POST /v2/login", nil, login("a guess", ""), 401)
@@ -338,7 +338,7 @@ func (d *described) operatorsOwn() {
 
 // throttled guesses bob's password until it is refused.
 func (d *described) throttled() {
-	bob := d.session("bob")
+	bob := d.Session("bob")
 	guess := func(call string, vars []string, body string) {
 		d.t.Helper()
 		status := 0
@@ -360,7 +360,7 @@ func (d *described) throttled() {
 
 // noStore has every call refused for want of one.
 func (d *described) noStore() {
-	if err := d.load("{\nadmin " + d.admin + "\npersist_config off\n}\n"); err != nil {
+	if err := d.Load("{\nadmin " + d.admin + "\npersist_config off\n}\n"); err != nil {
 		d.t.Fatal(err)
 	}
 	d.each(func(call string, _ *openapi3.Operation, _ bool) {

@@ -66,7 +66,7 @@ func startTenants(t *testing.T) *tenants {
 	session := mint("session", keys.Credential{Kind: policy.Session, UserID: "alice"})
 	revoked := mint("revoked", keys.Credential{Kind: policy.PAT, UserID: "alice", Scopes: []string{"All"}})
 	const foreign = "0123456789abcdef0123456789abcdee"
-	m.update(func(tx *keys.Tx) error {
+	m.Update(func(tx *keys.Tx) error {
 		if _, err := tx.CreateUser(keys.User{ID: "carol"}); err != nil {
 			return err
 		}
@@ -91,13 +91,13 @@ func startTenants(t *testing.T) *tenants {
 		"$USER": "nobody", "$APP": "nothing", "$KEY": unknownID, "$APPKEY": "cak_0123456789AB", "$SESSION": unknownSessionID, "$REVOKED": unknownID,
 		"$WHOLE": unknown, "$WHOLESESSION": unknownSession, "$WHOLEREVOKED": unknown, "$FOREIGN": "0123456789abcdef0123456789abcdef", "$MAIL": "nobody@example.com",
 	}
-	m.attackers["session"] = m.session("bob")
-	m.attackers["token"] = m.pat("bob", "All")
-	m.attackers["limited token"] = m.pat("bob", "Apps:Get", "Keys:Get")
+	m.attackers["session"] = m.Session("bob")
+	m.attackers["token"] = m.PAT("bob", "All")
+	m.attackers["limited token"] = m.PAT("bob", "Apps:Get", "Keys:Get")
 	m.attackers["token limited to endpoints"] = m.token(keys.Credential{
 		Kind: policy.PAT, UserID: "bob", Scopes: []string{"All"}, Endpoints: []string{"/clarifai.api.V2/GetKey", "/clarifai.api.V2/GetApp"},
 	})
-	m.attackers["app key"] = m.key("bob", "bob-app", "All")
+	m.attackers["app key"] = m.AppKey("bob", "bob-app", "All")
 	return m
 }
 
@@ -120,20 +120,20 @@ var reqIDs = regexp.MustCompile(`"req_id":"[^"]*"`)
 // answered is all that a client sees of an answer, except for what differs each
 // time: the status, the headers and the body.
 func (m *tenants) answered(credential, method, path, body string) (int, string) {
-	m.t.Helper()
-	req, err := http.NewRequest(method, "http://"+m.addr+path, strings.NewReader(body))
+	m.T.Helper()
+	req, err := http.NewRequest(method, "http://"+m.Addr+path, strings.NewReader(body))
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Key "+credential)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	res.Header.Del("Date")
 	return res.StatusCode, fmt.Sprintf("%d %v %s", res.StatusCode, res.Header, reqIDs.ReplaceAll(text, nil))
@@ -158,9 +158,9 @@ func (m *tenants) same(t *testing.T, credential, method, path, body string) (sta
 
 // dump is all that the store has of a user.
 func (m *tenants) dump(user string) string {
-	m.t.Helper()
+	m.T.Helper()
 	var b strings.Builder
-	err := m.directory().View(m.t.Context(), func(from keys.Reader) error {
+	err := m.Directory().View(m.T.Context(), func(from keys.Reader) error {
 		u, err := from.User(user)
 		if err != nil {
 			return err
@@ -185,7 +185,7 @@ func (m *tenants) dump(user string) string {
 		return nil
 	})
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	return b.String()
 }
@@ -198,11 +198,11 @@ func write[T any](b *strings.Builder, list iter.Seq2[T, error]) {
 
 // unchanged runs attempts, and wants nothing of alice's to have changed.
 func (m *tenants) unchanged(attempts func()) {
-	m.t.Helper()
+	m.T.Helper()
 	before := m.dump("alice")
 	attempts()
 	if after := m.dump("alice"); after != before {
-		m.t.Errorf("what alice has was\n%s\nand is\n%s", before, after)
+		m.T.Errorf("what alice has was\n%s\nand is\n%s", before, after)
 	}
 }
 
@@ -251,14 +251,14 @@ func TestTenantsInPaths(t *testing.T) {
 		t.Errorf("%d attempts, there have to be more", attempts)
 	}
 	// That it was not for the bodies: alice may, or only lacks her password.
-	alice := m.session("alice")
+	alice := m.Session("alice")
 	routes := manage.Routes()
 	slices.SortStableFunc(routes, func(a, b policy.Route) int { return gone(a) - gone(b) })
 	for _, r := range routes {
 		if !strings.Contains(r.Pattern, "{user_id}") {
 			continue
 		}
-		_, k := m.credential(keys.Credential{Kind: policy.PAT, UserID: "alice", Scopes: []string{"All"}})
+		_, k := m.AddCredential(keys.Credential{Kind: policy.PAT, UserID: "alice", Scopes: []string{"All"}})
 		things := map[string]string{"$KEY": k.ID}
 		status, a, text := m.call(alice, r.Method, path(r.Pattern, "alice", "alice-app", k.ID), fill(callBodies[r.String()], things))
 		if status != http.StatusOK && a.Status.Code != manage.CodeLoginFailed && (status != http.StatusNotFound || !strings.HasSuffix(r.Pattern, "/two_factor/enable")) {
@@ -348,7 +348,7 @@ func TestTenantsInBodies(t *testing.T) {
 // A place in one of alice's lists is none in bob's.
 func TestTenantsInCursors(t *testing.T) {
 	m := startTenants(t)
-	m.update(func(tx *keys.Tx) error {
+	m.Update(func(tx *keys.Tx) error {
 		for _, user := range []string{"alice", "bob"} {
 			for i := range 3 {
 				if _, err := tx.CreateApp(keys.App{AppRef: keys.AppRef{OwnerID: user, AppID: fmt.Sprintf("%s-app-%d", user, i)}}); err != nil {
@@ -359,10 +359,10 @@ func TestTenantsInCursors(t *testing.T) {
 		return nil
 	})
 	for range 3 {
-		m.pat("alice", "All")
-		m.key("alice", "alice-app", "All")
+		m.PAT("alice", "All")
+		m.AppKey("alice", "alice-app", "All")
 	}
-	alice, bob, lists := m.session("alice"), m.attackers["session"], 0
+	alice, bob, lists := m.Session("alice"), m.attackers["session"], 0
 	for _, list := range []string{"apps", "keys", "sessions", "audit", "apps/$A-app/keys", "apps/$A-app/collaborators"} {
 		target := "/v2/users/" + "$A/" + list + "?per_page=1"
 		_, a, text := m.call(alice, "GET", strings.ReplaceAll(target, "$A", "alice"), "")
@@ -390,7 +390,7 @@ func TestTenantsBeyondAnInvitation(t *testing.T) {
 	for _, granted := range [][]string{{}, {"Apps:Get"}, {"Apps:Get", "Workflows:Get"}, {"Apps:Get", "Collaborators:Get"}, {"All"}} {
 		t.Run(strings.Join(granted, " "), func(t *testing.T) {
 			m := startTenants(t)
-			m.update(func(tx *keys.Tx) error {
+			m.Update(func(tx *keys.Tx) error {
 				if _, err := tx.CreateApp(keys.App{AppRef: keys.AppRef{OwnerID: "alice", AppID: "other-app"}}); err != nil {
 					return err
 				}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -17,7 +18,7 @@ import (
 // managed is a site with the management API in front of the gate, and two
 // users, each with an app, a session, and personal access tokens.
 type managed struct {
-	*world
+	*gatetest.Server
 	sessions map[string]string // by user
 }
 
@@ -39,8 +40,8 @@ func startManaged(t *testing.T, directives ...string) *managed {
 
 func startManagedWith(t *testing.T, routes string, directives ...string) *managed {
 	t.Helper()
-	m := &managed{world: start(t, routes, directives...), sessions: map[string]string{}}
-	m.update(func(tx *keys.Tx) error {
+	m := &managed{Server: gatetest.Start(t, routes, directives...), sessions: map[string]string{}}
+	m.Update(func(tx *keys.Tx) error {
 		for _, user := range []string{"alice", "bob"} {
 			if _, err := tx.CreateUser(keys.User{ID: user, Email: user + "@example.com"}); err != nil {
 				return err
@@ -56,20 +57,20 @@ func startManagedWith(t *testing.T, routes string, directives ...string) *manage
 }
 
 func (m *managed) mintFor(tx *keys.Tx, c keys.Credential) string {
-	m.t.Helper()
+	m.T.Helper()
 	text, id := keys.Mint("ca", c.Kind)
 	c.Digest, c.ID = keys.DigestOf(text), id
 	if _, err := tx.CreateCredential(c); err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	return text
 }
 
 // token is a new credential of a user.
 func (m *managed) token(c keys.Credential) string {
-	m.t.Helper()
+	m.T.Helper()
 	var text string
-	m.update(func(tx *keys.Tx) error {
+	m.Update(func(tx *keys.Tx) error {
 		text = m.mintFor(tx, c)
 		return nil
 	})
@@ -79,22 +80,22 @@ func (m *managed) token(c keys.Credential) string {
 // call calls the management API, or the gate. The answer is decoded where it
 // is of the API's form.
 func (m *managed) call(credential, method, path, body string) (int, manage.Answer, string) {
-	m.t.Helper()
-	req, err := http.NewRequest(method, "http://"+m.addr+path, strings.NewReader(body))
+	m.T.Helper()
+	req, err := http.NewRequest(method, "http://"+m.Addr+path, strings.NewReader(body))
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	if credential != "" {
 		req.Header.Set("Authorization", "Key "+credential)
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	var a manage.Answer
 	_ = json.Unmarshal(text, &a) // what the upstream answers is of another form
@@ -154,7 +155,7 @@ func TestManageOnASite(t *testing.T) {
 	if status, _, text := m.call(key, "GET", "/v2/users/alice/apps/shop/inputs", ""); status != http.StatusUnauthorized {
 		t.Errorf("with the key of a deleted app: %d %s", status, text)
 	}
-	if n := m.upstream.count(); n != 1 {
+	if n := m.Upstream.Count(); n != 1 {
 		t.Errorf("%d requests reached the upstream, want the one for inputs", n)
 	}
 }
@@ -228,7 +229,7 @@ func TestManageRefuses(t *testing.T) {
 // see its keys, whatever the invitation grants.
 func TestCollaboratorsAreNoOwners(t *testing.T) {
 	m := startManaged(t)
-	m.update(func(tx *keys.Tx) error {
+	m.Update(func(tx *keys.Tx) error {
 		_, err := tx.Invite(keys.Collaborator{
 			CollaboratorRef: keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: "alice", AppID: "alice-app"}, UserID: "bob"},
 			Scopes:          []string{"All"},

@@ -1,6 +1,10 @@
 package gateway_test
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest"
+)
 
 // nearRoutes are routes that a lenient upstream takes some path of for another.
 const nearRoutes = `
@@ -21,10 +25,10 @@ const nearRoutes = `
 // refused: Express and Caddy's own matchers ignore case, IIS drops what is
 // behind a name, Rails and Express drop a slash or an extension.
 func TestNearLiteralsAreRefused(t *testing.T) {
-	w := start(t, nearRoutes)
-	w.user("alice")
-	w.app("alice", "shop")
-	auth := "Authorization: Key " + w.key("alice", "shop", "Weak") + "\r\n"
+	server := gatetest.Start(t, nearRoutes)
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	auth := "Authorization: Key " + server.AppKey("alice", "shop", "Weak") + "\r\n"
 	for target, refused := range map[string]bool{
 		"/Admin/users":              true,
 		"/ADMIN/users":              true,
@@ -55,9 +59,9 @@ func TestNearLiteralsAreRefused(t *testing.T) {
 		"/Pages/about.html":         false,
 		"/pages/%C3%9Cbersicht.pdf": false,
 	} {
-		before := w.upstream.count()
-		status := w.raw("GET " + target + " HTTP/1.1\r\nHost: a\r\n" + auth + "\r\n")
-		want, reached := 200, w.upstream.count() > before
+		before := server.Upstream.Count()
+		status := server.Raw("GET " + target + " HTTP/1.1\r\nHost: a\r\n" + auth + "\r\n")
+		want, reached := 200, server.Upstream.Count() > before
 		if refused {
 			want = 400
 		}
@@ -65,23 +69,23 @@ func TestNearLiteralsAreRefused(t *testing.T) {
 			t.Errorf("%s is answered %d and reached the upstream: %v; refused has to be %v", target, status, reached, refused)
 		}
 	}
-	w.reload(nearRoutes + "\tmode shadow\n")
-	before := w.upstream.count()
-	if status := w.raw("GET /Admin/users HTTP/1.1\r\nHost: a\r\n\r\n"); status != 400 || w.upstream.count() != before {
+	server.Reload(nearRoutes + "\tmode shadow\n")
+	before := server.Upstream.Count()
+	if status := server.Raw("GET /Admin/users HTTP/1.1\r\nHost: a\r\n\r\n"); status != 400 || server.Upstream.Count() != before {
 		t.Errorf("in shadow mode a near literal is answered %d", status)
 	}
 }
 
 // A route whose upstream compares paths exactly may allow near literals.
 func TestNearLiteralsAreAllowed(t *testing.T) {
-	w := start(t, `
+	server := gatetest.Start(t, `
 	route GET /{page=**} {
 		accept public
 		allow near_literal
 	}
 	route GET /admin/{rest=**} Admin`)
 	for target, want := range map[string]int{"/Admin/users": 200, "/admin/users": 401} {
-		if status := w.raw("GET " + target + " HTTP/1.1\r\nHost: a\r\n\r\n"); status != want {
+		if status := server.Raw("GET " + target + " HTTP/1.1\r\nHost: a\r\n\r\n"); status != want {
 			t.Errorf("%s is answered %d, want %d", target, status, want)
 		}
 	}
@@ -90,16 +94,16 @@ func TestNearLiteralsAreAllowed(t *testing.T) {
 // Generated clients escape the colons of a variable. Where a verb stands
 // behind a colon too, its route's demands are met as well.
 func TestEscapedColons(t *testing.T) {
-	w := start(t, `
+	server := gatetest.Start(t, `
 	route POST /v2/items/{item_id} Weak {
 		allow colon
 	}
 	route POST /v2/items/{item_id}:purge Strong
 	route POST /v2/plain/{item_id} Weak`)
-	w.user("alice")
-	w.app("alice", "shop")
-	weak := w.key("alice", "shop", "Weak")
-	both := w.key("alice", "shop", "Weak", "Strong")
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	weak := server.AppKey("alice", "shop", "Weak")
+	both := server.AppKey("alice", "shop", "Weak", "Strong")
 	for _, row := range []struct {
 		target, key string
 		want        int
@@ -114,7 +118,7 @@ func TestEscapedColons(t *testing.T) {
 		{"/v2/items/a%253Apurge", both, 400},
 		{"/v2/plain/a%3Ab", both, 400},
 	} {
-		status := w.raw("POST " + row.target + " HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nAuthorization: Key " + row.key + "\r\n\r\n")
+		status := server.Raw("POST " + row.target + " HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nAuthorization: Key " + row.key + "\r\n\r\n")
 		if status != row.want {
 			t.Errorf("%s is answered %d, want %d", row.target, status, row.want)
 		}

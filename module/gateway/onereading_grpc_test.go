@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
 // hiddenNames are messages in which a stranger named alice's app main, or took
@@ -29,16 +31,16 @@ var hiddenNames = []struct {
 // A name in a gRPC message can't hide from the gate, with the shipped table nor
 // with descriptors of one's own, in the first message nor in a later one.
 func TestNamesCannotHideInMessages(t *testing.T) {
-	w := start(t, `
+	server := gatetest.Start(t, `
 		include clarifai
 		route grpc /pkg.Service/Method Inputs:Get
 		owner_message /pkg.Service/Method user_app_id.user_id=1.1 user_app_id.app_id=1.2
 		descriptors ../../testdata/proto/service.binpb`)
-	w.user("alice", "bob")
-	w.app("alice", "main")
-	w.app("bob", "farm")
-	key := "Authorization: Key " + w.key("bob", "farm", "All")
-	own := grpcFrame(0, userApp("bob", "farm"))
+	server.AddUsers("alice", "bob")
+	server.AddApp("alice", "main")
+	server.AddApp("bob", "farm")
+	key := "Authorization: Key " + server.AppKey("bob", "farm", "All")
+	own := gatetest.Frame(0, gatetest.UserApp("bob", "farm"))
 	for _, method := range []string{"/clarifai.api.V2/ListModels", "/clarifai.api.V2/PostInputs", "/pkg.Service/Method"} {
 		for _, contentType := range []string{"application/grpc", "application/grpc-web+proto"} {
 			for _, tt := range hiddenNames {
@@ -51,14 +53,14 @@ func TestNamesCannotHideInMessages(t *testing.T) {
 						t.Fatal(err)
 					}
 					for _, before := range [][]byte{nil, own} {
-						body := bytes.NewReader(append(bytes.Clone(before), grpcFrame(0, message)...))
-						a := w.askBody(client(t, "HTTP/2"), "POST", method, body, key, "Content-Type: "+contentType, "Te: trailers")
+						body := bytes.NewReader(append(bytes.Clone(before), gatetest.Frame(0, message)...))
+						a := server.AskBody(gatetest.Client(t, "HTTP/2"), "POST", method, body, key, "Content-Type: "+contentType, "Te: trailers")
 						if got := a.Header.Get("Grpc-Status"); got != "3" {
 							t.Errorf("behind %d bytes: answered %s, grpc-status %q", len(before), a.Status, got)
 						}
 						// What the upstream saw of a stream comes late.
-						if a.seen != nil && !strings.HasPrefix(string(own), a.seen.body) {
-							t.Errorf("behind %d bytes: the upstream saw %q", len(before), a.seen.body)
+						if a.Forwarded != nil && !strings.HasPrefix(string(own), a.Forwarded.Body) {
+							t.Errorf("behind %d bytes: the upstream saw %q", len(before), a.Forwarded.Body)
 						}
 					}
 				})
@@ -70,26 +72,26 @@ func TestNamesCannotHideInMessages(t *testing.T) {
 // Where a gRPC method has watched fields, nothing else than gRPC gets to its
 // path: servers of Connect and Twirp answer the same one.
 func TestOnlyGRPCReachesAWatchedMethod(t *testing.T) {
-	w := start(t, strings.Replace(ownerSite, "route grpc /pkg.Service/Method Inputs:Get", "route * /pkg.Service/{m} Inputs:Get", 1))
-	w.user("alice", "bob")
-	w.app("alice", "shop")
-	key := "Authorization: Key " + w.key("alice", "shop", "All")
+	server := gatetest.Start(t, strings.Replace(ownerSite, "route grpc /pkg.Service/Method Inputs:Get", "route * /pkg.Service/{m} Inputs:Get", 1))
+	server.AddUsers("alice", "bob")
+	server.AddApp("alice", "shop")
+	key := "Authorization: Key " + server.AppKey("alice", "shop", "All")
 	const watched, other = "/pkg.Service/Method", "/pkg.Service/Unwatched"
-	message := string(userApp("bob", "farm"))
+	message := string(gatetest.UserApp("bob", "farm"))
 	for _, tt := range []struct {
 		name, method, target, contentType, body string
 		status                                  int
 	}{
-		{"gRPC", "POST", watched, "application/grpc", string(grpcFrame(0, userApp("alice", "shop"))), 200},
+		{"gRPC", "POST", watched, "application/grpc", string(gatetest.Frame(0, gatetest.UserApp("alice", "shop"))), 200},
 		{"Connect", "POST", watched, "application/proto", message, 415},
 		{"Connect, JSON", "POST", watched, "application/json", `{"userAppId":{"userId":"bob"}}`, 415},
-		{"Connect, a stream", "POST", watched, "application/connect+proto", string(grpcFrame(0, userApp("bob", "farm"))), 415},
+		{"Connect, a stream", "POST", watched, "application/connect+proto", string(gatetest.Frame(0, gatetest.UserApp("bob", "farm"))), 415},
 		{"Connect, a stream of JSON", "POST", watched, "application/connect+json", `{}`, 415},
 		{"Connect by GET", "GET", watched + "?connect=v1&encoding=json&message=%7B%7D", "", "", 415},
 		{"Connect by GET, called gRPC", "GET", watched + "?connect=v1&encoding=json&message=%7B%7D", "application/grpc", "", 415},
 		{"Twirp", "POST", watched, "application/protobuf", message, 415},
 		{"octet-stream", "POST", watched, "application/octet-stream", message, 415},
-		{"gRPC's frames under another type", "POST", watched, "text/plain", string(grpcFrame(0, userApp("bob", "farm"))), 415},
+		{"gRPC's frames under another type", "POST", watched, "text/plain", string(gatetest.Frame(0, gatetest.UserApp("bob", "farm"))), 415},
 		{"without a type", "POST", watched, "", message, 415},
 		{"JSON on a path without watched fields", "POST", other, "application/json", `{}`, 200},
 	} {
@@ -98,9 +100,9 @@ func TestOnlyGRPCReachesAWatchedMethod(t *testing.T) {
 			if tt.contentType != "" {
 				lines = append(lines, "Content-Type: "+tt.contentType)
 			}
-			a := w.askBody(client(t, "HTTP/2"), tt.method, tt.target, strings.NewReader(tt.body), lines...)
-			if a.StatusCode != tt.status || (a.seen != nil) != (tt.status == http.StatusOK) {
-				t.Errorf("answered %s %s, the upstream saw %+v; want %d", a.Status, a.body, a.seen, tt.status)
+			a := server.AskBody(gatetest.Client(t, "HTTP/2"), tt.method, tt.target, strings.NewReader(tt.body), lines...)
+			if a.StatusCode != tt.status || (a.Forwarded != nil) != (tt.status == http.StatusOK) {
+				t.Errorf("answered %s %s, the upstream saw %+v; want %d", a.Status, a.Text, a.Forwarded, tt.status)
 			}
 		})
 	}

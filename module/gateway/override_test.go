@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
 const overrideSite = `
@@ -35,10 +37,10 @@ func fieldPart(disposition, value string) string {
 // A parameter that asks for another method is refused where that method has
 // other demands, on public routes too.
 func TestMethodOverrideByQuery(t *testing.T) {
-	w := start(t, overrideSite)
-	w.user("alice")
-	w.app("alice", "shop")
-	auth := "Authorization: Key " + w.key("alice", "shop", "Items:Get")
+	server := gatetest.Start(t, overrideSite)
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	auth := "Authorization: Key " + server.AppKey("alice", "shop", "Items:Get")
 	for _, tt := range []struct {
 		target string
 		status int
@@ -64,19 +66,19 @@ func TestMethodOverrideByQuery(t *testing.T) {
 		{"/open/1?q=_method", 200},
 	} {
 		for _, method := range []string{"GET", "POST"} {
-			a := w.ask(client(t, "HTTP/1.1"), method, tt.target, auth)
-			if a.StatusCode != tt.status || (a.seen != nil) != (tt.status == 200) {
-				t.Errorf("%s %s is answered %s %s, and reaches: %v", method, tt.target, a.Status, a.body, a.seen != nil)
+			a := server.Ask(gatetest.Client(t, "HTTP/1.1"), method, tt.target, auth)
+			if a.StatusCode != tt.status || (a.Forwarded != nil) != (tt.status == 200) {
+				t.Errorf("%s %s is answered %s %s, and reaches: %v", method, tt.target, a.Status, a.Text, a.Forwarded != nil)
 			}
 		}
 	}
 }
 
 func TestMethodOverrideByForm(t *testing.T) {
-	w := start(t, overrideSite)
-	w.user("alice")
-	w.app("alice", "shop")
-	auth := "Authorization: Key " + w.key("alice", "shop", "Items:Get")
+	server := gatetest.Start(t, overrideSite)
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	auth := "Authorization: Key " + server.AppKey("alice", "shop", "Items:Get")
 	const parts = "multipart/form-data; boundary=x"
 	for _, tt := range []struct {
 		path, kind, body string
@@ -108,16 +110,16 @@ func TestMethodOverrideByForm(t *testing.T) {
 		{"/same/1", parts, fieldPart(`Content-Disposition: form-data; name="_method"`, "DELETE"), 400},
 		{"/v2/items/1", "application/json", `{"a":"&_method=DELETE&"}`, 200},
 	} {
-		for _, protocol := range protocols {
+		for _, protocol := range gatetest.Protocols {
 			lines := []string{auth}
 			if tt.kind != "" {
 				lines = append(lines, "Content-Type: "+tt.kind)
 			}
-			a := w.askBody(client(t, protocol), "POST", tt.path, strings.NewReader(tt.body), lines...)
+			a := server.AskBody(gatetest.Client(t, protocol), "POST", tt.path, strings.NewReader(tt.body), lines...)
 			shown := tt.body[:min(len(tt.body), 80)]
-			if a.StatusCode != tt.status || (a.seen != nil) != (tt.status == 200) {
-				t.Errorf("%s, %s %s: %q is answered %s %s, and reaches: %v", protocol, tt.path, tt.kind, shown, a.Status, a.body, a.seen != nil)
-			} else if a.seen != nil && a.seen.body != tt.body {
+			if a.StatusCode != tt.status || (a.Forwarded != nil) != (tt.status == 200) {
+				t.Errorf("%s, %s %s: %q is answered %s %s, and reaches: %v", protocol, tt.path, tt.kind, shown, a.Status, a.Text, a.Forwarded != nil)
+			} else if a.Forwarded != nil && a.Forwarded.Body != tt.body {
 				t.Errorf("%s: %q: the upstream got another body", protocol, shown)
 			}
 		}
@@ -126,8 +128,8 @@ func TestMethodOverrideByForm(t *testing.T) {
 
 // Of a form too large to be read at first, the upstream never sees the end.
 func TestMethodOverrideFarDown(t *testing.T) {
-	w := start(t, overrideSite)
-	w.upstream.answerWith(func(_ http.ResponseWriter, r *http.Request) {
+	server := gatetest.Start(t, overrideSite)
+	server.Upstream.AnswerWith(func(_ http.ResponseWriter, r *http.Request) {
 		if body, err := io.ReadAll(r.Body); err == nil || bytes.Contains(body, []byte("_method")) {
 			t.Errorf("the upstream got the field, or the end (%v)", err)
 		}
@@ -138,7 +140,7 @@ func TestMethodOverrideFarDown(t *testing.T) {
 		{"multipart/form-data; boundary=x", fieldPart(`Content-Disposition: form-data; name="f"`, filler) + fieldPart(`Content-Disposition: form-data; name="_method"`, "DELETE")},
 	} {
 		text := fmt.Sprintf("POST /open/1 HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", tt.kind, len(tt.body), tt.body)
-		if status := w.raw(text); status != 400 {
+		if status := server.Raw(text); status != 400 {
 			t.Errorf("%s: answered %d", tt.kind, status)
 		}
 	}

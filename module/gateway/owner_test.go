@@ -2,14 +2,12 @@ package gateway_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -29,23 +27,23 @@ const ownerSite = `
 
 // startOwners is a world in which alice has the app shop, and is a
 // collaborator on bob's farm.
-func startOwners(t *testing.T) (w *world, key, pat string) {
-	w = start(t, ownerSite)
-	w.user("alice", "bob")
-	w.app("alice", "shop")
-	w.app("bob", "farm")
-	w.app("bob", "barn")
-	w.update(func(tx *keys.Tx) error {
+func startOwners(t *testing.T) (server *gatetest.Server, key, pat string) {
+	server = gatetest.Start(t, ownerSite)
+	server.AddUsers("alice", "bob")
+	server.AddApp("alice", "shop")
+	server.AddApp("bob", "farm")
+	server.AddApp("bob", "barn")
+	server.Update(func(tx *keys.Tx) error {
 		_, err := tx.Invite(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
 			AppRef: keys.AppRef{OwnerID: "bob", AppID: "farm"}, UserID: "alice"}, Scopes: []string{"All"}})
 		return err
 	})
-	return w, "Authorization: Key " + w.key("alice", "shop", "All"), "Authorization: Key " + w.pat("alice", "All")
+	return server, "Authorization: Key " + server.AppKey("alice", "shop", "All"), "Authorization: Key " + server.PAT("alice", "All")
 }
 
 // The tenant that a query or a body names is checked like one in the path.
 func TestOwnersOutsideThePath(t *testing.T) {
-	w, key, pat := startOwners(t)
+	server, key, pat := startOwners(t)
 	const own = `{"user_app_id":{"user_id":"alice","app_id":"shop"},"inputs":[1]}`
 	for _, tt := range []struct {
 		name, credential, method, target, body string
@@ -81,34 +79,34 @@ func TestOwnersOutsideThePath(t *testing.T) {
 		{"body, no JSON", key, "POST", "/v2/inputs", "user_app_id.user_id=bob", 400, "", ""},
 		{"body, too large", key, "POST", "/v2/inputs", `{"x":"` + strings.Repeat("x", 2000) + `"}`, 413, "", ""},
 	} {
-		for _, protocol := range protocols {
+		for _, protocol := range gatetest.Protocols {
 			t.Run(tt.name+"/"+protocol, func(t *testing.T) {
 				var body io.Reader
 				if tt.body != "" {
 					body = strings.NewReader(tt.body)
 				}
-				a := w.askBody(client(t, protocol), tt.method, tt.target, body, tt.credential, "Content-Type: text/plain")
+				a := server.AskBody(gatetest.Client(t, protocol), tt.method, tt.target, body, tt.credential, "Content-Type: text/plain")
 				if a.StatusCode != tt.status {
-					t.Fatalf("answered %s %s, want %d", a.Status, a.body, tt.status)
+					t.Fatalf("answered %s %s, want %d", a.Status, a.Text, tt.status)
 				}
 				if tt.status != 200 {
-					if a.seen != nil {
+					if a.Forwarded != nil {
 						t.Errorf("the upstream was reached")
 					}
 					return
 				}
-				if told := callers(a.seen.header); told["owner-id"] != tt.owner || told["app-id"] != tt.app {
+				if told := callers(a.Forwarded.Header); told["owner-id"] != tt.owner || told["app-id"] != tt.app {
 					t.Errorf("told %v", told)
 				}
-				if a.seen.body != tt.body {
-					t.Errorf("the upstream got %q", a.seen.body)
+				if a.Forwarded.Body != tt.body {
+					t.Errorf("the upstream got %q", a.Forwarded.Body)
 				}
 			})
 		}
 	}
 	// What a form's parser would read of a JSON text.
-	a := w.askBody(client(t, "HTTP/1.1"), "POST", "/v2/inputs", strings.NewReader(`"&user_app_id.user_id=bob&"`), key, "Content-Type: application/x-www-form-urlencoded")
-	if a.StatusCode != 403 || a.seen != nil {
+	a := server.AskBody(gatetest.Client(t, "HTTP/1.1"), "POST", "/v2/inputs", strings.NewReader(`"&user_app_id.user_id=bob&"`), key, "Content-Type: application/x-www-form-urlencoded")
+	if a.StatusCode != 403 || a.Forwarded != nil {
 		t.Errorf("a form in JSON is answered %s", a.Status)
 	}
 	for _, tt := range []struct{ name, line string }{
@@ -118,42 +116,28 @@ func TestOwnersOutsideThePath(t *testing.T) {
 		{"a charset twice", "Content-Type: application/json; charset=utf-8; charset=utf-7"},
 		{"parts", "Content-Type: multipart/form-data; boundary=x"},
 	} {
-		if a := w.askBody(client(t, "HTTP/1.1"), "POST", "/v2/inputs", strings.NewReader("{}"), key, tt.line); a.StatusCode != 415 || a.seen != nil {
+		if a := server.AskBody(gatetest.Client(t, "HTTP/1.1"), "POST", "/v2/inputs", strings.NewReader("{}"), key, tt.line); a.StatusCode != 415 || a.Forwarded != nil {
 			t.Errorf("%s: answered %s", tt.name, a.Status)
 		}
 	}
 	// A body that doesn't come is not waited for.
-	status := w.raw("POST /v2/inputs HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n" + key + "\r\n\r\n{")
+	status := server.Raw("POST /v2/inputs HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n" + key + "\r\n\r\n{")
 	if status != 408 {
 		t.Errorf("a slow body is answered %d", status)
 	}
 	// Nobody unknown has a body read: the answer comes before it does.
 	silent, stop := io.Pipe()
 	defer stop.Close()
-	if a := w.askBody(client(t, "HTTP/2"), "POST", "/v2/inputs", silent, "Authorization: Key nonsense"); a.StatusCode != 401 {
+	if a := server.AskBody(gatetest.Client(t, "HTTP/2"), "POST", "/v2/inputs", silent, "Authorization: Key nonsense"); a.StatusCode != 401 {
 		t.Errorf("an unknown one's body is answered %s", a.Status)
 	}
 }
 
-func grpcFrame(flag byte, message []byte) []byte {
-	head := []byte{flag, 0, 0, 0, 0}
-	binary.BigEndian.PutUint32(head[1:], uint32(len(message)))
-	return append(head, message...)
-}
-
-// userApp is a message that names an owner and an app in its first field.
-func userApp(user, app string) []byte {
-	field := func(n protowire.Number, v []byte) []byte {
-		return protowire.AppendBytes(protowire.AppendTag(nil, n, protowire.BytesType), v)
-	}
-	return field(1, append(field(1, []byte(user)), field(2, []byte(app))...))
-}
-
 // The tenant that a message names is checked, in every message of a stream.
 func TestOwnersInMessages(t *testing.T) {
-	w, key, pat := startOwners(t)
-	own, farm, barn := grpcFrame(0, userApp("alice", "shop")), grpcFrame(0, userApp("bob", "farm")), grpcFrame(0, userApp("bob", "barn"))
-	none := grpcFrame(0, nil)
+	server, key, pat := startOwners(t)
+	own, farm, barn := gatetest.Frame(0, gatetest.UserApp("alice", "shop")), gatetest.Frame(0, gatetest.UserApp("bob", "farm")), gatetest.Frame(0, gatetest.UserApp("bob", "barn"))
+	none := gatetest.Frame(0, nil)
 	const allowed = ""
 	for _, tt := range []struct {
 		name, credential, target, contentType string
@@ -167,13 +151,13 @@ func TestOwnersInMessages(t *testing.T) {
 		{"another", key, "/pkg.Service/Method", "application/grpc", farm, "7", ""},
 		{"an invited PAT", pat, "/pkg.Service/Method", "application/grpc", farm, allowed, "bob"},
 		{"a PAT on another", pat, "/pkg.Service/Method", "application/grpc", barn, "7", ""},
-		{"merged", key, "/pkg.Service/Method", "application/grpc", grpcFrame(0, append(userApp("alice", "shop"), userApp("bob", "farm")...)), "3", ""},
-		{"merged, an app taken back", pat, "/pkg.Service/Method", "application/grpc", grpcFrame(0, append(userApp("bob", "farm"), within(1, within(2, nil))...)), "3", ""},
-		{"behind a scalar", key, "/pkg.Service/Method", "application/grpc", grpcFrame(0, within(9, userApp("bob", "farm"))), "3", ""},
-		{"compressed", key, "/pkg.Service/Method", "application/grpc", grpcFrame(1, userApp("alice", "shop")), "3", ""},
+		{"merged", key, "/pkg.Service/Method", "application/grpc", gatetest.Frame(0, append(gatetest.UserApp("alice", "shop"), gatetest.UserApp("bob", "farm")...)), "3", ""},
+		{"merged, an app taken back", pat, "/pkg.Service/Method", "application/grpc", gatetest.Frame(0, append(gatetest.UserApp("bob", "farm"), gatetest.Field(1, gatetest.Field(2, nil))...)), "3", ""},
+		{"behind a scalar", key, "/pkg.Service/Method", "application/grpc", gatetest.Frame(0, gatetest.Field(9, gatetest.UserApp("bob", "farm"))), "3", ""},
+		{"compressed", key, "/pkg.Service/Method", "application/grpc", gatetest.Frame(1, gatetest.UserApp("alice", "shop")), "3", ""},
 		{"too large", key, "/pkg.Service/Method", "application/grpc", []byte{0, 0, 1, 0, 0}, "8", ""},
-		{"no protobuf", key, "/pkg.Service/Method", "application/grpc", grpcFrame(0, []byte{0x0b}), "3", ""},
-		{"another codec", key, "/pkg.Service/Method", "application/grpc+json", grpcFrame(0, []byte("{}")), "3", ""},
+		{"no protobuf", key, "/pkg.Service/Method", "application/grpc", gatetest.Frame(0, []byte{0x0b}), "3", ""},
+		{"another codec", key, "/pkg.Service/Method", "application/grpc+json", gatetest.Frame(0, []byte("{}")), "3", ""},
 		{"the codec behind a semicolon", key, "/pkg.Service/Method", "application/grpc;json", none, "3", ""},
 		{"gRPC-Web", key, "/pkg.Service/Method", "application/grpc-web+proto", farm, "7", ""},
 		{"gRPC-Web as text", key, "/pkg.Service/Method", "application/grpc-web-text", []byte("AAAAAAA="), "3", ""},
@@ -187,22 +171,22 @@ func TestOwnersInMessages(t *testing.T) {
 			if tt.body != nil {
 				body = struct{ io.Reader }{bytes.NewReader(tt.body)} // of unknown length, as a stream's
 			}
-			a := w.askBody(client(t, "HTTP/2"), "POST", tt.target, body, tt.credential, "Content-Type: "+tt.contentType, "Te: trailers")
+			a := server.AskBody(gatetest.Client(t, "HTTP/2"), "POST", tt.target, body, tt.credential, "Content-Type: "+tt.contentType, "Te: trailers")
 			if tt.grpc != allowed {
-				if a.StatusCode != 200 || a.Header.Get("Grpc-Status") != tt.grpc || a.body != "" {
-					t.Fatalf("answered %s %v %q, want grpc-status %s", a.Status, a.Header, a.body, tt.grpc)
+				if a.StatusCode != 200 || a.Header.Get("Grpc-Status") != tt.grpc || a.Text != "" {
+					t.Fatalf("answered %s %v %q, want grpc-status %s", a.Status, a.Header, a.Text, tt.grpc)
 				}
 				if strings.Contains(tt.name, "later") {
-					until(t, "the end at the upstream", func() bool { return w.directory().Live() == 0 })
-				} else if a.seen != nil {
+					gatetest.Until(t, "the end at the upstream", func() bool { return server.Directory().Live() == 0 })
+				} else if a.Forwarded != nil {
 					t.Error("the upstream was reached")
 				}
 				return
 			}
-			if a.seen == nil || a.seen.body != string(tt.body) {
-				t.Fatalf("answered %s %v, the upstream saw %+v", a.Status, a.Header, a.seen)
+			if a.Forwarded == nil || a.Forwarded.Body != string(tt.body) {
+				t.Fatalf("answered %s %v, the upstream saw %+v", a.Status, a.Header, a.Forwarded)
 			}
-			if told := callers(a.seen.header); told["owner-id"] != tt.owner {
+			if told := callers(a.Forwarded.Header); told["owner-id"] != tt.owner {
 				t.Errorf("told %v", told)
 			}
 		})
@@ -211,19 +195,19 @@ func TestOwnersInMessages(t *testing.T) {
 
 // A stream whose first message doesn't come ends.
 func TestAStreamWithoutItsFirstMessageEnds(t *testing.T) {
-	w, key, _ := startOwners(t)
+	server, key, _ := startOwners(t)
 	silent, stop := io.Pipe()
 	defer stop.Close()
-	r, _ := http.NewRequest("POST", "http://"+w.addr+"/pkg.Service/Method", silent)
+	r, _ := http.NewRequest("POST", "http://"+server.Addr+"/pkg.Service/Method", silent)
 	name, value, _ := strings.Cut(key, ": ")
 	r.Header.Set(name, value)
 	r.Header.Set("Content-Type", "application/grpc")
-	resp, err := client(t, "HTTP/2").Do(r)
+	resp, err := gatetest.Client(t, "HTTP/2").Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	if got := resp.Header.Get("Grpc-Status"); got != "4" || w.upstream.count() != 0 {
-		t.Errorf("grpc-status %q, %d reached the upstream", got, w.upstream.count())
+	if got := resp.Header.Get("Grpc-Status"); got != "4" || server.Upstream.Count() != 0 {
+		t.Errorf("grpc-status %q, %d reached the upstream", got, server.Upstream.Count())
 	}
 }

@@ -18,20 +18,20 @@ import (
 // page asks for a page of the portal as somebody who is signed in. What form
 // holds is sent with it, with the token of a form of the page at from.
 func (m *managed) page(session, host, target, from string, form url.Values) (int, http.Header, string) {
-	m.t.Helper()
+	m.T.Helper()
 	method := http.MethodGet
 	if form != nil {
 		method = http.MethodPost
 		_, _, text := m.page(session, host, from, "", nil)
 		token := regexp.MustCompile(`name="form" value="([^"]+)"`).FindStringSubmatch(text)
 		if token == nil {
-			m.t.Fatalf("%s has no form: %s", from, text)
+			m.T.Fatalf("%s has no form: %s", from, text)
 		}
 		form.Set("form", token[1])
 	}
-	req, err := http.NewRequest(method, "http://"+m.addr+target, strings.NewReader(form.Encode()))
+	req, err := http.NewRequest(method, "http://"+m.Addr+target, strings.NewReader(form.Encode()))
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	req.Header.Set("Cookie", "__Host-api-keys-session="+session)
 	if form != nil {
@@ -42,12 +42,12 @@ func (m *managed) page(session, host, target, from string, form url.Values) (int
 	}
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	return res.StatusCode, res.Header, string(text)
 }
@@ -128,7 +128,7 @@ func TestPortalLeadsFromADeadSessionToSignIn(t *testing.T) {
 		t.Fatalf("%d %s", status, text)
 	}
 	suspended := m.token(keys.Credential{Kind: policy.Session, UserID: "bob", ExpiresAt: soon})
-	m.update(func(tx *keys.Tx) error {
+	m.Update(func(tx *keys.Tx) error {
 		_, err := tx.ChangeUser("bob", func(u *keys.User) error { u.Suspended = true; return nil })
 		return err
 	})

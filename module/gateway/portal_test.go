@@ -56,7 +56,7 @@ func TestPortal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m.update(func(tx *keys.Tx) error {
+			m.Update(func(tx *keys.Tx) error {
 				for _, id := range []string{"alice", "bob"} {
 					if _, err := tx.ChangeUser(id, func(u *keys.User) error { u.PasswordHash = hash; return nil }); err != nil {
 						return err
@@ -64,7 +64,7 @@ func TestPortal(t *testing.T) {
 				}
 				return nil
 			})
-			_, port, err := net.SplitHostPort(m.addr)
+			_, port, err := net.SplitHostPort(m.Addr)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -30,17 +31,17 @@ func TestReloads(t *testing.T) {
 	before := runtime.NumGoroutine()
 	t.Run("under traffic", func(t *testing.T) {
 		const route = "route GET /v2/inputs Inputs:Get\n"
-		w := start(t, route)
-		w.user("alice")
-		w.app("alice", "shop")
-		key := w.key("alice", "shop", "Inputs:Get")
-		revoked, record := newKeyOf(w, "Inputs:Get")
+		server := gatetest.Start(t, route)
+		server.AddUsers("alice")
+		server.AddApp("alice", "shop")
+		key := server.AppKey("alice", "shop", "Inputs:Get")
+		revoked, record := newKeyOf(server, "Inputs:Get")
 
 		stop := make(chan struct{})
 		var requests atomic.Int64
 		var wg sync.WaitGroup
 		for range 8 {
-			c := client(t, "HTTP/1.1")
+			c := gatetest.Client(t, "HTTP/1.1")
 			wg.Go(func() {
 				for {
 					select {
@@ -48,9 +49,9 @@ func TestReloads(t *testing.T) {
 						return
 					default:
 					}
-					r, _ := http.NewRequest("GET", "http://"+w.addr+"/v2/inputs", nil)
+					r, _ := http.NewRequest("GET", "http://"+server.Addr+"/v2/inputs", nil)
 					r.Header.Set("Authorization", "Key "+key)
-					resp, err := getAgain(c, r)
+					resp, err := gatetest.DoAgain(c, r)
 					if err != nil {
 						t.Error(err)
 						return
@@ -69,27 +70,27 @@ func TestReloads(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer taken.Close()
-		asker := client(t, "HTTP/1.1")
+		asker := gatetest.Client(t, "HTTP/1.1")
 		for i := range 50 {
 			mark := requests.Load()
-			until(t, "traffic", func() bool { return requests.Load() > mark+20 || t.Failed() })
+			gatetest.Until(t, "traffic", func() bool { return requests.Load() > mark+20 || t.Failed() })
 			switch i {
 			case 20:
 				// It fails when the servers start; the app may have by then.
 				_, port, _ := net.SplitHostPort(taken.Addr().String())
-				broken := w.caddyfile(route) + "\nhttp://:" + port + " {\nbind 127.0.0.1\nrespond x\n}"
-				if err := w.load(broken); err == nil {
+				broken := server.Caddyfile(route) + "\nhttp://:" + port + " {\nbind 127.0.0.1\nrespond x\n}"
+				if err := server.Load(broken); err == nil {
 					t.Error("a broken configuration was loaded")
 				}
 			case 30:
-				w.update(func(tx *keys.Tx) error { return tx.Revoke(record.ID, "leaked") })
+				server.Update(func(tx *keys.Tx) error { return tx.Revoke(record.ID, "leaked") })
 			default:
-				w.reload(route + fmt.Sprintf("route GET /v2/extra%d Inputs:Get", i))
+				server.Reload(route + fmt.Sprintf("route GET /v2/extra%d Inputs:Get", i))
 			}
 			if i > 30 {
-				r, _ := http.NewRequest("GET", "http://"+w.addr+"/v2/inputs", nil)
+				r, _ := http.NewRequest("GET", "http://"+server.Addr+"/v2/inputs", nil)
 				r.Header.Set("Authorization", "Key "+revoked)
-				resp, err := getAgain(asker, r)
+				resp, err := gatetest.DoAgain(asker, r)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -111,39 +112,21 @@ func TestReloads(t *testing.T) {
 			_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
 		}
 	})
-	until(t, "the end of all goroutines", func() bool { return runtime.NumGoroutine() <= before })
+	gatetest.Until(t, "the end of all goroutines", func() bool { return runtime.NumGoroutine() <= before })
 }
 
-// getAgain asks as clients do: a request that got no answer at all is sent
-// again (RFC 9110, section 9.2.2). At a reload the server opens its socket
-// again, and the kernel resets connections that wait in the old one's queue;
-// that happens with any handler, and before one is asked.
-func getAgain(c *http.Client, r *http.Request) (*http.Response, error) {
-	var resp *http.Response
-	var err error
-	for range 10 {
-		if resp, err = c.Do(r); err == nil {
-			return resp, nil
-		}
-		if r.GetBody != nil {
-			r.Body, _ = r.GetBody()
-		}
-	}
-	return nil, err
-}
-
-func newKeyOf(w *world, scopes ...string) (string, keys.Credential) {
-	return w.credential(keys.Credential{Kind: 1, UserID: "alice", AppID: "shop", Scopes: scopes})
+func newKeyOf(server *gatetest.Server, scopes ...string) (string, keys.Credential) {
+	return server.AddCredential(keys.Credential{Kind: 1, UserID: "alice", AppID: "shop", Scopes: scopes})
 }
 
 // A request of the old configuration that runs on after it has gone is still
 // served, and still ends by a change that comes through the new one.
 func TestARequestOutlivesItsConfiguration(t *testing.T) {
-	w := streamWorld(t)
-	text, id := newShopKey(w)
+	server := gatetest.StartStreaming(t)
+	text, id := gatetest.NewStreamKey(server)
 	inside := make(chan struct{})
-	c := client(t, "HTTP/1.1")
-	w.upstream.answerWith(func(rw http.ResponseWriter, r *http.Request) {
+	c := gatetest.Client(t, "HTTP/1.1")
+	server.Upstream.AnswerWith(func(rw http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v2/new" {
 			return
 		}
@@ -152,35 +135,37 @@ func TestARequestOutlivesItsConfiguration(t *testing.T) {
 		close(inside)
 		<-r.Context().Done()
 	})
-	conn := w.dial("GET " + stream + " HTTP/1.1\r\nHost: a\r\nAuthorization: Key " + text + "\r\n\r\n")
-	receive(t, inside, "the request at the upstream")
+	conn := server.Dial("GET " + gatetest.StreamPath + " HTTP/1.1\r\nHost: a\r\nAuthorization: Key " + text + "\r\n\r\n")
+	gatetest.Receive(t, inside, "the request at the upstream")
 	loaded := make(chan error, 1)
-	go func() { loaded <- w.load(w.caddyfile(streamSite + "\nroute GET /v2/new Stream:Get")) }()
-	until(t, "the new configuration", func() bool {
-		r, _ := http.NewRequest("GET", "http://"+w.addr+"/v2/new", nil)
+	go func() {
+		loaded <- server.Load(server.Caddyfile(gatetest.StreamRoutes + "\nroute GET /v2/new Stream:Get"))
+	}()
+	gatetest.Until(t, "the new configuration", func() bool {
+		r, _ := http.NewRequest("GET", "http://"+server.Addr+"/v2/new", nil)
 		r.Header.Set("Authorization", "Key "+text)
-		resp, err := getAgain(c, r)
+		resp, err := gatetest.DoAgain(c, r)
 		if err != nil {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
 		return resp.StatusCode == 200
 	})
-	until(t, "the request of the old configuration alone on the list", func() bool { return w.directory().Live() == 1 })
-	w.update(func(tx *keys.Tx) error { return tx.Revoke(id, "leaked") })
-	closes(t, conn)
-	if err := receive(t, loaded, "the reload"); err != nil {
+	gatetest.Until(t, "the request of the old configuration alone on the list", func() bool { return server.Directory().Live() == 1 })
+	server.Update(func(tx *keys.Tx) error { return tx.Revoke(id, "leaked") })
+	gatetest.WaitClosed(t, conn)
+	if err := gatetest.Receive(t, loaded, "the reload"); err != nil {
 		t.Error(err)
 	}
 }
 
 // When no configuration has a store any more, its file is free at once.
 func TestTheStoreIsReleased(t *testing.T) {
-	w := start(t, "route GET /v2/inputs Inputs:Get")
+	server := gatetest.Start(t, "route GET /v2/inputs Inputs:Get")
 	if err := caddy.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := boltstore.Open(w.store)
+	s, err := boltstore.Open(server.StorePath)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,20 +176,20 @@ func TestTheStoreIsReleased(t *testing.T) {
 
 // A store that can't be opened is a configuration that isn't loaded.
 func TestAStoreThatCannotBeOpened(t *testing.T) {
-	w := start(t, "route GET /v2/inputs Inputs:Get")
+	server := gatetest.Start(t, "route GET /v2/inputs Inputs:Get")
 	other := filepath.Join(t.TempDir(), "held.db")
 	held, err := boltstore.Open(other)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer held.Close()
-	broken := strings.Replace(w.caddyfile("route GET /v2/inputs Inputs:Get"), w.store, other, 1)
-	if err := w.load(broken); err == nil {
+	broken := strings.Replace(server.Caddyfile("route GET /v2/inputs Inputs:Get"), server.StorePath, other, 1)
+	if err := server.Load(broken); err == nil {
 		t.Error("loaded while another holds the file")
 	}
-	w.user("alice")
-	w.app("alice", "shop")
-	if a := w.ask(client(t, "HTTP/1.1"), "GET", "/v2/inputs", "Authorization: Key "+w.key("alice", "shop", "All")); a.StatusCode != 200 {
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	if a := server.Ask(gatetest.Client(t, "HTTP/1.1"), "GET", "/v2/inputs", "Authorization: Key "+server.AppKey("alice", "shop", "All")); a.StatusCode != 200 {
 		t.Errorf("the configuration of before answers %s", a.Status)
 	}
 }

@@ -6,20 +6,21 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gateway/shadowlog"
 )
 
 // A body that names someone else, or can't be looked into, is handed on byte
 // for byte in shadow mode, and so is the rest of a stream.
 func TestShadowOfBodies(t *testing.T) {
-	w := start(t, ownerSite+"\nmode shadow")
-	w.user("alice", "bob")
-	w.app("alice", "shop")
-	w.app("bob", "farm")
-	key := "Authorization: Key " + w.key("alice", "shop", "All")
+	server := gatetest.Start(t, ownerSite+"\nmode shadow")
+	server.AddUsers("alice", "bob")
+	server.AddApp("alice", "shop")
+	server.AddApp("bob", "farm")
+	key := "Authorization: Key " + server.AppKey("alice", "shop", "All")
 	const grpcCall, plain = "Content-Type: application/grpc", "Content-Type: application/json"
-	own, other := grpcFrame(0, userApp("alice", "shop")), grpcFrame(0, userApp("bob", "farm"))
-	compressed := grpcFrame(1, userApp("bob", "farm"))
+	own, other := gatetest.Frame(0, gatetest.UserApp("alice", "shop")), gatetest.Frame(0, gatetest.UserApp("bob", "farm"))
+	compressed := gatetest.Frame(1, gatetest.UserApp("bob", "farm"))
 	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 	n := 0
 	for _, tt := range []struct {
@@ -40,19 +41,19 @@ func TestShadowOfBodies(t *testing.T) {
 		{"a stream, cut off", "/pkg.Service/Method", grpcCall, own[:len(own)-2], []string{shadowlog.Refuse}, 400},
 		{"a stream of text", "/pkg.Service/Method", "Content-Type: application/grpc-web-text", []byte("AAAAAAA="), []string{shadowlog.Refuse}, 415},
 	} {
-		for _, protocol := range protocols {
+		for _, protocol := range gatetest.Protocols {
 			t.Run(tt.name+" over "+protocol, func(t *testing.T) {
-				w.t = t
+				server.T = t
 				body := struct{ io.Reader }{bytes.NewReader(tt.body)} // of unknown length, as a stream's
-				a := w.askBody(client(t, protocol), "POST", tt.target, body, key, tt.contentType)
-				if a.seen == nil || a.seen.body != string(tt.body) {
-					t.Fatalf("answered %s %s, and the upstream saw %v", a.Status, a.body, a.seen)
+				a := server.AskBody(gatetest.Client(t, protocol), "POST", tt.target, body, key, tt.contentType)
+				if a.Forwarded == nil || a.Forwarded.Body != string(tt.body) {
+					t.Fatalf("answered %s %s, and the upstream saw %v", a.Status, a.Text, a.Forwarded)
 				}
-				if told := callers(a.seen.header)["user-id"] != ""; told != (tt.want[0] == shadowlog.Allow) {
-					t.Errorf("told %v", a.seen.header)
+				if told := callers(a.Forwarded.Header)["user-id"] != ""; told != (tt.want[0] == shadowlog.Allow) {
+					t.Errorf("told %v", a.Forwarded.Header)
 				}
 				n += len(tt.want)
-				got := w.decisions(n)[n-len(tt.want) : n]
+				got := decisions(server, n)[n-len(tt.want) : n]
 				for i, d := range got {
 					if d.Decision != tt.want[i] {
 						t.Errorf("logged %+v, want %s", d, tt.want[i])
@@ -71,35 +72,35 @@ func TestShadowOfBodies(t *testing.T) {
 			})
 		}
 	}
-	w.t = t
+	server.T = t
 }
 
 // A gate on trial behind one that enforces leaves what that one looks into as
 // it is: a stream that names someone else later ends all the same.
 func TestShadowBehindAGate(t *testing.T) {
-	w := start(t, ownerSite, `api_keys {
+	server := gatetest.Start(t, ownerSite, `api_keys {
 		route GET /nothing
 		identity_headers X-Trial-
 		mode shadow
 	}`)
-	w.user("alice", "bob")
-	w.app("alice", "shop")
-	key := "Authorization: Key " + w.key("alice", "shop", "All")
-	own, other := grpcFrame(0, userApp("alice", "shop")), grpcFrame(0, userApp("bob", "farm"))
-	for _, protocol := range protocols {
+	server.AddUsers("alice", "bob")
+	server.AddApp("alice", "shop")
+	key := "Authorization: Key " + server.AppKey("alice", "shop", "All")
+	own, other := gatetest.Frame(0, gatetest.UserApp("alice", "shop")), gatetest.Frame(0, gatetest.UserApp("bob", "farm"))
+	for _, protocol := range gatetest.Protocols {
 		t.Run(protocol, func(t *testing.T) {
-			w.t = t
+			server.T = t
 			body := struct{ io.Reader }{bytes.NewReader(append(bytes.Clone(own), own...))}
-			a := w.askBody(client(t, protocol), "POST", "/pkg.Service/Method", body, key, "Content-Type: application/grpc")
-			if a.seen == nil || a.seen.body != string(own)+string(own) || callers(a.seen.header)["user-id"] != "alice" {
-				t.Fatalf("answered %s %v, the upstream saw %+v", a.Status, a.Header, a.seen)
+			a := server.AskBody(gatetest.Client(t, protocol), "POST", "/pkg.Service/Method", body, key, "Content-Type: application/grpc")
+			if a.Forwarded == nil || a.Forwarded.Body != string(own)+string(own) || callers(a.Forwarded.Header)["user-id"] != "alice" {
+				t.Fatalf("answered %s %v, the upstream saw %+v", a.Status, a.Header, a.Forwarded)
 			}
 			body = struct{ io.Reader }{bytes.NewReader(append(bytes.Clone(own), other...))}
-			a = w.askBody(client(t, protocol), "POST", "/pkg.Service/Method", body, key, "Content-Type: application/grpc")
-			if a.Header.Get("Grpc-Status") != "7" || a.seen != nil && strings.Contains(a.seen.body, "bob") {
-				t.Errorf("answered %s %v, the upstream saw %+v", a.Status, a.Header, a.seen)
+			a = server.AskBody(gatetest.Client(t, protocol), "POST", "/pkg.Service/Method", body, key, "Content-Type: application/grpc")
+			if a.Header.Get("Grpc-Status") != "7" || a.Forwarded != nil && strings.Contains(a.Forwarded.Body, "bob") {
+				t.Errorf("answered %s %v, the upstream saw %+v", a.Status, a.Header, a.Forwarded)
 			}
 		})
 	}
-	w.t = t
+	server.T = t
 }

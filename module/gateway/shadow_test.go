@@ -11,62 +11,39 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gateway/shadowlog"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // decisions are what the log says of the requests so far, once there are n.
-func (w *world) decisions(n int) (list []shadowlog.Decision) {
-	w.t.Helper()
-	until(w.t, fmt.Sprintf("%d decisions in the log", n), func() bool {
+func decisions(server *gatetest.Server, n int) (list []shadowlog.Decision) {
+	server.T.Helper()
+	gatetest.Until(server.T, fmt.Sprintf("%d decisions in the log", n), func() bool {
 		list = nil
-		if _, err := shadowlog.Read(strings.NewReader(w.logs.String()), func(d *shadowlog.Decision) { list = append(list, *d) }); err != nil {
-			w.t.Fatal(err)
+		if _, err := shadowlog.Read(strings.NewReader(server.Logs.String()), func(d *shadowlog.Decision) { list = append(list, *d) }); err != nil {
+			server.T.Fatal(err)
 		}
 		return len(list) >= n
 	})
 	return list
 }
 
-// counted is the value of a counter with these labels, in their order.
-func counted(t *testing.T, name string, labels ...string) float64 {
-	t.Helper()
-	ctx := caddy.ActiveContext()
-	families, err := ctx.GetMetricsRegistry().Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			var values []string
-			for _, l := range m.GetLabel() {
-				values = append(values, l.GetValue())
-			}
-			if f.GetName() == name && slices.Equal(values, labels) {
-				return m.GetCounter().GetValue()
-			}
-		}
-	}
-	return 0
-}
-
 // Whatever would have been refused for what it may not do is handed on as it
 // came; what nobody may do is refused.
 func TestShadow(t *testing.T) {
-	w := start(t, decisionSite+"\nmode shadow\ncors https://app.example.com")
-	w.user("alice", "bob")
-	w.app("alice", "shop")
-	w.app("bob", "farm")
-	key, pat, session := w.key("alice", "shop", "Inputs:Get"), w.pat("alice", "Keys:Get"), w.session("alice")
-	limited, _ := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop",
+	server := gatetest.Start(t, decisionSite+"\nmode shadow\ncors https://app.example.com")
+	server.AddUsers("alice", "bob")
+	server.AddApp("alice", "shop")
+	server.AddApp("bob", "farm")
+	key, pat, session := server.AppKey("alice", "shop", "Inputs:Get"), server.PAT("alice", "Keys:Get"), server.Session("alice")
+	limited, _ := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop",
 		Scopes: []string{"All"}, Endpoints: []string{"/clarifai.api.V2/PostInputs"}})
-	expired, e := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}})
-	w.change(e.ID, func(c *keys.Credential) { c.ExpiresAt = time.Now().Add(-time.Hour) })
-	revoked, e := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}})
-	w.update(func(tx *keys.Tx) error { return tx.Revoke(e.ID, "leaked") })
+	expired, e := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}})
+	server.ChangeCredential(e.ID, func(c *keys.Credential) { c.ExpiresAt = time.Now().Add(-time.Hour) })
+	revoked, e := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}})
+	server.Update(func(tx *keys.Tx) error { return tx.Revoke(e.ID, "leaked") })
 
 	const inputs = "/v2/users/alice/apps/shop/inputs"
 	auth := func(k string) string { return "Authorization: Key " + k }
@@ -114,17 +91,17 @@ func TestShadow(t *testing.T) {
 		{"2 public", "GET", "/healthz", []string{auth(key)},
 			shadowlog.Decision{Decision: shadowlog.Public, Route: "GET /healthz"}},
 	} {
-		for _, protocol := range protocols {
+		for _, protocol := range gatetest.Protocols {
 			t.Run(row.name+" over "+protocol, func(t *testing.T) {
-				w.t = t
+				server.T = t
 				status, code := fmt.Sprint(row.want.Status), fmt.Sprint(row.want.Code)
-				before := counted(t, "caddy_api_keys_shadow_total", code, row.want.Reason, status)
-				a := w.ask(client(t, protocol), row.method, row.target, append(row.lines, "X-Caller-User-Id: forged", "X-Original-Url: /admin")...)
-				if a.seen == nil || a.StatusCode != http.StatusOK {
-					t.Fatalf("answered %s %s, and the upstream saw %v", a.Status, a.body, a.seen)
+				before := gatetest.Counter(t, "caddy_api_keys_shadow_total", code, row.want.Reason, status)
+				a := server.Ask(gatetest.Client(t, protocol), row.method, row.target, append(row.lines, "X-Caller-User-Id: forged", "X-Original-Url: /admin")...)
+				if a.Forwarded == nil || a.StatusCode != http.StatusOK {
+					t.Fatalf("answered %s %s, and the upstream saw %v", a.Status, a.Text, a.Forwarded)
 				}
 				n++
-				got := w.decisions(n)[n-1]
+				got := decisions(server, n)[n-1]
 				if (got.KeyID != "") != (row.want.KeyID != "") || row.want.Status != 0 && got.Details == "" {
 					t.Errorf("logged %+v", got)
 				}
@@ -140,16 +117,16 @@ func TestShadow(t *testing.T) {
 				refused := want.Decision == shadowlog.Refuse
 				for _, line := range row.lines {
 					name, value, _ := strings.Cut(line, ": ")
-					if sent := slices.Contains(a.seen.header[name], value); sent != (refused || name == "Content-Type") {
-						t.Errorf("the upstream saw %s: %q of %q", name, a.seen.header[name], line)
+					if sent := slices.Contains(a.Forwarded.Header[name], value); sent != (refused || name == "Content-Type") {
+						t.Errorf("the upstream saw %s: %q of %q", name, a.Forwarded.Header[name], line)
 					}
 				}
-				told := a.seen.header["X-Caller-User-Id"]
+				told := a.Forwarded.Header["X-Caller-User-Id"]
 				if want.Decision == shadowlog.Allow && !slices.Equal(told, []string{"alice"}) ||
-					want.Decision != shadowlog.Allow && told != nil || a.seen.header["X-Original-Url"] != nil {
-					t.Errorf("the upstream was told %v", a.seen.header)
+					want.Decision != shadowlog.Allow && told != nil || a.Forwarded.Header["X-Original-Url"] != nil {
+					t.Errorf("the upstream was told %v", a.Forwarded.Header)
 				}
-				if after := counted(t, "caddy_api_keys_shadow_total", code, row.want.Reason, status); refused != (after == before+1) {
+				if after := gatetest.Counter(t, "caddy_api_keys_shadow_total", code, row.want.Reason, status); refused != (after == before+1) {
 					t.Errorf("the count of %s %s went from %v to %v", status, code, before, after)
 				}
 			})
@@ -166,42 +143,42 @@ func TestShadow(t *testing.T) {
 		{"preflight", "OPTIONS", "/v2/inputs", []string{"Origin: https://app.example.com", "Access-Control-Request-Method: GET"}, 204},
 		{"preflight of another origin", "OPTIONS", "/v2/inputs", []string{"Origin: https://evil.example.com", "Access-Control-Request-Method: GET"}, 403},
 	} {
-		for _, protocol := range protocols {
+		for _, protocol := range gatetest.Protocols {
 			t.Run(row.name+" over "+protocol, func(t *testing.T) {
-				w.t = t
-				if a := w.ask(client(t, protocol), row.method, row.target, row.lines...); a.StatusCode != row.status || a.seen != nil {
-					t.Errorf("answered %s, and the upstream saw %v", a.Status, a.seen)
+				server.T = t
+				if a := server.Ask(gatetest.Client(t, protocol), row.method, row.target, row.lines...); a.StatusCode != row.status || a.Forwarded != nil {
+					t.Errorf("answered %s, and the upstream saw %v", a.Status, a.Forwarded)
 				}
 			})
 		}
 	}
 	t.Run("upgrade", func(t *testing.T) {
-		w.t = t
-		a := w.ask(client(t, "HTTP/1.1"), "GET", "/v2/inputs", auth(key), "Connection: Upgrade", "Upgrade: h2c")
-		if a.StatusCode != http.StatusOK || a.seen.header["Upgrade"] != nil || a.seen.header["Connection"] != nil {
-			t.Errorf("answered %s, and the upstream saw %v", a.Status, a.seen)
+		server.T = t
+		a := server.Ask(gatetest.Client(t, "HTTP/1.1"), "GET", "/v2/inputs", auth(key), "Connection: Upgrade", "Upgrade: h2c")
+		if a.StatusCode != http.StatusOK || a.Forwarded.Header["Upgrade"] != nil || a.Forwarded.Header["Connection"] != nil {
+			t.Errorf("answered %s, and the upstream saw %v", a.Status, a.Forwarded)
 		}
 	})
-	w.t = t
+	server.T = t
 }
 
 // Trailers are dropped from what would have been refused, too.
 func TestShadowDropsTrailers(t *testing.T) {
-	w := start(t, "route POST /v2/inputs Inputs:Add\nmode shadow")
-	for _, protocol := range protocols {
+	server := gatetest.Start(t, "route POST /v2/inputs Inputs:Add\nmode shadow")
+	for _, protocol := range gatetest.Protocols {
 		t.Run(protocol, func(t *testing.T) {
-			r, err := http.NewRequest("POST", "http://"+w.addr+"/v2/inputs", io.MultiReader(strings.NewReader("body")))
+			r, err := http.NewRequest("POST", "http://"+server.Addr+"/v2/inputs", io.MultiReader(strings.NewReader("body")))
 			if err != nil {
 				t.Fatal(err)
 			}
 			r.Trailer = http.Header{"X-Caller-User-Id": {"forged"}}
-			resp, err := client(t, protocol).Do(r)
+			resp, err := gatetest.Client(t, protocol).Do(r)
 			if err != nil {
 				t.Fatal(err)
 			}
 			resp.Body.Close()
-			if s := w.upstream.last(); s.body != "body" || len(s.trailer) > 0 {
-				t.Errorf("the upstream saw %q and the trailer %v", s.body, s.trailer)
+			if s := server.Upstream.Last(); s.Body != "body" || len(s.Trailer) > 0 {
+				t.Errorf("the upstream saw %q and the trailer %v", s.Body, s.Trailer)
 			}
 		})
 	}
@@ -209,48 +186,48 @@ func TestShadowDropsTrailers(t *testing.T) {
 
 // A store that can't answer would have been a refusal.
 func TestShadowWithoutStore(t *testing.T) {
-	w := startOn(t, "meddler", "route GET /v2/inputs Inputs:Get\nmode shadow")
-	w.user("alice")
-	w.app("alice", "shop")
-	key := w.key("alice", "shop", "Inputs:Get")
+	server := gatetest.StartFaulty(t, "route GET /v2/inputs Inputs:Get\nmode shadow")
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	key := server.AppKey("alice", "shop", "Inputs:Get")
 	broken := func() error { return errors.New("the disk is gone") }
-	meddle.Store(&broken)
-	defer meddle.Store(nil)
-	a := w.ask(client(t, "HTTP/1.1"), "GET", "/v2/inputs", "Authorization: Key "+key)
-	if a.seen == nil || a.seen.header.Get("Authorization") != "Key "+key {
-		t.Errorf("answered %s, and the upstream saw %v", a.Status, a.seen)
+	gatetest.BeforeReads(broken)
+	defer gatetest.BeforeReads(nil)
+	a := server.Ask(gatetest.Client(t, "HTTP/1.1"), "GET", "/v2/inputs", "Authorization: Key "+key)
+	if a.Forwarded == nil || a.Forwarded.Header.Get("Authorization") != "Key "+key {
+		t.Errorf("answered %s, and the upstream saw %v", a.Status, a.Forwarded)
 	}
-	if d := w.decisions(1)[0]; d.Status != http.StatusServiceUnavailable || d.Code != 40031 || d.Step != 4 || d.Reason != "store_unavailable" {
+	if d := decisions(server, 1)[0]; d.Status != http.StatusServiceUnavailable || d.Code != 40031 || d.Step != 4 || d.Reason != "store_unavailable" {
 		t.Errorf("logged %+v", d)
 	}
-	w.logs.wait(t, "the disk is gone")
+	server.Logs.Wait(t, "the disk is gone")
 }
 
 // A change ends nothing in shadow mode: it says what it would have ended.
 func TestShadowEndsNothing(t *testing.T) {
-	w := start(t, "route GET /v2/stream Inputs:Get\nmode shadow")
-	w.user("alice")
-	w.app("alice", "shop")
-	text, record := w.credential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"Inputs:Get"}})
+	server := gatetest.Start(t, "route GET /v2/stream Inputs:Get\nmode shadow")
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	text, record := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"Inputs:Get"}})
 	goOn := make(chan struct{})
-	w.upstream.answerWith(func(rw http.ResponseWriter, _ *http.Request) {
+	server.Upstream.AnswerWith(func(rw http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(rw, "one")
 		rw.(http.Flusher).Flush()
 		<-goOn
 		fmt.Fprint(rw, "two")
 	})
-	r, err := http.NewRequest("GET", "http://"+w.addr+"/v2/stream", nil)
+	r, err := http.NewRequest("GET", "http://"+server.Addr+"/v2/stream", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Key "+text)
-	resp, err := client(t, "HTTP/1.1").Do(r)
+	resp, err := gatetest.Client(t, "HTTP/1.1").Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	w.update(func(tx *keys.Tx) error { return tx.Revoke(record.ID, "leaked") })
-	got := w.decisions(2)
+	server.Update(func(tx *keys.Tx) error { return tx.Revoke(record.ID, "leaked") })
+	got := decisions(server, 2)
 	close(goOn)
 	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "onetwo" {
 		t.Errorf("got %q, %v", body, err)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -15,10 +16,10 @@ import (
 // byte for byte.
 func TestThePortalsCookieIsNeverForwarded(t *testing.T) {
 	const site = "route GET /v2/inputs Inputs:Get\nroute GET /open {\naccept public\n}"
-	w := start(t, site)
-	w.user("alice")
-	w.app("alice", "shop")
-	key, session := w.key("alice", "shop", "Inputs:Get"), w.session("alice")
+	server := gatetest.Start(t, site)
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	key, session := server.AppKey("alice", "shop", "Inputs:Get"), server.Session("alice")
 	const name = "__Host-api-keys-session"
 	rows := []struct {
 		sent, arrives []string
@@ -39,9 +40,9 @@ func TestThePortalsCookieIsNeverForwarded(t *testing.T) {
 		{[]string{"__Host-other=1; api-keys-session=2"}, []string{"__Host-other=1; api-keys-session=2"}},
 	}
 	for _, options := range []string{"", "\nforward_credential", "\nmode shadow", "\nmode shadow\nforward_credential"} {
-		w.reload(site + options)
-		for _, protocol := range protocols {
-			c := client(t, protocol)
+		server.Reload(site + options)
+		for _, protocol := range gatetest.Protocols {
+			c := gatetest.Client(t, protocol)
 			for _, row := range rows {
 				if protocol == "HTTP/2" && (strings.Contains(row.sent[0], "\t") || strings.HasSuffix(row.sent[0], ";;")) {
 					continue // its client parts cookies, and the server refuses white space around a part
@@ -54,14 +55,14 @@ func TestThePortalsCookieIsNeverForwarded(t *testing.T) {
 					target string
 					lines  []string
 				}{{"/open", nil}, {"/v2/inputs", []string{"Authorization: Key " + key}}, {"/v2/inputs", nil}, {"/nothing", nil}} {
-					a := w.ask(c, "GET", request.target, append(request.lines, lines...)...)
-					if a.seen == nil {
+					a := server.Ask(c, "GET", request.target, append(request.lines, lines...)...)
+					if a.Forwarded == nil {
 						if strings.Contains(options, "shadow") || a.StatusCode == 200 {
 							t.Errorf("%s %s: answered %s", options, request.target, a.Status)
 						}
 						continue
 					}
-					got, want := strings.Join(a.seen.header["Cookie"], "\n"), strings.Join(row.arrives, "\n")
+					got, want := strings.Join(a.Forwarded.Header["Cookie"], "\n"), strings.Join(row.arrives, "\n")
 					if protocol == "HTTP/2" { // its client parts cookies, and the server joins them
 						spaces := strings.NewReplacer("\n", ";", "; ", ";")
 						got, want = spaces.Replace(got), spaces.Replace(want)
@@ -78,19 +79,19 @@ func TestThePortalsCookieIsNeverForwarded(t *testing.T) {
 // A site whose portal answers some paths hands on all others without the
 // portal's cookie, also where it has no gate.
 func TestThePortalHandsOnNoCookie(t *testing.T) {
-	w := start(t, "route GET /v2/inputs")
-	_, port, _ := strings.Cut(w.addr, ":")
-	if err := w.load(fmt.Sprintf("{\nadmin off\npersist_config off\napi_keys {\nstore bbolt %s\n}\n}\nhttp://:%s {\napi_keys_manage {\nportal /portal\n}\napi_keys_manage {\nbase /v3\nportal /second\n}\nreverse_proxy %s\n}\n",
-		w.store, port, w.upstream.addr)); err != nil {
+	server := gatetest.Start(t, "route GET /v2/inputs")
+	_, port, _ := strings.Cut(server.Addr, ":")
+	if err := server.Load(fmt.Sprintf("{\nadmin off\npersist_config off\napi_keys {\nstore bbolt %s\n}\n}\nhttp://:%s {\napi_keys_manage {\nportal /portal\n}\napi_keys_manage {\nbase /v3\nportal /second\n}\nreverse_proxy %s\n}\n",
+		server.StorePath, port, server.Upstream.Addr)); err != nil {
 		t.Fatal(err)
 	}
-	w.user("alice")
-	cookie := "Cookie: a=1; __Host-api-keys-session=" + w.session("alice")
-	if a := w.ask(client(t, "HTTP/1.1"), "GET", "/anything", cookie); a.seen == nil || a.seen.header.Get("Cookie") != "a=1" {
-		t.Errorf("answered %s, and the upstream saw %+v", a.Status, a.seen)
+	server.AddUsers("alice")
+	cookie := "Cookie: a=1; __Host-api-keys-session=" + server.Session("alice")
+	if a := server.Ask(gatetest.Client(t, "HTTP/1.1"), "GET", "/anything", cookie); a.Forwarded == nil || a.Forwarded.Header.Get("Cookie") != "a=1" {
+		t.Errorf("answered %s, and the upstream saw %+v", a.Status, a.Forwarded)
 	}
 	for _, portal := range []string{"/portal/", "/second/"} {
-		if a := w.ask(client(t, "HTTP/1.1"), "GET", portal, cookie); a.StatusCode != 200 || !strings.Contains(a.body, "alice") {
+		if a := server.Ask(gatetest.Client(t, "HTTP/1.1"), "GET", portal, cookie); a.StatusCode != 200 || !strings.Contains(a.Text, "alice") {
 			t.Errorf("the portal answers %s", a.Status)
 		}
 	}
@@ -100,18 +101,18 @@ func TestThePortalHandsOnNoCookie(t *testing.T) {
 // credential here, and may be one to the upstream.
 func TestCredentialsInOtherHeadersAreStripped(t *testing.T) {
 	const site = "route GET /v2/inputs Inputs:Get\nroute GET /open {\naccept public\n}\ncredential header X-Token"
-	w := start(t, site)
-	w.user("alice")
-	w.app("alice", "shop")
+	server := gatetest.Start(t, site)
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
 	// Not by w.key: the access log shows headers that nobody knows of.
 	key, id := keys.Mint("ca", policy.AppKey)
-	w.update(func(tx *keys.Tx) error {
+	server.Update(func(tx *keys.Tx) error {
 		_, err := tx.CreateCredential(keys.Credential{ID: id, Digest: keys.DigestOf(key), Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"Inputs:Get"}})
 		return err
 	})
 	other, _ := keys.Mint("acme9", policy.PAT)
 	const foreign = "sk-imported=elsewhere-0123"
-	w.update(func(tx *keys.Tx) error {
+	server.Update(func(tx *keys.Tx) error {
 		_, err := tx.CreateCredential(keys.Credential{ID: keys.NewPublicID("ca", policy.PAT), Digest: keys.DigestOf(foreign), Kind: policy.PAT, UserID: "alice", Scopes: []string{"All"}})
 		return err
 	})
@@ -156,14 +157,14 @@ func TestCredentialsInOtherHeadersAreStripped(t *testing.T) {
 		if credential != "" {
 			lines = append(lines, credential)
 		}
-		a := w.ask(client(t, c), "GET", target, lines...)
-		if a.seen == nil {
+		a := server.Ask(gatetest.Client(t, c), "GET", target, lines...)
+		if a.Forwarded == nil {
 			return a.Status, false
 		}
 		name, _, _ := strings.Cut(line, ": ")
-		return strings.Join(a.seen.header[name], "\n"), true
+		return strings.Join(a.Forwarded.Header[name], "\n"), true
 	}
-	for _, protocol := range protocols {
+	for _, protocol := range gatetest.Protocols {
 		for _, row := range rows {
 			if got, reached := ask(protocol, "/open", "", row.line); !reached || got != row.arrives {
 				t.Errorf("/open over %s: of %q arrives %q", protocol, row.line, got)
@@ -181,17 +182,17 @@ func TestCredentialsInOtherHeadersAreStripped(t *testing.T) {
 		}
 	}
 	// Of several lines the others stay.
-	a := w.ask(client(t, "HTTP/1.1"), "GET", "/open", "X-Api-Key: mine", "X-Api-Key: "+key)
-	if got := strings.Join(a.seen.header["X-Api-Key"], "|"); got != "mine" {
+	a := server.Ask(gatetest.Client(t, "HTTP/1.1"), "GET", "/open", "X-Api-Key: mine", "X-Api-Key: "+key)
+	if got := strings.Join(a.Forwarded.Header["X-Api-Key"], "|"); got != "mine" {
 		t.Errorf("of two lines arrives %q", got)
 	}
 	// forward_credential lets the upstream see credentials, as it says.
-	w.reload(site + "\nforward_credential")
+	server.Reload(site + "\nforward_credential")
 	if got, reached := ask("HTTP/1.1", "/v2/inputs", "X-Token: "+key, "X-Api-Key: "+other); !reached || got != other {
 		t.Errorf("with forward_credential %q arrives", got)
 	}
 	// What shadow mode would have refused is forwarded as it was sent.
-	w.reload(site + "\nmode shadow")
+	server.Reload(site + "\nmode shadow")
 	if got, reached := ask("HTTP/1.1", "/v2/inputs", "", "X-Api-Key: "+other); !reached || got != other {
 		t.Errorf("in shadow mode %q arrives", got)
 	}

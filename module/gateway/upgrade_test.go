@@ -7,16 +7,18 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
 // Java's client and curl --http2 ask for h2c with every request. An Upgrade
 // that the site doesn't allow is dropped, whatever it says, and the request
 // goes on as ordinary HTTP/1.1.
 func TestUpgradesThatAreNotAllowedAreDropped(t *testing.T) {
-	w := start(t, "route * /v2/inputs Inputs:Get\nroute * /open {\naccept public\n}")
-	w.user("alice")
-	w.app("alice", "shop")
-	auth := "Authorization: Key " + w.key("alice", "shop", "Inputs:Get") + "\r\n"
+	server := gatetest.Start(t, "route * /v2/inputs Inputs:Get\nroute * /open {\naccept public\n}")
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	auth := "Authorization: Key " + server.AppKey("alice", "shop", "Inputs:Get") + "\r\n"
 	const settings = "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"
 	upgrades := map[string]string{
 		"h2c":                        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n" + settings,
@@ -33,7 +35,7 @@ func TestUpgradesThatAreNotAllowedAreDropped(t *testing.T) {
 		"websocket where it is none": "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n",
 	}
 	for _, options := range []string{"", "\nupgrade websocket", "\nmode shadow"} {
-		w.reload("route * /v2/inputs Inputs:Get\nroute * /open {\naccept public\n}" + options)
+		server.Reload("route * /v2/inputs Inputs:Get\nroute * /open {\naccept public\n}" + options)
 		for name, lines := range upgrades {
 			if name == "websocket where it is none" && strings.Contains(options, "websocket") {
 				continue
@@ -44,20 +46,20 @@ func TestUpgradesThatAreNotAllowedAreDropped(t *testing.T) {
 				{"GET /open HTTP/1.1\r\n", ""},
 				{"GET /open HTTP/1.0\r\n", ""},
 			} {
-				before := w.upstream.count()
-				status := w.raw(row.request + "Host: a\r\n" + lines + "\r\n" + row.body)
-				if status != 200 || w.upstream.count() != before+1 {
+				before := server.Upstream.Count()
+				status := server.Raw(row.request + "Host: a\r\n" + lines + "\r\n" + row.body)
+				if status != 200 || server.Upstream.Count() != before+1 {
 					t.Errorf("%s, %s%s: answered %d", options, row.request, name, status)
 					continue
 				}
-				seen := w.upstream.last()
+				seen := server.Upstream.Last()
 				for _, header := range []string{"Upgrade", "Http2-Settings", "Connection"} {
-					if seen.header[header] != nil {
-						t.Errorf("%s, %s%s: the upstream saw %s: %q", options, row.request, name, header, seen.header[header])
+					if seen.Header[header] != nil {
+						t.Errorf("%s, %s%s: the upstream saw %s: %q", options, row.request, name, header, seen.Header[header])
 					}
 				}
-				if seen.body != row.body {
-					t.Errorf("%s: the upstream saw the body %q", name, seen.body)
+				if seen.Body != row.body {
+					t.Errorf("%s: the upstream saw the body %q", name, seen.Body)
 				}
 			}
 		}
@@ -66,17 +68,17 @@ func TestUpgradesThatAreNotAllowedAreDropped(t *testing.T) {
 
 // HTTP/1.0 can't be upgraded, not even where websocket is allowed.
 func TestHTTP10IsNotUpgraded(t *testing.T) {
-	w := start(t, "route * /open {\naccept public\n}\nupgrade websocket")
-	status := w.raw("GET /open HTTP/1.0\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
-	if status != 200 || w.upstream.last().header["Upgrade"] != nil {
-		t.Errorf("answered %d, and the upstream saw %v", status, w.upstream.last().header)
+	server := gatetest.Start(t, "route * /open {\naccept public\n}\nupgrade websocket")
+	status := server.Raw("GET /open HTTP/1.0\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+	if status != 200 || server.Upstream.Last().Header["Upgrade"] != nil {
+		t.Errorf("answered %d, and the upstream saw %v", status, server.Upstream.Last().Header)
 	}
 }
 
 // No tunnel opens whatever the upstream answers to a request whose Upgrade was
 // dropped: bytes that follow on the connection are decided like any request.
 func TestNoTunnelWhateverTheUpstreamAnswers(t *testing.T) {
-	w := start(t, "route * /open {\naccept public\n}")
+	server := gatetest.Start(t, "route * /open {\naccept public\n}")
 	for _, protocols := range [][2]string{
 		{"h2c", "Connection: Upgrade\r\nUpgrade: h2c\r\n"},
 		{"websocket", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n"},
@@ -86,7 +88,7 @@ func TestNoTunnelWhateverTheUpstreamAnswers(t *testing.T) {
 		{"h2c", ""},
 	} {
 		got := make(chan string, 1)
-		w.upstream.answerWith(func(rw http.ResponseWriter, _ *http.Request) {
+		server.Upstream.AnswerWith(func(rw http.ResponseWriter, _ *http.Request) {
 			conn, buf, err := http.NewResponseController(rw).Hijack()
 			if err != nil {
 				t.Error(err)
@@ -98,13 +100,13 @@ func TestNoTunnelWhateverTheUpstreamAnswers(t *testing.T) {
 			text, _ := io.ReadAll(buf)
 			got <- string(text)
 		})
-		conn := w.dial("GET /open HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: " + protocols[0] + "\r\n\r\nGET /admin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		conn := server.Dial("GET /open HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: " + protocols[0] + "\r\n\r\nGET /admin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil || resp.StatusCode == http.StatusSwitchingProtocols {
 			t.Errorf("%q is answered %v, %v", protocols, resp, err)
 		}
-		closes(t, conn)
-		if text := receive(t, got, "the end of the upstream's connection"); text != "" {
+		gatetest.WaitClosed(t, conn)
+		if text := gatetest.Receive(t, got, "the end of the upstream's connection"); text != "" {
 			t.Errorf("%q: the upstream was sent %q", protocols, text)
 		}
 	}
