@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 
@@ -91,4 +92,18 @@ func (u *Upstream) forget() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.all = nil
+}
+
+// IdentityHeaders returns what a request's headers with the default prefix say
+// about its caller, in whatever spelling they arrive: the value of X-Caller-User-Id
+// is that of user-id.
+func IdentityHeaders(h http.Header) map[string]string {
+	identity := map[string]string{}
+	for name, values := range h {
+		folded := strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(name))
+		if what, ok := strings.CutPrefix(folded, "x-caller-"); ok {
+			identity[what] = strings.Join(values, "|")
+		}
+	}
+	return identity
 }

@@ -1,0 +1,3 @@
+// Package attacks sends requests that are made to get past the gate, those of
+// testdata/attacks and others.
+package attacks

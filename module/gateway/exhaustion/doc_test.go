@@ -1,0 +1,3 @@
+// Package exhaustion tests that slow clients, large requests and many reloads
+// cost bounded memory.
+package exhaustion

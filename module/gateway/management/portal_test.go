@@ -1,0 +1,82 @@
+package management
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+const portalRoutes = `
+	scope Inputs:Get "Read inputs"
+	scope Inputs:Add "Write inputs" {
+		needs Inputs:Get
+	}
+	scope Inputs:Delete "Delete inputs" {
+		needs Inputs:Add Inputs:Get
+	}
+	scope Models:Get "Read models"
+	scope Predict "Ask models" {
+		needs Models:Get
+	}
+	scope Secret:Get {
+		hidden
+	}
+	route GET /v2/users/{user_id}/apps/{app_id}/inputs Inputs:Get {
+		endpoint /clarifai.api.V2/ListInputs
+	}
+	route POST /v2/users/{user_id}/apps/{app_id}/inputs Inputs:Add Inputs:Get {
+		endpoint /clarifai.api.V2/PostInputs
+	}
+	route DELETE /v2/users/{user_id}/apps/{app_id}/inputs Inputs:Delete
+	route POST /v2/users/{user_id}/apps/{app_id}/models/{model_id}/outputs Predict Models:Get
+`
+
+// What people do on the portal, in Chromium: every page and task, wide and on a
+// phone, with and without JavaScript, by keyboard alone, and what somebody
+// would try. Set PICTURES to a folder, and screenshots are put there.
+func TestPortal(t *testing.T) {
+	dir, err := filepath.Abs("../../../testdata/portal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine.NPMModules(t, dir)
+	node, browser := machine.Program(t, "node"), machine.Program(t, "chromium", "chromium-browser", "google-chrome")
+	for _, task := range []string{"wide", "phone", "plain", "plain-phone", "tokens", "collaborators", "account", "keyboard", "attempts"} {
+		t.Run(task, func(t *testing.T) {
+			m := startManagedWith(t, portalRoutes, "api_keys_manage {\nportal /portal\n}")
+			const password = "correct horse battery staple"
+			hash, err := keys.HashPassword(t.Context(), password)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.Update(func(tx *keys.Tx) error {
+				for _, id := range []string{"alice", "bob"} {
+					if _, err := tx.ChangeUser(id, func(u *keys.User) error { u.PasswordHash = hash; return nil }); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			_, port, err := net.SplitHostPort(m.Addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			run := exec.CommandContext(ctx, node, "portal.mjs", task)
+			run.Dir = dir
+			run.Env = append(os.Environ(), "BASE=http://localhost:"+port, "CHROMIUM="+browser,
+				"EMAIL=alice@example.com", "OTHER_EMAIL=bob@example.com", "OTHER_ID=bob", "PASSWORD="+password)
+			if out, err := run.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+		})
+	}
+}
