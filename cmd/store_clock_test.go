@@ -30,7 +30,7 @@ func TestAcceptClock(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Update(t.Context(), func(w keys.Writer) error { w.ResetClock(c.newest); return nil }); err != nil {
+			if _, err := s.Update(t.Context(), func(w keys.Writer) error { w.ResetClock(c.newest); return nil }); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.Close(); err != nil {

@@ -108,7 +108,7 @@ func (s *Store) beginMarked() (*bolt.Tx, error) {
 			_ = last.Rollback()
 		}
 	}()
-	_ = s.update(records.AddMark, func(db *bolt.DB) {
+	_, _ = s.update(records.AddMark, func(db *bolt.DB) {
 		// The file is closed after this transaction, and then checked.
 		last, _ = db.Begin(false)
 	})

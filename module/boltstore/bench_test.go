@@ -22,7 +22,7 @@ func benchmarkStore(b *testing.B) *Store {
 			b.Error(err)
 		}
 	})
-	err = s.Update(b.Context(), func(w keys.Writer) error {
+	_, err = s.Update(b.Context(), func(w keys.Writer) error {
 		for i := range 1000 {
 			id := strconv.Itoa(i)
 			key := keystest.SomeKey

@@ -268,7 +268,7 @@ func FuzzPages(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	err = s.Update(f.Context(), func(w keys.Writer) error {
+	_, err = s.Update(f.Context(), func(w keys.Writer) error {
 		for i := range 200 {
 			if err := w.PutUser(keys.User{ID: fmt.Sprint("user-", i)}); err != nil {
 				return err

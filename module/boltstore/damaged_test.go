@@ -26,7 +26,7 @@ func TestUnreadableNotWritten(t *testing.T) {
 		},
 	} {
 		var failed error
-		err := s.Update(t.Context(), func(w keys.Writer) error {
+		_, err := s.Update(t.Context(), func(w keys.Writer) error {
 			if err := w.PutUser(keys.User{ID: "u"}); err != nil {
 				return err
 			}
@@ -98,7 +98,7 @@ func TestDamagedFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t, newPath(t), realFaults())
-			err := s.Update(t.Context(), func(w keys.Writer) error {
+			_, err := s.Update(t.Context(), func(w keys.Writer) error {
 				return errors.Join(w.PutCredential(a), w.PutCredential(b))
 			})
 			if err != nil {

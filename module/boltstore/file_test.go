@@ -187,7 +187,8 @@ func TestOpenWhereNoFolderCanBeMade(t *testing.T) {
 // would be acknowledged, and lost when the process ends.
 func TestNoChangeGoesAstray(t *testing.T) {
 	put := func(s *Store, id string) error {
-		return s.Update(t.Context(), func(w keys.Writer) error { return w.PutUser(keys.User{ID: id}) })
+		_, err := s.Update(t.Context(), func(w keys.Writer) error { return w.PutUser(keys.User{ID: id}) })
+		return err
 	}
 	for name, stray := range map[string]func(path string) error{
 		"moved": func(string) error { return nil },
@@ -210,6 +211,9 @@ func TestNoChangeGoesAstray(t *testing.T) {
 			}
 			if err := put(s, "b"); !errors.Is(err, errAstray) || !errors.Is(err, keys.ErrUnavailable) {
 				t.Errorf("got %v, want %v", err, errAstray)
+			}
+			if err := s.Ready(t.Context()); !errors.Is(err, errAstray) || !errors.Is(err, keys.ErrUnavailable) {
+				t.Errorf("Ready: got %v, want %v", err, errAstray)
 			}
 			// What is known goes on being answered: nobody waits for an answer
 			// that is not better.

@@ -73,7 +73,7 @@ func (s *Store) resume(db *bolt.DB, err error) bool {
 		change.At, err = view(tx).LastWrite()
 		return err
 	})
-	s.state.Store(&state{db: db})
+	s.state.Store(&state{db: db, file: s.file})
 	s.tell(change)
 	return true
 }

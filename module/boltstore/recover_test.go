@@ -52,10 +52,11 @@ func newHarness(t *testing.T) *harness {
 func (h *harness) failNext(f func(*bolt.DB, func(*bolt.Tx) error) error) { h.commit.Store(&f) }
 
 func (h *harness) putUser(t *testing.T, id string) error {
-	return h.Update(t.Context(), func(w keys.Writer) error {
+	_, err := h.Update(t.Context(), func(w keys.Writer) error {
 		w.Touch(keystest.SomeTime, keys.DigestOf(id))
 		return w.PutUser(keys.User{ID: id})
 	})
+	return err
 }
 
 func (h *harness) users(t *testing.T) (ids []string, err error) {
@@ -167,13 +168,16 @@ func (h *harness) gate() gate {
 
 func (h *harness) wantBroken(t *testing.T, cause error) {
 	t.Helper()
+	_, updated := h.Update(t.Context(), func(w keys.Writer) error {
+		t.Error("Update ran fn")
+		w.Touch(keystest.SomeTime, keys.DigestOf("x"))
+		return nil
+	})
 	for what, err := range map[string]error{
-		"View": h.View(t.Context(), func(keys.Reader) error { t.Error("View ran fn"); return nil }),
-		"Update": h.Update(t.Context(), func(w keys.Writer) error {
-			t.Error("Update ran fn")
-			w.Touch(keystest.SomeTime, keys.DigestOf("x"))
-			return nil
-		}),
+		"View":   h.View(t.Context(), func(keys.Reader) error { t.Error("View ran fn"); return nil }),
+		"Update": updated,
+		"Used":   h.Used(t.Context(), []keys.Use{{Digest: keys.DigestOf("x")}}),
+		"Ready":  h.Ready(t.Context()),
 	} {
 		if !errors.Is(err, keys.ErrUnavailable) || errors.Is(err, keys.ErrClosed) || !errors.Is(err, cause) || !strings.Contains(err.Error(), h.path) {
 			t.Errorf("%s of a broken store: got %v", what, err)
@@ -201,6 +205,9 @@ func TestFileLost(t *testing.T) {
 	h.wantTold(t, "opened again", keys.Change{All: true, At: keystest.SomeTime})
 	if got, err := h.users(t); err != nil || !slices.Equal(got, []string{"a"}) {
 		t.Errorf("got %q, %v", got, err)
+	}
+	if err := h.Ready(t.Context()); err != nil {
+		t.Errorf("Ready, opened again: %v", err)
 	}
 }
 
@@ -255,7 +262,7 @@ func TestFileGone(t *testing.T) {
 	h := newHarness(t)
 	gate := h.gate()
 	h.failNext(rollsBack)
-	err := h.Update(t.Context(), func(w keys.Writer) error {
+	_, err := h.Update(t.Context(), func(w keys.Writer) error {
 		return errors.Join(os.Rename(h.path, h.path+".away"), w.PutUser(keys.User{ID: "a"}))
 	})
 	if !errors.Is(err, errDisk) {
@@ -322,7 +329,7 @@ func TestCheckFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHarness(t)
-			err := h.Update(t.Context(), func(w keys.Writer) error {
+			_, err := h.Update(t.Context(), func(w keys.Writer) error {
 				for i := range 300 {
 					if err := w.PutUser(keys.User{ID: fmt.Sprintf("user-%03d", i)}); err != nil {
 						return err

@@ -426,7 +426,7 @@ func TestRestoreWhileTheClockIsBehind(t *testing.T) {
 			v := newVault(t)
 			v.close()
 			s := newStore(t, v.path, realFaults())
-			ahead := s.Update(t.Context(), func(w keys.Writer) error { w.Touch(time.Now().Add(time.Hour)); return nil })
+			_, ahead := s.Update(t.Context(), func(w keys.Writer) error { w.Touch(time.Now().Add(time.Hour)); return nil })
 			if err := errors.Join(ahead, s.Close()); err != nil {
 				t.Fatal(err)
 			}

@@ -107,7 +107,7 @@ func TestRestoreAuditLog(t *testing.T) {
 		v.update(func(tx *keys.Tx) error { return tx.Revoke(v.key.ID, "leaked") })
 		v.close()
 		s := newStore(t, v.path, realFaults())
-		err := s.Update(t.Context(), func(w keys.Writer) error { return w.DeleteAuditEntry(2) })
+		_, err := s.Update(t.Context(), func(w keys.Writer) error { return w.DeleteAuditEntry(2) })
 		if err := errors.Join(err, s.Close()); err != nil {
 			t.Fatal(err)
 		}

@@ -34,7 +34,7 @@ type Store struct {
 	// that the feed hears of commits in their order, one at a time.
 	writing sync.Mutex
 	feed    func(keys.Change)
-	// file is which one is open. It is set before state leads to it.
+	// file is which one was opened last.
 	file fs.FileInfo
 
 	closing    chan struct{} // closed by Close, ends recovering
@@ -51,8 +51,9 @@ type faults struct {
 
 // state is an open file, or why there is none.
 type state struct {
-	db  *bolt.DB
-	err error
+	db   *bolt.DB
+	file fs.FileInfo // which one it is
+	err  error
 }
 
 var closed = &state{err: keys.ErrClosed}
@@ -71,7 +72,7 @@ func open(path string, f faults) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening key store %s: %w", path, err)
 	}
-	s.state.Store(&state{db: db})
+	s.state.Store(&state{db: db, file: s.file})
 	return s, nil
 }
 
@@ -126,33 +127,67 @@ func (s *Store) begin() (*bolt.Tx, error) {
 //
 // Where the path leads to the file no longer, nothing is written, and the
 // error wraps [keys.ErrUnavailable].
-func (s *Store) Update(ctx context.Context, fn func(keys.Writer) error) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+func (s *Store) Update(ctx context.Context, fn func(keys.Writer) error) (keys.Commit, error) {
+	return s.write(ctx, func(w records.Writer) (records.Written, error) { return records.Apply(w, maxWrites, fn) })
+}
+
+// maxWrites is more than any call of the API has ever needed, and keeps a
+// transaction from filling the memory.
+const maxWrites = 1 << 16
+
+// MaxWrites implements [keys.Store].
+func (s *Store) MaxWrites() int { return maxWrites }
+
+// Used implements [keys.Store]. All uses of a call are written together.
+func (s *Store) Used(ctx context.Context, uses []keys.Use) error {
+	_, err := s.write(ctx, func(w records.Writer) (records.Written, error) { return records.ApplyUses(w, uses) })
+	return err
+}
+
+// Ready implements [keys.Store]. It doesn't wait for a write that is under way.
+func (s *Store) Ready(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return s.update(func(w records.Writer) (keys.Change, error) { return records.Apply(w, fn) }, nil)
+	_, err := s.writable()
+	return err
 }
 
-// update is called with writing held. write returns what the feed is to be
-// told. failed, where it isn't nil, gets the file of a commit that failed,
-// before that is closed.
-func (s *Store) update(write func(records.Writer) (keys.Change, error), failed func(*bolt.DB)) (err error) {
+func (s *Store) write(ctx context.Context, write func(records.Writer) (records.Written, error)) (keys.Commit, error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := ctx.Err(); err != nil {
+		return keys.Commit{}, err
+	}
+	return s.update(write, nil)
+}
+
+// writable returns the file that is open, unless what is written to it is lost.
+func (s *Store) writable() (*bolt.DB, error) {
 	now := s.state.Load()
 	if now.err != nil {
-		return now.err
+		return nil, now.err
 	}
 	// What is written to a file that nobody finds again is lost when this
 	// process ends. Where it can't be known, there is no reason to think so.
-	if err := stillAt(s.path, s.file); errors.Is(err, errReplaced) || errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %s: %w", keys.ErrUnavailable, s.path, errAstray)
+	if err := stillAt(s.path, now.file); errors.Is(err, errReplaced) || errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s: %w", keys.ErrUnavailable, s.path, errAstray)
+	}
+	return now.db, nil
+}
+
+// update is called with writing held. failed, where it isn't nil, gets the file
+// of a commit that failed, before that is closed.
+func (s *Store) update(write func(records.Writer) (records.Written, error), failed func(*bolt.DB)) (commit keys.Commit, err error) {
+	db, err := s.writable()
+	if err != nil {
+		return keys.Commit{}, err
 	}
 
 	// From where fn has returned the commit may have written something. The
 	// feed is told in a deferred call, so that it is told even if what follows
 	// panics: a change nobody hears of is a revoked credential that passes.
-	var change keys.Change
+	var written records.Written
 	var begun, committed bool
 	defer func() {
 		if !begun {
@@ -160,22 +195,26 @@ func (s *Store) update(write func(records.Writer) (keys.Change, error), failed f
 		}
 		if !committed {
 			if failed != nil {
-				failed(now.db)
+				failed(db)
 			}
-			err = s.fail(now.db, err)
+			err = s.fail(db, err)
 		}
-		s.tell(change)
+		if written.Change != nil {
+			s.tell(*written.Change)
+		}
 	}()
-	err = s.commit(now.db, func(tx *bolt.Tx) error {
+	err = s.commit(db, func(tx *bolt.Tx) error {
 		var err error
-		if change, err = write(newRevision(tx)); err != nil {
+		if written, err = write(newRevision(tx)); err != nil {
 			return err
 		}
 		begun = true
 		return nil
 	})
-	committed = err == nil
-	return err
+	if committed = err == nil; !committed {
+		return keys.Commit{}, err
+	}
+	return written.Commit, nil
 }
 
 // tell is called with writing held.

@@ -50,7 +50,7 @@ func newStore(t *testing.T, path string, f faults) *Store {
 
 func putSome(t *testing.T, s *Store) {
 	t.Helper()
-	err := s.Update(t.Context(), func(w keys.Writer) error {
+	_, err := s.Update(t.Context(), func(w keys.Writer) error {
 		w.Touch(keystest.SomeTime, keystest.SomeKey.Digest)
 		for _, err := range []error{
 			w.PutUser(keystest.SomeUser), w.PutApp(keystest.SomeApp), w.PutCredential(keystest.SomeKey),
@@ -106,7 +106,7 @@ func TestOpenAgain(t *testing.T) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
 	}
 	// The seq goes on where it was.
-	err := s.Update(t.Context(), func(w keys.Writer) error {
+	_, err := s.Update(t.Context(), func(w keys.Writer) error {
 		if err := w.PutUser(keys.User{ID: "a"}); err != nil {
 			return err
 		}
@@ -125,7 +125,7 @@ func TestOpenAgain(t *testing.T) {
 // later comes later.
 func TestGivenSeq(t *testing.T) {
 	s := newStore(t, newPath(t), realFaults())
-	err := s.Update(t.Context(), func(w keys.Writer) error {
+	_, err := s.Update(t.Context(), func(w keys.Writer) error {
 		for _, u := range []keys.User{{ID: "a", Seq: 7}, {ID: "b"}, {ID: "c", Seq: 3}} {
 			if err := w.PutUser(u); err != nil {
 				return err

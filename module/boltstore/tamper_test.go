@@ -16,7 +16,7 @@ import (
 
 // change writes records, and passes over what the directory would also change.
 func change(tx *bolt.Tx, fn func(keys.Writer) error) error {
-	_, err := records.Apply(newRevision(tx), fn)
+	_, err := records.Apply(newRevision(tx), maxWrites, fn)
 	return err
 }
 

@@ -162,7 +162,7 @@ func TestUpgradeKeepsSequences(t *testing.T) {
 	s := newStore(t, path, realFaults())
 	app := keys.AppRef{OwnerID: "alice", AppID: "new"}
 	guest := keys.CollaboratorRef{AppRef: app, UserID: "bob"}
-	err := s.Update(t.Context(), func(w keys.Writer) error {
+	_, err := s.Update(t.Context(), func(w keys.Writer) error {
 		for _, put := range []error{
 			w.PutUser(keys.User{ID: "dora"}), w.PutApp(keys.App{AppRef: app}),
 			w.PutCredential(credential("new", "cap_new")), w.PutCollaborator(keys.Collaborator{CollaboratorRef: guest}),

@@ -192,7 +192,7 @@ func TestAuditShowsWhatWasAltered(t *testing.T) {
 			if err := verify(); err != nil || head.Last != 4 || head.First != 1 {
 				t.Fatalf("%+v, %v; want entries 1 to 4", head, err)
 			}
-			if err := m.Update(t.Context(), func(w keys.Writer) error { return alter(w, head) }); err != nil {
+			if _, err := m.Update(t.Context(), func(w keys.Writer) error { return alter(w, head) }); err != nil {
 				t.Fatal(err)
 			}
 			if err := verify(); !errors.Is(err, keys.ErrAuditBroken) {

@@ -96,7 +96,7 @@ func (d *Directory) write(ctx context.Context, r rank, userID string, fn func(w 
 		return err
 	}
 	defer d.lock.give()
-	return d.store.Update(ctx, func(w Writer) error {
+	_, err := d.store.Update(ctx, func(w Writer) error {
 		last, err := w.LastWrite()
 		if err != nil {
 			return err
@@ -107,6 +107,7 @@ func (d *Directory) write(ctx context.Context, r rank, userID string, fn func(w 
 		}
 		return fn(w, clock)
 	})
+	return err
 }
 
 // beat keeps the newest write from growing old in a store that is in use.
@@ -142,7 +143,7 @@ func (d *Directory) AcceptClock(ctx context.Context, actor Actor) (AcceptedClock
 		return AcceptedClock{}, err
 	}
 	defer d.lock.give()
-	err := d.store.Update(context.WithoutCancel(ctx), func(w Writer) (err error) {
+	_, err := d.store.Update(context.WithoutCancel(ctx), func(w Writer) (err error) {
 		done = AcceptedClock{Now: d.clock(), KeyIDs: []string{}}
 		if done.Was, err = w.LastWrite(); err != nil {
 			return err

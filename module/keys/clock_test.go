@@ -160,7 +160,7 @@ func TestAcceptClockOf2031(t *testing.T) {
 		return err
 	})
 	w.set(year2031) // as a version before this rule wrote it
-	if err := m.Store.Update(t.Context(), func(wr keys.Writer) error { wr.Touch(year2031); return nil }); err != nil {
+	if _, err := m.Store.Update(t.Context(), func(wr keys.Writer) error { wr.Touch(year2031); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	update(t, d, func(tx *keys.Tx) (err error) {

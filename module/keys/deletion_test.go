@@ -145,7 +145,7 @@ func TestADeletionIsFinishedAfterARestart(t *testing.T) {
 	ref := keys.AppRef{OwnerID: "large", AppID: "app"}
 	d, m, _ := newDirectory(t)
 	all, _ := largeApp(t, d, ref)
-	err := m.Update(t.Context(), func(w keys.Writer) error { // as far as a crash let it come
+	_, err := m.Update(t.Context(), func(w keys.Writer) error { // as far as a crash let it come
 		w.Touch(all[0].CreatedAt)
 		return errors.Join(w.DeleteApp(ref), w.PutDeletion(keys.Deletion{AppRef: ref, By: operator}))
 	})

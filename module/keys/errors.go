@@ -31,6 +31,9 @@ var (
 	ErrUnavailable = errors.New("the key store can't answer")
 	// ErrClosed is returned after Close.
 	ErrClosed = fmt.Errorf("%w: it is closed", ErrUnavailable)
+	// ErrTooManyWrites is returned by an update that writes more records than
+	// the store can write at once.
+	ErrTooManyWrites = errors.New("too much for one change of the key store; split it")
 	// ErrCorrupt is returned if a record can't be decoded.
 	ErrCorrupt = errors.New("corrupt record in the key store")
 )

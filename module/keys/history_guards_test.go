@@ -58,7 +58,7 @@ func TestAllChanged(t *testing.T) {
 // that went wrong.
 func TestATombstoneCounts(t *testing.T) {
 	d, m, c := newDirectory(t)
-	err := m.Update(t.Context(), func(w keys.Writer) error {
+	_, err := m.Update(t.Context(), func(w keys.Writer) error {
 		w.Touch(time.Now(), c.Digest)
 		return w.PutTombstone(keys.Tombstone{Digest: c.Digest, ID: c.ID, At: time.Now(), Reason: "leaked"})
 	})
@@ -95,7 +95,7 @@ type meeting struct {
 	between func()
 }
 
-func (s *meeting) Update(ctx context.Context, fn func(keys.Writer) error) error {
+func (s *meeting) Update(ctx context.Context, fn func(keys.Writer) error) (keys.Commit, error) {
 	return s.Store.Update(ctx, func(w keys.Writer) error {
 		err := fn(w)
 		if s.between != nil {

@@ -19,16 +19,21 @@ type mapStore struct {
 }
 
 func (s *mapStore) View(_ context.Context, fn func(Reader) error) error { return fn(s) }
-func (s *mapStore) Update(context.Context, func(Writer) error) error    { return ErrUnavailable }
-func (s *mapStore) Feed(feed func(Change))                              { s.feed = feed }
-func (s *mapStore) Close() error                                        { return nil }
-func (s *mapStore) LastWrite() (time.Time, error)                       { return s.lastWrite, nil }
-func (s *mapStore) StoreID() (string, error)                            { return "a store", nil }
-func (s *mapStore) User(id string) (User, error)                        { return User{ID: id}, nil }
-func (s *mapStore) Tombstone(Digest) (Tombstone, error)                 { return Tombstone{}, ErrNotFound }
-func (s *mapStore) LastUsed(Digest) (Usage, error)                      { return Usage{}, ErrNotFound }
-func (s *mapStore) Users(uint64) iter.Seq2[User, error]                 { return nil }
-func (s *mapStore) Deletions() iter.Seq2[Deletion, error]               { return func(func(Deletion, error) bool) {} }
+func (s *mapStore) Update(context.Context, func(Writer) error) (Commit, error) {
+	return Commit{}, ErrUnavailable
+}
+func (s *mapStore) MaxWrites() int                        { return MinWrites }
+func (s *mapStore) Used(context.Context, []Use) error     { return ErrUnavailable }
+func (s *mapStore) Ready(context.Context) error           { return nil }
+func (s *mapStore) Feed(feed func(Change))                { s.feed = feed }
+func (s *mapStore) Close() error                          { return nil }
+func (s *mapStore) LastWrite() (time.Time, error)         { return s.lastWrite, nil }
+func (s *mapStore) StoreID() (string, error)              { return "a store", nil }
+func (s *mapStore) User(id string) (User, error)          { return User{ID: id}, nil }
+func (s *mapStore) Tombstone(Digest) (Tombstone, error)   { return Tombstone{}, ErrNotFound }
+func (s *mapStore) LastUsed(Digest) (Usage, error)        { return Usage{}, ErrNotFound }
+func (s *mapStore) Users(uint64) iter.Seq2[User, error]   { return nil }
+func (s *mapStore) Deletions() iter.Seq2[Deletion, error] { return func(func(Deletion, error) bool) {} }
 func (s *mapStore) Credential(d Digest) (Credential, error) {
 	if c, ok := s.credentials[d]; ok {
 		return c, nil

@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// MinWrites is the least that a store must be able to write in one update: what
+// the largest change of a single record takes, with room to spare.
+const MinWrites = 32
+
 // Store keeps records durably. Implementations pass the suite of keystest.
 //
 // A store is safe for concurrent use. It doesn't check IDs or permissions. If a
@@ -13,21 +17,49 @@ import (
 // the context has no effect.
 type Store interface {
 	// View runs fn over one revision of the store: everything that fn reads is
-	// from the same commit. The Reader must not be used after fn returns, and
-	// no record shares memory with the store.
+	// from the same commit, and from no earlier one than the last that any
+	// Update returned before View was called. The Reader must not be used after
+	// fn returns, and no record shares memory with the store.
+	//
+	// View doesn't promise that the revision is still the newest when fn runs.
 	View(ctx context.Context, fn func(Reader) error) error
 
-	// Update runs fn in the one write transaction at a time. It returns nil
-	// only once everything fn wrote is durable; if fn fails or panics,
-	// nothing was written.
+	// Update runs fn in the one write transaction at a time, and commits what it
+	// wrote. It returns no error only once everything fn wrote is durable; if fn
+	// fails or panics, nothing was written.
 	//
 	// Update may run fn again, after discarding what the previous run wrote.
-	// Each run sets again whatever fn sets outside of the transaction.
+	// Other updates may come between the two runs. Each run sets again whatever
+	// fn sets outside of the transaction.
 	//
-	// The feed is called before Update returns, whether the commit succeeded or
-	// not, because an engine may make a commit visible that returned an error.
-	// It is not called if fn failed.
-	Update(ctx context.Context, fn func(Writer) error) error
+	// Update doesn't promise that fn's writes are gone if the commit returned
+	// an error: an engine may make such a commit visible. The feed is therefore
+	// called before Update returns, whether the commit succeeded or not. It is
+	// not called if fn failed.
+	Update(ctx context.Context, fn func(Writer) error) (Commit, error)
+
+	// MaxWrites returns how many records one Update can write: how often fn may
+	// call a Put, a Delete or RetireUser of the Writer. It is [MinWrites] or
+	// more, and the same as long as the store is open. An Update that writes
+	// more returns [ErrTooManyWrites] and writes nothing.
+	//
+	// A change that may need more is made in several updates, each of which
+	// leaves the store in a state that is safe if no other follows.
+	MaxWrites() int
+
+	// Used writes when credentials were last used, at most MaxWrites of them at
+	// once. The newest use of a credential stays, in whatever order they are
+	// written; of two at the same time, the one that is written later. Uses of credentials that don't exist are left out.
+	//
+	// A use is not a change: it has no revision, the feed isn't called, and the
+	// time of the newest write stays. Used doesn't promise that all uses of a
+	// call are written together, and may write some before it returns an error.
+	Used(ctx context.Context, uses []Use) error
+
+	// Ready returns nil if the store could answer View and Update now, and
+	// otherwise an error that wraps [ErrUnavailable] and says why not. It reads
+	// and writes nothing, so the next call may fail all the same.
+	Ready(ctx context.Context) error
 
 	// Feed sets the function that is called for every change. Feed is called
 	// once, before the first Update. The function gets the changes of one
@@ -37,6 +69,24 @@ type Store interface {
 	// Close waits for what is running and releases the store. Afterwards
 	// every call returns [ErrClosed].
 	Close() error
+}
+
+// Commit is the result of an update.
+type Commit struct {
+	// Revision counts the commits of the store, from 1 and without a gap, also
+	// after the store was closed and opened again. It is 0 if nothing was
+	// committed.
+	Revision uint64
+	// Waiting is the number of processes that had not applied the commit when
+	// Update returned. They refuse every request until they have applied it. It
+	// is 0 for a store that only one process uses.
+	Waiting int
+}
+
+// Use is a use of the credential of a digest.
+type Use struct {
+	Digest Digest
+	Usage
 }
 
 // Change describes one commit to a store's feed.
@@ -151,6 +201,8 @@ type Writer interface {
 	PutCredential(Credential) error
 	// DeleteCredential also deletes the credential's last use.
 	DeleteCredential(Digest) error
+	// PutLastUsed replaces the last use of a credential, even by an older one,
+	// because a clock was wrong. What is used is written by [Store.Used].
 	PutLastUsed(Digest, Usage) error
 
 	PutCollaborator(Collaborator) error

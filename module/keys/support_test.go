@@ -29,7 +29,7 @@ type meddler struct {
 	updates atomic.Int64
 }
 
-func (m *meddler) Update(ctx context.Context, fn func(keys.Writer) error) error {
+func (m *meddler) Update(ctx context.Context, fn func(keys.Writer) error) (keys.Commit, error) {
 	m.updates.Add(1)
 	return m.Store.Update(ctx, fn)
 }

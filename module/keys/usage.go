@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,8 +64,8 @@ func (d *Directory) LastUsed(from Reader, digest Digest) (Usage, error) {
 	return from.LastUsed(digest)
 }
 
-// maxUsages is how many last uses one transaction writes, because others wait
-// for it.
+// maxUsages is how many last uses are written at once, because others wait for
+// it.
 const maxUsages = 500
 
 // Flush writes the last uses collected since the previous Flush.
@@ -76,19 +77,16 @@ func (d *Directory) Flush(ctx context.Context) error {
 	u.writing, u.noted = u.noted, nil
 	u.mu.Unlock()
 	defer u.settle()
-	batch := make(map[Digest]Usage, min(len(u.writing), maxUsages))
+	uses := make([]Use, 0, len(u.writing))
 	for digest, last := range u.writing {
-		if batch[digest] = last; len(batch) == maxUsages {
-			if err := d.writeUsages(ctx, batch); err != nil {
-				return err
-			}
-			clear(batch)
+		uses = append(uses, Use{digest, last})
+	}
+	for batch := range slices.Chunk(uses, min(maxUsages, d.store.MaxWrites())) {
+		if err := d.writeUsages(ctx, batch); err != nil {
+			return fmt.Errorf("writing when keys were last used: %w", err)
 		}
 	}
-	if len(batch) == 0 {
-		return nil
-	}
-	return d.writeUsages(ctx, batch)
+	return nil
 }
 
 // settle keeps uses that were not written for the next Flush.
@@ -106,28 +104,17 @@ func (u *usage) settle() {
 	u.writing = nil
 }
 
-func (d *Directory) writeUsages(ctx context.Context, batch map[Digest]Usage) error {
-	err := d.write(ctx, ordinary, "", func(w Writer, _ time.Time) error {
-		for digest, last := range batch {
-			// Revoked meanwhile: none of its records may reappear.
-			if _, err := w.Credential(digest); errors.Is(err, ErrNotFound) {
-				continue
-			} else if err != nil {
-				return err
-			}
-			if err := w.PutLastUsed(digest, last); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("writing when keys were last used: %w", err)
+func (d *Directory) writeUsages(ctx context.Context, batch []Use) error {
+	if err := d.Writable(); err != nil {
+		return err
+	}
+	if err := d.store.Used(context.WithoutCancel(ctx), batch); err != nil {
+		return err
 	}
 	d.usage.mu.Lock()
 	defer d.usage.mu.Unlock()
-	for digest := range batch {
-		delete(d.usage.writing, digest)
+	for _, use := range batch {
+		delete(d.usage.writing, use.Digest)
 	}
 	return nil
 }

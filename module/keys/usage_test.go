@@ -17,22 +17,15 @@ type usageStore struct {
 	fail error
 }
 
-func (s *usageStore) Update(_ context.Context, fn func(Writer) error) error {
+func (s *usageStore) Used(_ context.Context, uses []Use) error {
 	if s.fail != nil {
 		return s.fail
 	}
-	return fn(usageWriter{s: s})
-}
-
-type usageWriter struct {
-	Writer
-	s *usageStore
-}
-
-func (w usageWriter) Credential(d Digest) (Credential, error) { return w.s.Credential(d) }
-func (w usageWriter) LastWrite() (time.Time, error)           { return w.s.LastWrite() }
-func (w usageWriter) PutLastUsed(d Digest, u Usage) error {
-	w.s.used[d] = u
+	for _, use := range uses {
+		if _, ok := s.credentials[use.Digest]; ok {
+			s.used[use.Digest] = use.Usage
+		}
+	}
 	return nil
 }
 

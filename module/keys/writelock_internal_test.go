@@ -17,10 +17,10 @@ type slowStore struct {
 	pass  chan struct{}
 }
 
-func (s *slowStore) Update(context.Context, func(Writer) error) error {
+func (s *slowStore) Update(context.Context, func(Writer) error) (Commit, error) {
 	s.began <- struct{}{}
 	<-s.pass
-	return nil
+	return Commit{}, nil
 }
 
 // queue is a directory over a slow store, with one change under way.

@@ -317,7 +317,12 @@ func (s *failingStore) View(context.Context, func(keys.Reader) error) error {
 	return s.fail()
 }
 
-func (s *failingStore) Update(context.Context, func(keys.Writer) error) error { return s.fail() }
+func (s *failingStore) Update(context.Context, func(keys.Writer) error) (keys.Commit, error) {
+	return keys.Commit{}, s.fail()
+}
+
+func (*failingStore) MaxWrites() int                           { return keys.MinWrites }
+func (s *failingStore) Used(context.Context, []keys.Use) error { return s.fail() }
 
 func (s *failingStore) fail() error {
 	if s.err == nil {

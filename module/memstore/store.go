@@ -13,6 +13,8 @@ import (
 // Store is a [keys.Store] in memory. What it has is gone once it is closed.
 // [New] makes one.
 type Store struct {
+	maxWrites int
+
 	// writing is held across an update and what the feed is told of it.
 	writing sync.Mutex
 	feed    func(keys.Change)
@@ -24,13 +26,17 @@ type Store struct {
 	reading sync.WaitGroup
 }
 
-// New returns an empty store.
-func New() (*Store, error) {
+// New returns an empty store that writes as much in one update as a file does.
+func New() (*Store, error) { return NewSmall(1 << 16) }
+
+// NewSmall returns an empty store that writes at most so many records in one
+// update, for tests of what is to be done in steps.
+func NewSmall(maxWrites int) (*Store, error) {
 	r := newRevision()
 	if err := records.Initialize(r); err != nil {
 		return nil, err
 	}
-	return &Store{now: r}, nil
+	return &Store{now: r, maxWrites: maxWrites}, nil
 }
 
 // Feed implements [keys.Store].
@@ -69,30 +75,48 @@ func (s *Store) begin() (revision, error) {
 }
 
 // Update implements [keys.Store].
-func (s *Store) Update(ctx context.Context, fn func(keys.Writer) error) error {
+func (s *Store) Update(ctx context.Context, fn func(keys.Writer) error) (keys.Commit, error) {
+	return s.write(ctx, func(w records.Writer) (records.Written, error) { return records.Apply(w, s.maxWrites, fn) })
+}
+
+// MaxWrites implements [keys.Store].
+func (s *Store) MaxWrites() int { return s.maxWrites }
+
+// Used implements [keys.Store].
+func (s *Store) Used(ctx context.Context, uses []keys.Use) error {
+	_, err := s.write(ctx, func(w records.Writer) (records.Written, error) { return records.ApplyUses(w, uses) })
+	return err
+}
+
+func (s *Store) write(ctx context.Context, write func(records.Writer) (records.Written, error)) (keys.Commit, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if err := ctx.Err(); err != nil {
-		return err
+		return keys.Commit{}, err
 	}
 	r, err := s.begin()
 	if err != nil {
-		return err
+		return keys.Commit{}, err
 	}
 	defer s.reading.Done()
 
 	next := r.clone()
-	change, err := records.Apply(next, fn)
+	written, err := write(next)
 	if err != nil {
-		return err
+		return keys.Commit{}, err
 	}
 	s.mu.Lock()
 	s.now = next
 	s.mu.Unlock()
-	if s.feed != nil {
-		s.feed(change)
+	if written.Change != nil && s.feed != nil {
+		s.feed(*written.Change)
 	}
-	return nil
+	return written.Commit, nil
+}
+
+// Ready implements [keys.Store].
+func (s *Store) Ready(ctx context.Context) error {
+	return s.read(ctx, func(records.Reader) error { return nil })
 }
 
 // Examine implements [keys.Examiner].

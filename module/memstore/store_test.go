@@ -8,16 +8,20 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	keystest.Run(t, func(t *testing.T) keys.Store { return newStore(t) })
-}
-
-// newStore returns a store that the end of the test closes and checks.
-func newStore(t *testing.T) *Store {
-	t.Helper()
-	s, err := New()
-	if err != nil {
-		t.Fatal(err)
+	for name, open := range map[string]func() (*Store, error){
+		"usual": New,
+		"small": func() (*Store, error) { return NewSmall(keys.MinWrites) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			keystest.Run(t, func(t *testing.T) keys.Store {
+				t.Helper()
+				s, err := open()
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = s.Close() }) // the test may have
+				return s
+			})
+		})
 	}
-	t.Cleanup(func() { _ = s.Close() }) // the test may have
-	return s
 }

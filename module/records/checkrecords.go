@@ -30,8 +30,12 @@ func (e *examiner) mark(m mark) {
 	}
 }
 
-// identity checks the ID of the store, and finds out whether it is a backup.
+// identity checks the ID and the revision of the store, and finds out whether
+// it is a backup.
 func (e *examiner) identity() error {
+	if _, err := readSequence(e.r, revisionKey); err != nil {
+		e.damage("%v", err)
+	}
 	if _, err := storeID(e.r); err != nil {
 		e.damage("%v", err)
 	}

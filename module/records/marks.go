@@ -50,10 +50,9 @@ var marks = table[mark, markRecord]{
 	},
 }
 
-// AddMark writes that a backup is made of the store as it is. It returns what
-// the feed is to be told once the revision is committed.
-func AddMark(w Writer) (keys.Change, error) {
-	return Apply(w, func(keys.Writer) error { return addMark(w) })
+// AddMark writes that a backup is made of the store as it is.
+func AddMark(w Writer) (Written, error) {
+	return Apply(w, 0, func(keys.Writer) error { return addMark(w) })
 }
 
 func addMark(w Writer) error {

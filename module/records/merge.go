@@ -79,7 +79,7 @@ func (m *Merge) Run(ctx context.Context, from Reader, next func() (Writer, error
 	if err != nil {
 		return err
 	}
-	_, err = Apply(w, func(w keys.Writer) error {
+	_, err = Apply(w, keys.MinWrites, func(w keys.Writer) error {
 		return keys.RecordRestore(w, m.At, struct {
 			BackupAt time.Time `json:"backup_at"`
 			Counts
@@ -239,7 +239,7 @@ func (m *Merge) sequences() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range [][]byte{users.bucket, apps.bucket, credentials.bucket, collaborators.bucket} {
+	for _, name := range [][]byte{users.bucket, apps.bucket, credentials.bucket, collaborators.bucket, revisionKey} {
 		now, err := readSequence(m.Now, name)
 		if err != nil && !m.passOver(err) {
 			return unreadable(err)

@@ -10,6 +10,19 @@ import (
 // given to one of its records.
 var sequencesBucket = []byte("sequences")
 
+// revisionKey is where the sequences bucket has the revision of the store. It
+// is no bucket's name.
+var revisionKey = []byte("revision")
+
+// nextRevision gives a revision that is being written its number.
+func nextRevision(w Writer) (uint64, error) {
+	last, err := readSequence(w, revisionKey)
+	if err != nil {
+		return 0, err
+	}
+	return last + 1, writeSequence(w, revisionKey, last+1)
+}
+
 // order gives a new record the next seq, and keeps the next ones behind a seq
 // that was given.
 func (t *table[R, S]) order(w Writer, seq *uint64) error {

@@ -1,21 +1,52 @@
 package records
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// Apply runs fn over a revision that is being written. It returns what the feed
-// is to be told once the revision is committed, or the error of fn or of any
-// write that failed: then the revision must not be committed.
-func Apply(w Writer, fn func(keys.Writer) error) (keys.Change, error) {
+// Written is what one revision that is being written is to be.
+type Written struct {
+	keys.Commit
+	// Change is what the feed is to be told once the revision is committed. It
+	// is nil if the feed is not to be told.
+	Change *keys.Change
+}
+
+// Apply runs fn over a revision that is being written, for at most maxWrites
+// records. It returns the error of fn or of any write that failed: then the
+// revision must not be committed.
+func Apply(w Writer, maxWrites int, fn func(keys.Writer) error) (Written, error) {
 	u := newUpdate(w)
+	u.left = maxWrites
 	if err := fn(u); err != nil {
-		return keys.Change{}, err
+		return Written{}, err
 	}
 	return u.finish()
+}
+
+// ApplyUses writes uses over a revision, as [keys.Store.Used] has it.
+func ApplyUses(w Writer, uses []keys.Use) (Written, error) {
+	for _, use := range uses {
+		key := use.Digest[:]
+		if !has(w, credentials.bucket, key) {
+			continue
+		}
+		switch last, err := usages.get(w, key); {
+		case err == nil && use.At.Before(last.At):
+			continue
+		case err != nil && !errors.Is(err, keys.ErrNotFound):
+			return Written{}, err
+		}
+		if err := usages.put(w, usage{use.Usage, use.Digest}); err != nil {
+			return Written{}, err
+		}
+	}
+	return Written{}, nil
 }
 
 // update is a [keys.Writer] over one revision that is being written.
@@ -23,6 +54,8 @@ type update struct {
 	view
 	w Writer
 
+	// left is how many more records may be written.
+	left    int
 	touched []keys.Digest
 	reset   bool // the time of the last write was set
 	groups  []keys.Digest
@@ -31,18 +64,35 @@ type update struct {
 	err error
 }
 
-func newUpdate(w Writer) *update { return &update{view: view{r: w}, w: w} }
+// newUpdate returns an update without a limit.
+func newUpdate(w Writer) *update { return &update{view: view{r: w}, w: w, left: math.MaxInt} }
 
-// finish is called after fn. It returns what the feed is to be told.
-func (u *update) finish() (keys.Change, error) {
+// finish is called after fn.
+func (u *update) finish() (Written, error) {
 	if u.err != nil {
-		return keys.Change{}, u.err
+		return Written{}, u.err
+	}
+	revision, err := nextRevision(u.w)
+	if err != nil {
+		return Written{}, err
 	}
 	at, err := u.LastWrite()
-	return keys.Change{Touched: u.touched, Groups: u.groups, At: at, All: u.reset, Reset: u.reset}, err
+	return Written{
+		keys.Commit{Revision: revision},
+		&keys.Change{Touched: u.touched, Groups: u.groups, At: at, All: u.reset, Reset: u.reset},
+	}, err
 }
 
+// wrote counts a record that was written, and keeps the error of doing so.
 func (u *update) wrote(err error) error {
+	if u.left--; err == nil && u.left < 0 {
+		err = keys.ErrTooManyWrites
+	}
+	return u.kept(err)
+}
+
+// kept keeps the first error of a write.
+func (u *update) kept(err error) error {
 	if u.err == nil {
 		u.err = err
 	}
@@ -63,10 +113,11 @@ func (u *update) PutCredential(c keys.Credential) error {
 }
 
 func (u *update) DeleteCredential(d keys.Digest) error {
-	if err := u.wrote(usages.delete(u.w, d[:])); err != nil {
-		return err
+	err := usages.delete(u.w, d[:])
+	if err == nil {
+		err = credentials.delete(u.w, d[:])
 	}
-	return u.wrote(credentials.delete(u.w, d[:]))
+	return u.wrote(err)
 }
 
 func (u *update) PutLastUsed(d keys.Digest, last keys.Usage) error {
@@ -111,7 +162,7 @@ func (u *update) PutAuditHead(h keys.AuditHead) error {
 
 func (u *update) Touch(at time.Time, digests ...keys.Digest) {
 	u.touched = append(u.touched, digests...)
-	_ = u.wrote(u.advance(at)) // finish returns it
+	_ = u.kept(u.advance(at)) // finish returns it
 }
 
 func (u *update) TouchGroups(digests ...keys.Digest) { u.groups = append(u.groups, digests...) }
@@ -127,7 +178,7 @@ func (u *update) advance(at time.Time) error {
 
 func (u *update) ResetClock(at time.Time) {
 	u.reset = true
-	_ = u.wrote(u.setLastWrite(at)) // finish returns it
+	_ = u.kept(u.setLastWrite(at)) // finish returns it
 }
 
 func (u *update) setLastWrite(at time.Time) error {

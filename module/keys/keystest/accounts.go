@@ -93,7 +93,7 @@ func testEmailTaken(t *testing.T, s keys.Store) {
 		"another user": func(w keys.Writer) error { return w.PutUser(withEmail("v", "Ada@Example.Com")) },
 	} {
 		var put error
-		err := s.Update(t.Context(), func(w keys.Writer) error {
+		_, err := s.Update(t.Context(), func(w keys.Writer) error {
 			put = write(w)
 			return nil // passed over
 		})
@@ -182,18 +182,14 @@ func auditEntry(seq uint64, userID string, previous keys.Digest) (keys.AuditEntr
 func testAudit(t *testing.T, s keys.Store) {
 	const many = 300 // past one byte of a seq
 	var all []keys.AuditEntry
-	update(t, s, func(w keys.Writer) error {
-		all = nil
-		var previous keys.Digest
-		for seq := uint64(1); seq <= many; seq++ {
-			e, head := auditEntry(seq, []string{"u", "uu", ""}[seq%3], previous)
-			if err := putAll(w, e, head); err != nil {
-				return err
-			}
-			previous, all = e.Hash, append(all, e)
-		}
-		return nil
-	})
+	var records []any
+	var previous keys.Digest
+	for seq := uint64(1); seq <= many; seq++ {
+		e, head := auditEntry(seq, []string{"u", "uu", ""}[seq%3], previous)
+		records = append(records, e, head)
+		previous, all = e.Hash, append(all, e)
+	}
+	put(t, s, records...)
 	of := func(r keys.Reader, userID string, after uint64) {
 		t.Helper()
 		var want []string
@@ -230,20 +226,26 @@ func testAudit(t *testing.T, s keys.Store) {
 	})
 	// The oldest go, from every list, and the head says so.
 	head := keys.AuditHead{First: 101, Anchor: all[99].Hash, Last: many, Hash: all[many-1].Hash}
-	update(t, s, func(w keys.Writer) error {
-		for e, err := range w.AuditEntries("", 0) {
-			if err != nil {
-				return err
+	for done := false; !done; {
+		update(t, s, func(w keys.Writer) error {
+			done = false
+			left := s.MaxWrites()
+			for e, err := range w.AuditEntries("", 0) {
+				if err != nil {
+					return err
+				}
+				if done = e.Seq == head.First; done || left == 0 {
+					break
+				}
+				if err := w.DeleteAuditEntry(e.Seq); err != nil {
+					return err
+				}
+				left--
 			}
-			if e.Seq == head.First {
-				break
-			}
-			if err := w.DeleteAuditEntry(e.Seq); err != nil {
-				return err
-			}
-		}
-		return errors.Join(w.DeleteAuditEntry(7), w.PutAuditHead(head))
-	})
+			return nil
+		})
+	}
+	update(t, s, func(w keys.Writer) error { return errors.Join(w.DeleteAuditEntry(7), w.PutAuditHead(head)) })
 	all = all[100:]
 	view(t, s, func(r keys.Reader) error {
 		for _, userID := range []string{"", "u", "uu"} {

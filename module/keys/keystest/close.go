@@ -14,9 +14,12 @@ func testClose(t *testing.T, s keys.Store) {
 	if err := s.Close(); err != nil {
 		t.Fatalf("Close: %v", err)
 	}
+	_, updated := s.Update(t.Context(), func(keys.Writer) error { t.Error("Update ran fn"); return nil })
 	for what, err := range map[string]error{
 		"View":   s.View(t.Context(), func(keys.Reader) error { t.Error("View ran fn"); return nil }),
-		"Update": s.Update(t.Context(), func(keys.Writer) error { t.Error("Update ran fn"); return nil }),
+		"Update": updated,
+		"Used":   s.Used(t.Context(), []keys.Use{{Digest: keys.DigestOf("x")}}),
+		"Ready":  s.Ready(t.Context()),
 		"Close":  s.Close(),
 	} {
 		if !errors.Is(err, keys.ErrClosed) || !errors.Is(err, keys.ErrUnavailable) {

@@ -77,7 +77,7 @@ func testFeedOrder(t *testing.T, s keys.Store) {
 		running.Go(func() {
 			for range writes {
 				var mine keys.Digest
-				err := s.Update(t.Context(), func(w keys.Writer) error {
+				_, err := s.Update(t.Context(), func(w keys.Writer) error {
 					u, err := w.User("counter")
 					if err != nil {
 						return err
@@ -114,12 +114,12 @@ func testFeedOrder(t *testing.T, s keys.Store) {
 
 func testFeedSilentWhereFailed(t *testing.T, s keys.Store) {
 	s.Feed(func(c keys.Change) { t.Errorf("told of %+v", c) })
-	_ = s.Update(t.Context(), func(w keys.Writer) error {
+	_, _ = s.Update(t.Context(), func(w keys.Writer) error {
 		w.Touch(at(1), keys.DigestOf("x"))
 		return errFn
 	})
 	wantPanic(t, func() {
-		_ = s.Update(t.Context(), func(w keys.Writer) error {
+		_, _ = s.Update(t.Context(), func(w keys.Writer) error {
 			w.Touch(at(1), keys.DigestOf("x"))
 			panic(errFn)
 		})

@@ -47,6 +47,11 @@ func Run(t *testing.T, open func(t *testing.T) keys.Store) {
 		"PanicInView":           testPanicInView,
 		"ViewReturnsError":      testViewReturnsError,
 		"Cancelled":             testCancelled,
+		"Commits":               testCommits,
+		"MaxWrites":             testMaxWrites,
+		"Used":                  testUsed,
+		"UsedIsNoChange":        testUsedIsNoChange,
+		"Ready":                 testReady,
 		"Feed":                  testFeed,
 		"FeedOrder":             testFeedOrder,
 		"FeedSilentWhereFailed": testFeedSilentWhereFailed,
@@ -108,15 +113,17 @@ func view(t *testing.T, s keys.Store, fn func(keys.Reader) error) {
 // update fails the test where fn does.
 func update(t *testing.T, s keys.Store, fn func(keys.Writer) error) {
 	t.Helper()
-	if err := s.Update(t.Context(), fn); err != nil {
+	if _, err := s.Update(t.Context(), fn); err != nil {
 		t.Fatalf("Update: %v", err)
 	}
 }
 
-// put writes records of any kind, in order.
+// put writes records of any kind, in order, in as many updates as it takes.
 func put(t *testing.T, s keys.Store, records ...any) {
 	t.Helper()
-	update(t, s, func(w keys.Writer) error { return putAll(w, records...) })
+	for some := range slices.Chunk(records, s.MaxWrites()) {
+		update(t, s, func(w keys.Writer) error { return putAll(w, some...) })
+	}
 }
 
 func putAll(w keys.Writer, records ...any) error {

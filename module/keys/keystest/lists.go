@@ -12,18 +12,14 @@ import (
 // Made in an order that is no other's: not of the ids, nor of their length.
 func testOrder(t *testing.T, s keys.Store) {
 	var names []string
+	var all []any
 	for i := range 300 { // past one byte of a seq, and past a page of most stores
-		names = append(names, strconv.Itoa((i*7919)%1000))
+		n := strconv.Itoa((i * 7919) % 1000)
+		names = append(names, n)
+		all = append(all, user(n), app("u", n), appKey("cak_"+n, "u", "a"), token("cap_"+n, "v"),
+			collaborator("u", "a", n), collaborator(n, "b", "w"))
 	}
-	update(t, s, func(w keys.Writer) error {
-		for _, n := range names {
-			k, p := appKey("cak_"+n, "u", "a"), token("cap_"+n, "v")
-			if err := putAll(w, user(n), app("u", n), k, p, collaborator("u", "a", n), collaborator(n, "b", "w")); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	put(t, s, all...)
 	view(t, s, func(r keys.Reader) error {
 		a := keys.AppRef{OwnerID: "u", AppID: "a"}
 		wantOrder(t, "Users", r.Users, names, func(n string) string { return n })
@@ -40,17 +36,12 @@ func testOrder(t *testing.T, s keys.Store) {
 func testPrefixes(t *testing.T, s keys.Store) {
 	owners := []string{"a", "ab", "a-b", "a_b", "A", "a-"}
 	names := []string{"c", "b-c", "bc", "b", "-b", "b_c"}
-	update(t, s, func(w keys.Writer) error {
-		for _, o := range owners {
-			for _, n := range names {
-				k, p := appKey("cak_"+o+"."+n, o, n), token("cap_"+o+"."+n, o)
-				if err := putAll(w, app(o, n), k, p, collaborator(o, n, "x"), collaborator(o, n, o)); err != nil {
-					return err
-				}
-			}
+	for _, o := range owners {
+		for _, n := range names {
+			k, p := appKey("cak_"+o+"."+n, o, n), token("cap_"+o+"."+n, o)
+			put(t, s, app(o, n), k, p, collaborator(o, n, "x"), collaborator(o, n, o))
 		}
-		return nil
-	})
+	}
 	view(t, s, func(r keys.Reader) error {
 		for _, o := range owners {
 			var all, held, invited []string
@@ -74,15 +65,12 @@ func testPrefixes(t *testing.T, s keys.Store) {
 
 // As when an app is deleted, and its keys with it.
 func testDeleteWhileWalking(t *testing.T, s keys.Store) {
-	const many = 200
-	update(t, s, func(w keys.Writer) error {
-		for i := range many {
-			if err := w.PutCredential(appKey("cak_"+strconv.Itoa(i), "u", "a")); err != nil {
-				return err
-			}
-		}
-		return w.PutCredential(appKey("cak_other", "u", "b"))
-	})
+	many := min(200, s.MaxWrites())
+	var all []any
+	for i := range many {
+		all = append(all, appKey("cak_"+strconv.Itoa(i), "u", "a"))
+	}
+	put(t, s, append(all, appKey("cak_other", "u", "b"))...)
 	update(t, s, func(w keys.Writer) error {
 		n := 0
 		for c, err := range w.AppCredentials(keys.AppRef{OwnerID: "u", AppID: "a"}, 0) {

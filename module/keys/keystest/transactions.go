@@ -33,10 +33,11 @@ func testOneMoment(t *testing.T, s keys.Store) {
 		wantIDs(t, "before", r.Users(0), "1")
 		done := make(chan error)
 		go func() {
-			done <- s.Update(t.Context(), func(w keys.Writer) error {
+			_, err := s.Update(t.Context(), func(w keys.Writer) error {
 				w.Touch(at(1))
 				return putAll(w, user("2"), token("cap_2", "2"))
 			})
+			done <- err
 		}()
 		if err := <-done; err != nil {
 			return err
@@ -117,7 +118,7 @@ func wantUntouched(t *testing.T, s keys.Store) {
 
 func testRollbackOnError(t *testing.T, s keys.Store) {
 	put(t, s, user("1"))
-	err := s.Update(t.Context(), func(w keys.Writer) error {
+	_, err := s.Update(t.Context(), func(w keys.Writer) error {
 		if err := half(w); err != nil {
 			return err
 		}
@@ -132,7 +133,7 @@ func testRollbackOnError(t *testing.T, s keys.Store) {
 func testRollbackOnPanic(t *testing.T, s keys.Store) {
 	put(t, s, user("1"))
 	wantPanic(t, func() {
-		_ = s.Update(t.Context(), func(w keys.Writer) error {
+		_, _ = s.Update(t.Context(), func(w keys.Writer) error {
 			if err := half(w); err != nil {
 				t.Error(err)
 			}
@@ -179,11 +180,17 @@ func testCancelled(t *testing.T, s keys.Store) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("View: got %v", err)
 	}
-	err = s.Update(ctx, func(keys.Writer) error {
+	_, err = s.Update(ctx, func(keys.Writer) error {
 		t.Error("Update ran fn")
 		return nil
 	})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Update: got %v", err)
+	}
+	if err := s.Used(ctx, []keys.Use{{Digest: keys.DigestOf("x")}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Used: got %v", err)
+	}
+	if err := s.Ready(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Ready: got %v", err)
 	}
 }

@@ -17,15 +17,15 @@ type twice struct{ keys.Store }
 var errAgain = errors.New("the function is run again")
 
 // Update implements [keys.Store].
-func (s twice) Update(ctx context.Context, fn func(keys.Writer) error) error {
-	err := s.Store.Update(ctx, func(w keys.Writer) error {
+func (s twice) Update(ctx context.Context, fn func(keys.Writer) error) (keys.Commit, error) {
+	commit, err := s.Store.Update(ctx, func(w keys.Writer) error {
 		if err := fn(w); err != nil {
 			return err
 		}
 		return errAgain
 	})
 	if !errors.Is(err, errAgain) {
-		return err
+		return commit, err
 	}
 	return s.Store.Update(ctx, fn)
 }

@@ -83,11 +83,11 @@ func (s *moody) View(ctx context.Context, fn func(keys.Reader) error) error {
 	return err
 }
 
-func (s *moody) Update(ctx context.Context, fn func(keys.Writer) error) error {
+func (s *moody) Update(ctx context.Context, fn func(keys.Writer) error) (keys.Commit, error) {
 	if err := s.fails("before an Update"); err != nil {
-		return err
+		return keys.Commit{}, err
 	}
-	err := s.Store.Update(ctx, func(w keys.Writer) error {
+	commit, err := s.Store.Update(ctx, func(w keys.Writer) error {
 		s.wait()
 		if err := fn(w); err != nil {
 			return err
@@ -96,10 +96,10 @@ func (s *moody) Update(ctx context.Context, fn func(keys.Writer) error) error {
 		return s.fails("before a commit")
 	})
 	if err != nil {
-		return err
+		return keys.Commit{}, err
 	}
 	s.wait()
-	return s.fails("after a commit")
+	return commit, s.fails("after a commit")
 }
 
 // Feed is told slowly: the time between a commit and what follows from it is
