@@ -1,4 +1,4 @@
-package gateway_test
+package differential
 
 import (
 	"bufio"
@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest/corpus"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -97,17 +98,17 @@ func strictly(x *exchange, raw []byte) error {
 	}
 	in := bufio.NewReader(bytes.NewReader(raw))
 	for i, got := range x.arrived {
-		want, err := new(recorder).read(in)
-		for err == nil && (got.method != want.method || got.target != want.target) {
-			want, err = new(recorder).read(in)
+		want, err := corpus.ReadStrictly(in)
+		for err == nil && (got.method != want.Method || got.target != want.Target) {
+			want, err = corpus.ReadStrictly(in)
 		}
 		switch a := got.allowed; {
 		case errors.Is(err, io.EOF) && in.Buffered() == 0 && want == nil:
 			return fmt.Errorf("request %d is %s %s to Caddy, and none to the letter", i, got.method, got.target)
 		case err != nil:
 			return nil
-		case a != nil && (!a.whole || a.text != string(want.body)):
-			return fmt.Errorf("the body of request %d is %q (whole: %v) to Caddy, and %q to the letter", i, a.text, a.whole, want.body)
+		case a != nil && (!a.whole || a.text != string(want.Body)):
+			return fmt.Errorf("the body of request %d is %q (whole: %v) to Caddy, and %q to the letter", i, a.text, a.whole, want.Body)
 		}
 	}
 	return nil

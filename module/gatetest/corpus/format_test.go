@@ -1,4 +1,4 @@
-package gateway_test
+package corpus
 
 import (
 	"slices"
@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-const wholeAttack = `# a comment
+const wholeFile = `# a comment
 case: a name
 class: a class
 source: RFC 9112 §6.1
@@ -40,8 +40,8 @@ answer: grpc 7
 reach: nothing
 `
 
-func TestAttackFormat(t *testing.T) {
-	all, err := parseAttacks("f", wholeAttack, []string{"api", "other"})
+func TestParse(t *testing.T) {
+	all, err := Parse("f", wholeFile, []string{"api", "other"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,31 +49,31 @@ func TestAttackFormat(t *testing.T) {
 		t.Fatalf("%d cases", len(all))
 	}
 	a, b := all[0], all[1]
-	if a.name != "a name" || a.place != "f:2" || a.class != "a class" || a.source != "RFC 9112 §6.1" || a.site != "other" ||
-		!slices.Equal(a.on, attackProtocols) || len(a.steps) != 3 || a.steps[1].text != "revoke" {
+	if a.Name != "a name" || a.Place != "f:2" || a.Class != "a class" || a.Source != "RFC 9112 §6.1" || a.Site != "other" ||
+		!slices.Equal(a.On, Protocols) || len(a.Steps) != 3 || a.Steps[1].Text != "revoke" {
 		t.Errorf("the first is %+v", a)
 	}
-	s := a.steps[0]
-	if s.text != "POST /x" || !slices.Equal(s.lines, []string{"A: b"}) || s.body != `{"a":\1}` || !slices.Equal(s.trailers, []string{"c: d"}) {
+	s := a.Steps[0]
+	if s.Text != "POST /x" || !slices.Equal(s.Lines, []string{"A: b"}) || s.Body != `{"a":\1}` || !slices.Equal(s.Trailers, []string{"c: d"}) {
 		t.Errorf("its first step is %+v", s)
 	}
-	if answers, reached, ok := s.expected("h1"); !ok || !slices.Equal(answers, []string{"400 11102"}) || len(reached) != 0 {
+	if answers, reached, ok := s.Expected("h1"); !ok || !slices.Equal(answers, []string{"400 11102"}) || len(reached) != 0 {
 		t.Errorf("over h1: %v %v %v", answers, reached, ok)
 	}
-	if answers, _, _ := s.expected("h2"); !slices.Equal(answers, []string{"ended"}) {
+	if answers, _, _ := s.Expected("h2"); !slices.Equal(answers, []string{"ended"}) {
 		t.Errorf("over h2: %v", answers)
 	}
-	_, reached, _ := s.expected("h3")
-	if len(reached) != 1 || reached[0].target != "/x" || reached[0].has[0] != "A: b" || reached[0].lacks[0] != "C" || reached[0].body != "hello" {
+	_, reached, _ := s.Expected("h3")
+	if len(reached) != 1 || reached[0].Target != "/x" || reached[0].Has[0] != "A: b" || reached[0].Lacks[0] != "C" || reached[0].Body != "hello" {
 		t.Errorf("over h3: %+v", reached)
 	}
-	if !slices.Equal(b.on, []string{"h2"}) || b.site != "api" || !slices.Equal(b.steps[0].lines, []string{"HEADERS 1", "\t:method: GET"}) {
-		t.Errorf("the second is %+v %+v", b, b.steps[0])
+	if !slices.Equal(b.On, []string{"h2"}) || b.Site != "api" || !slices.Equal(b.Steps[0].Lines, []string{"HEADERS 1", "\t:method: GET"}) {
+		t.Errorf("the second is %+v %+v", b, b.Steps[0])
 	}
 }
 
 // A slip is an error, never a case that asserts less than it seems to.
-func TestAttackFormatIsStrict(t *testing.T) {
+func TestParseIsStrict(t *testing.T) {
 	for _, tt := range []struct{ name, old, new, says string }{
 		{"an unknown field", "class: a class", "klass: a class", "no field"},
 		{"a field outside of a case", "# a comment", "class: x", "outside"},
@@ -102,11 +102,11 @@ func TestAttackFormatIsStrict(t *testing.T) {
 		{"no frames", "frames:\n	HEADERS 1\n		:method: GET\n", "frames:\n", "nothing is sent"},
 		{"a body of frames", "answer: grpc 7", "body: x\nanswer: grpc 7", "a body"},
 	} {
-		text := strings.Replace(wholeAttack, tt.old, tt.new, 1)
-		if text == wholeAttack {
+		text := strings.Replace(wholeFile, tt.old, tt.new, 1)
+		if text == wholeFile {
 			t.Fatalf("%s: nothing was replaced", tt.name)
 		}
-		if _, err := parseAttacks("f", text, []string{"api", "other"}); err == nil || !strings.Contains(err.Error(), tt.says) {
+		if _, err := Parse("f", text, []string{"api", "other"}); err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
@@ -121,12 +121,12 @@ func TestUnescape(t *testing.T) {
 		{`{ab*3}`, "ababab"},
 		{`}`, "}"},
 	} {
-		if got, err := unescape(tt.text, values); got != tt.want || err != nil {
+		if got, err := Unescape(tt.text, values); got != tt.want || err != nil {
 			t.Errorf("%s is %q, %v", tt.text, got, err)
 		}
 	}
 	for _, text := range []string{`\`, `\q`, `\x1`, `\xzz`, `{none}`, `{key`, `{a*b}`} {
-		if got, err := unescape(text, values); err == nil {
+		if got, err := Unescape(text, values); err == nil {
 			t.Errorf("%s is %q", text, got)
 		}
 	}

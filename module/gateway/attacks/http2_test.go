@@ -1,4 +1,4 @@
-package gateway_test
+package attacks
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/gatetest"
+	"github.com/caddy-api-keys/gateway/module/gatetest/corpus"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
@@ -19,7 +20,7 @@ import (
 // h2Conn is HTTP/2, frame by frame, with no client between that would refuse
 // to send something.
 type h2Conn struct {
-	sender
+	corpus.Writer
 	conn   net.Conn
 	scheme string
 	framer *http2.Framer
@@ -33,7 +34,7 @@ type h2Conn struct {
 
 // dialH2 connects over TLS where there are roots to trust, else in clear.
 func dialH2(addr string, values map[string]string, roots *x509.CertPool) (*h2Conn, error) {
-	c := &h2Conn{sender: sender{values}, scheme: "http", next: 1, streams: map[uint32]*h2Stream{}}
+	c := &h2Conn{Writer: corpus.Writer{Values: values}, scheme: "http", next: 1, streams: map[uint32]*h2Stream{}}
 	var err error
 	if roots != nil {
 		c.scheme = "https"
@@ -54,11 +55,11 @@ func dialH2(addr string, values map[string]string, roots *x509.CertPool) (*h2Con
 
 func (c *h2Conn) close() { c.conn.Close() }
 
-func (c *h2Conn) send(s *attackStep, answers int) ([]reply, error) {
+func (c *h2Conn) send(s *corpus.Step, answers int) ([]reply, error) {
 	var err error
 	first := c.next
-	if s.kind == "frames" {
-		err = c.frames(s.lines)
+	if s.Kind == "frames" {
+		err = c.frames(s.Lines)
 		first, c.next = 1, 1001
 	} else {
 		err = c.request(s)
@@ -74,21 +75,21 @@ func (c *h2Conn) send(s *attackStep, answers int) ([]reply, error) {
 	return all, nil
 }
 
-func (c *h2Conn) request(s *attackStep) (err error) {
+func (c *h2Conn) request(s *corpus.Step) (err error) {
 	var fields [][2]string
-	if s.kind == "request" {
-		fields, err = c.requestFields(s, c.scheme)
+	if s.Kind == "request" {
+		fields, err = c.RequestFields(s, c.scheme)
 	} else {
-		fields, err = c.fields(s.lines)
+		fields, err = c.Fields(s.Lines)
 	}
 	if err != nil {
 		return err
 	}
-	body, err := c.text(s.body)
+	body, err := c.Text(s.Body)
 	if err != nil {
 		return err
 	}
-	trailers, err := c.trailerFields(s)
+	trailers, err := c.TrailerFields(s)
 	if err != nil {
 		return err
 	}
@@ -96,9 +97,9 @@ func (c *h2Conn) request(s *attackStep) (err error) {
 	c.next += 2
 	// What the server makes of it shows when it answers, or doesn't.
 	_ = c.framer.WriteHeaders(http2.HeadersFrameParam{
-		StreamID: id, BlockFragment: c.encode(fields), EndHeaders: true, EndStream: !s.hasBody && trailers == nil,
+		StreamID: id, BlockFragment: c.encode(fields), EndHeaders: true, EndStream: !s.HasBody && trailers == nil,
 	})
-	if s.hasBody {
+	if s.HasBody {
 		_ = c.framer.WriteData(id, trailers == nil, []byte(body))
 	}
 	if trailers != nil {
@@ -166,14 +167,14 @@ func (c *h2Conn) frame(head, content []string) error {
 	}
 	var payload []byte
 	if kind == http2.FrameHeaders || kind == http2.FrameContinuation {
-		fields, err := c.fields(content)
+		fields, err := c.Fields(content)
 		if err != nil {
 			return err
 		}
 		payload = c.encode(fields)
 	} else {
 		for _, line := range content {
-			text, err := c.text(line)
+			text, err := c.Text(line)
 			if err != nil {
 				return err
 			}
@@ -251,7 +252,7 @@ func (c *h2Conn) honest(target, credential string) (reply, bool) {
 	id := c.next
 	c.next += 2
 	_ = c.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, EndHeaders: true, EndStream: true, BlockFragment: c.encode([][2]string{
-		{":method", "GET"}, {":scheme", c.scheme}, {":authority", c.values["host"]}, {":path", target}, {"authorization", "Key " + credential},
+		{":method", "GET"}, {":scheme", c.scheme}, {":authority", c.Values["host"]}, {":path", target}, {"authorization", "Key " + credential},
 	})})
 	r := c.read(id)
 	return r, !c.closed

@@ -1,12 +1,12 @@
-package gateway_test
+package differential
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest/corpus"
 )
 
 // The differential fuzzers send what they make up to a running Caddy, whose
@@ -50,8 +50,8 @@ var presenting = []string{
 // FuzzTarget makes up methods and targets.
 func FuzzTarget(f *testing.F) {
 	for _, s := range corpusSteps(f) {
-		if s.kind == "request" {
-			method, target, _ := strings.Cut(s.text, " ")
+		if s.Kind == "request" {
+			method, target, _ := strings.Cut(s.Text, " ")
 			f.Add(method, corpusText(f, target), uint8(0))
 		}
 	}
@@ -84,8 +84,8 @@ var headerStarts = []struct{ start, body string }{
 // FuzzHeaders makes up header blocks.
 func FuzzHeaders(f *testing.F) {
 	for i, s := range corpusSteps(f) {
-		if s.kind == "request" && len(s.lines) > 0 {
-			block := corpusText(f, strings.Join(s.lines, `\r\n`))
+		if s.Kind == "request" && len(s.Lines) > 0 {
+			block := corpusText(f, strings.Join(s.Lines, `\r\n`))
 			f.Add(uint8(1+i%4), block)
 			f.Add(uint8(0), "Host: {host}\r\n"+block)
 		}
@@ -113,11 +113,11 @@ func FuzzHeaders(f *testing.F) {
 func FuzzFraming(f *testing.F) {
 	for _, s := range corpusSteps(f) {
 		switch {
-		case s.kind == "bytes":
-			f.Add(corpusText(f, strings.Join(s.lines, "")))
-		case s.kind == "request" && (s.hasBody || s.trailers != nil):
+		case s.Kind == "bytes":
+			f.Add(corpusText(f, strings.Join(s.Lines, "")))
+		case s.Kind == "request" && (s.HasBody || s.Trailers != nil):
 			var b strings.Builder
-			if _, err := (&h1Conn{sender: sender{corpusValues()}}).request(&b, s); err != nil {
+			if _, err := (&corpus.Writer{Values: corpusValues()}).Request(&b, s); err != nil {
 				f.Fatal(err)
 			}
 			f.Add(b.String())
@@ -148,9 +148,9 @@ func FuzzFraming(f *testing.F) {
 // FuzzBody makes up bodies, at a gate that looks into them for owner and app.
 func FuzzBody(f *testing.F) {
 	for _, s := range corpusSteps(f) {
-		if s.kind == "request" && s.hasBody {
-			f.Add(corpusText(f, s.body), "application/json", uint8(0))
-			f.Add(corpusText(f, s.body), "", uint8(1))
+		if s.Kind == "request" && s.HasBody {
+			f.Add(corpusText(f, s.Body), "application/json", uint8(0))
+			f.Add(corpusText(f, s.Body), "", uint8(1))
 		}
 	}
 	for who := range presenting {
@@ -172,34 +172,12 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
-// corpusSteps are what the corpus sends in requests or bytes.
-func corpusSteps(f *testing.F) (steps []*attackStep) {
-	files, err := filepath.Glob(attackFolder + "*.txt")
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no corpus: %v", err)
-	}
-	snippets, err := os.ReadFile(attackFolder + "sites.caddyfile")
-	if err != nil {
-		f.Fatal(err)
-	}
-	var sites []string
-	for _, found := range siteName.FindAllStringSubmatch(string(snippets), -1) {
-		sites = append(sites, found[1])
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		cases, err := parseAttacks(filepath.Base(file), string(text), sites)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for _, a := range cases {
-			for _, s := range a.steps {
-				if s.kind == "request" || s.kind == "bytes" {
-					steps = append(steps, s)
-				}
+// corpusSteps returns what the corpus sends in requests or bytes.
+func corpusSteps(f *testing.F) (steps []*corpus.Step) {
+	for _, a := range corpus.Read(f).Cases {
+		for _, s := range a.Steps {
+			if s.Kind == "request" || s.Kind == "bytes" {
+				steps = append(steps, s)
 			}
 		}
 	}
@@ -217,7 +195,7 @@ func corpusValues() map[string]string {
 }
 
 func corpusText(f *testing.F, text string) string {
-	text, err := unescape(text, corpusValues())
+	text, err := corpus.Unescape(text, corpusValues())
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package gateway_test
+package differential
 
 import (
 	"bufio"
@@ -87,6 +87,9 @@ func (e *ear) take(enough func([]*heard) bool) []*heard {
 		}
 	}
 }
+
+// patience is how long a request that was sent may take to come, or to end.
+const patience = 10 * time.Second
 
 type reportKey struct{}
 
@@ -210,7 +213,7 @@ func newNodeUpstream(tb testing.TB, operations []string) *ear {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	cmd := exec.Command(node, "../../testdata/upstream/upstream.mjs", string(list))
+	cmd := exec.Command(node, "../../../testdata/upstream/upstream.mjs", string(list))
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		tb.Fatal(err)

@@ -1,16 +1,18 @@
-package gateway_test
+package differential
 
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,8 +26,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-api-keys/gateway/module/gatetest"
+	"github.com/caddy-api-keys/gateway/module/gatetest/corpus"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
-	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -74,12 +77,9 @@ var routeLine = regexp.MustCompile(`(?m)^\troute (\S+ \S+)`)
 
 func newDifferential(f testing.TB) *differential {
 	f.Helper()
-	snippets, err := os.ReadFile(attackFolder + "sites.caddyfile")
-	if err != nil {
-		f.Fatal(err)
-	}
+	snippets := corpus.Read(f).Caddyfile
 	operations := []string{"* /v2/things"}
-	for _, found := range routeLine.FindAllStringSubmatch(string(snippets), -1) {
+	for _, found := range routeLine.FindAllStringSubmatch(snippets, -1) {
 		operations = append(operations, found[1])
 	}
 	d := &differential{
@@ -103,6 +103,9 @@ func newDifferential(f testing.TB) *differential {
 	if err != nil {
 		f.Fatal(err)
 	}
+	if routes, err = routesOf(config); err != nil {
+		f.Fatal(err)
+	}
 	f.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
 			f.Error(err)
@@ -114,14 +117,54 @@ func newDifferential(f testing.TB) *differential {
 	return d
 }
 
+// routes are those of the gates, which are alike.
+var routes *policy.Table
+
+// routesOf reads the routes of the gates in a configuration, in JSON.
+func routesOf(config []byte) (*policy.Table, error) {
+	var all any
+	if err := json.Unmarshal(config, &all); err != nil {
+		return nil, err
+	}
+	found := findGate(all)
+	if found == nil {
+		return nil, errors.New("the configuration has no gate")
+	}
+	text, err := json.Marshal(found["route"])
+	if err != nil {
+		return nil, err
+	}
+	var list []policy.Route
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, err
+	}
+	return policy.NewTable(list, "user_id", "app_id")
+}
+
+// findGate finds the handler of a gate in decoded JSON.
+func findGate(value any) map[string]any {
+	var parts []any
+	switch v := value.(type) {
+	case map[string]any:
+		if v["handler"] == "api_keys" {
+			return v
+		}
+		parts = slices.Collect(maps.Values(v))
+	case []any:
+		parts = v
+	}
+	for _, part := range parts {
+		if gate := findGate(part); gate != nil {
+			return gate
+		}
+	}
+	return nil
+}
+
 // populate makes what the corpus names in braces: alice with her app shop, bob
 // with his, and bob's farm to which alice is invited.
 func (d *differential) populate() error {
-	app, err := caddy.ActiveContext().AppIfConfigured("api_keys")
-	if err != nil {
-		return err
-	}
-	lease, err := app.(*gateway.App).Directory()
+	lease, err := gatetest.Directory()
 	if err != nil {
 		return err
 	}
@@ -168,8 +211,7 @@ func (d *differential) populate() error {
 // differentialProbe notes what comes before a gate, and what behind it.
 type differentialProbe struct {
 	// At is before or behind.
-	At  string `json:"at"`
-	app *gateway.App
+	At string `json:"at"`
 }
 
 func (*differentialProbe) CaddyModule() caddy.ModuleInfo {
@@ -184,15 +226,6 @@ func (p *differentialProbe) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.Args(&p.At) {
 		return d.ArgErr()
 	}
-	return nil
-}
-
-func (p *differentialProbe) Provision(ctx caddy.Context) error {
-	app, err := ctx.App("api_keys")
-	if err != nil {
-		return err
-	}
-	p.app = app.(*gateway.App)
 	return nil
 }
 
@@ -243,7 +276,7 @@ func (p *differentialProbe) ServeHTTP(w http.ResponseWriter, r *http.Request, ne
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	a := &allowed{
 		tag: fmt.Sprintf("%d.%d", x.number, len(x.allowed)), method: r.Method, path: r.URL.EscapedPath(), host: r.Host, inBody: strings.HasSuffix(x.site, inBody),
-		header: r.Header.Clone(), route: gateway.RouteOf(p.app, r),
+		header: r.Header.Clone(), route: routes.Find(r.Method, wire.IsGRPC(r), r.URL.EscapedPath()),
 	}
 	for i, name := range []string{"id", "key_id", "key_type", "owner_id", "app_id"} {
 		a.identity[i], _ = repl.GetString("http.auth.user." + name)
@@ -333,7 +366,6 @@ func (d *differential) send(t *testing.T, e *ear, site string, raw []byte) *exch
 
 // Interface guards
 var (
-	_ caddy.Provisioner           = (*differentialProbe)(nil)
 	_ caddyhttp.MiddlewareHandler = (*differentialProbe)(nil)
 	_ caddyfile.Unmarshaler       = (*differentialProbe)(nil)
 )

@@ -1,4 +1,4 @@
-package gateway_test
+package attacks
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/gatetest"
+	"github.com/caddy-api-keys/gateway/module/gatetest/corpus"
 	"github.com/quic-go/qpack"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/quicvarint"
@@ -28,7 +29,7 @@ const (
 // h3Conn is HTTP/3: frames and QPACK over quic-go's streams, with no client
 // between that would refuse to send something.
 type h3Conn struct {
-	sender
+	corpus.Writer
 	conn   *quic.Conn
 	cancel context.CancelFunc
 	ctx    context.Context
@@ -41,7 +42,7 @@ func dialH3(addr string, values map[string]string, roots *x509.CertPool) (*h3Con
 		cancel()
 		return nil, err
 	}
-	c := &h3Conn{sender: sender{values}, conn: conn, ctx: ctx, cancel: cancel}
+	c := &h3Conn{Writer: corpus.Writer{Values: values}, conn: conn, ctx: ctx, cancel: cancel}
 	control, err := conn.OpenUniStream()
 	if err == nil {
 		_, err = control.Write([]byte{h3Control, h3Settings, 0})
@@ -67,22 +68,22 @@ func h3Fields(fields [][2]string) []byte {
 	return h3Frame(h3Headers, b.Bytes())
 }
 
-func (c *h3Conn) send(s *attackStep, answers int) ([]reply, error) {
+func (c *h3Conn) send(s *corpus.Step, answers int) ([]reply, error) {
 	var fields [][2]string
 	var err error
-	if s.kind == "request" {
-		fields, err = c.requestFields(s, "https")
+	if s.Kind == "request" {
+		fields, err = c.RequestFields(s, "https")
 	} else {
-		fields, err = c.fields(s.lines)
+		fields, err = c.Fields(s.Lines)
 	}
 	if err != nil {
 		return nil, err
 	}
-	body, err := c.text(s.body)
+	body, err := c.Text(s.Body)
 	if err != nil {
 		return nil, err
 	}
-	trailers, err := c.trailerFields(s)
+	trailers, err := c.TrailerFields(s)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +91,7 @@ func (c *h3Conn) send(s *attackStep, answers int) ([]reply, error) {
 		return nil, errors.New("a stream of HTTP/3 has one answer")
 	}
 	sent := h3Fields(fields)
-	if s.hasBody {
+	if s.HasBody {
 		sent = append(sent, h3Frame(h3Data, []byte(body))...)
 	}
 	if trailers != nil {
@@ -147,7 +148,7 @@ func (c *h3Conn) honest(target, credential string) (reply, bool) {
 		return reply{}, false
 	}
 	r := c.exchange(h3Fields([][2]string{
-		{":method", "GET"}, {":scheme", "https"}, {":authority", c.values["host"]}, {":path", target}, {"authorization", "Key " + credential},
+		{":method", "GET"}, {":scheme", "https"}, {":authority", c.Values["host"]}, {":path", target}, {"authorization", "Key " + credential},
 	}))
 	return r, c.conn.Context().Err() == nil
 }
