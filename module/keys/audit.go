@@ -248,6 +248,10 @@ func (tx *Tx) prune(before, now time.Time) (more bool, err error) {
 		if e.Seq > upTo {
 			break
 		}
+		if tx.w.Left() <= 1 { // which the head takes
+			more = true
+			break
+		}
 		if err := tx.w.DeleteAuditEntry(e.Seq); err != nil {
 			return false, err
 		}

@@ -29,6 +29,11 @@ type Tx struct {
 	// touched are the digests whose entries the change makes stale. groups are
 	// the digests of users and apps all of whose entries it makes stale.
 	touched, groups []Digest
+	// removed counts the records of deleted users and apps that the change
+	// removed.
+	removed int
+	// ended are the sessions that earlier steps of the change ended.
+	ended []Credential
 	// deleting is true if the change began a deletion that isn't finished.
 	deleting bool
 	// clock is the time by the clock; now may be ahead of it. It is zero if the
@@ -58,7 +63,31 @@ func (d *Directory) UpdateFirst(ctx context.Context, actor Actor, fn func(*Tx) e
 	return d.update(ctx, revocation, actor, fn)
 }
 
+// update makes a change in as many steps as its sessions take.
 func (d *Directory) update(ctx context.Context, r rank, actor Actor, fn func(*Tx) error) error {
+	var ended []Credential
+	for {
+		err := d.updateOnce(ctx, r, actor, func(tx *Tx) error {
+			tx.ended = ended
+			return fn(tx)
+		})
+		left, ok := errors.AsType[*SessionsLeft](err)
+		if !ok {
+			return err
+		}
+		var some []Credential
+		err = d.updateOnce(ctx, r, actor, func(tx *Tx) (err error) {
+			some, err = left.End(tx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		ended = append(ended, some...)
+	}
+}
+
+func (d *Directory) updateOnce(ctx context.Context, r rank, actor Actor, fn func(*Tx) error) error {
 	deleting := false
 	err := d.write(ctx, r, actor.UserID, func(w Writer, clock time.Time) error {
 		tx := &Tx{Reader: w, w: w, now: d.Now(), actor: actor, clock: clock, limits: *d.limits.Load()}

@@ -138,13 +138,28 @@ type AcceptedClock struct {
 // AcceptClock makes the clock the time of the newest write, whichever of the
 // two is ahead. It ends sessions that were issued ahead of the clock.
 func (d *Directory) AcceptClock(ctx context.Context, actor Actor) (AcceptedClock, error) {
-	done := AcceptedClock{KeyIDs: []string{}}
+	ended := 0
+	for {
+		done, more, err := d.acceptClock(ctx, actor)
+		if err != nil {
+			return AcceptedClock{}, err
+		}
+		ended += done.SessionsEnded
+		if done.SessionsEnded = ended; !more {
+			return done, nil
+		}
+	}
+}
+
+// acceptClock ends as many sessions as one update can, and accepts the clock
+// when there is none left. It reports whether there is.
+func (d *Directory) acceptClock(ctx context.Context, actor Actor) (done AcceptedClock, more bool, err error) {
 	if err := d.lock.take("", operatorRevocation); err != nil {
-		return AcceptedClock{}, err
+		return AcceptedClock{}, false, err
 	}
 	defer d.lock.give()
-	_, err := d.store.Update(context.WithoutCancel(ctx), func(w Writer) (err error) {
-		done = AcceptedClock{Now: d.clock(), KeyIDs: []string{}}
+	_, err = d.store.Update(context.WithoutCancel(ctx), func(w Writer) (err error) {
+		done, more = AcceptedClock{Now: d.clock(), KeyIDs: []string{}}, false
 		if done.Was, err = w.LastWrite(); err != nil {
 			return err
 		}
@@ -153,8 +168,12 @@ func (d *Directory) AcceptClock(ctx context.Context, actor Actor) (AcceptedClock
 			if err != nil {
 				return err
 			}
-			if err := tx.acceptCredentials(u.ID, &done); err != nil {
+			if more, err = tx.acceptCredentials(u.ID, &done); err != nil {
 				return err
+			}
+			if more {
+				w.Touch(done.Was, tx.touched...)
+				return nil
 			}
 		}
 		before, after := facts{"last_write": done.Was.UTC()}, facts{"last_write": done.Now.UTC()}
@@ -164,25 +183,25 @@ func (d *Directory) AcceptClock(ctx context.Context, actor Actor) (AcceptedClock
 		w.ResetClock(done.Now)
 		return nil
 	})
-	if err != nil {
-		return AcceptedClock{}, err
-	}
-	return done, nil
+	return done, more, err
 }
 
 // acceptCredentials handles the credentials of a user that are dated ahead of
-// now.
-func (tx *Tx) acceptCredentials(userID string, done *AcceptedClock) error {
+// now, as long as there is room. It reports whether some are left.
+func (tx *Tx) acceptCredentials(userID string, done *AcceptedClock) (more bool, err error) {
 	for c, err := range tx.Credentials(userID, 0) {
 		if err != nil {
-			return err
+			return false, err
+		}
+		if !tx.roomToRemove() {
+			return true, nil
 		}
 		if c.Kind == policy.Session {
 			if !c.CreatedAt.After(tx.now) {
 				continue
 			}
 			if err := tx.revoke(c, "the clock was wrong"); err != nil {
-				return err
+				return false, err
 			}
 			done.SessionsEnded++
 			continue
@@ -195,12 +214,12 @@ func (tx *Tx) acceptCredentials(userID string, done *AcceptedClock) error {
 			continue
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		used.At = tx.now.Truncate(time.Minute).UTC()
 		if err := tx.w.PutLastUsed(c.Digest, used); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return false, nil
 }

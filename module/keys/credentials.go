@@ -144,40 +144,44 @@ func (tx *Tx) Revoke(id, reason string) error {
 	return tx.revoke(c, reason)
 }
 
-// RevokeWhere revokes the credentials of a user for which chosen returns true.
-// It returns their key IDs.
-func (tx *Tx) RevokeWhere(userID, reason string, chosen func(*Credential) bool) (ids []string, err error) {
-	for c, err := range tx.Credentials(userID, 0) {
-		if err != nil {
-			return nil, err
+// EndSessions ends the sessions of a user for which chosen returns true. It
+// returns their key IDs. If they are too many for one update, it returns
+// [SessionsLeft], which the change has to return.
+func (tx *Tx) EndSessions(userID, reason string, chosen func(*Credential) bool) (ids []string, err error) {
+	ended, all, err := tx.endSessions(userID, reason, chosen)
+	if err != nil {
+		return nil, err
+	}
+	if !all {
+		return nil, &SessionsLeft{userID, reason, chosen}
+	}
+	for _, c := range append(tx.ended[:len(tx.ended):len(tx.ended)], ended...) {
+		if c.UserID == userID {
+			ids = append(ids, c.ID)
 		}
-		if !chosen(&c) {
-			continue
-		}
-		if err := tx.revoke(c, reason); err != nil {
-			return nil, err
-		}
-		ids = append(ids, c.ID)
 	}
 	return ids, nil
 }
 
-// EndSessions ends the sessions of a user for which chosen returns true. It
-// returns their key IDs.
-func (tx *Tx) EndSessions(userID, reason string, chosen func(*Credential) bool) (ids []string, err error) {
+// endSessions ends sessions as long as there is room, and reports whether it
+// has ended all of them.
+func (tx *Tx) endSessions(userID, reason string, chosen func(*Credential) bool) (ended []Credential, all bool, err error) {
 	for c, err := range tx.Sessions(userID, 0) {
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if !chosen(&c) {
 			continue
 		}
-		if err := tx.revoke(c, reason); err != nil {
-			return nil, err
+		if !tx.roomToRemove() {
+			return ended, false, nil
 		}
-		ids = append(ids, c.ID)
+		if err := tx.revoke(c, reason); err != nil {
+			return nil, false, err
+		}
+		ended = append(ended, c)
 	}
-	return ids, nil
+	return ended, true, nil
 }
 
 func (tx *Tx) revoke(c Credential, reason string) error {

@@ -7,7 +7,7 @@ import (
 	"iter"
 )
 
-// maxDeleted is how many records of a deleted user or app one transaction
+// maxDeleted is how many records of deleted users and apps one transaction
 // removes, because others wait for it.
 const maxDeleted = 100
 
@@ -39,63 +39,79 @@ func (tx *Tx) beginDeletion(ref AppRef) error {
 	return err
 }
 
-// continueDeletion removes up to [maxDeleted] records, and reports whether none
-// is left.
+// continueDeletion removes records as long as there is room, up to [maxDeleted]
+// in one transaction. It reports whether none is left.
 func (tx *Tx) continueDeletion(d Deletion) (done bool, err error) {
-	left := maxDeleted
 	if d.AppID != "" {
-		err = tx.deleteOfApp(d.AppRef, &left)
+		done, err = tx.deleteOfApp(d.AppRef)
 	} else {
-		err = tx.deleteOfUser(d.OwnerID, &left)
+		done, err = tx.deleteOfUser(d.OwnerID)
 	}
-	if err != nil || left == 0 {
+	if err != nil || !done {
 		return false, err
 	}
 	return true, tx.w.DeleteDeletion(d.AppRef)
 }
 
-func (tx *Tx) deleteOfApp(ref AppRef, left *int) error {
+func (tx *Tx) deleteOfApp(ref AppRef) (done bool, err error) {
 	revoke := func(c Credential) error { return tx.revoke(c, "app deleted") }
-	if err := each(tx.AppCredentials(ref, 0), left, revoke); err != nil {
-		return err
+	if done, err = removeEach(tx, tx.AppCredentials(ref, 0), revoke); err != nil || !done {
+		return false, err
 	}
-	return each(tx.Collaborators(ref, 0), left, tx.uninvite)
+	return removeEach(tx, tx.Collaborators(ref, 0), tx.uninvite)
 }
 
-func (tx *Tx) deleteOfUser(id string, left *int) error {
+func (tx *Tx) deleteOfUser(id string) (done bool, err error) {
 	revoke := func(c Credential) error { return tx.revoke(c, "user deleted") }
-	if err := each(tx.Credentials(id, 0), left, revoke); err != nil {
-		return err
+	if done, err = removeEach(tx, tx.Credentials(id, 0), revoke); err != nil || !done {
+		return false, err
 	}
-	if err := each(tx.Collaborations(id, 0), left, tx.uninvite); err != nil {
-		return err
+	if done, err = removeEach(tx, tx.Collaborations(id, 0), tx.uninvite); err != nil || !done {
+		return false, err
 	}
-	return each(tx.Apps(id, 0), left, func(a App) error {
-		if err := each(tx.Collaborators(a.AppRef, 0), left, tx.uninvite); err != nil || *left == 0 {
-			return err // the app itself another time
+	for a, err := range tx.Apps(id, 0) {
+		if err != nil {
+			return false, err
 		}
-		if err := tx.w.DeleteApp(a.AppRef); err != nil {
-			return err
+		// The app goes last, because its collaborators are found by it.
+		if done, err := removeEach(tx, tx.Collaborators(a.AppRef, 0), tx.uninvite); err != nil || !done {
+			return false, err
 		}
-		return tx.record(ActionAppDelete, Subject{UserID: a.OwnerID, AppID: a.AppID}, factsOfApp(a), nil)
-	})
+		if done, err := removeEach(tx, one(a), tx.removeApp); err != nil || !done {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
-// each calls do with up to left records of a list.
-func each[R any](list iter.Seq2[R, error], left *int, do func(R) error) error {
+func (tx *Tx) removeApp(a App) error {
+	if err := tx.w.DeleteApp(a.AppRef); err != nil {
+		return err
+	}
+	return tx.record(ActionAppDelete, Subject{UserID: a.OwnerID, AppID: a.AppID}, factsOfApp(a), nil)
+}
+
+// one is a list of one record.
+func one[R any](record R) iter.Seq2[R, error] {
+	return func(yield func(R, error) bool) { yield(record, nil) }
+}
+
+// removeEach removes the records of a list as long as there is room. It reports
+// whether it has removed all of them.
+func removeEach[R any](tx *Tx, list iter.Seq2[R, error], remove func(R) error) (done bool, err error) {
 	for record, err := range list {
 		if err != nil {
-			return err
+			return false, err
 		}
-		if *left <= 0 {
-			return nil
+		if tx.removed == maxDeleted || !tx.roomToRemove() {
+			return false, nil
 		}
-		*left--
-		if err := do(record); err != nil {
-			return err
+		tx.removed++
+		if err := remove(record); err != nil {
+			return false, err
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // finishSoon wakes up the task that finishes deletions.

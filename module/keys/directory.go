@@ -323,6 +323,9 @@ func (d *Directory) floor(at time.Time) {
 	}
 }
 
+// MaxWrites returns how many records one change can write.
+func (d *Directory) MaxWrites() int { return d.store.MaxWrites() }
+
 // View reads the store, past the cache.
 func (d *Directory) View(ctx context.Context, fn func(Reader) error) error {
 	return d.store.View(ctx, fn)

@@ -190,6 +190,10 @@ type Reader interface {
 type Writer interface {
 	Reader
 
+	// Left returns how many more records this update can write. It begins with
+	// [Store.MaxWrites], and each Put, Delete and RetireUser takes one.
+	Left() int
+
 	PutUser(User) error
 	DeleteUser(id string) error
 	// RetireUser keeps a user ID from being used again.

@@ -91,6 +91,8 @@ func refusal(err error) *Error {
 		e := refuse(CodeThrottled, "", "%s", keys.ErrCrowded)
 		e.retryAfter = "1"
 		return e
+	case errors.Is(err, keys.ErrTooManyWrites):
+		return refuse(CodeTooLarge, "", "it is more than the key store can change at once, and nothing was changed; send it in several requests")
 	case errors.Is(err, keys.ErrBusy):
 		return refuse(CodeUnavailable, "", "%v; try again", keys.ErrBusy)
 	case errors.Is(err, keys.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

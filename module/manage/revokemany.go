@@ -94,7 +94,7 @@ func (r *request) revokeAll(s *search) (done found, err error) {
 			return done, nil // those that make keys were gone before the look
 		case past:
 			return next, r.revokeFound(next, revokedWithOthers)
-		case next.size() > revokedAtOnce:
+		case next.size() > r.revokedAtOnce():
 			next.keys = slices.DeleteFunc(next.keys, r.isOwn)
 			err = r.revokeFound(next, revokedWithOthers)
 			done.add(next)
@@ -114,8 +114,14 @@ func (r *request) revokeAll(s *search) (done found, err error) {
 
 const revokedWithOthers = "revoked with others"
 
-// revokedAtOnce is how many keys one transaction revokes of many.
-const revokedAtOnce = 100
+// maxRevokedAtOnce is how many keys one transaction revokes of many, because
+// others wait for it.
+const maxRevokedAtOnce = 100
+
+// revokedAtOnce is how many the key store can revoke in one transaction.
+func (r *request) revokedAtOnce() int {
+	return min(maxRevokedAtOnce, r.api.Directory.MaxWrites()/keys.WritesToRemove)
+}
 
 // found is what a look found: keys and collaborators that are to go.
 type found struct {
@@ -173,10 +179,11 @@ func (r *request) revokeRest(s *search) (f found, last bool, err error) {
 		if f, at, err = r.describe(tx, s); err != nil {
 			return err
 		}
-		if last = f.size() <= revokedAtOnce; !last {
+		most := r.revokedAtOnce()
+		if last = f.size() <= most; !last {
 			f.keys = slices.DeleteFunc(f.keys, r.isOwn)
-			f.collaborators = f.collaborators[:min(len(f.collaborators), revokedAtOnce)]
-			f.keys = f.keys[:min(len(f.keys), revokedAtOnce-len(f.collaborators))]
+			f.collaborators = f.collaborators[:min(len(f.collaborators), most)]
+			f.keys = f.keys[:min(len(f.keys), most-len(f.collaborators))]
 		}
 		return r.revokeIn(tx, f, revokedWithOthers)
 	})
@@ -259,11 +266,12 @@ func (r *request) revokeFound(f found, reason string) error {
 	if i := slices.IndexFunc(f.keys, r.isOwn); i >= 0 {
 		list = append(list, f.keys[i])
 	}
-	parts := make([]found, 0, 2+f.size()/revokedAtOnce)
-	for batch := range slices.Chunk(f.collaborators, revokedAtOnce) {
+	most := r.revokedAtOnce()
+	parts := make([]found, 0, 2+f.size()/most)
+	for batch := range slices.Chunk(f.collaborators, most) {
 		parts = append(parts, found{collaborators: batch})
 	}
-	for batch := range slices.Chunk(list, revokedAtOnce) {
+	for batch := range slices.Chunk(list, most) {
 		parts = append(parts, found{keys: batch})
 	}
 	for _, part := range parts {

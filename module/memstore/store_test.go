@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/keys/keystest"
+	"github.com/caddy-api-keys/gateway/module/keys/keystest/steps"
 )
 
 func TestStore(t *testing.T) {
@@ -24,4 +25,16 @@ func TestStore(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestSteps(t *testing.T) {
+	steps.Run(t, func(t *testing.T) keys.Store {
+		t.Helper()
+		s, err := New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return s
+	})
 }

@@ -99,6 +99,8 @@ func (u *update) kept(err error) error {
 	return err
 }
 
+func (u *update) Left() int { return u.left }
+
 func (u *update) PutUser(user keys.User) error  { return u.wrote(users.put(u.w, user)) }
 func (u *update) DeleteUser(id string) error    { return u.wrote(users.delete(u.w, []byte(id))) }
 func (u *update) PutApp(a keys.App) error       { return u.wrote(apps.put(u.w, a)) }

@@ -63,8 +63,17 @@ func testMaxWrites(t *testing.T, s keys.Store) {
 		"PutAuditHead":       func(w keys.Writer) error { return w.PutAuditHead(head) },
 	}
 	for name, write := range writes {
+		update(t, s, func(w keys.Writer) error {
+			if before, err := w.Left(), write(w); err != nil || w.Left() != before-1 {
+				t.Errorf("%s: of %d writes %d are left, %v", name, before, w.Left(), err)
+			}
+			return nil
+		})
 		told := errors.New("none")
 		got, err := s.Update(t.Context(), func(w keys.Writer) error {
+			if w.Left() != most {
+				t.Errorf("%d writes are left at the beginning, want %d", w.Left(), most)
+			}
 			if err := fill(w, most); err != nil {
 				return fmt.Errorf("within the bound: %w", err)
 			}
@@ -84,7 +93,8 @@ func testMaxWrites(t *testing.T, s keys.Store) {
 	update(t, s, func(w keys.Writer) error {
 		w.Touch(at(1), keys.DigestOf("x"))
 		w.TouchGroups(keys.DigestOf("y"))
-		return fill(w, most)
+		w.ResetClock(at(2))
+		return fill(w, w.Left())
 	})
 	view(t, s, func(r keys.Reader) error {
 		if gone, err := r.UserRetired("gone"); err != nil || !gone {
