@@ -8,8 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/gateway"
-	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
 // parseApp sets up the app, which all sites share, from the global option.
@@ -62,7 +62,7 @@ func (p *appParser) option(d *caddyfile.Dispenser) error {
 		if err := p.given.word(d, &p.app.KeyPrefix, "key_prefix PREFIX, for example key_prefix acme"); err != nil {
 			return err
 		}
-		err = keys.CheckBrand(p.app.KeyPrefix)
+		err = credential.CheckBrand(p.app.KeyPrefix)
 	case "max_keys":
 		return p.most(d, &p.app.MaxKeys, "max_keys")
 	case "max_apps":

@@ -17,14 +17,14 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	"github.com/spf13/cobra"
 
+	_ "github.com/caddy-api-keys/gateway/caddyfile"
 	"github.com/caddy-api-keys/gateway/module/boltstore"
+	_ "github.com/caddy-api-keys/gateway/module/boltstore/caddymodule"
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
-	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
-
-	_ "github.com/caddy-api-keys/gateway/caddyfile"
-	_ "github.com/caddy-api-keys/gateway/module/boltstore/caddymodule"
 )
 
 // ran is what came of a command.
@@ -88,7 +88,7 @@ func (s *shell) answer(input string, args ...string) manage.Answer {
 		s.t.Fatalf("%v printed %s: %v", args, out, err)
 	}
 	for _, k := range append(a.Keys, orNone(a.Key)) {
-		if keys.FormOf(k.ID) == keys.Genuine {
+		if credential.FormOf(k.ID) == credential.Genuine {
 			s.secrets = append(s.secrets, k.ID)
 		}
 	}
@@ -119,7 +119,7 @@ func adminEndpoint(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	directory, err := keys.NewDirectory(store, 0)
+	d, err := directory.New(store, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func adminEndpoint(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api := &manage.API{Directory: directory, Catalogue: catalogue, Brand: "ca"}
+	api := &manage.API{Directory: d, Catalogue: catalogue, Brand: "ca"}
 	mux := http.NewServeMux()
 	mux.Handle("/api_keys/", http.StripPrefix("/api_keys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if origin := r.Header.Get("Origin"); origin != "http://"+r.Host {
@@ -142,7 +142,7 @@ func adminEndpoint(t *testing.T) string {
 	server := httptest.NewServer(mux)
 	t.Cleanup(func() {
 		server.Close()
-		if err := directory.Close(); err != nil {
+		if err := d.Close(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -432,7 +432,7 @@ func flagsOf(args []string) *cobra.Command {
 }
 
 func TestUsageMistakes(t *testing.T) {
-	credential, id := keys.Mint("ca", policy.PAT)
+	text, id := credential.Mint("ca", policy.PAT)
 	folder := t.TempDir()
 	for _, c := range []struct {
 		name string
@@ -441,7 +441,7 @@ func TestUsageMistakes(t *testing.T) {
 	}{
 		{"no such group", []string{"usr"}, `no command "usr"`},
 		{"no such command", []string{"user", "creat"}, `no command "creat"`},
-		{"a credential for a command", []string{"key", credential}, "no command of that name"},
+		{"a credential for a command", []string{"key", text}, "no command of that name"},
 		{"unknown flag", []string{"user", "list", "--colour"}, "--colour"},
 		{"bad flag", []string{"key", "rotate", id, "--grace", "soon"}, "grace"},
 		{"bad output", []string{"user", "list", "-o", "yaml"}, "text or json"},
@@ -460,11 +460,11 @@ func TestUsageMistakes(t *testing.T) {
 		{"nothing to revoke", []string{"key", "revoke"}, "by key ID"},
 		{"revoke by both", []string{"key", "revoke", id, "--file", "x"}, "only one"},
 		{"revoke by an id and -", []string{"key", "revoke", id, "-"}, "is not a key ID"},
-		{"credential as argument", []string{"key", "revoke", credential}, "standard input"},
-		{"credential to verify as argument", []string{"key", "verify", credential}, "standard input"},
+		{"credential as argument", []string{"key", "revoke", text}, "standard input"},
+		{"credential to verify as argument", []string{"key", "verify", text}, "standard input"},
 		{"foreign credential as argument", []string{"key", "verify", "0123456789abcdef0123456789abcdef"}, "it takes no argument but -"},
 		{"two credentials to verify", []string{"key", "verify", "-", "--file", "x"}, "only one"},
-		{"credential in a flag", []string{"key", "list", "--user", credential}, "--user"},
+		{"credential in a flag", []string{"key", "list", "--user", text}, "--user"},
 		{"two places", []string{"user", "list", "--address", "localhost:1"}, "one of them"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -473,7 +473,7 @@ func TestUsageMistakes(t *testing.T) {
 				t.Errorf("ended with %v, want the exit status 2", r.err)
 			}
 			contains(t, r.errOut, "Error: ", c.says, "--help")
-			if strings.Contains(r.errOut+r.out, credential) || strings.Contains(r.errOut, "0123456789abcdef") {
+			if strings.Contains(r.errOut+r.out, text) || strings.Contains(r.errOut, "0123456789abcdef") {
 				t.Errorf("it repeats a credential: %s", r.errOut)
 			}
 		})

@@ -9,7 +9,8 @@ import (
 	"strings"
 
 	"github.com/caddy-api-keys/gateway/module/boltstore"
-	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -39,13 +40,13 @@ func openDemoStore(c *call, path string) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w; if a demo is running already, use that one, or give this one a folder of its own with --data", err)
 	}
-	directory, err := keys.NewDirectory(store, 0)
+	d, err := directory.New(store, 0)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	api := &manage.API{
-		Directory: directory,
-		Brand:     keys.DefaultBrand,
+		Directory: d,
+		Brand:     credential.DefaultBrand,
 		Failed:    func(_ string, cause error) { c.PrintErrln("The key store failed:", cause) },
 	}
 	return &client{
@@ -53,7 +54,7 @@ func openDemoStore(c *call, path string) (*client, error) {
 		base:    "http://127.0.0.1",
 		where:   path,
 		offline: true,
-		close:   directory.Close,
+		close:   d.Close,
 	}, nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/credential"
 )
 
 // maxSecret bounds what is read in search of a secret, in bytes.
@@ -82,7 +82,7 @@ func readSome(r io.Reader) (string, error) {
 // that was minted elsewhere, so it is neither sent nor repeated.
 func (c *call) keyIDs() ([]string, error) {
 	for i, id := range c.args {
-		if !keys.IsPublicID(id) {
+		if !credential.IsKeyID(id) {
 			return nil, usagef("argument %d is not a key ID, which looks like cak_0123456789AB; \"key list\" shows them", i+1)
 		}
 	}
@@ -91,7 +91,7 @@ func (c *call) keyIDs() ([]string, error) {
 
 // quoted is what may be repeated of an argument.
 func quoted(arg string) string {
-	if keys.FormOf(arg) != keys.Foreign {
+	if credential.FormOf(arg) != credential.Foreign {
 		return "of that name"
 	}
 	return fmt.Sprintf("%q", arg)

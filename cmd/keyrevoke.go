@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -49,7 +49,7 @@ func revokeMany(c *call) error {
 			body[field] = value
 		}
 	}
-	if minter, ok := body["minted_by"]; ok && !keys.IsPublicID(minter.(string)) {
+	if minter, ok := body["minted_by"]; ok && !credential.IsKeyID(minter.(string)) {
 		return usagef("--minted-by takes a key ID, which looks like cap_0123456789AB")
 	}
 	before, err := c.moment("created-before")

@@ -14,8 +14,9 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/gateway"
-	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -27,7 +28,7 @@ const makesStore = "makes-store"
 // openStore is a client of the store itself.
 func openStore(c *call, path string) (*client, error) {
 	api := &manage.API{
-		Brand:  keys.DefaultBrand,
+		Brand:  credential.DefaultBrand,
 		Failed: func(_ string, cause error) { c.PrintErrln("The key store failed:", cause) },
 	}
 	if file := c.flag("config"); file != "" {
@@ -42,7 +43,7 @@ func openStore(c *call, path string) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w; where a Caddy is running, leave --db out and it is asked", err)
 	}
-	api.Directory, err = keys.NewDirectory(store, 0)
+	api.Directory, err = directory.New(store, 0)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -192,13 +192,13 @@ func (c *call) refuseCredentials() error {
 	const advice = "a whole credential was given %s, where other users of this machine can see it and shells write it down: " +
 		"revoke it, by \"key revoke -\", which reads it from standard input, as \"key verify\" does"
 	for _, arg := range c.args {
-		if keys.FormOf(arg) != keys.Foreign {
+		if credential.FormOf(arg) != credential.Foreign {
 			return usagef(advice, "as an argument")
 		}
 	}
 	var found error
 	c.Flags().Visit(func(f *pflag.Flag) {
-		if keys.FormOf(f.Value.String()) != keys.Foreign {
+		if credential.FormOf(f.Value.String()) != credential.Foreign {
 			found = usagef(advice, "with --"+f.Name)
 		}
 	})

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/gateway"
-	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -39,7 +39,7 @@ No credential is needed, and none may be given.`
 func explain(c *call) error {
 	q := manage.ExplainQuery{Method: c.args[0], Target: c.args[1], Key: c.flag("key"), Site: c.flag("site")}
 	q.Headers, _ = c.Flags().GetStringArray("header") // declared as such
-	if q.Key != "" && !keys.IsPublicID(q.Key) {
+	if q.Key != "" && !credential.IsKeyID(q.Key) {
 		return usagef("--key takes a key ID, which looks like cak_0123456789AB; \"key list\" shows them")
 	}
 	for _, name := range []string{"scopes", "endpoints", "kind", "user", "app"} {

@@ -14,7 +14,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/caddy-api-keys/gateway/module/boltstore"
-	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -100,7 +100,7 @@ func (c *call) saveBackup(target string) (b backedUp, err error) {
 
 // fetchBackup copies a backup to where it is to go. It fails unless all of it
 // came as it was sent.
-func (c *call) fetchBackup(to io.Writer) (size int64, sum keys.Digest, err error) {
+func (c *call) fetchBackup(to io.Writer) (size int64, sum credential.Digest, err error) {
 	if err := c.connect(); err != nil {
 		return 0, sum, err
 	}

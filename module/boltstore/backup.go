@@ -15,6 +15,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/records"
 )
@@ -120,7 +121,7 @@ func (s *Store) beginMarked() (*bolt.Tx, error) {
 }
 
 // copyTo writes what a transaction sees as a file of its own.
-func copyTo(ctx context.Context, tx *bolt.Tx, w io.Writer) (size int64, sum keys.Digest, err error) {
+func copyTo(ctx context.Context, tx *bolt.Tx, w io.Writer) (size int64, sum credential.Digest, err error) {
 	hash := sha256.New()
 	size, err = tx.WriteTo(&endable{ctx, io.MultiWriter(w, hash)})
 	hash.Sum(sum[:0])

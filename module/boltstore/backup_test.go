@@ -16,6 +16,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -41,8 +42,8 @@ func TestBackupUnderWriters(t *testing.T) {
 					if _, err := tx.CreateUser(keys.User{ID: id}); err != nil {
 						return err
 					}
-					text, key := keys.Mint(keys.DefaultBrand, policy.PAT)
-					_, err := tx.CreateCredential(keys.Credential{Digest: keys.DigestOf(text), ID: key, Kind: policy.PAT, UserID: id})
+					text, key := credential.Mint(credential.DefaultBrand, policy.PAT)
+					_, err := tx.CreateCredential(keys.Credential{Digest: credential.DigestOf(text), ID: key, Kind: policy.PAT, UserID: id})
 					return err
 				})
 				if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/keys/keystest"
 )
@@ -26,7 +27,7 @@ func benchmarkStore(b *testing.B) *Store {
 		for i := range 1000 {
 			id := strconv.Itoa(i)
 			key := keystest.SomeKey
-			key.ID, key.Digest, key.UserID = "cak_"+id, keys.DigestOf(id), id
+			key.ID, key.Digest, key.UserID = "cak_"+id, credential.DigestOf(id), id
 			err := errors.Join(
 				w.PutUser(keys.User{ID: id, Name: "User " + id}),
 				w.PutApp(keys.App{AppRef: keys.AppRef{OwnerID: id, AppID: key.AppID}}),
@@ -47,7 +48,7 @@ func benchmarkStore(b *testing.B) *Store {
 // BenchmarkLoad reads what a decision about an app key reads.
 func BenchmarkLoad(b *testing.B) {
 	s := benchmarkStore(b)
-	digest := keys.DigestOf("500")
+	digest := credential.DigestOf("500")
 	b.ReportAllocs()
 	for b.Loop() {
 		err := s.View(b.Context(), func(r keys.Reader) error {

@@ -12,6 +12,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -42,7 +43,7 @@ func TestExamine(t *testing.T) {
 		},
 			[]string{"!the index users_by_email leads to"}},
 		"not in the index by creator": {func(v *vault, tx *bolt.Tx) error {
-			c := credential("made by another", "cap_made")
+			c := newCredential("made by another", "cap_made")
 			c.CreatedBy = "cap_maker"
 			return errors.Join(change(tx, func(w keys.Writer) error { return w.PutCredential(c) }), deleteUnder(tx, "credentials_by_creator", "u\x00cap_maker\x00"))
 		}, []string{"!is not in the index credentials_by_creator"}},
@@ -88,7 +89,7 @@ func TestExamine(t *testing.T) {
 		},
 			[]string{"the user carol was deleted, and is there"}},
 		"a use of nothing": {func(v *vault, tx *bolt.Tx) error {
-			return change(tx, func(w keys.Writer) error { return w.PutLastUsed(keys.DigestOf("x"), keys.Usage{}) })
+			return change(tx, func(w keys.Writer) error { return w.PutLastUsed(credential.DigestOf("x"), keys.Usage{}) })
 		},
 			[]string{"is of no credential"}},
 	} {
@@ -150,7 +151,7 @@ func TestExamineRefuses(t *testing.T) {
 }
 
 // large fills a store that its trees have branches and its records overflow.
-func large(t *testing.T) (path string, key, revoked keys.Digest) {
+func large(t *testing.T) (path string, key, revoked credential.Digest) {
 	t.Helper()
 	v := newVault(t)
 	v.update(func(tx *keys.Tx) error {

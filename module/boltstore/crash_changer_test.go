@@ -15,8 +15,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
-	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
 // changer is the process that makes changes, and what it has told.
@@ -161,7 +161,7 @@ func (r *reference) look(t *testing.T, path string, acknowledged int) (changes i
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := keys.NewDirectory(s, 1<<16)
+	d, err := directory.New(s, 1<<16)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -78,7 +80,7 @@ func makeChanges(path string, first, end int, onFailure string) error {
 	if err != nil {
 		return err
 	}
-	d, err := keys.NewDirectory(s, 1<<16)
+	d, err := directory.New(s, 1<<16)
 	if err != nil {
 		return err
 	}
@@ -124,7 +126,7 @@ func makeChanges(path string, first, end int, onFailure string) error {
 }
 
 // waitForStore returns the last change when the store answers again.
-func waitForStore(d *keys.Directory) (int, error) {
+func waitForStore(d *directory.Directory) (int, error) {
 	deadline := time.Now().Add(time.Minute)
 	for {
 		last, err := lastChange(d)
@@ -140,7 +142,7 @@ func waitForStore(d *keys.Directory) (int, error) {
 
 // refuses wants the store to refuse while the disk fails, through some attempts
 // to open it again.
-func refuses(d *keys.Directory, n int) error {
+func refuses(d *directory.Directory, n int) error {
 	for range 50 {
 		_, err := d.Find(context.Background(), digestOf(0, 0))
 		for what, err := range map[string]error{"reading": err, "writing": makeChange(d, n)} {
@@ -154,8 +156,8 @@ func refuses(d *keys.Directory, n int) error {
 	return nil
 }
 
-func digestOf(group, which int) keys.Digest {
-	return keys.DigestOf(fmt.Sprintf("%d/%d", group, which))
+func digestOf(group, which int) credential.Digest {
+	return credential.DigestOf(fmt.Sprintf("%d/%d", group, which))
 }
 
 func idOf(group, which int) string { return fmt.Sprintf("cak_%d_%d", group, which) }
@@ -172,7 +174,7 @@ var (
 const inGroup = 9
 
 // makeChange makes change n.
-func makeChange(d *keys.Directory, n int) error {
+func makeChange(d *directory.Directory, n int) error {
 	return d.Update(context.Background(), owner, func(tx *keys.Tx) error {
 		if n == 0 {
 			return begin(tx)
@@ -249,7 +251,7 @@ func step(tx *keys.Tx, group, n int) (err error) {
 }
 
 // lastChange is the number of the last change that the store has, -1 for none.
-func lastChange(d *keys.Directory) (n int, err error) {
+func lastChange(d *directory.Directory) (n int, err error) {
 	err = d.View(context.Background(), func(r keys.Reader) error {
 		u, err := r.User("u")
 		if errors.Is(err, keys.ErrNotFound) {
@@ -267,7 +269,7 @@ func lastChange(d *keys.Directory) (n int, err error) {
 // written is all that the first changes have to do with, in words: every
 // credential that there ever was, and every list. Times are left out, and what
 // other changes write.
-func written(d *keys.Directory, changes int) (string, error) {
+func written(d *directory.Directory, changes int) (string, error) {
 	var text strings.Builder
 	for group := range changes/inGroup + 1 {
 		for which := range 3 {

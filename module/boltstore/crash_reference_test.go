@@ -7,13 +7,13 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/directory"
 )
 
 // reference is a store to which the changes are made without any failure.
 type reference struct {
 	t *testing.T
-	d *keys.Directory
+	d *directory.Directory
 	// texts are what there is after so many changes, for the last few.
 	texts   map[int]string
 	changes int
@@ -22,7 +22,7 @@ type reference struct {
 const textsKept = 100
 
 func newReference(t *testing.T) *reference {
-	d, err := keys.NewDirectory(newStore(t, inMemory(t), realFaults()), 1<<16)
+	d, err := directory.New(newStore(t, inMemory(t), realFaults()), 1<<16)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/keys/keystest"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -22,7 +23,7 @@ func TestUnreadableNotWritten(t *testing.T) {
 		"no kind":  func(w keys.Writer) error { return w.PutCredential(keys.Credential{ID: "c", UserID: "u"}) },
 		"no id":    func(w keys.Writer) error { return w.PutUser(keys.User{}) },
 		"taken id": func(w keys.Writer) error {
-			return errors.Join(w.PutCredential(credential("a", "same")), w.PutCredential(credential("b", "same")))
+			return errors.Join(w.PutCredential(newCredential("a", "same")), w.PutCredential(newCredential("b", "same")))
 		},
 	} {
 		var failed error
@@ -48,14 +49,14 @@ func TestUnreadableNotWritten(t *testing.T) {
 	}
 }
 
-func credential(text, id string) keys.Credential {
-	return keys.Credential{Digest: keys.DigestOf(text), ID: id, Kind: policy.PAT, UserID: "u"}
+func newCredential(text, id string) keys.Credential {
+	return keys.Credential{Digest: credential.DigestOf(text), ID: id, Kind: policy.PAT, UserID: "u"}
 }
 
 // In the file: each of these would be somebody else's record, or none where
 // there is one.
 func TestDamagedFile(t *testing.T) {
-	a, b := credential("a", "cap_a"), credential("b", "cap_b")
+	a, b := newCredential("a", "cap_a"), newCredential("b", "cap_b")
 	byID := func(r keys.Reader) error { _, err := r.CredentialByID("cap_a"); return err }
 	list := func(r keys.Reader) error {
 		for _, err := range r.Credentials("u", 0) {

@@ -11,8 +11,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/caddy-api-keys/gateway/module/directory/history"
 	"github.com/caddy-api-keys/gateway/module/keys"
-	"github.com/caddy-api-keys/gateway/module/keys/keystest/history"
 )
 
 // brittle is a disk that fails now and then. What was written by a commit that

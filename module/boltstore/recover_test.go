@@ -13,6 +13,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/keys/keystest"
 )
@@ -53,7 +54,7 @@ func (h *harness) failNext(f func(*bolt.DB, func(*bolt.Tx) error) error) { h.com
 
 func (h *harness) putUser(t *testing.T, id string) error {
 	_, err := h.Update(t.Context(), func(w keys.Writer) error {
-		w.Touch(keystest.SomeTime, keys.DigestOf(id))
+		w.Touch(keystest.SomeTime, credential.DigestOf(id))
 		return w.PutUser(keys.User{ID: id})
 	})
 	return err
@@ -111,7 +112,7 @@ func TestFailedCommit(t *testing.T) {
 			if err := h.putUser(t, "a"); err != nil {
 				t.Fatal(err)
 			}
-			h.wantTold(t, "a good commit", keys.Change{Touched: []keys.Digest{keys.DigestOf("a")}, At: keystest.SomeTime})
+			h.wantTold(t, "a good commit", keys.Change{Touched: []credential.Digest{credential.DigestOf("a")}, At: keystest.SomeTime})
 
 			// It can't be opened again at first.
 			gate := h.gate()
@@ -123,7 +124,7 @@ func TestFailedCommit(t *testing.T) {
 			if len(h.told) != 1 {
 				t.Fatal("the feed had not been told when Update returned")
 			}
-			h.wantTold(t, "a failed commit", keys.Change{Touched: []keys.Digest{keys.DigestOf("b")}, At: keystest.SomeTime})
+			h.wantTold(t, "a failed commit", keys.Change{Touched: []credential.Digest{credential.DigestOf("b")}, At: keystest.SomeTime})
 
 			<-gate.begun
 			h.wantBroken(t, errDisk)
@@ -136,7 +137,7 @@ func TestFailedCommit(t *testing.T) {
 			if err := h.putUser(t, "c"); err != nil {
 				t.Fatalf("after it was opened again: %v", err)
 			}
-			h.wantTold(t, "the next commit", keys.Change{Touched: []keys.Digest{keys.DigestOf("c")}, At: keystest.SomeTime})
+			h.wantTold(t, "the next commit", keys.Change{Touched: []credential.Digest{credential.DigestOf("c")}, At: keystest.SomeTime})
 			if got, err := h.users(t); err != nil || !slices.Equal(got, c.want) {
 				t.Errorf("got %q, %v; want %q", got, err, c.want)
 			}
@@ -170,13 +171,13 @@ func (h *harness) wantBroken(t *testing.T, cause error) {
 	t.Helper()
 	_, updated := h.Update(t.Context(), func(w keys.Writer) error {
 		t.Error("Update ran fn")
-		w.Touch(keystest.SomeTime, keys.DigestOf("x"))
+		w.Touch(keystest.SomeTime, credential.DigestOf("x"))
 		return nil
 	})
 	for what, err := range map[string]error{
 		"View":   h.View(t.Context(), func(keys.Reader) error { t.Error("View ran fn"); return nil }),
 		"Update": updated,
-		"Used":   h.Used(t.Context(), []keys.Use{{Digest: keys.DigestOf("x")}}),
+		"Used":   h.Used(t.Context(), []keys.Use{{Digest: credential.DigestOf("x")}}),
 		"Ready":  h.Ready(t.Context()),
 	} {
 		if !errors.Is(err, keys.ErrUnavailable) || errors.Is(err, keys.ErrClosed) || !errors.Is(err, cause) || !strings.Contains(err.Error(), h.path) {
@@ -201,7 +202,7 @@ func TestFileLost(t *testing.T) {
 	if err := h.putUser(t, "b"); !errors.Is(err, keys.ErrUnavailable) || !errors.Is(err, os.ErrClosed) {
 		t.Fatalf("got %v", err)
 	}
-	h.wantTold(t, "a failed commit", keys.Change{Touched: []keys.Digest{keys.DigestOf("b")}, At: keystest.SomeTime})
+	h.wantTold(t, "a failed commit", keys.Change{Touched: []credential.Digest{credential.DigestOf("b")}, At: keystest.SomeTime})
 	h.wantTold(t, "opened again", keys.Change{All: true, At: keystest.SomeTime})
 	if got, err := h.users(t); err != nil || !slices.Equal(got, []string{"a"}) {
 		t.Errorf("got %q, %v", got, err)
@@ -228,7 +229,7 @@ func TestPanicInCommit(t *testing.T) {
 		}()
 		_ = h.putUser(t, "a")
 	}()
-	h.wantTold(t, "a commit that panicked", keys.Change{Touched: []keys.Digest{keys.DigestOf("a")}, At: keystest.SomeTime})
+	h.wantTold(t, "a commit that panicked", keys.Change{Touched: []credential.Digest{credential.DigestOf("a")}, At: keystest.SomeTime})
 	h.wantTold(t, "opened again", keys.Change{All: true, At: keystest.SomeTime})
 	if got, err := h.users(t); err != nil || !slices.Equal(got, []string{"a"}) {
 		t.Errorf("got %q, %v", got, err)

@@ -6,9 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 	"github.com/caddy-api-keys/gateway/module/records"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 var inAnHour = time.Now().Add(time.Hour).UTC().Truncate(time.Second)
@@ -116,7 +119,7 @@ func TestRestoreRules(t *testing.T) {
 		"rotated": {
 			after: func(v *vault) func(*keys.Tx) error {
 				return func(tx *keys.Tx) error {
-					_, err := tx.Rotate(v.key.ID, keys.Rotation{Digest: keys.DigestOf("new"), ID: "cak_new"})
+					_, err := tx.Rotate(v.key.ID, keys.Rotation{Digest: credential.DigestOf("new"), ID: "cak_new"})
 					return err
 				}
 			},
@@ -126,7 +129,7 @@ func TestRestoreRules(t *testing.T) {
 		"rotated with grace": {
 			after: func(v *vault) func(*keys.Tx) error {
 				return func(tx *keys.Tx) error {
-					_, err := tx.Rotate(v.key.ID, keys.Rotation{Digest: keys.DigestOf("new"), ID: "cak_new", Grace: time.Minute})
+					_, err := tx.Rotate(v.key.ID, keys.Rotation{Digest: credential.DigestOf("new"), ID: "cak_new", Grace: time.Minute})
 					return err
 				}
 			},
@@ -208,7 +211,7 @@ func TestRestoreRules(t *testing.T) {
 		},
 		"another password and second factor": {
 			after: alice(func(u *keys.User) {
-				u.PasswordHash, u.TwoFactor = "$argon2id$new", keys.TwoFactor{Secret: "NEW", Enabled: true, LastStep: 7}
+				u.PasswordHash, u.TwoFactor = "$argon2id$new", signin.TwoFactor{Secret: "NEW", Enabled: true, LastStep: 7}
 				u.Name = "Alice" // which is no narrowing
 			}),
 			want: records.Counts{UsersChanged: 1},
@@ -331,7 +334,7 @@ func TestRestoreRules(t *testing.T) {
 
 // permits reports whether an entry may call an endpoint, without asking any
 // scope.
-func permits(t *testing.T, e *keys.Entry, endpoint string) bool {
+func permits(t *testing.T, e *directory.Entry, endpoint string) bool {
 	t.Helper()
 	table, err := policy.NewTable([]policy.Route{{Method: "GET", Pattern: "/x", Endpoint: []string{endpoint}}}, "user_id", "app_id")
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/directory"
 )
 
 // A restore that is killed, or that fails, at each of its steps leaves the
@@ -91,7 +91,7 @@ func textOf(t *testing.T, path string, changes int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := keys.NewDirectory(s, 1<<16)
+	d, err := directory.New(s, 1<<16)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -165,7 +165,7 @@ func TestUpgradeKeepsSequences(t *testing.T) {
 	_, err := s.Update(t.Context(), func(w keys.Writer) error {
 		for _, put := range []error{
 			w.PutUser(keys.User{ID: "dora"}), w.PutApp(keys.App{AppRef: app}),
-			w.PutCredential(credential("new", "cap_new")), w.PutCollaborator(keys.Collaborator{CollaboratorRef: guest}),
+			w.PutCredential(newCredential("new", "cap_new")), w.PutCollaborator(keys.Collaborator{CollaboratorRef: guest}),
 		} {
 			if put != nil {
 				return put

@@ -6,8 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 var operator = keys.Actor{ID: keys.Operator}
@@ -17,7 +20,7 @@ var operator = keys.Actor{ID: keys.Operator}
 type vault struct {
 	t    *testing.T
 	path string
-	d    *keys.Directory
+	d    *directory.Directory
 
 	key, pat, session keys.Credential
 	invitation        keys.CollaboratorRef
@@ -34,7 +37,7 @@ func newVault(t *testing.T) *vault {
 	v.open()
 	v.update(func(tx *keys.Tx) error {
 		for _, u := range []keys.User{
-			{ID: "alice", Email: "alice@example.com", PasswordHash: "$argon2id$old", TwoFactor: keys.TwoFactor{Secret: "OLD", Enabled: true}},
+			{ID: "alice", Email: "alice@example.com", PasswordHash: "$argon2id$old", TwoFactor: signin.TwoFactor{Secret: "OLD", Enabled: true}},
 			{ID: "bob"}, {ID: "carol"},
 		} {
 			if _, err := tx.CreateUser(u); err != nil {
@@ -57,8 +60,8 @@ func newVault(t *testing.T) *vault {
 
 func (v *vault) mint(tx *keys.Tx, c keys.Credential) keys.Credential {
 	v.t.Helper()
-	text, id := keys.Mint(keys.DefaultBrand, c.Kind)
-	c.ID, c.Digest = id, keys.DigestOf(text)
+	text, id := credential.Mint(credential.DefaultBrand, c.Kind)
+	c.ID, c.Digest = id, credential.DigestOf(text)
 	c, err := tx.CreateCredential(c)
 	if err != nil {
 		v.t.Fatal(err)
@@ -72,7 +75,7 @@ func (v *vault) open() {
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	if v.d, err = keys.NewDirectory(s, keys.DefaultCacheBytes); err != nil {
+	if v.d, err = directory.New(s, directory.DefaultCacheBytes); err != nil {
 		v.t.Fatal(err)
 	}
 	v.t.Cleanup(v.close)

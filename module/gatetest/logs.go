@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/credential"
 )
 
 // Logs gathers what Caddy logs to a network address, and knows the secrets that
@@ -114,7 +114,7 @@ func (l *Logs) Check(tb testing.TB) {
 	text := l.String()
 	for _, s := range l.Secrets() {
 		for line := range strings.Lines(text) {
-			if strings.Contains(line, s) || strings.Contains(line, keys.DigestOf(s).String()) {
+			if strings.Contains(line, s) || strings.Contains(line, credential.DigestOf(s).String()) {
 				tb.Errorf("a credential was logged: %s", line)
 			}
 		}

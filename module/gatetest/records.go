@@ -3,6 +3,7 @@ package gatetest
 import (
 	"context"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -41,8 +42,8 @@ func (s *Server) AddApp(owner, id string) {
 // presents, which must not show in the log, and the record.
 func (s *Server) AddCredential(c keys.Credential) (text string, record keys.Credential) {
 	s.T.Helper()
-	text, c.ID = keys.Mint("ca", c.Kind)
-	c.Digest = keys.DigestOf(text)
+	text, c.ID = credential.Mint("ca", c.Kind)
+	c.Digest = credential.DigestOf(text)
 	s.Logs.AddSecret(text)
 	s.Update(func(tx *keys.Tx) (err error) {
 		record, err = tx.CreateCredential(c)

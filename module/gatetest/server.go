@@ -15,9 +15,9 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard" // directives and log outputs of the configurations
 
 	_ "github.com/caddy-api-keys/gateway/module" // the gate
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/gateway"
-	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
 // Server is a running Caddy with a gate in front of an upstream.
@@ -170,7 +170,7 @@ func Port(addr string) string {
 }
 
 // Directory returns the directory of the running configuration.
-func (s *Server) Directory() *keys.Lease {
+func (s *Server) Directory() *directory.Lease {
 	s.T.Helper()
 	lease, err := Directory()
 	if err != nil {
@@ -180,7 +180,7 @@ func (s *Server) Directory() *keys.Lease {
 }
 
 // Directory returns the directory of the configuration that Caddy runs.
-func Directory() (*keys.Lease, error) {
+func Directory() (*directory.Lease, error) {
 	app, err := caddy.ActiveContext().AppIfConfigured("api_keys")
 	if err != nil {
 		return nil, err

@@ -7,6 +7,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -56,18 +58,18 @@ func (adminAPI) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	// A reload may let go of the store meanwhile: it stays open until this is
 	// answered.
-	if !lease.Enter(keys.Digest{}) {
+	if !lease.Enter(credential.Digest{}) {
 		api.Refuse(w, r, keys.ErrClosed)
 		return
 	}
-	defer lease.Exit(keys.Digest{})
+	defer lease.Exit(credential.Digest{})
 	// A socket that is a file has no address.
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	api.Serve(w, r, manage.Caller{Operator: true, Address: host})
 }
 
 // prepare fills in the API from the configuration that is running now.
-func prepare(api *manage.API) (*keys.Lease, error) {
+func prepare(api *manage.API) (*directory.Lease, error) {
 	running, err := caddy.ActiveContext().AppIfConfigured("api_keys")
 	if err != nil {
 		return nil, &manage.Error{

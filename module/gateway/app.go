@@ -18,6 +18,8 @@ import (
 	"github.com/dustin/go-humanize"
 	"go.uber.org/zap"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -65,7 +67,7 @@ type App struct {
 
 	// lease is the store once it is open, for the gate to look at without a
 	// lock.
-	lease    atomic.Pointer[keys.Lease]
+	lease    atomic.Pointer[directory.Lease]
 	opening  sync.Mutex
 	openErr  error
 	released bool
@@ -94,16 +96,16 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
 	if a.KeyPrefix == "" {
-		a.KeyPrefix = keys.DefaultBrand
+		a.KeyPrefix = credential.DefaultBrand
 	}
-	if err := keys.CheckBrand(a.KeyPrefix); err != nil {
+	if err := credential.CheckBrand(a.KeyPrefix); err != nil {
 		return fmt.Errorf("key_prefix: %w", err)
 	}
 	if a.AuditRetention < 0 {
 		return errors.New("audit_retention: give a duration, as 2160h")
 	}
 	if a.AuditRetention == 0 {
-		a.AuditRetention = caddy.Duration(keys.DefaultAuditRetention)
+		a.AuditRetention = caddy.Duration(directory.DefaultAuditRetention)
 	}
 	if a.MaxKeys < noBound || a.MaxApps < noBound {
 		return errors.New("max_keys and max_apps: give a number from 1 on, or off")
@@ -142,7 +144,7 @@ func (a *App) loadStore(ctx caddy.Context) error {
 func ParseCache(text string) (int64, error) {
 	switch text {
 	case "":
-		return keys.DefaultCacheBytes, nil
+		return directory.DefaultCacheBytes, nil
 	case "off":
 		return 0, nil
 	}
@@ -176,7 +178,7 @@ func (a *App) Cleanup() error {
 // Directory is the open store. Apps start in no particular order, so a request
 // may come before Start: the first one opens the store, and the one that comes
 // meanwhile waits.
-func (a *App) Directory() (*keys.Lease, error) {
+func (a *App) Directory() (*directory.Lease, error) {
 	if lease := a.lease.Load(); lease != nil {
 		return lease, nil
 	}
@@ -188,7 +190,7 @@ func (a *App) Directory() (*keys.Lease, error) {
 	if a.released {
 		return nil, keys.ErrClosed
 	}
-	lease, err := keys.Lend(a.opener, a.cacheBytes)
+	lease, err := directory.Lend(a.opener, a.cacheBytes)
 	if err != nil {
 		a.openErr = fmt.Errorf("opening the key store: %w", err)
 		return nil, a.openErr

@@ -14,6 +14,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -39,7 +41,7 @@ func benchGate(tb testing.TB, routes, credentials int) (*Gate, []string) {
 	if _, err := g.Build(); err != nil {
 		tb.Fatal(err)
 	}
-	lease, err := keys.Lend(pathOpener(filepath.Join(tb.TempDir(), "keys.db")), keys.DefaultCacheBytes)
+	lease, err := directory.Lend(pathOpener(filepath.Join(tb.TempDir(), "keys.db")), directory.DefaultCacheBytes)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -59,10 +61,10 @@ func benchGate(tb testing.TB, routes, credentials int) (*Gate, []string) {
 			return err
 		}
 		for i := range texts {
-			text, id := keys.Mint("ca", policy.AppKey)
+			text, id := credential.Mint("ca", policy.AppKey)
 			texts[i] = text
 			if _, err := tx.CreateCredential(keys.Credential{
-				Digest: keys.DigestOf(text), ID: id, Kind: policy.AppKey, UserID: "alice", AppID: "shop",
+				Digest: credential.DigestOf(text), ID: id, Kind: policy.AppKey, UserID: "alice", AppID: "shop",
 				Scopes: []string{"Things0:Get", "Things7:Get", "Apps:Get"},
 			}); err != nil {
 				return err
@@ -77,7 +79,7 @@ func benchGate(tb testing.TB, routes, credentials int) (*Gate, []string) {
 	for {
 		before := lease.Loads()
 		for _, text := range texts {
-			if _, err := lease.Find(context.Background(), keys.DigestOf(text)); err != nil {
+			if _, err := lease.Find(context.Background(), credential.DigestOf(text)); err != nil {
 				tb.Fatal(err)
 			}
 		}

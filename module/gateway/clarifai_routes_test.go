@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -28,9 +30,9 @@ type minted struct {
 }
 
 func newMinted(kind policy.Kind, app string, scopes, endpoints []string) *minted {
-	text, id := keys.Mint("ca", kind)
+	text, id := credential.Mint("ca", kind)
 	return &minted{text, keys.Credential{
-		Digest: keys.DigestOf(text), ID: id, Kind: kind, UserID: "alice", AppID: app, Scopes: scopes, Endpoints: endpoints,
+		Digest: credential.DigestOf(text), ID: id, Kind: kind, UserID: "alice", AppID: app, Scopes: scopes, Endpoints: endpoints,
 	}}
 }
 
@@ -99,7 +101,7 @@ func TestEveryRouteOfClarifai(t *testing.T) {
 	if _, err := g.Build(); err != nil {
 		t.Fatal(err)
 	}
-	lease, err := keys.Lend(pathOpener(filepath.Join(t.TempDir(), "keys.db")), keys.DefaultCacheBytes)
+	lease, err := directory.Lend(pathOpener(filepath.Join(t.TempDir(), "keys.db")), directory.DefaultCacheBytes)
 	if err != nil {
 		t.Fatal(err)
 	}

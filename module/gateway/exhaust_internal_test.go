@@ -12,7 +12,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
@@ -57,14 +58,14 @@ func TestRandomCredentials(t *testing.T) {
 	memory, goroutines, loads := heap(), runtime.NumGoroutine(), lease.Loads()
 	var asked uint64 // of the store, for those that are unknown
 	for i := range n {
-		text, _ := keys.Mint("ca", policy.AppKey)
+		text, _ := credential.Mint("ca", policy.AppKey)
 		switch i % 4 {
 		case 0: // minted elsewhere, for all one can tell
-			text = keys.DigestOf(text).String()
+			text = credential.DigestOf(text).String()
 			asked++
 		case 1: // a wrong checksum
 			text = text[:len(text)-1] + string("01"[text[len(text)-1]&1^1])
-			if keys.FormOf(text) != keys.Forged {
+			if credential.FormOf(text) != credential.Forged {
 				asked++
 			}
 		default:
@@ -87,8 +88,8 @@ func TestRandomCredentials(t *testing.T) {
 	if again > uint64(len(busy))/20 {
 		t.Errorf("%d of %d requests with good credentials had them looked up again", again, len(busy))
 	}
-	if grown > 2*keys.DefaultCacheBytes {
-		t.Errorf("the heap grew by %d bytes; the cache may have %d", grown, keys.DefaultCacheBytes)
+	if grown > 2*directory.DefaultCacheBytes {
+		t.Errorf("the heap grew by %d bytes; the cache may have %d", grown, directory.DefaultCacheBytes)
 	}
 	if now := runtime.NumGoroutine(); now > goroutines+10 {
 		t.Errorf("%d goroutines, and %d before", now, goroutines)

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
@@ -21,7 +23,7 @@ import (
 // It is their own code that decides, from [Gate.ServeHTTP]'s first step to its
 // last; nothing is forwarded, logged or counted. directory may be nil where
 // the query names no key.
-func Explain(ctx context.Context, directory *keys.Directory, running []Site, q manage.ExplainQuery) ([]manage.Explanation, error) {
+func Explain(ctx context.Context, d *directory.Directory, running []Site, q manage.ExplainQuery) ([]manage.Explanation, error) {
 	if err := checkQueryOf(&q); err != nil {
 		return nil, err
 	}
@@ -29,9 +31,9 @@ func Explain(ctx context.Context, directory *keys.Directory, running []Site, q m
 	if err != nil {
 		return nil, err
 	}
-	e := explainer{query: q, registry: directory}
+	e := explainer{query: q, registry: d}
 	if q.Key != "" {
-		if e.digest, err = digestOfKey(ctx, directory, q.Key); err != nil {
+		if e.digest, err = digestOfKey(ctx, d, q.Key); err != nil {
 			return nil, err
 		}
 	}
@@ -80,7 +82,7 @@ func checkQueryOf(q *manage.ExplainQuery) error {
 // hasCredential reports whether a part of a text is of a credential's form.
 func hasCredential(text string) bool {
 	parts := strings.FieldsFunc(text, func(c rune) bool { return strings.ContainsRune("/?&=, \t:", c) })
-	return slices.ContainsFunc(parts, func(part string) bool { return keys.FormOf(part) != keys.Foreign })
+	return slices.ContainsFunc(parts, func(part string) bool { return credential.FormOf(part) != credential.Foreign })
 }
 
 // asked are the sites whose gates are asked.
@@ -119,11 +121,11 @@ func asked(running []Site, q *manage.ExplainQuery) ([]Site, error) {
 	return picked, nil
 }
 
-func digestOfKey(ctx context.Context, directory *keys.Directory, id string) (digest keys.Digest, err error) {
-	if directory == nil {
+func digestOfKey(ctx context.Context, d *directory.Directory, id string) (digest credential.Digest, err error) {
+	if d == nil {
 		return digest, invalid("key", "there is no store to look the key up in: suppose a caller, or ask a running Caddy")
 	}
-	err = directory.View(ctx, func(from keys.Reader) error {
+	err = d.View(ctx, func(from keys.Reader) error {
 		c, err := from.CredentialByID(id)
 		digest = c.Digest
 		return err
@@ -138,7 +140,7 @@ func digestOfKey(ctx context.Context, directory *keys.Directory, id string) (dig
 type explainer struct {
 	query    manage.ExplainQuery
 	registry registry
-	digest   keys.Digest
+	digest   credential.Digest
 }
 
 // explain goes the way of [Gate.ServeHTTP].
@@ -184,7 +186,7 @@ func (e *explainer) explain(ctx context.Context, site Site) (*manage.Explanation
 		if err != nil {
 			return nil, err
 		}
-		q.registry = supposition{keys.Suppose(caller)}
+		q.registry = supposition{directory.Suppose(caller)}
 	}
 	v := q.decide(ctx)
 	if v.refused != nil && v.refused.cause != nil {
@@ -256,18 +258,20 @@ func endpointList(names []string) []string {
 }
 
 // supposition is a registry that knows one credential, and no invitation.
-type supposition struct{ entry *keys.Entry }
+type supposition struct{ entry *directory.Entry }
 
 // Find answers the one credential.
-func (s supposition) Find(context.Context, keys.Digest) (*keys.Entry, error) { return s.entry, nil }
+func (s supposition) Find(context.Context, credential.Digest) (*directory.Entry, error) {
+	return s.entry, nil
+}
 
 // Invitation answers that there is none.
-func (supposition) Invitation(context.Context, keys.CollaboratorRef) (*keys.Entry, error) {
-	return new(keys.Entry), nil
+func (supposition) Invitation(context.Context, keys.CollaboratorRef) (*directory.Entry, error) {
+	return new(directory.Entry), nil
 }
 
 // Standing answers that it is good.
-func (supposition) Standing(*keys.Entry) keys.Standing { return keys.Active }
+func (supposition) Standing(*directory.Entry) keys.Standing { return keys.Active }
 
 // recorder keeps the header of an answer that nobody is sent.
 type recorder struct {

@@ -12,6 +12,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -163,8 +165,8 @@ type question struct {
 	// registry is what is asked who the caller is: the directory, but where a
 	// decision is only explained.
 	registry registry
-	lease    *keys.Lease
-	digest   keys.Digest
+	lease    *directory.Lease
+	digest   credential.Digest
 	session  bool // the credential stood in the session header
 	rule     *policy.Rule
 	// names are the owner and the app that the request names, in its body too
@@ -176,17 +178,17 @@ type question struct {
 	path string
 }
 
-// registry is as much of a [keys.Directory] as a decision needs.
+// registry is as much of a [directory.Directory] as a decision needs.
 type registry interface {
-	Find(context.Context, keys.Digest) (*keys.Entry, error)
-	Invitation(context.Context, keys.CollaboratorRef) (*keys.Entry, error)
-	Standing(*keys.Entry) keys.Standing
+	Find(context.Context, credential.Digest) (*directory.Entry, error)
+	Invitation(context.Context, keys.CollaboratorRef) (*directory.Entry, error)
+	Standing(*directory.Entry) keys.Standing
 }
 
 // verdict is the answer to a question: the entries that it rests on, and what
 // is refused.
 type verdict struct {
-	credential, invitation, everyone *keys.Entry
+	credential, invitation, everyone *directory.Entry
 	// good is true if the credential is, whatever it permits.
 	good bool
 	// owner and app are what was named, empty where nothing was.
@@ -211,13 +213,13 @@ func clientAddress(r *http.Request) string {
 
 // present is step 3: it finds the one credential that there has to be, and
 // keeps the store open until the lease's Exit.
-func (q *question) present(r *http.Request) (*keys.Lease, *refusal) {
+func (q *question) present(r *http.Request) (*directory.Lease, *refusal) {
 	cred, refused := q.gate.credential(r)
 	if refused != nil {
 		return nil, refused
 	}
-	q.digest, q.session = keys.DigestOf(cred.Text), cred.Session
-	if keys.FormOf(cred.Text) == keys.Forged {
+	q.digest, q.session = credential.DigestOf(cred.Text), cred.Session
+	if credential.FormOf(cred.Text) == credential.Forged {
 		return nil, errUnknown
 	}
 	lease, err := q.gate.app.Directory()
@@ -315,7 +317,7 @@ func (q *question) decideInvited(ctx context.Context, v *verdict) {
 		return
 	}
 	own := &caller.Grant
-	for _, inv := range [...]*keys.Entry{v.invitation, v.everyone} {
+	for _, inv := range [...]*directory.Entry{v.invitation, v.everyone} {
 		if !inv.Exists() {
 			continue
 		}

@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
-	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
@@ -21,7 +21,7 @@ import (
 // Which one will live long can't be known, so each is on the directory's list
 // and ends when its credential does.
 type forwarded struct {
-	live     keys.Live
+	live     directory.Live
 	question question
 	identity identity
 	told     told
@@ -177,7 +177,7 @@ const maxArmed = time.Minute
 // arm has the request decided again when its credential ends: when it
 // expires, or when its session has been idle too long. A live request is no use
 // of a session; a new request is, and moves the end.
-func (f *forwarded) arm(credential *keys.Entry) {
+func (f *forwarded) arm(credential *directory.Entry) {
 	ends := credential.Ends()
 	if ends.IsZero() {
 		return // what was armed before finds nothing to end

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -21,7 +22,7 @@ func TestAnEarlierExpiryStays(t *testing.T) {
 	lease := g.app.lease.Load()
 	change := func(expiry time.Time) {
 		err := lease.Update(t.Context(), keys.Actor{ID: keys.Operator}, func(tx *keys.Tx) error {
-			e, err := lease.Find(t.Context(), keys.DigestOf(texts[0]))
+			e, err := lease.Find(t.Context(), credential.DigestOf(texts[0]))
 			if err != nil {
 				return err
 			}
@@ -34,7 +35,7 @@ func TestAnEarlierExpiryStays(t *testing.T) {
 	}
 	change(time.Now().Add(time.Hour))
 	path := "/v2/users/alice/apps/shop/things0/one"
-	q := question{gate: g, lease: lease, registry: lease.Directory, digest: keys.DigestOf(texts[0]), rule: g.table.Find("GET", false, path)}
+	q := question{gate: g, lease: lease, registry: lease.Directory, digest: credential.DigestOf(texts[0]), rule: g.table.Find("GET", false, path)}
 	v := q.decide(t.Context())
 	if v.refused != nil {
 		t.Fatal(v.refused.details)
@@ -96,7 +97,7 @@ func TestARequestThatIsNotAdmittedIsNotCut(t *testing.T) {
 			g, texts := benchGate(t, 1, 1)
 			lease := g.app.lease.Load()
 			path := "/v2/users/alice/apps/shop/things0/one"
-			q := question{gate: g, lease: lease, registry: lease.Directory, digest: keys.DigestOf(texts[0]), rule: g.table.Find("GET", false, path)}
+			q := question{gate: g, lease: lease, registry: lease.Directory, digest: credential.DigestOf(texts[0]), rule: g.table.Find("GET", false, path)}
 			v := q.decide(t.Context())
 			if v.refused != nil {
 				t.Fatal(v.refused.details)

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
@@ -172,7 +173,7 @@ func (m *Manage) serve(w http.ResponseWriter, r *http.Request) error {
 }
 
 // decide is steps 4 to 8, and whether the call is the owner's alone.
-func (m *Manage) decide(r *http.Request, lease *keys.Lease, q *question) verdict {
+func (m *Manage) decide(r *http.Request, lease *directory.Lease, q *question) verdict {
 	v := q.decide(r.Context())
 	if v.good {
 		lease.Used(v.credential, func() string { return clientAddress(r) })
@@ -294,7 +295,7 @@ func unavailable(cause error) *manage.Error {
 }
 
 // prepare fills in the API from the configuration, for either mount.
-func (a *App) prepare(api *manage.API, lease *keys.Lease) (err error) {
+func (a *App) prepare(api *manage.API, lease *directory.Lease) (err error) {
 	api.Directory, api.Brand = lease.Directory, a.Brand()
 	api.Explain = func(ctx context.Context, q manage.ExplainQuery) ([]manage.Explanation, error) {
 		return Explain(ctx, lease.Directory, a.sites(caddy.ActiveContext()), q)

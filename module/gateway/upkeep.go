@@ -4,7 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/directory"
 )
 
 // upkeep logs and counts the failures of what the key store's directory does
@@ -25,8 +25,8 @@ func newUpkeep(logger *zap.Logger, registry prometheus.Registerer) (*upkeep, err
 	return &upkeep{logger, failures}, nil
 }
 
-// TaskFailed implements [keys.Observer].
-func (u *upkeep) TaskFailed(task keys.Task, err error) {
+// TaskFailed implements [directory.Observer].
+func (u *upkeep) TaskFailed(task directory.Task, err error) {
 	u.failures.WithLabelValues(string(task)).Inc()
 	u.logger.Error("task of the key store failed", zap.String("task", string(task)), zap.Error(err))
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/caddy-api-keys/gateway/module/credential"
 )
 
 // ErrUnsupported is returned if a store doesn't support an operation.
@@ -25,7 +27,7 @@ type Backup struct {
 	Path string
 	// Size is the number of bytes. SHA256 is their hash.
 	Size   int64
-	SHA256 Digest
+	SHA256 credential.Digest
 	// LastWrite is the time of the last write before the backup.
 	LastWrite time.Time
 	// Marked is true if the store recorded this backup. A store that could not
@@ -122,39 +124,6 @@ func (k *KindStats) Add(standing Standing) {
 
 // Total returns the sum.
 func (k KindStats) Total() int { return k.Active + k.Disabled + k.Expired + k.Suspended }
-
-// Backup copies the store, as a [Backuper] does, including the last uses that
-// were not yet written.
-func (d *Directory) Backup(ctx context.Context, path string) (Backup, error) {
-	b, ok := d.store.(Backuper)
-	if !ok {
-		return Backup{}, ErrUnsupported
-	}
-	// If nothing can be written, a copy without the newest last uses is better
-	// than none.
-	if err := d.Flush(ctx); err != nil && !errors.Is(err, ErrUnavailable) {
-		return Backup{}, err
-	}
-	return b.Backup(ctx, path)
-}
-
-// Examine checks the store, as an [Examiner] does.
-func (d *Directory) Examine(ctx context.Context) (Examination, error) {
-	e, ok := d.store.(Examiner)
-	if !ok {
-		return Examination{}, ErrUnsupported
-	}
-	return e.Examine(ctx)
-}
-
-// Count counts the records of the store, as an [Examiner] does.
-func (d *Directory) Count(ctx context.Context) (Stats, error) {
-	e, ok := d.store.(Examiner)
-	if !ok {
-		return Stats{}, ErrUnsupported
-	}
-	return e.Count(ctx, d.Now())
-}
 
 // RecordRestore adds an audit entry: the operator restored the store from a
 // backup. counts is the number of changed records of each kind.

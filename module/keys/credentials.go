@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
@@ -36,7 +37,7 @@ func (tx *Tx) addCredential(action string, c Credential) (Credential, error) {
 		return Credential{}, fmt.Errorf("user %s: %w", c.UserID, err)
 	}
 	if c.AppID != "" {
-		if _, err := tx.App(AppRef{c.UserID, c.AppID}); err != nil {
+		if _, err := tx.App(AppRef{OwnerID: c.UserID, AppID: c.AppID}); err != nil {
 			return Credential{}, fmt.Errorf("app %s: %w", c.AppID, err)
 		}
 	}
@@ -96,7 +97,7 @@ func (tx *Tx) ChangeCredential(id string, change func(*Credential) error) (Crede
 // Rotation describes the credential that replaces an old one.
 type Rotation struct {
 	// Digest and ID are those of the new credential.
-	Digest Digest
+	Digest credential.Digest
 	ID     string
 	// Grace is how long the old credential still works, at most until its
 	// expiry. 0 or less revokes it.

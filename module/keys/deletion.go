@@ -1,9 +1,7 @@
 package keys
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"iter"
 )
 
@@ -11,9 +9,9 @@ import (
 // removes, because others wait for it.
 const maxDeleted = 100
 
-// deleted reports whether a user or an app (if AppID is not empty) was deleted.
+// Deleted reports whether a user or an app (if AppID is not empty) was deleted.
 // Nothing of it is valid then, even if records are left.
-func deleted(r Reader, ref AppRef) (bool, error) {
+func Deleted(r Reader, ref AppRef) (bool, error) {
 	if _, err := r.User(ref.OwnerID); errors.Is(err, ErrNotFound) {
 		return r.UserRetired(ref.OwnerID)
 	} else if err != nil || ref.AppID == "" {
@@ -28,20 +26,23 @@ func deleted(r Reader, ref AppRef) (bool, error) {
 
 // beginDeletion removes the records of a user or an app that was deleted in
 // this change. It leaves records that are too many for one transaction to
-// [Directory.Finish].
+// [Tx.ContinueDeletion].
 func (tx *Tx) beginDeletion(ref AppRef) error {
 	d := Deletion{AppRef: ref, At: tx.now, By: tx.actor}
 	if err := tx.w.PutDeletion(d); err != nil {
 		return err
 	}
-	done, err := tx.continueDeletion(d)
+	done, err := tx.ContinueDeletion(d)
 	tx.deleting = tx.deleting || !done
 	return err
 }
 
-// continueDeletion removes records as long as there is room, up to [maxDeleted]
-// in one transaction. It reports whether none is left.
-func (tx *Tx) continueDeletion(d Deletion) (done bool, err error) {
+// ContinueDeletion removes remaining records of a deleted user or app, in the
+// name of the actor who deleted it: as long as there is room, up to
+// [maxDeleted] in one transaction. It reports whether none is left. Each step is
+// safe on its own.
+func (tx *Tx) ContinueDeletion(d Deletion) (done bool, err error) {
+	tx.actor = d.By
 	if d.AppID != "" {
 		done, err = tx.deleteOfApp(d.AppRef)
 	} else {
@@ -112,45 +113,4 @@ func removeEach[R any](tx *Tx, list iter.Seq2[R, error], remove func(R) error) (
 		}
 	}
 	return true, nil
-}
-
-// finishSoon wakes up the task that finishes deletions.
-func (d *Directory) finishSoon() {
-	select {
-	case d.unfinished <- struct{}{}:
-	default: // somebody is about to
-	}
-}
-
-// Finish removes the remaining records of deleted users and apps, step by step,
-// so that nobody waits for all of it. Each step is safe on its own.
-func (d *Directory) Finish(ctx context.Context) error {
-	d.finishing.Lock()
-	defer d.finishing.Unlock()
-	for {
-		select {
-		case <-d.closing:
-			return nil
-		default:
-		}
-		var next *Deletion
-		err := d.store.View(ctx, func(r Reader) error {
-			for deletion, err := range r.Deletions() {
-				next = &deletion
-				return err
-			}
-			return nil
-		})
-		if err != nil || next == nil {
-			return err
-		}
-		err = d.update(ctx, ordinary, Actor{}, func(tx *Tx) error {
-			tx.actor = next.By
-			_, err := tx.continueDeletion(*next)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("finishing the deletion of %s %s: %w", next.OwnerID, next.AppID, err)
-		}
-	}
 }

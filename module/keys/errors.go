@@ -48,6 +48,17 @@ type InvalidError struct {
 // Error returns the field and the reason.
 func (e *InvalidError) Error() string { return e.Field + ": " + e.Reason }
 
+// absent turns the result of a look-up into an error if a record was found.
+func absent[T any](_ T, err error) error {
+	switch {
+	case err == nil:
+		return ErrExists
+	case errors.Is(err, ErrNotFound):
+		return nil
+	}
+	return err
+}
+
 func invalid(field, format string, args ...any) error {
 	return &InvalidError{Field: field, Reason: fmt.Sprintf(format, args...)}
 }

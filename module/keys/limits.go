@@ -23,9 +23,6 @@ const (
 	DefaultMaxApps = 1_000
 )
 
-// SetLimits changes what one user may have.
-func (d *Directory) SetLimits(l Limits) { d.limits.Store(&l) }
-
 // checkLimit returns an error if a user already has most of them, unless the
 // operator makes the change.
 func (tx *Tx) checkLimit(most int, has func(Totals) uint64, userID, what string) error {

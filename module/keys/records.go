@@ -7,7 +7,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 // Everyone in place of a user ID makes all users collaborators.
@@ -26,10 +28,10 @@ type User struct {
 	// same address; case doesn't matter.
 	Email     string
 	Suspended bool // its credentials are refused
-	// PasswordHash is an argon2id hash in PHC's form, made by [HashPassword].
+	// PasswordHash is an argon2id hash in PHC's form, made by [signin.HashPassword].
 	// It is empty if the user has no password.
 	PasswordHash string
-	TwoFactor    TwoFactor
+	TwoFactor    signin.TwoFactor
 	CreatedAt    time.Time
 	// ModifiedAt is the time of the record's last change.
 	ModifiedAt time.Time
@@ -38,23 +40,6 @@ type User struct {
 	Version uint64
 	// Seq orders records by creation; the store gives it.
 	Seq uint64
-}
-
-// TwoFactor is a user's second factor: one-time passwords by time (RFC 6238).
-type TwoFactor struct {
-	// Secret is shared with the user's device, in base32. It is empty if there
-	// is no second factor.
-	Secret string
-	// Enabled is true if the factor is required. Before that, the secret waits
-	// until the user proves that the device has it.
-	Enabled bool
-	// LastStep is the time step of the newest password that was accepted. None
-	// of this step or an earlier one is accepted again (RFC 6238, section
-	// 5.2).
-	LastStep uint64
-	// RecoveryCodes are the digests of the unused codes. Each replaces a
-	// one-time password once.
-	RecoveryCodes []Digest
 }
 
 // AppRef identifies an app. App IDs are unique for each owner.
@@ -74,7 +59,7 @@ type App struct {
 // Credential is what a client presents: an app key, a personal access token, or
 // a session. Its text is not stored.
 type Credential struct {
-	Digest Digest
+	Digest credential.Digest
 	// ID is the key ID, which lists, logs and headers show.
 	ID     string
 	Kind   policy.Kind
@@ -130,14 +115,23 @@ type Collaborator struct {
 // Digest returns the digest of the collaborator in the cache, which also holds
 // credentials. NUL can't occur in an ID, so no two collaborators share a
 // digest.
-func (r CollaboratorRef) Digest() Digest {
-	return DigestOf(r.UserID + "\x00" + r.OwnerID + "\x00" + r.AppID)
+func (r CollaboratorRef) Digest() credential.Digest {
+	return credential.DigestOf(r.UserID + "\x00" + r.OwnerID + "\x00" + r.AppID)
+}
+
+// UserGroup returns the digest that stands for everything of a user in a
+// [Change]. NUL can't occur in an ID, nor at the beginning of a credential.
+func UserGroup(id string) credential.Digest { return credential.DigestOf("\x00" + id) }
+
+// AppGroup is like [UserGroup] for an app.
+func AppGroup(a AppRef) credential.Digest {
+	return credential.DigestOf("\x00" + a.OwnerID + "\x00" + a.AppID)
 }
 
 // Tombstone is the permanent record of a revoked credential: its digest can't
 // be minted or imported again.
 type Tombstone struct {
-	Digest Digest
+	Digest credential.Digest
 	// ID is the key ID of the credential. UserID is its holder.
 	ID, UserID string
 	// CreatedBy is that of the credential, so that the credentials it made can

@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 	"time"
+
+	"github.com/caddy-api-keys/gateway/module/credential"
 )
 
 // MinWrites is the least that a store must be able to write in one update: what
@@ -71,6 +73,15 @@ type Store interface {
 	Close() error
 }
 
+// Opener opens a store. The configuration of a store provides one.
+type Opener interface {
+	// Key is the store's identity in this process: two openers of the same
+	// store have the same key, however their paths are written.
+	Key() (string, error)
+	// Open opens the store and creates it if it doesn't exist.
+	Open() (Store, error)
+}
+
 // Commit is the result of an update.
 type Commit struct {
 	// Revision counts the commits of the store, from 1 and without a gap, also
@@ -85,16 +96,16 @@ type Commit struct {
 
 // Use is a use of the credential of a digest.
 type Use struct {
-	Digest Digest
+	Digest credential.Digest
 	Usage
 }
 
 // Change describes one commit to a store's feed.
 type Change struct {
 	// Touched are the digests given to [Writer.Touch].
-	Touched []Digest
+	Touched []credential.Digest
 	// Groups are the digests given to [Writer.TouchGroups].
-	Groups []Digest
+	Groups []credential.Digest
 	// All is true if anything may have changed, for example because the store
 	// had to be opened again.
 	All bool
@@ -123,7 +134,7 @@ type Reader interface {
 	App(AppRef) (App, error)
 	Apps(ownerID string, after uint64) iter.Seq2[App, error]
 
-	Credential(Digest) (Credential, error)
+	Credential(credential.Digest) (Credential, error)
 	// CredentialByID finds a credential by its key ID.
 	CredentialByID(id string) (Credential, error)
 	// Credentials lists the credentials of a user, including app keys.
@@ -138,7 +149,7 @@ type Reader interface {
 	// Totals returns the totals of a user without walking a list.
 	Totals(userID string) (Totals, error)
 	// LastUsed returns the last written use of a credential.
-	LastUsed(Digest) (Usage, error)
+	LastUsed(credential.Digest) (Usage, error)
 
 	Collaborator(CollaboratorRef) (Collaborator, error)
 	// Collaborators lists the collaborators on an app.
@@ -155,7 +166,7 @@ type Reader interface {
 	// Deletions lists all unfinished deletions in no particular order.
 	Deletions() iter.Seq2[Deletion, error]
 
-	Tombstone(Digest) (Tombstone, error)
+	Tombstone(credential.Digest) (Tombstone, error)
 	// TombstoneByID finds a tombstone by the key ID of its credential.
 	TombstoneByID(id string) (Tombstone, error)
 	// TombstonesMade is like CredentialsMade for tombstones. The order has no
@@ -204,10 +215,10 @@ type Writer interface {
 
 	PutCredential(Credential) error
 	// DeleteCredential also deletes the credential's last use.
-	DeleteCredential(Digest) error
+	DeleteCredential(credential.Digest) error
 	// PutLastUsed replaces the last use of a credential, even by an older one,
 	// because a clock was wrong. What is used is written by [Store.Used].
-	PutLastUsed(Digest, Usage) error
+	PutLastUsed(credential.Digest, Usage) error
 
 	PutCollaborator(Collaborator) error
 	DeleteCollaborator(CollaboratorRef) error
@@ -224,11 +235,11 @@ type Writer interface {
 
 	// Touch names the digests whose cached entries this transaction makes
 	// stale, and the time of the write.
-	Touch(at time.Time, digests ...Digest)
+	Touch(at time.Time, digests ...credential.Digest)
 	// ResetClock makes a time the newest write, even an earlier one. The feed
 	// gets a Change with All set.
 	ResetClock(at time.Time)
 	// TouchGroups names the users and apps whose every cached entry this
 	// transaction makes stale.
-	TouchGroups(digests ...Digest)
+	TouchGroups(digests ...credential.Digest)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 // proof is what somebody proves to be a user with: the password, and a code if
@@ -16,12 +17,12 @@ type proof struct {
 	// wrong is the answer to a wrong password.
 	wrong *Error
 	// update makes the change.
-	update func(*keys.Attempt, func(*keys.Tx) error) error
+	update func(*signin.Attempt, func(*keys.Tx) error) error
 }
 
 // prove makes a change if the proof is good, and counts the attempt as what it
 // was. u is the user as read just before, the zero one if there is none.
-func (r *request) prove(attempt *keys.Attempt, u keys.User, p proof, change func(*keys.Tx) error) error {
+func (r *request) prove(attempt *signin.Attempt, u keys.User, p proof, change func(*keys.Tx) error) error {
 	right, err := attempt.CheckPassword(r.Context(), u.PasswordHash, p.password)
 	if err != nil {
 		attempt.Abandon()
@@ -80,7 +81,7 @@ func stillProven(tx *keys.Tx, was keys.User, p proof) error {
 }
 
 // settle ends an attempt of which the password was right.
-func settle(attempt *keys.Attempt, err error) {
+func settle(attempt *signin.Attempt, err error) {
 	var e *Error
 	switch {
 	case err == nil:
@@ -134,13 +135,13 @@ func (r *request) proving(field string, p proof, change func(*keys.Tx) error) er
 	}
 	p.wrong = refuse(CodeLoginFailed, field, "it is not the user's password")
 	if p.update == nil {
-		p.update = func(_ *keys.Attempt, change func(*keys.Tx) error) error { return r.update(change) }
+		p.update = func(_ *signin.Attempt, change func(*keys.Tx) error) error { return r.update(change) }
 	}
 	return r.prove(attempt, u, p, change)
 }
 
 // beginInside begins an attempt of the user of the path, who holds a session.
-func (r *request) beginInside() (u keys.User, attempt *keys.Attempt, err error) {
+func (r *request) beginInside() (u keys.User, attempt *signin.Attempt, err error) {
 	err = r.view(func(from keys.Reader) (err error) {
 		u, err = r.findUser(from)
 		return err
@@ -148,7 +149,7 @@ func (r *request) beginInside() (u keys.User, attempt *keys.Attempt, err error) 
 	if err != nil {
 		return u, nil, err
 	}
-	attempt, wait := r.api.Directory.Logins().BeginInside(u.ID, r.caller.Address)
+	attempt, wait := r.api.Directory.Throttle().BeginInside(u.ID, r.caller.Address)
 	if attempt == nil {
 		return u, nil, throttled(wait)
 	}
@@ -171,7 +172,7 @@ func readPasswordChange(o *object) passwordChange {
 // changePassword ends the user's other sessions.
 func (r *request) changePassword(in passwordChange) (*Answer, error) {
 	var hash string
-	in.update = func(attempt *keys.Attempt, change func(*keys.Tx) error) (err error) {
+	in.update = func(attempt *signin.Attempt, change func(*keys.Tx) error) (err error) {
 		// Before the transaction, because other changes wait for that.
 		if hash, err = attempt.HashPassword(r.Context(), in.next); err != nil {
 			return err

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 const nextPassword = "an even longer password"
@@ -60,7 +60,7 @@ func TestChangePasswordIsThrottled(t *testing.T) {
 			one.Address = fmt.Sprintf("203.0.113.%d", i)
 			refused(t, s.callAs(one, "POST", "/v2/users/alice/password", `{"current_password":"a guess","password":"a long password"}`), manage.CodeLoginFailed, "current_password", "")
 		}
-		before := keys.Hashed()
+		before := signin.Hashed()
 		for path, body := range map[string]string{
 			"password":                  fmt.Sprintf(`{"current_password":%q,"password":%q}`, password, nextPassword),
 			"two_factor":                fmt.Sprintf(`{"password":%q}`, password),
@@ -70,7 +70,7 @@ func TestChangePasswordIsThrottled(t *testing.T) {
 			a := s.callAs(one, "POST", "/v2/users/alice/"+path, body)
 			refused(t, a, manage.CodeThrottled, "", "600 seconds")
 		}
-		if keys.Hashed() != before {
+		if signin.Hashed() != before {
 			t.Error("a password was hashed all the same")
 		}
 		// The user is not kept from signing in by it, nor from the account by

@@ -17,6 +17,8 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -29,7 +31,7 @@ const DefaultMaxBody = 1 << 20
 // cheap to make: one for each request will do.
 type API struct {
 	// Directory is read and changed.
-	Directory *keys.Directory
+	Directory *directory.Directory
 	// Catalogue is what can be granted. Without one, such as without a
 	// configuration, only the form of scopes is checked.
 	Catalogue *policy.Catalogue
@@ -60,7 +62,7 @@ type Caller struct {
 	// Caller is the holder of the credential of a request to a site.
 	policy.Caller
 	// Digest is that of the credential.
-	Digest keys.Digest
+	Digest credential.Digest
 	// Address is where the request came from, without the port.
 	Address string
 }
@@ -182,7 +184,7 @@ func variables(rule *policy.Rule, path string) (map[string]string, error) {
 func (r *request) checkVars() error {
 	for name, value := range r.vars {
 		// Paths end up in logs, a proxy's too.
-		if keys.FormOf(value) != keys.Foreign {
+		if credential.FormOf(value) != credential.Foreign {
 			return credentialInPath(name)
 		}
 		// A text that can't be an ID isn't in the store, so don't look it up.

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -253,8 +254,8 @@ func TestCursorsTellNothingOfOthers(t *testing.T) {
 func TestErrorsRepeatNoCredential(t *testing.T) {
 	s := newService(t)
 	first := s.alice()
-	unknown, _ := keys.Mint("ca", policy.PAT)
-	branded, _ := keys.Mint("acme1", policy.AppKey)
+	unknown, _ := credential.Mint("ca", policy.PAT)
+	branded, _ := credential.Mint("acme1", policy.AppKey)
 	for _, credential := range []string{first.ID, unknown, branded, unknown[:len(unknown)-1] + flip(unknown[len(unknown)-1])} {
 		for _, c := range []struct{ method, path, body string }{
 			{"GET", "/v2/users/CRED", ""},

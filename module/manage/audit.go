@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -100,7 +101,7 @@ func (r *request) auditQuery() (auditQuery, error) {
 		}
 		value := query.Get(want.name)
 		switch {
-		case keys.FormOf(value) != keys.Foreign:
+		case credential.FormOf(value) != credential.Foreign:
 			return q, credentialInPath(want.name)
 		case value == "" || len(query[want.name]) > 1:
 			return q, refuse(CodeInvalid, want.name, "give it once, and not empty; leave it out and it limits nothing")

@@ -6,15 +6,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // with is the caller that holds a credential, as a site hands it over.
-func (s *service) with(credential string) manage.Caller {
+func (s *service) with(text string) manage.Caller {
 	s.t.Helper()
-	digest := keys.DigestOf(credential)
+	digest := credential.DigestOf(text)
 	e, err := s.api.Directory.Find(s.t.Context(), digest)
 	if err != nil || !e.Exists() {
 		s.t.Fatalf("a credential that was just made is not known: %v", err)
@@ -25,9 +26,9 @@ func (s *service) with(credential string) manage.Caller {
 // signedIn is a user with a session.
 func (s *service) signedIn(user string) manage.Caller {
 	s.t.Helper()
-	text, id := keys.Mint("ca", policy.Session)
+	text, id := credential.Mint("ca", policy.Session)
 	err := s.api.Directory.Update(s.t.Context(), keys.Actor{ID: id, UserID: user}, func(tx *keys.Tx) error {
-		_, err := tx.CreateCredential(keys.Credential{Digest: keys.DigestOf(text), ID: id, Kind: policy.Session, UserID: user})
+		_, err := tx.CreateCredential(keys.Credential{Digest: credential.DigestOf(text), ID: id, Kind: policy.Session, UserID: user})
 		return err
 	})
 	if err != nil {

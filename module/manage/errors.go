@@ -7,7 +7,10 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 // Error is a refusal: what is wrong with a request, and what to do about it.
@@ -46,6 +49,7 @@ func refuse(code Code, field, format string, args ...any) *Error {
 func locate(element string, err error) error {
 	var e *Error
 	var invalid *keys.InvalidError
+	var password *signin.PasswordError
 	switch {
 	case err == nil:
 		return nil
@@ -53,6 +57,8 @@ func locate(element string, err error) error {
 		return e
 	case errors.As(err, &invalid):
 		return refuse(CodeInvalid, join(element, invalid.Field), "%s", invalid.Reason)
+	case errors.As(err, &password):
+		return refuse(CodeInvalid, join(element, "password"), "%s", password.Reason)
 	case errors.Is(err, keys.ErrLimit):
 		return refuse(CodeLimit, element, "%s; revoke or delete those that are no longer used, or ask the operator of the service for more", strings.TrimPrefix(err.Error(), keys.ErrLimit.Error()+": "))
 	case errors.Is(err, keys.ErrDeleting):
@@ -87,14 +93,14 @@ func refusal(err error) *Error {
 		return e
 	case errors.As(err, &clock):
 		return &Error{Code: CodeUnavailable, Details: clock.Error(), Cause: err}
-	case errors.Is(err, keys.ErrCrowded):
-		e := refuse(CodeThrottled, "", "%s", keys.ErrCrowded)
+	case errors.Is(err, directory.ErrCrowded):
+		e := refuse(CodeThrottled, "", "%s", directory.ErrCrowded)
 		e.retryAfter = "1"
 		return e
 	case errors.Is(err, keys.ErrTooManyWrites):
 		return refuse(CodeTooLarge, "", "it is more than the key store can change at once, and nothing was changed; send it in several requests")
-	case errors.Is(err, keys.ErrBusy):
-		return refuse(CodeUnavailable, "", "%v; try again", keys.ErrBusy)
+	case errors.Is(err, signin.ErrBusy):
+		return refuse(CodeUnavailable, "", "%v; try again", signin.ErrBusy)
 	case errors.Is(err, keys.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &Error{Code: CodeUnavailable, Details: "the key store can't answer now; try again, and if it stays so see the server's log", Cause: err}
 	default:
@@ -113,5 +119,5 @@ func withoutCredentials(text string) string {
 	if !strings.Contains(text, "_") {
 		return text
 	}
-	return ours.ReplaceAllStringFunc(text, keys.Redact)
+	return ours.ReplaceAllStringFunc(text, credential.Redact)
 }

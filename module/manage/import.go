@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -155,7 +156,7 @@ func (r *request) importKey(tx *keys.Tx, in *imports, known *holders, k imported
 	if err := known.find(tx, k, c); err != nil {
 		return Imported{}, err
 	}
-	c.ID = keys.NewPublicID(r.api.Brand, c.Kind)
+	c.ID = credential.NewID(r.api.Brand, c.Kind)
 	c, err := tx.ImportCredential(c)
 	if err != nil {
 		return Imported{}, locate(k.path, err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -204,7 +205,7 @@ func TestImportMakesWhatIsMissing(t *testing.T) {
 func TestImportRefuses(t *testing.T) {
 	s := newService(t)
 	s.alice()
-	genuine, _ := keys.Mint("ca", policy.AppKey)
+	genuine, _ := credential.Mint("ca", policy.AppKey)
 	forged := genuine[:54] + "~"
 	if forged = genuine[:54] + "0"; forged == genuine {
 		forged = genuine[:54] + "1"

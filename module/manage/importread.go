@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -75,9 +76,9 @@ func (k *importedKey) readDigest(o *object, text, digest string) {
 		if err := keys.CheckImported(text); err != nil {
 			o.fail(locate(o.path, err))
 		}
-		c.Digest = keys.DigestOf(text)
-		if bits := keys.Bits(text); bits < keys.MinBits {
-			k.warning = fmt.Sprintf("it looks as if it could be guessed (about %d bits, less than %d): have its holder rotate it", int(bits), keys.MinBits)
+		c.Digest = credential.DigestOf(text)
+		if bits := credential.Bits(text); bits < credential.MinBits {
+			k.warning = fmt.Sprintf("it looks as if it could be guessed (about %d bits, less than %d): have its holder rotate it", int(bits), credential.MinBits)
 		}
 	case err != nil || copy(c.Digest[:], sum) != len(sum) || len(sum) != len(c.Digest):
 		o.fail(refuse(CodeInvalid, o.field("sha256"), "it has to be the 64 hexadecimal digits of a SHA-256"))
@@ -119,7 +120,7 @@ func (k *importedKey) checkGrant(o *object) {
 // the credential, empty if its digest was given.
 func (k *importedKey) checkTells(o *object, text string) {
 	repeats := func(value string) bool {
-		return text != "" && strings.Contains(value, text) || keys.DigestOf(value) == k.credential.Digest
+		return text != "" && strings.Contains(value, text) || credential.DigestOf(value) == k.credential.Digest
 	}
 	c := &k.credential
 	var field string

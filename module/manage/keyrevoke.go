@@ -3,6 +3,7 @@ package manage
 import (
 	"errors"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -68,7 +69,7 @@ func (r *request) findRevocable(from keys.Reader, named, field string) (id strin
 func (r *request) findRevoked(from keys.Reader, named string) (keys.Tombstone, error) {
 	stone, err := from.TombstoneByID(named)
 	if errors.Is(err, keys.ErrNotFound) {
-		stone, err = from.Tombstone(keys.DigestOf(named))
+		stone, err = from.Tombstone(credential.DigestOf(named))
 	}
 	if err == nil && r.user() != "" && stone.UserID != r.user() {
 		err = keys.ErrNotFound

@@ -3,6 +3,7 @@ package manage
 import (
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -48,13 +49,13 @@ func (r *request) rotateKey(tx *keys.Tx, how rotation) (*Answer, error) {
 	if err := r.delegable("", &next); err != nil {
 		return nil, err
 	}
-	credential, id := keys.Mint(r.api.Brand, old.Kind)
-	next, err = tx.Rotate(old.ID, keys.Rotation{Digest: keys.DigestOf(credential), ID: id, Grace: how.grace, ExpiresAt: how.expiresAt})
+	text, id := credential.Mint(r.api.Brand, old.Kind)
+	next, err = tx.Rotate(old.ID, keys.Rotation{Digest: credential.DigestOf(text), ID: id, Grace: how.grace, ExpiresAt: how.expiresAt})
 	if err != nil {
 		return nil, err
 	}
 	answer := &Answer{Key: new(showKey(next))}
-	answer.Key.ID = credential
+	answer.Key.ID = text
 	answer.Status.Details, err = r.warnings(tx, next)
 	return answer, err
 }

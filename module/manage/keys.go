@@ -5,6 +5,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -75,14 +76,14 @@ func isKey(c keys.Credential) bool { return c.Kind != policy.Session }
 
 // mint makes a key. The Key shows the whole credential, this once.
 func (r *request) mint(tx *keys.Tx, c keys.Credential) (Key, keys.Credential, error) {
-	credential, id := keys.Mint(r.api.Brand, c.Kind)
-	c.ID, c.Digest = id, keys.DigestOf(credential)
+	text, id := credential.Mint(r.api.Brand, c.Kind)
+	c.ID, c.Digest = id, credential.DigestOf(text)
 	c, err := tx.CreateCredential(c)
 	if err != nil {
 		return Key{}, c, err
 	}
 	k := showKey(c)
-	k.ID = credential
+	k.ID = text
 	return k, c, nil
 }
 
@@ -99,7 +100,7 @@ func (r *request) findKeyInBody(from keys.Reader, id, field string) (keys.Creden
 	if !isNotFound(err) {
 		return c, err
 	}
-	return r.ownKey(field)(from.Credential(keys.DigestOf(id)))
+	return r.ownKey(field)(from.Credential(credential.DigestOf(id)))
 }
 
 // findKeyInPath is findKey for the ID in the path. The form of a whole credential
@@ -108,7 +109,7 @@ func (r *request) findKeyInPath(from keys.Reader) (keys.Credential, error) {
 	id := r.vars["key_id"]
 	c, err := r.findKey(from, id, "key_id")
 	if isNotFound(err) {
-		if whole, absent := from.Credential(keys.DigestOf(id)); absent == nil && r.mayKnow(whole.UserID) {
+		if whole, absent := from.Credential(credential.DigestOf(id)); absent == nil && r.mayKnow(whole.UserID) {
 			return c, credentialInPath("key_id")
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -35,7 +36,7 @@ func TestKeys(t *testing.T) {
 		t.Errorf("made %+v", bare)
 	}
 	for _, k := range made {
-		if keys.FormOf(k.ID) != keys.Genuine || !strings.HasPrefix(k.ID, k.KeyID+"_") {
+		if credential.FormOf(k.ID) != credential.Genuine || !strings.HasPrefix(k.ID, k.KeyID+"_") {
 			t.Errorf("%s: id is not the whole credential", k.KeyID)
 		}
 		if s.standing(k.ID) != manage.StandingActive {
@@ -50,7 +51,7 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%s lists %d keys, want %d", path, len(list.Keys), n)
 		}
 		for _, k := range list.Keys {
-			if k.ID != k.KeyID || keys.FormOf(k.ID) != keys.Foreign {
+			if k.ID != k.KeyID || credential.FormOf(k.ID) != credential.Foreign {
 				t.Errorf("%s shows %+v", path, k)
 			}
 		}
@@ -89,7 +90,7 @@ func TestKeysRefused(t *testing.T) {
 	first := s.alice()
 	s.must("POST", "/v2/users", `{"users":[{"id":"bob"}]}`)
 	s.must("POST", "/v2/users/bob/apps", `{"apps":[{"id":"maps"}]}`)
-	_, unknown := keys.Mint("ca", policy.PAT)
+	_, unknown := credential.Mint("ca", policy.PAT)
 	const at, pat = "/v2/users/alice/keys", `"type":"personal_access_token"`
 	key := func(fields string) string { return `{"keys":[{` + pat + `,"scopes":["All"]},{` + fields + `}]}` }
 	s.refuses(t, []refusal{
@@ -155,10 +156,10 @@ func TestForeignCredential(t *testing.T) {
 	s := newService(t)
 	s.alice()
 	const foreign = "0123456789abcdef0123456789abcdef"
-	id := keys.NewPublicID("ca", policy.PAT)
+	id := credential.NewID("ca", policy.PAT)
 	err := s.api.Directory.Update(t.Context(), keys.Actor{ID: keys.Operator}, func(tx *keys.Tx) error {
 		_, err := tx.CreateCredential(keys.Credential{
-			Digest: keys.DigestOf(foreign), ID: id, Kind: policy.PAT, UserID: "alice", Scopes: []string{"All"},
+			Digest: credential.DigestOf(foreign), ID: id, Kind: policy.PAT, UserID: "alice", Scopes: []string{"All"},
 		})
 		return err
 	})
@@ -181,9 +182,9 @@ func TestForeignCredential(t *testing.T) {
 func TestSessionsAreNoKeys(t *testing.T) {
 	s := newService(t)
 	s.alice()
-	text, id := keys.Mint("ca", policy.Session)
+	text, id := credential.Mint("ca", policy.Session)
 	err := s.api.Directory.Update(t.Context(), keys.Actor{ID: keys.Operator}, func(tx *keys.Tx) error {
-		_, err := tx.CreateCredential(keys.Credential{Digest: keys.DigestOf(text), ID: id, Kind: policy.Session, UserID: "alice"})
+		_, err := tx.CreateCredential(keys.Credential{Digest: credential.DigestOf(text), ID: id, Kind: policy.Session, UserID: "alice"})
 		return err
 	})
 	if err != nil {
@@ -209,7 +210,7 @@ func TestRotate(t *testing.T) {
 	old := s.must("POST", "/v2/users/alice/keys", `{"keys":[{"description":"d","scopes":["Predict"],"endpoints":["/a.B/C"],"apps":[{"id":"photos"}]}]}`).Keys[0]
 
 	second := *s.must("POST", "/v2/users/alice/keys/"+old.KeyID+"/rotate", "").Key
-	if second.KeyID == old.KeyID || keys.FormOf(second.ID) != keys.Genuine || second.Description != "d" ||
+	if second.KeyID == old.KeyID || credential.FormOf(second.ID) != credential.Genuine || second.Description != "d" ||
 		fmt.Sprint(second.Scopes, second.Endpoints, second.Apps, second.Type) != fmt.Sprint(old.Scopes, old.Endpoints, old.Apps, old.Type) {
 		t.Errorf("rotated into %+v", second)
 	}
@@ -302,7 +303,7 @@ func TestVerify(t *testing.T) {
 	s := newService(t)
 	k := s.alice()
 	patch := func(body string) { s.must("PATCH", "/v2/keys", `{"keys":[{"id":"`+k.KeyID+`",`+body+`}]}`) }
-	never, _ := keys.Mint("ca", policy.PAT)
+	never, _ := credential.Mint("ca", policy.PAT)
 	for _, c := range []struct {
 		name       string
 		do         func()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -35,7 +36,7 @@ func TestRevokeALeakList(t *testing.T) {
 			gone := s.pat(operator, "alice", `["All"]`, "")
 			s.must("DELETE", "/v2/users/alice/keys", fmt.Sprintf(`{"ids":[%q]}`, gone.KeyID))
 			session := s.signedIn("alice")
-			foreign, _ := keys.Mint("ca", policy.PAT)
+			foreign, _ := credential.Mint("ca", policy.PAT)
 			imported := "0123456789abcdef-imported-by-nobody"
 
 			a := s.mustAs(as, "POST", path, credentialsBody(t, foreign, leaked.ID, gone.ID, imported, second.KeyID, leaked.ID))
@@ -72,7 +73,7 @@ func TestALeakListIsOfOneUser(t *testing.T) {
 	s := friends(t)
 	bobs, gone := s.pat(operator, "bob", `["All"]`, ""), s.pat(operator, "bob", `["All"]`, "")
 	s.must("DELETE", "/v2/users/bob/keys", fmt.Sprintf(`{"ids":[%q]}`, gone.KeyID))
-	unknown, _ := keys.Mint("ca", policy.PAT)
+	unknown, _ := credential.Mint("ca", policy.PAT)
 	alice := s.signedIn("alice")
 	for _, text := range []string{bobs.ID, bobs.KeyID, gone.ID, gone.KeyID, unknown} {
 		a := s.mustAs(alice, "POST", revoke, credentialsBody(t, text))

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 // Limits of sessions: how long one lives in all and unused (NIST SP 800-63B-4,
@@ -39,7 +41,7 @@ func readLogin(o *object) signIn {
 // address that nobody has, for a user without a password, and for a wrong
 // password.
 func (r *request) login(in signIn) (answer *Answer, err error) {
-	attempt, wait := r.api.Directory.Logins().Begin(in.email, r.caller.Address)
+	attempt, wait := r.api.Directory.Throttle().Begin(in.email, r.caller.Address)
 	if attempt == nil {
 		return nil, throttled(wait)
 	}
@@ -56,7 +58,7 @@ func (r *request) login(in signIn) (answer *Answer, err error) {
 		return nil, err
 	}
 	in.wrong = refuse(CodeLoginFailed, "", "the e-mail address or the password is wrong, or no password was ever set")
-	in.update = func(_ *keys.Attempt, fn func(*keys.Tx) error) error {
+	in.update = func(_ *signin.Attempt, fn func(*keys.Tx) error) error {
 		return r.api.Directory.Update(r.Context(), keys.Actor{UserID: u.ID, Address: r.caller.Address}, fn)
 	}
 	err = r.prove(attempt, u, in.proof, func(tx *keys.Tx) error {
@@ -95,9 +97,9 @@ func (r *request) beginSession(tx *keys.Tx, userID string) (Login, error) {
 			return Login{}, err
 		}
 	}
-	token, id := keys.Mint(r.api.Brand, policy.Session)
+	token, id := credential.Mint(r.api.Brand, policy.Session)
 	c, err := tx.CreateCredential(keys.Credential{
-		Kind: policy.Session, UserID: userID, ID: id, Digest: keys.DigestOf(token),
+		Kind: policy.Session, UserID: userID, ID: id, Digest: credential.DigestOf(token),
 		ExpiresAt: tx.Now().Add(sessionLife).UTC(), Idle: sessionIdle, Address: r.caller.Address,
 	})
 	if err != nil {

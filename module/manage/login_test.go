@@ -17,9 +17,11 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 const (
@@ -93,9 +95,9 @@ func (s *service) session(extra ...string) manage.Caller {
 }
 
 // holder is who a credential makes the caller, as a site finds out.
-func (s *service) holder(credential string) manage.Caller {
+func (s *service) holder(text string) manage.Caller {
 	s.t.Helper()
-	digest := keys.DigestOf(credential)
+	digest := credential.DigestOf(text)
 	e, err := s.api.Directory.Find(s.t.Context(), digest)
 	if err != nil || s.api.Directory.Standing(e) != keys.Active {
 		s.t.Fatalf("a credential that was just made is no good: %v", err)
@@ -140,7 +142,7 @@ func (a response) withoutID() string {
 func TestLogin(t *testing.T) {
 	withAccounts(t, func(t *testing.T, s *service) {
 		a := s.signIn(home, "alice@EXAMPLE.com", password)
-		if a.http != http.StatusOK || a.UserID != "alice" || keys.FormOf(a.SessionToken) != keys.Genuine || !strings.HasPrefix(a.SessionToken, "cas_") {
+		if a.http != http.StatusOK || a.UserID != "alice" || credential.FormOf(a.SessionToken) != credential.Genuine || !strings.HasPrefix(a.SessionToken, "cas_") {
 			t.Fatalf("answered %s", a.body)
 		}
 		if want := time.Now().Add(24 * time.Hour); a.ExpiresAt == nil || !a.ExpiresAt.Equal(want) {
@@ -196,7 +198,7 @@ func TestLoginDoesntTellWhoIsThere(t *testing.T) {
 			{"very long address", strings.Repeat("a", 5000) + "@example.com", password},
 		} {
 			named(t, c.name, func() {
-				before := keys.Hashed()
+				before := signin.Hashed()
 				a := s.signIn(elsewhere, c.email, c.password)
 				refused(t, a, manage.CodeLoginFailed, "", "is wrong")
 				if a.http != http.StatusUnauthorized {
@@ -208,7 +210,7 @@ func TestLoginDoesntTellWhoIsThere(t *testing.T) {
 				if got := a.withoutID(); got != first {
 					t.Errorf("answered %s\nand another %s", got, first)
 				}
-				if n := keys.Hashed() - before; n != 1 {
+				if n := signin.Hashed() - before; n != 1 {
 					t.Errorf("hashed %d times", n)
 				}
 			})
@@ -235,7 +237,7 @@ func TestLoginOfTheSuspended(t *testing.T) {
 
 func TestLoginBodies(t *testing.T) {
 	withAccounts(t, func(t *testing.T, s *service) {
-		before := keys.Hashed()
+		before := signin.Hashed()
 		for _, c := range []struct {
 			name, body string
 			code       manage.Code
@@ -258,7 +260,7 @@ func TestLoginBodies(t *testing.T) {
 				refused(t, a, c.code, c.field, "")
 			})
 		}
-		if keys.Hashed() != before {
+		if signin.Hashed() != before {
 			t.Error("a password was hashed")
 		}
 	})
@@ -271,13 +273,13 @@ func TestLoginIsThrottled(t *testing.T) {
 			for range 10 {
 				refused(t, s.signIn(elsewhere, email, "a guess"), manage.CodeLoginFailed, "", "wrong")
 			}
-			before := keys.Hashed()
+			before := signin.Hashed()
 			a := s.signIn("198.51.100.9", strings.ToUpper(email), password) // the right one, too
 			refused(t, a, manage.CodeThrottled, "", "600 seconds")
 			if a.http != http.StatusTooManyRequests || a.header.Get("Retry-After") != "600" || a.SessionToken != "" {
 				t.Errorf("answered %d %v %s", a.http, a.header, a.body)
 			}
-			if keys.Hashed() != before {
+			if signin.Hashed() != before {
 				t.Error("a password was hashed all the same")
 			}
 			answers[a.withoutID()] = email
@@ -330,7 +332,7 @@ func TestLoginsInParallel(t *testing.T) {
 	withAccounts(t, func(t *testing.T, s *service) {
 		var wg sync.WaitGroup
 		answered := make(chan manage.Code, 30)
-		before := keys.Hashed()
+		before := signin.Hashed()
 		for i := range 30 {
 			wg.Go(func() {
 				answered <- s.signIn(fmt.Sprintf("203.0.113.%d", i), "alice@example.com", fmt.Sprint("guess number ", i)).Status.Code
@@ -342,7 +344,7 @@ func TestLoginsInParallel(t *testing.T) {
 		for code := range answered {
 			counts[code]++
 		}
-		if n := keys.Hashed() - before; n != 10 || counts[manage.CodeLoginFailed] != 10 || counts[manage.CodeThrottled] != 20 {
+		if n := signin.Hashed() - before; n != 10 || counts[manage.CodeLoginFailed] != 10 || counts[manage.CodeThrottled] != 20 {
 			t.Errorf("of 30 guesses at once %d were tried: %v", n, counts)
 		}
 	})

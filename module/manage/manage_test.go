@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -39,12 +41,12 @@ func openStore(t testing.TB) keys.Store {
 
 func serviceOver(t testing.TB, store keys.Store) *service {
 	t.Helper()
-	directory, err := keys.NewDirectory(store, 1<<20)
+	d, err := directory.New(store, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := directory.Close(); err != nil {
+		if err := d.Close(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -66,7 +68,7 @@ func serviceOver(t testing.TB, store keys.Store) *service {
 	}
 	s := &service{t: t}
 	s.api = &manage.API{
-		Directory: directory, Catalogue: catalogue, Brand: "ca",
+		Directory: d, Catalogue: catalogue, Brand: "ca",
 		Failed: func(_ string, cause error) { s.failures = append(s.failures, cause) },
 	}
 	return s
@@ -284,7 +286,7 @@ func TestApps(t *testing.T) {
 	}
 	for i, k := range made.Keys {
 		if k.Type != manage.TypeAppKey || fmt.Sprint(k.Scopes) != "[All]" || len(k.Apps) != 1 || k.Apps[0].ID != made.Apps[i].ID ||
-			k.Apps[0].UserID != "alice" || k.Description == "" || keys.FormOf(k.ID) != keys.Genuine || !strings.HasPrefix(k.ID, k.KeyID+"_") {
+			k.Apps[0].UserID != "alice" || k.Description == "" || credential.FormOf(k.ID) != credential.Genuine || !strings.HasPrefix(k.ID, k.KeyID+"_") {
 			t.Errorf("app %d came with the key %+v", i, k)
 		}
 		if s.standing(k.ID) != manage.StandingActive {

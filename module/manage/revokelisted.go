@@ -3,6 +3,7 @@ package manage
 import (
 	"errors"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -70,10 +71,10 @@ func (r *request) revokeListed(list []string) (*Answer, error) {
 
 // shownOf is what may be shown of a text that names no key here.
 func shownOf(text string) string {
-	if keys.IsPublicID(text) {
+	if credential.IsKeyID(text) {
 		return text
 	}
-	return keys.Redact(text)
+	return credential.Redact(text)
 }
 
 // findLeaked finds a key of the user's by key ID, or a credential of theirs by
@@ -84,7 +85,7 @@ func (r *request) findLeaked(from keys.Reader, text string) (keys.Credential, er
 		err = keys.ErrNotFound // a session's ID is no secret, and ends by other calls
 	}
 	if errors.Is(err, keys.ErrNotFound) {
-		c, err = from.Credential(keys.DigestOf(text))
+		c, err = from.Credential(credential.DigestOf(text))
 	}
 	if err == nil && r.user() != "" && c.UserID != r.user() {
 		err = keys.ErrNotFound

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -307,7 +308,7 @@ func (r *request) revokeIn(tx *keys.Tx, f found, reason string) error {
 // its whole text. It may be revoked, and a session; another user's is not
 // known.
 func (r *request) publicID(from keys.Reader, named string) (string, error) {
-	digest := keys.DigestOf(named)
+	digest := credential.DigestOf(named)
 	c, err := from.Credential(digest)
 	if err == nil && r.mayKnow(c.UserID) {
 		return c.ID, nil
@@ -321,7 +322,7 @@ func (r *request) publicID(from keys.Reader, named string) (string, error) {
 			return "", err
 		}
 	}
-	if !keys.IsPublicID(named) {
+	if !credential.IsKeyID(named) {
 		return "", refuse(CodeInvalid, "minted_by", "it is neither the key ID of a key, which looks like cap_0123456789AB, nor the whole text of one that is known here")
 	}
 	return named, nil

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -123,7 +124,7 @@ func TestRevokeManyRefused(t *testing.T) {
 	s := friends(t)
 	s.must("POST", "/v2/users/bob/apps", `{"apps":[{"id":"maps"}]}`)
 	before := s.left()
-	unknown, _ := keys.Mint("ca", policy.PAT)
+	unknown, _ := credential.Mint("ca", policy.PAT)
 	table := []refusal{
 		{"nothing", "POST", revoke, ``, manage.CodeBadFormat, "", "empty"},
 		{"an empty object", "POST", revoke, `{}`, manage.CodeInvalid, "", "say which keys"},
@@ -175,12 +176,12 @@ func TestRevokeTenThousand(t *testing.T) {
 	s := newService(t)
 	s.alice()
 	const n = 10_050
-	var digests []keys.Digest
+	var digests []credential.Digest
 	err := s.api.Directory.Update(t.Context(), keys.Actor{ID: keys.Operator}, func(tx *keys.Tx) error {
 		for range n {
-			text, id := keys.Mint("ca", policy.PAT)
-			digests = append(digests, keys.DigestOf(text))
-			if _, err := tx.CreateCredential(keys.Credential{Digest: keys.DigestOf(text), ID: id, Kind: policy.PAT, UserID: "alice", Scopes: []string{"All"}}); err != nil {
+			text, id := credential.Mint("ca", policy.PAT)
+			digests = append(digests, credential.DigestOf(text))
+			if _, err := tx.CreateCredential(keys.Credential{Digest: credential.DigestOf(text), ID: id, Kind: policy.PAT, UserID: "alice", Scopes: []string{"All"}}); err != nil {
 				return err
 			}
 		}

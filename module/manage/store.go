@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -39,7 +40,7 @@ const BackupType = "application/octet-stream"
 const DigestHeader = "Repr-Digest"
 
 // SHA256Digest is the value of [DigestHeader].
-func SHA256Digest(sum keys.Digest) string {
+func SHA256Digest(sum credential.Digest) string {
 	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
 }
 

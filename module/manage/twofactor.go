@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 // TwoFactor is a user's second factor. Its secrets are shown once.
@@ -30,7 +31,7 @@ func (r *request) createTwoFactor(tx *keys.Tx) (*Answer, error) {
 		if account == "" {
 			account = u.ID
 		}
-		made, uri, codes, err := keys.NewTwoFactor(r.issuer(), account)
+		made, uri, codes, err := signin.NewTwoFactor(r.issuer(), account)
 		u.TwoFactor = made
 		answer.TwoFactor = &TwoFactor{Secret: made.Secret, OTPAuthURI: uri, RecoveryCodes: codes}
 		return err
@@ -92,7 +93,7 @@ func (r *request) deleteTwoFactor(tx *keys.Tx) (*Answer, error) {
 		if u.TwoFactor.Secret == "" && !u.TwoFactor.Enabled {
 			return refuse(CodeNotFound, "", "this user has no second factor")
 		}
-		u.TwoFactor = keys.TwoFactor{}
+		u.TwoFactor = signin.TwoFactor{}
 		return nil
 	})
 	return &Answer{TwoFactor: &TwoFactor{}}, err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 // User is a user as the API shows one.
@@ -140,7 +141,7 @@ func (f *userFields) hash(ctx context.Context) error {
 	if f.password == nil || f.noPassword {
 		return nil
 	}
-	hash, err := keys.HashPassword(ctx, *f.password)
+	hash, err := signin.HashPassword(ctx, *f.password)
 	f.passwordHash = hash
 	return locate(f.path, err)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -43,11 +44,11 @@ func readCredential(o *object) (credential string) {
 
 // verifyKey answers what the gate would make of a credential. A credential that
 // is no good is an answer, and not a failure of the call.
-func (r *request) verifyKey(credential string) (*Answer, error) {
-	if keys.FormOf(credential) == keys.Forged {
+func (r *request) verifyKey(text string) (*Answer, error) {
+	if credential.FormOf(text) == credential.Forged {
 		return &Answer{Standing: StandingMistyped}, nil
 	}
-	digest := keys.DigestOf(credential)
+	digest := credential.DigestOf(text)
 	answer := &Answer{Standing: StandingUnknown}
 	err := r.view(func(from keys.Reader) error {
 		switch stone, err := from.Tombstone(digest); {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -12,7 +13,7 @@ import (
 func TestExamineIsBounded(t *testing.T) {
 	s := newSlow(t)
 	for i := range 3 * maxFindings {
-		c := keys.Credential{Digest: keys.DigestOf(fmt.Sprint("text ", i)), ID: fmt.Sprint("cap_", i), Kind: policy.PAT, UserID: "u"}
+		c := keys.Credential{Digest: credential.DigestOf(fmt.Sprint("text ", i)), ID: fmt.Sprint("cap_", i), Kind: policy.PAT, UserID: "u"}
 		if err := credentials.put(s, c); err != nil {
 			t.Fatal(err)
 		}

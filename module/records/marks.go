@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -16,7 +17,7 @@ type mark struct {
 	at    time.Time
 	// last and hash are the newest audit entry of the backup.
 	last uint64
-	hash keys.Digest
+	hash credential.Digest
 }
 
 type markRecord struct {

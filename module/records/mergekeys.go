@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -112,7 +113,7 @@ func shared(a, b []string) []string {
 }
 
 // lastUse takes over when a credential was last used.
-func (m *Merge) lastUse(w *update, d keys.Digest) error {
+func (m *Merge) lastUse(w *update, d credential.Digest) error {
 	now, there, err := current(m, &usages, d[:])
 	if err != nil || !there {
 		return err

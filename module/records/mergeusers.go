@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 func (m *Merge) revocations() error {
@@ -85,7 +86,7 @@ func (m *Merge) users() error {
 	})
 }
 
-func sameFactor(a, b keys.TwoFactor) bool {
+func sameFactor(a, b signin.TwoFactor) bool {
 	return a.Secret == b.Secret && a.Enabled == b.Enabled && a.LastStep == b.LastStep && slices.Equal(a.RecoveryCodes, b.RecoveryCodes)
 }
 

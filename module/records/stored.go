@@ -4,8 +4,10 @@ import (
 	"errors"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 // The numbers of the fields are the format of the file: one that is given up
@@ -45,7 +47,7 @@ func (r userRecord) unpack() (keys.User, error) {
 	return keys.User{
 		ID: r.ID, Name: r.Name, Email: r.Email, Suspended: r.Suspended,
 		CreatedAt: created, ModifiedAt: modified, Version: r.Version, Seq: r.Seq, PasswordHash: r.Password,
-		TwoFactor: keys.TwoFactor{
+		TwoFactor: signin.TwoFactor{
 			Secret: r.TOTPSecret, Enabled: r.TOTPEnabled, LastStep: r.TOTPLastStep, RecoveryCodes: codes,
 		},
 	}, errors.Join(err1, err2, err3)
@@ -264,7 +266,7 @@ type usageRecord struct {
 // usage is a last use, and of which credential.
 type usage struct {
 	keys.Usage
-	digest keys.Digest
+	digest credential.Digest
 }
 
 func packUsage(u usage) usageRecord {
@@ -277,7 +279,7 @@ func (r usageRecord) unpack() (usage, error) {
 	return usage{keys.Usage{At: at, Address: r.Address}, digest}, errors.Join(err1, err2)
 }
 
-func packDigests(list []keys.Digest) [][]byte {
+func packDigests(list []credential.Digest) [][]byte {
 	var stored [][]byte
 	for _, d := range list {
 		stored = append(stored, d[:])
@@ -285,8 +287,8 @@ func packDigests(list []keys.Digest) [][]byte {
 	return stored
 }
 
-func unpackDigests(stored [][]byte) ([]keys.Digest, error) {
-	var list []keys.Digest
+func unpackDigests(stored [][]byte) ([]credential.Digest, error) {
+	var list []credential.Digest
 	for _, s := range stored {
 		d, err := unpackDigest(s)
 		if err != nil {
@@ -297,7 +299,7 @@ func unpackDigests(stored [][]byte) ([]keys.Digest, error) {
 	return list, nil
 }
 
-func unpackDigest(stored []byte) (d keys.Digest, err error) {
+func unpackDigest(stored []byte) (d credential.Digest, err error) {
 	if copy(d[:], stored) != len(stored) || len(stored) != len(d) {
 		return d, errors.New("its digest has the wrong length")
 	}

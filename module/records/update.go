@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -56,9 +57,9 @@ type update struct {
 
 	// left is how many more records may be written.
 	left    int
-	touched []keys.Digest
+	touched []credential.Digest
 	reset   bool // the time of the last write was set
-	groups  []keys.Digest
+	groups  []credential.Digest
 	// err is the first write that failed. A record may then be there without
 	// its indexes, so the transaction fails even where fn passed over it.
 	err error
@@ -114,7 +115,7 @@ func (u *update) PutCredential(c keys.Credential) error {
 	return u.wrote(credentials.put(u.w, c))
 }
 
-func (u *update) DeleteCredential(d keys.Digest) error {
+func (u *update) DeleteCredential(d credential.Digest) error {
 	err := usages.delete(u.w, d[:])
 	if err == nil {
 		err = credentials.delete(u.w, d[:])
@@ -122,7 +123,7 @@ func (u *update) DeleteCredential(d keys.Digest) error {
 	return u.wrote(err)
 }
 
-func (u *update) PutLastUsed(d keys.Digest, last keys.Usage) error {
+func (u *update) PutLastUsed(d credential.Digest, last keys.Usage) error {
 	return u.wrote(usages.put(u.w, usage{last, d}))
 }
 
@@ -162,12 +163,12 @@ func (u *update) PutAuditHead(h keys.AuditHead) error {
 	return u.wrote(err)
 }
 
-func (u *update) Touch(at time.Time, digests ...keys.Digest) {
+func (u *update) Touch(at time.Time, digests ...credential.Digest) {
 	u.touched = append(u.touched, digests...)
 	_ = u.kept(u.advance(at)) // finish returns it
 }
 
-func (u *update) TouchGroups(digests ...keys.Digest) { u.groups = append(u.groups, digests...) }
+func (u *update) TouchGroups(digests ...credential.Digest) { u.groups = append(u.groups, digests...) }
 
 // advance moves the time of the last write on, never back.
 func (u *update) advance(at time.Time) error {

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -57,7 +58,7 @@ func (v *view) Apps(ownerID string, after uint64) iter.Seq2[keys.App, error] {
 	return apps.list(v.r, appOrder, join(ownerID), after)
 }
 
-func (v *view) Credential(d keys.Digest) (keys.Credential, error) {
+func (v *view) Credential(d credential.Digest) (keys.Credential, error) {
 	return credentials.get(v.r, append(v.key[:0], d[:]...))
 }
 
@@ -73,7 +74,7 @@ func (v *view) AppCredentials(app keys.AppRef, after uint64) iter.Seq2[keys.Cred
 	return credentials.list(v.r, credentialsOfApp, appKey(app), after)
 }
 
-func (v *view) LastUsed(d keys.Digest) (keys.Usage, error) {
+func (v *view) LastUsed(d credential.Digest) (keys.Usage, error) {
 	u, err := usages.get(v.r, append(v.key[:0], d[:]...))
 	return u.Usage, err
 }
@@ -90,7 +91,7 @@ func (v *view) Collaborations(userID string, after uint64) iter.Seq2[keys.Collab
 	return collaborators.list(v.r, collaborationsOfUser, join(userID), after)
 }
 
-func (v *view) Tombstone(d keys.Digest) (keys.Tombstone, error) {
+func (v *view) Tombstone(d credential.Digest) (keys.Tombstone, error) {
 	return tombstones.get(v.r, append(v.key[:0], d[:]...))
 }
 

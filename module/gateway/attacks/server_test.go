@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gatetest/corpus"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
@@ -84,7 +85,7 @@ func (s *corpusServer) populate() {
 			AppRef: keys.AppRef{OwnerID: "bob", AppID: "farm"}, UserID: "alice"}, Scopes: []string{"Public:Get"}})
 		return err
 	})
-	never, _ := keys.Mint("ca", policy.AppKey)
+	never, _ := credential.Mint("ca", policy.AppKey)
 	s.values = map[string]string{
 		"key":     s.AppKey("alice", "shop", "Public:Get"),
 		"other":   s.AppKey("bob", "barn", "Public:Get"),
@@ -114,8 +115,8 @@ func (s *corpusServer) fresh(a *corpus.Case, values map[string]string) (act func
 	once, record := s.Server.AddCredential(template)
 	later := template
 	values["once"] = once
-	values["later"], later.ID = keys.Mint("ca", policy.AppKey)
-	later.Digest = keys.DigestOf(values["later"])
+	values["later"], later.ID = credential.Mint("ca", policy.AppKey)
+	later.Digest = credential.DigestOf(values["later"])
 	s.Logs.AddSecret(values["later"])
 	return func(what string) {
 		switch what {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -91,7 +92,7 @@ func TestDecision(t *testing.T) {
 	invite("shop", "carol", []string{"All"}, []string{})
 	invite("open", keys.Everyone, []string{"All"}, []string{"/clarifai.api.V2/ListInputs"})
 	forged := key[:len(key)-1] + string('A'+('B'-key[len(key)-1]+26)%26)
-	if keys.FormOf(forged) != keys.Forged {
+	if credential.FormOf(forged) != credential.Forged {
 		forged = key[:len(key)-1] + "-"
 	}
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/gateway"
@@ -213,7 +214,7 @@ func TestExplainSupposed(t *testing.T) {
 // What isn't a question is refused, and no credential is repeated.
 func TestExplainRefuses(t *testing.T) {
 	site := gates(t, "a.example.com {\napi_keys {\nroute GET /v2/inputs\ncredential query k\n}\n}\nb.example.com {\napi_keys {\nroute GET /v2/outputs\n}\n}")
-	credential, _ := keys.Mint("ca", policy.AppKey)
+	text, _ := credential.Mint("ca", policy.AppKey)
 	for _, tt := range []struct {
 		name  string
 		query manage.ExplainQuery
@@ -224,8 +225,8 @@ func TestExplainRefuses(t *testing.T) {
 		{"two requests", manage.ExplainQuery{Method: "GET", Target: "/ HTTP/1.1\r\nA: b"}, "target: "},
 		{"no header", manage.ExplainQuery{Method: "GET", Target: "/", Headers: []string{"x"}}, "headers[0]: "},
 		{"two headers", manage.ExplainQuery{Method: "GET", Target: "/", Headers: []string{"A: b\r\nC: d"}}, "headers[0]: "},
-		{"credential in the target", manage.ExplainQuery{Method: "GET", Target: "/v2/keys/" + credential}, "there is a credential in it"},
-		{"credential in a header", manage.ExplainQuery{Method: "GET", Target: "/", Headers: []string{"Authorization: Key " + credential}}, "there is a credential in it"},
+		{"credential in the target", manage.ExplainQuery{Method: "GET", Target: "/v2/keys/" + text}, "there is a credential in it"},
+		{"credential in a header", manage.ExplainQuery{Method: "GET", Target: "/", Headers: []string{"Authorization: Key " + text}}, "there is a credential in it"},
 		{"foreign credential in a header", manage.ExplainQuery{Method: "GET", Target: "/", Headers: []string{"Authorization: Key 0123"}}, "leave it out"},
 		{"two credentials", manage.ExplainQuery{Method: "GET", Target: "/", Headers: []string{"Authorization: Basic x", "Authorization: Basic y"}}, "leave it out"},
 		{"credential in the query", manage.ExplainQuery{Method: "GET", Target: "/?k=0123"}, "leave it out"},
@@ -242,7 +243,7 @@ func TestExplainRefuses(t *testing.T) {
 			}
 			_, err := gateway.Explain(context.Background(), nil, nil, tt.query)
 			var e *manage.Error
-			if !errors.As(err, &e) || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), credential) || strings.Contains(err.Error(), "0123") {
+			if !errors.As(err, &e) || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), text) || strings.Contains(err.Error(), "0123") {
 				t.Errorf("got %v", err)
 			}
 		})

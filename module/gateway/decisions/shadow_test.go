@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gateway/shadowlog"
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -246,7 +247,7 @@ func asJSON(v any) string {
 // wrong.
 func mistyped(key string) string {
 	for _, c := range "AB" {
-		if other := key[:len(key)-1] + string(c); keys.FormOf(other) == keys.Forged {
+		if other := key[:len(key)-1] + string(c); credential.FormOf(other) == credential.Forged {
 			return other
 		}
 	}

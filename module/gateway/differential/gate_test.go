@@ -25,6 +25,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gatetest/corpus"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
@@ -190,8 +191,8 @@ func (d *differential) populate() error {
 			"disabled": {Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}, Disabled: true},
 		} {
 			var text string
-			text, c.ID = keys.Mint("ca", c.Kind)
-			c.Digest = keys.DigestOf(text)
+			text, c.ID = credential.Mint("ca", c.Kind)
+			c.Digest = credential.DigestOf(text)
 			_, err := tx.CreateCredential(c)
 			all = append(all, err)
 			d.texts, d.holders[c.ID] = append(d.texts, text), c

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -105,15 +106,15 @@ func TestCredentialsInOtherHeadersAreStripped(t *testing.T) {
 	server.AddUsers("alice")
 	server.AddApp("alice", "shop")
 	// Not by w.key: the access log shows headers that nobody knows of.
-	key, id := keys.Mint("ca", policy.AppKey)
+	key, id := credential.Mint("ca", policy.AppKey)
 	server.Update(func(tx *keys.Tx) error {
-		_, err := tx.CreateCredential(keys.Credential{ID: id, Digest: keys.DigestOf(key), Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"Inputs:Get"}})
+		_, err := tx.CreateCredential(keys.Credential{ID: id, Digest: credential.DigestOf(key), Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"Inputs:Get"}})
 		return err
 	})
-	other, _ := keys.Mint("acme9", policy.PAT)
+	other, _ := credential.Mint("acme9", policy.PAT)
 	const foreign = "sk-imported=elsewhere-0123"
 	server.Update(func(tx *keys.Tx) error {
-		_, err := tx.CreateCredential(keys.Credential{ID: keys.NewPublicID("ca", policy.PAT), Digest: keys.DigestOf(foreign), Kind: policy.PAT, UserID: "alice", Scopes: []string{"All"}})
+		_, err := tx.CreateCredential(keys.Credential{ID: credential.NewID("ca", policy.PAT), Digest: credential.DigestOf(foreign), Kind: policy.PAT, UserID: "alice", Scopes: []string{"All"}})
 		return err
 	})
 	basic := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -81,7 +82,7 @@ func (server *grpcServer) grpcCases(methods ...string) []grpcCase {
 	server.Update(func(tx *keys.Tx) error { return tx.Revoke(record.ID, "leaked") })
 	disabled, record := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: predictScopes})
 	server.ChangeCredential(record.ID, func(c *keys.Credential) { c.Disabled = true })
-	never, _ := keys.Mint("ca", policy.AppKey)
+	never, _ := credential.Mint("ca", policy.AppKey)
 	reason := func(code int, reason string) map[string]string {
 		return map[string]string{"code": strconv.Itoa(code), "reason": reason}
 	}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -77,8 +78,8 @@ func alter(change func(*keys.Tx, *keys.Credential)) func(*keys.Tx, *subject) err
 
 func rotate(grace time.Duration) func(*keys.Tx, *subject) error {
 	return func(tx *keys.Tx, s *subject) error {
-		text, id := keys.Mint("ca", policy.AppKey)
-		_, err := tx.Rotate(s.id, keys.Rotation{Digest: keys.DigestOf(text), ID: id, Grace: grace})
+		text, id := credential.Mint("ca", policy.AppKey)
+		_, err := tx.Rotate(s.id, keys.Rotation{Digest: credential.DigestOf(text), ID: id, Grace: grace})
 		return err
 	}
 }
@@ -114,8 +115,8 @@ func (s *stage) cast(make func(*keys.Tx, *subject) keys.Credential, near bool) (
 		other.owner = doomed.owner
 	}
 	mint := func(tx *keys.Tx, c keys.Credential) (text, id string) {
-		text, c.ID = keys.Mint("ca", c.Kind)
-		c.Digest = keys.DigestOf(text)
+		text, c.ID = credential.Mint("ca", c.Kind)
+		c.Digest = credential.DigestOf(text)
 		s.Logs.AddSecret(text)
 		if _, err := tx.CreateCredential(c); err != nil {
 			s.T.Error(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 const (
@@ -30,7 +31,7 @@ func startAccounts(t *testing.T) *managed {
 	m.Reload(streamRoute)
 	m.Logs.AddSecret(alicesPassword)
 	m.Logs.AddSecret(nextPassword)
-	hash, err := keys.HashPassword(t.Context(), alicesPassword)
+	hash, err := signin.HashPassword(t.Context(), alicesPassword)
 	if err != nil {
 		t.Fatal(err)
 	}

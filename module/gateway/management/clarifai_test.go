@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 // A program that was written for Clarifai's own service runs against the gate
@@ -24,7 +25,7 @@ func TestProgramForClarifai(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"status":{"code":10000,"description":"Ok"}}`))
 	})
-	hash, err := keys.HashPassword(t.Context(), alicesPassword)
+	hash, err := signin.HashPassword(t.Context(), alicesPassword)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 // described is a site and the admin endpoint, of which every request and every
@@ -43,7 +44,7 @@ func startDescribed(t *testing.T) *described {
 	if err := d.Load(strings.Replace(d.Caddyfile(managedRoutes), "admin off", "admin "+d.admin, 1)); err != nil {
 		t.Fatal(err)
 	}
-	hash, err := keys.HashPassword(t.Context(), alicesPassword)
+	hash, err := signin.HashPassword(t.Context(), alicesPassword)
 	if err != nil {
 		t.Fatal(err)
 	}

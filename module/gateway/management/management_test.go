@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
@@ -58,8 +59,8 @@ func startManagedWith(t *testing.T, routes string, directives ...string) *manage
 
 func (m *managed) mintFor(tx *keys.Tx, c keys.Credential) string {
 	m.T.Helper()
-	text, id := keys.Mint("ca", c.Kind)
-	c.Digest, c.ID = keys.DigestOf(text), id
+	text, id := credential.Mint("ca", c.Kind)
+	c.Digest, c.ID = credential.DigestOf(text), id
 	if _, err := tx.CreateCredential(c); err != nil {
 		m.T.Fatal(err)
 	}

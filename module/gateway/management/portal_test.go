@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 const portalRoutes = `
@@ -52,7 +53,7 @@ func TestPortal(t *testing.T) {
 		t.Run(task, func(t *testing.T) {
 			m := startManagedWith(t, portalRoutes, "api_keys_manage {\nportal /portal\n}")
 			const password = "correct horse battery staple"
-			hash, err := keys.HashPassword(t.Context(), password)
+			hash, err := signin.HashPassword(t.Context(), password)
 			if err != nil {
 				t.Fatal(err)
 			}

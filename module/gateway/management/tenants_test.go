@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -75,14 +76,14 @@ func startTenants(t *testing.T) *tenants {
 		}
 		if _, err := tx.ImportCredential(keys.Credential{
 			Kind: policy.PAT, UserID: "alice", Scopes: []string{"All"},
-			Digest: keys.DigestOf(foreign), ID: keys.NewPublicID("ca", policy.PAT),
+			Digest: credential.DigestOf(foreign), ID: credential.NewID("ca", policy.PAT),
 		}); err != nil {
 			return err
 		}
 		return tx.Revoke(ids["revoked"], "leaked")
 	})
-	unknown, unknownID := keys.Mint("ca", policy.PAT)
-	unknownSession, unknownSessionID := keys.Mint("ca", policy.Session)
+	unknown, unknownID := credential.Mint("ca", policy.PAT)
+	unknownSession, unknownSessionID := credential.Mint("ca", policy.Session)
 	m.alices = map[string]string{
 		"$USER": "alice", "$APP": "alice-app", "$KEY": ids["pat"], "$APPKEY": ids["app key"], "$SESSION": ids["session"], "$REVOKED": ids["revoked"],
 		"$WHOLE": pat, "$WHOLESESSION": session, "$WHOLEREVOKED": revoked, "$FOREIGN": foreign, "$MAIL": "alice@example.com",

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -141,8 +142,8 @@ func TestNoRequestIsDecidedByWhatWasBefore(t *testing.T) {
 		// Asked for before it is created, so that its absence is cached.
 		c := keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"Inputs:Get"}}
 		var text string
-		text, c.ID = keys.Mint("ca", c.Kind)
-		c.Digest = keys.DigestOf(text)
+		text, c.ID = credential.Mint("ca", c.Kind)
+		c.Digest = credential.DigestOf(text)
 		server.Logs.AddSecret(text)
 		settle(text, 401)
 		change := func(status int, do func(*keys.Tx) error) {

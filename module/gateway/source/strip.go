@@ -6,8 +6,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/gateway/wire"
-	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
 // Strip removes from a request everything that may be a credential of the site,
@@ -62,7 +62,7 @@ const minInside = 16
 // form, or the one in use, also as a part of it (Key …, key=…) or encoded for
 // HTTP Basic authentication.
 func holdsCredential(value, inUse string) bool {
-	if keys.Contains(value) || inUse != "" && holds(value, inUse) {
+	if credential.Contains(value) || inUse != "" && holds(value, inUse) {
 		return true
 	}
 	const scheme = "basic "
@@ -76,7 +76,7 @@ func holdsCredential(value, inUse string) bool {
 	}
 	n, _ := base64.StdEncoding.Decode(decoded[:], []byte(encoded)) // as far as it is valid
 	userPass := string(decoded[:n])
-	return keys.Contains(userPass) || inUse != "" && holds(userPass, inUse)
+	return credential.Contains(userPass) || inUse != "" && holds(userPass, inUse)
 }
 
 // holds reports whether a value is a credential, or holds it between bytes that

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -151,13 +152,13 @@ func testLastUsed(t *testing.T, s keys.Store) {
 func testTombstones(t *testing.T, s keys.Store) {
 	want := []string{}
 	for _, id := range []string{"c", "a", "b"} {
-		put(t, s, keys.Tombstone{Digest: keys.DigestOf(id), ID: id, UserID: "u", CreatedBy: "cap_1", At: at(1), Reason: "leaked"})
+		put(t, s, keys.Tombstone{Digest: credential.DigestOf(id), ID: id, UserID: "u", CreatedBy: "cap_1", At: at(1), Reason: "leaked"})
 		want = append(want, id)
 	}
 	slices.Sort(want)
 	view(t, s, func(r keys.Reader) error {
 		got := gather(t, r.Tombstones(), func(d keys.Tombstone) string {
-			if d.Digest != keys.DigestOf(d.ID) || d.UserID != "u" || d.CreatedBy != "cap_1" || !d.At.Equal(at(1)) || d.Reason != "leaked" {
+			if d.Digest != credential.DigestOf(d.ID) || d.UserID != "u" || d.CreatedBy != "cap_1" || !d.At.Equal(at(1)) || d.Reason != "leaked" {
 				t.Errorf("got %+v", d)
 			}
 			return d.ID
@@ -170,11 +171,11 @@ func testTombstones(t *testing.T, s keys.Store) {
 }
 
 // auditEntry is an entry, and the head of a log that ends with it.
-func auditEntry(seq uint64, userID string, previous keys.Digest) (keys.AuditEntry, keys.AuditHead) {
+func auditEntry(seq uint64, userID string, previous credential.Digest) (keys.AuditEntry, keys.AuditHead) {
 	e := keys.AuditEntry{
 		Seq: seq, At: at(int(seq % 60)), ActorID: "cap_1", ActorUserID: "v", Address: "192.0.2.1", Action: keys.ActionKeyRevoke,
 		Subject: keys.Subject{UserID: userID, AppID: "a", KeyID: "cak_1", CollaboratorID: "w"},
-		Before:  []byte(`{"x":1}`), After: []byte(`{"x":2}`), Previous: previous, Hash: keys.DigestOf(string(rune(seq))),
+		Before:  []byte(`{"x":1}`), After: []byte(`{"x":2}`), Previous: previous, Hash: credential.DigestOf(string(rune(seq))),
 	}
 	return e, keys.AuditHead{First: 1, Last: seq, Hash: e.Hash}
 }
@@ -183,7 +184,7 @@ func testAudit(t *testing.T, s keys.Store) {
 	const many = 300 // past one byte of a seq
 	var all []keys.AuditEntry
 	var records []any
-	var previous keys.Digest
+	var previous credential.Digest
 	for seq := uint64(1); seq <= many; seq++ {
 		e, head := auditEntry(seq, []string{"u", "uu", ""}[seq%3], previous)
 		records = append(records, e, head)

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -18,7 +19,7 @@ func testClose(t *testing.T, s keys.Store) {
 	for what, err := range map[string]error{
 		"View":   s.View(t.Context(), func(keys.Reader) error { t.Error("View ran fn"); return nil }),
 		"Update": updated,
-		"Used":   s.Used(t.Context(), []keys.Use{{Digest: keys.DigestOf("x")}}),
+		"Used":   s.Used(t.Context(), []keys.Use{{Digest: credential.DigestOf("x")}}),
 		"Ready":  s.Ready(t.Context()),
 		"Close":  s.Close(),
 	} {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -42,7 +43,7 @@ func testMaxWrites(t *testing.T, s keys.Store) {
 		}
 		return nil
 	}
-	entry, head := auditEntry(1, "u", keys.Digest{})
+	entry, head := auditEntry(1, "u", credential.Digest{})
 	ref := keys.AppRef{OwnerID: "u", AppID: "a"}
 	writes := map[string]func(keys.Writer) error{
 		"RetireUser":         func(w keys.Writer) error { return w.RetireUser("x") },
@@ -51,8 +52,8 @@ func testMaxWrites(t *testing.T, s keys.Store) {
 		"PutApp":             func(w keys.Writer) error { return w.PutApp(app("u", "a")) },
 		"DeleteApp":          func(w keys.Writer) error { return w.DeleteApp(ref) },
 		"PutCredential":      func(w keys.Writer) error { return w.PutCredential(token("cap_1", "u")) },
-		"DeleteCredential":   func(w keys.Writer) error { return w.DeleteCredential(keys.DigestOf("cap_1")) },
-		"PutLastUsed":        func(w keys.Writer) error { return w.PutLastUsed(keys.DigestOf("cap_1"), SomeUsage) },
+		"DeleteCredential":   func(w keys.Writer) error { return w.DeleteCredential(credential.DigestOf("cap_1")) },
+		"PutLastUsed":        func(w keys.Writer) error { return w.PutLastUsed(credential.DigestOf("cap_1"), SomeUsage) },
 		"PutCollaborator":    func(w keys.Writer) error { return w.PutCollaborator(SomeCollaborator) },
 		"DeleteCollaborator": func(w keys.Writer) error { return w.DeleteCollaborator(SomeCollaborator.CollaboratorRef) },
 		"PutDeletion":        func(w keys.Writer) error { return w.PutDeletion(keys.Deletion{AppRef: ref, At: at(1)}) },
@@ -91,8 +92,8 @@ func testMaxWrites(t *testing.T, s keys.Store) {
 		return nil
 	})
 	update(t, s, func(w keys.Writer) error {
-		w.Touch(at(1), keys.DigestOf("x"))
-		w.TouchGroups(keys.DigestOf("y"))
+		w.Touch(at(1), credential.DigestOf("x"))
+		w.TouchGroups(credential.DigestOf("y"))
 		w.ResetClock(at(2))
 		return fill(w, w.Left())
 	})

@@ -7,21 +7,22 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
 func testFeed(t *testing.T, s keys.Store) {
 	var told []keys.Change
 	s.Feed(func(c keys.Change) { told = append(told, c) })
-	a, b, c := keys.DigestOf("a"), keys.DigestOf("b"), keys.DigestOf("c")
+	a, b, c := credential.DigestOf("a"), credential.DigestOf("b"), credential.DigestOf("c")
 
 	for i, step := range []struct {
 		touch func(keys.Writer)
 		want  keys.Change
 	}{
-		{func(w keys.Writer) { w.Touch(at(2), a) }, keys.Change{Touched: []keys.Digest{a}, At: at(2)}},
-		{func(w keys.Writer) { w.Touch(at(3), a, b); w.Touch(at(4), c) }, keys.Change{Touched: []keys.Digest{a, b, c}, At: at(4)}},
-		{func(w keys.Writer) { w.Touch(at(1), b) }, keys.Change{Touched: []keys.Digest{b}, At: at(4)}},
+		{func(w keys.Writer) { w.Touch(at(2), a) }, keys.Change{Touched: []credential.Digest{a}, At: at(2)}},
+		{func(w keys.Writer) { w.Touch(at(3), a, b); w.Touch(at(4), c) }, keys.Change{Touched: []credential.Digest{a, b, c}, At: at(4)}},
+		{func(w keys.Writer) { w.Touch(at(1), b) }, keys.Change{Touched: []credential.Digest{b}, At: at(4)}},
 		{func(w keys.Writer) { w.Touch(at(5)) }, keys.Change{At: at(5)}},
 		{func(keys.Writer) {}, keys.Change{At: at(5)}},
 	} {
@@ -45,9 +46,9 @@ func testFeed(t *testing.T, s keys.Store) {
 // The feed hears of what is durable, in the order in which it came about.
 func testFeedOrder(t *testing.T, s keys.Store) {
 	const writers, writes = 8, 10
-	digest := func(n int) keys.Digest { return keys.DigestOf(strconv.Itoa(n)) }
+	digest := func(n int) credential.Digest { return credential.DigestOf(strconv.Itoa(n)) }
 
-	var told []keys.Digest // only the feed writes it; the race detector sees if two do
+	var told []credential.Digest // only the feed writes it; the race detector sees if two do
 	var inside atomic.Int32
 	var heard sync.Map
 	s.Feed(func(c keys.Change) {
@@ -76,7 +77,7 @@ func testFeedOrder(t *testing.T, s keys.Store) {
 	for range writers {
 		running.Go(func() {
 			for range writes {
-				var mine keys.Digest
+				var mine credential.Digest
 				_, err := s.Update(t.Context(), func(w keys.Writer) error {
 					u, err := w.User("counter")
 					if err != nil {
@@ -115,12 +116,12 @@ func testFeedOrder(t *testing.T, s keys.Store) {
 func testFeedSilentWhereFailed(t *testing.T, s keys.Store) {
 	s.Feed(func(c keys.Change) { t.Errorf("told of %+v", c) })
 	_, _ = s.Update(t.Context(), func(w keys.Writer) error {
-		w.Touch(at(1), keys.DigestOf("x"))
+		w.Touch(at(1), credential.DigestOf("x"))
 		return errFn
 	})
 	wantPanic(t, func() {
 		_, _ = s.Update(t.Context(), func(w keys.Writer) error {
-			w.Touch(at(1), keys.DigestOf("x"))
+			w.Touch(at(1), credential.DigestOf("x"))
 			panic(errFn)
 		})
 	})
@@ -130,7 +131,7 @@ func testFeedSilentWhereFailed(t *testing.T, s keys.Store) {
 // A command that works on a store has no cache to be told.
 func testNoFeed(t *testing.T, s keys.Store) {
 	update(t, s, func(w keys.Writer) error {
-		w.Touch(at(1), keys.DigestOf("x"))
+		w.Touch(at(1), credential.DigestOf("x"))
 		return nil
 	})
 }

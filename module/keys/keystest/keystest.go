@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -83,7 +84,7 @@ func app(owner, id string) keys.App {
 // appKey is a credential tied to an app; its text is its id.
 func appKey(id, owner, app string) keys.Credential {
 	return keys.Credential{
-		Digest: keys.DigestOf(id), ID: id, Kind: policy.AppKey, UserID: owner, AppID: app,
+		Digest: credential.DigestOf(id), ID: id, Kind: policy.AppKey, UserID: owner, AppID: app,
 		Scopes: []string{"Inputs:Get"}, CreatedAt: at(1), ModifiedAt: at(2), CreatedBy: keys.Operator,
 	}
 }

@@ -3,6 +3,7 @@ package keystest
 import (
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -17,8 +18,8 @@ func testMade(t *testing.T, s keys.Store) {
 	added.CreatedBy = "cap_1"
 	put(t, s, session, token("cap_1", "u"), made(appKey("cak_1", "u", "a"), "cap_1"), made(token("cap_2", "u"), "cap_1"),
 		made(token("cap_3", "u"), "cap_10"), made(token("cap_4", "v"), "cap_1"), added, collaborator("u", "a", "w"),
-		keys.Tombstone{Digest: keys.DigestOf("x"), ID: "cap_5", UserID: "u", CreatedBy: "cap_1", At: at(3)},
-		keys.Tombstone{Digest: keys.DigestOf("y"), ID: "cap_6", UserID: "v", CreatedBy: "cap_1", At: at(3)})
+		keys.Tombstone{Digest: credential.DigestOf("x"), ID: "cap_5", UserID: "u", CreatedBy: "cap_1", At: at(3)},
+		keys.Tombstone{Digest: credential.DigestOf("y"), ID: "cap_6", UserID: "v", CreatedBy: "cap_1", At: at(3)})
 	view(t, s, func(r keys.Reader) error {
 		wantIDs(t, "Sessions", r.Sessions("u", 0), "cas_1")
 		wantIDs(t, "Sessions of v", r.Sessions("v", 0))
@@ -40,7 +41,7 @@ func testMade(t *testing.T, s keys.Store) {
 		return nil
 	})
 	update(t, s, func(w keys.Writer) error {
-		return w.DeleteCredential(keys.DigestOf("cap_2"))
+		return w.DeleteCredential(credential.DigestOf("cap_2"))
 	})
 	view(t, s, func(r keys.Reader) error {
 		wantIDs(t, "CredentialsMade, one deleted", r.CredentialsMade("u", "cap_1", 0), "cak_1")
@@ -75,11 +76,11 @@ func testTotals(t *testing.T, s keys.Store) {
 			if err := w.DeleteApp(keys.AppRef{OwnerID: "u", AppID: "b"}); err != nil {
 				return err
 			}
-			if err := w.DeleteCredential(keys.DigestOf("cap_1")); err != nil {
+			if err := w.DeleteCredential(credential.DigestOf("cap_1")); err != nil {
 				return err
 			}
 		}
-		return w.DeleteCredential(keys.DigestOf("cas_1"))
+		return w.DeleteCredential(credential.DigestOf("cas_1"))
 	})
 	want("u", keys.Totals{Keys: 1, Apps: 1})
 	want("v", keys.Totals{})

@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 func testNotFound(t *testing.T, s keys.Store) {
@@ -16,13 +18,13 @@ func testNotFound(t *testing.T, s keys.Store) {
 		wantNotFound(t, "User", u, err)
 		a, err := r.App(keys.AppRef{OwnerID: "u", AppID: "a"})
 		wantNotFound(t, "App", a, err)
-		c, err := r.Credential(keys.DigestOf("c"))
+		c, err := r.Credential(credential.DigestOf("c"))
 		wantNotFound(t, "Credential", c, err)
 		c, err = r.CredentialByID("c")
 		wantNotFound(t, "CredentialByID", c, err)
 		l, err := r.Collaborator(collaborator("u", "a", "v").CollaboratorRef)
 		wantNotFound(t, "Collaborator", l, err)
-		d, err := r.Tombstone(keys.DigestOf("c"))
+		d, err := r.Tombstone(credential.DigestOf("c"))
 		wantNotFound(t, "Tombstone", d, err)
 		d, err = r.TombstoneByID("c")
 		wantNotFound(t, "TombstoneByID", d, err)
@@ -38,7 +40,7 @@ func testNotFound(t *testing.T, s keys.Store) {
 		for what, err := range map[string]error{
 			"user":         w.DeleteUser("u"),
 			"app":          w.DeleteApp(keys.AppRef{OwnerID: "u", AppID: "a"}),
-			"credential":   w.DeleteCredential(keys.DigestOf("c")),
+			"credential":   w.DeleteCredential(credential.DigestOf("c")),
 			"collaborator": w.DeleteCollaborator(collaborator("u", "a", "v").CollaboratorRef),
 		} {
 			if err != nil {
@@ -52,21 +54,21 @@ func testNotFound(t *testing.T, s keys.Store) {
 func testRoundTrip(t *testing.T, s keys.Store) {
 	u := keys.User{
 		ID: "u", Name: "Ünal", Email: "U@example.com", Suspended: true, PasswordHash: "$argon2id$", CreatedAt: at(1), ModifiedAt: at(2), Version: 7,
-		TwoFactor: keys.TwoFactor{Secret: "BASE32", Enabled: true, LastStep: 1 << 40, RecoveryCodes: []keys.Digest{keys.DigestOf("1"), keys.DigestOf("2")}},
+		TwoFactor: signin.TwoFactor{Secret: "BASE32", Enabled: true, LastStep: 1 << 40, RecoveryCodes: []credential.Digest{credential.DigestOf("1"), credential.DigestOf("2")}},
 	}
 	a := keys.App{AppRef: keys.AppRef{OwnerID: "u", AppID: "a"}, Name: "An app", CreatedAt: at(1), ModifiedAt: at(2), Version: 8}
 	k := keys.Credential{
-		Digest: keys.DigestOf("k"), ID: "cak_1", Kind: policy.AppKey, UserID: "u", AppID: "a",
+		Digest: credential.DigestOf("k"), ID: "cak_1", Kind: policy.AppKey, UserID: "u", AppID: "a",
 		Description: "a key", Scopes: []string{"B", "A"}, Endpoints: []string{"/p.S/N", "/p.S/M"}, Disabled: true,
 		CreatedAt: at(1), ModifiedAt: at(2), CreatedBy: "cap_1", ExpiresAt: at(3), Version: 9,
 	}
-	p := keys.Credential{Digest: keys.DigestOf("p"), ID: "cap_1", Kind: policy.PAT, UserID: "u"}
-	n := keys.Credential{Digest: keys.DigestOf("n"), ID: "cas_1", Kind: policy.Session, UserID: "u", Idle: 36 * time.Hour, Address: "2001:db8::1"}
+	p := keys.Credential{Digest: credential.DigestOf("p"), ID: "cap_1", Kind: policy.PAT, UserID: "u"}
+	n := keys.Credential{Digest: credential.DigestOf("n"), ID: "cas_1", Kind: policy.Session, UserID: "u", Idle: 36 * time.Hour, Address: "2001:db8::1"}
 	l := keys.Collaborator{
 		CollaboratorRef: keys.CollaboratorRef{AppRef: a.AppRef, UserID: keys.Everyone},
 		Scopes:          []string{"B", "A"}, Endpoints: []string{"/p.S/N", "/p.S/M"}, CreatedAt: at(1), ModifiedAt: at(2), CreatedBy: "cap_2", Version: 10,
 	}
-	d := keys.Tombstone{Digest: keys.DigestOf("d"), ID: "cak_0", UserID: "u", CreatedBy: "cap_1", At: at(1), Reason: "leaked"}
+	d := keys.Tombstone{Digest: credential.DigestOf("d"), ID: "cak_0", UserID: "u", CreatedBy: "cap_1", At: at(1), Reason: "leaked"}
 	put(t, s, u, a, k, p, n, l, d)
 
 	view(t, s, func(r keys.Reader) error {
@@ -189,10 +191,10 @@ func testCopies(t *testing.T, s keys.Store) {
 
 	var kept keys.Credential
 	view(t, s, func(r keys.Reader) (err error) {
-		if kept, err = r.Credential(keys.DigestOf("cap_1")); err != nil {
+		if kept, err = r.Credential(credential.DigestOf("cap_1")); err != nil {
 			return err
 		}
-		again, err := r.Credential(keys.DigestOf("cap_1"))
+		again, err := r.Credential(credential.DigestOf("cap_1"))
 		if err != nil {
 			return err
 		}

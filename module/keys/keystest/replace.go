@@ -3,6 +3,7 @@ package keystest
 import (
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -16,7 +17,7 @@ func testReplace(t *testing.T, s keys.Store) {
 			return err
 		}
 		u.Name = "Another"
-		c, err := w.Credential(keys.DigestOf("cap_2"))
+		c, err := w.Credential(credential.DigestOf("cap_2"))
 		if err != nil {
 			return err
 		}
@@ -42,7 +43,7 @@ func testReplace(t *testing.T, s keys.Store) {
 func testReplaceMoves(t *testing.T, s keys.Store) {
 	put(t, s, appKey("cak_1", "u", "a"))
 	moved := token("cap_1", "v")
-	moved.Digest = keys.DigestOf("cak_1")
+	moved.Digest = credential.DigestOf("cak_1")
 	put(t, s, moved)
 	view(t, s, func(r keys.Reader) error {
 		c, err := r.CredentialByID("cak_1")
@@ -62,7 +63,7 @@ func testDelete(t *testing.T, s keys.Store) {
 	update(t, s, func(w keys.Writer) error {
 		for _, err := range []error{
 			w.DeleteUser("u"), w.DeleteApp(keys.AppRef{OwnerID: "u", AppID: "a"}),
-			w.DeleteCredential(keys.DigestOf("cak_1")), w.DeleteCollaborator(collaborator("u", "a", "v").CollaboratorRef),
+			w.DeleteCredential(credential.DigestOf("cak_1")), w.DeleteCollaborator(collaborator("u", "a", "v").CollaboratorRef),
 		} {
 			if err != nil {
 				return err
@@ -74,7 +75,7 @@ func testDelete(t *testing.T, s keys.Store) {
 	view(t, s, func(r keys.Reader) error {
 		u, err := r.User("u")
 		wantNotFound(t, "User", u, err)
-		c, err := r.Credential(keys.DigestOf("cak_1"))
+		c, err := r.Credential(credential.DigestOf("cak_1"))
 		wantNotFound(t, "Credential", c, err)
 		c, err = r.CredentialByID("cak_1")
 		wantNotFound(t, "CredentialByID", c, err)

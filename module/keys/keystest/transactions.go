@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -58,7 +59,7 @@ func testOneMoment(t *testing.T, s keys.Store) {
 
 // half changes a bit of everything.
 func half(w keys.Writer) error {
-	w.Touch(at(9), keys.DigestOf("x"))
+	w.Touch(at(9), credential.DigestOf("x"))
 	if err := w.RetireUser("1"); err != nil {
 		return err
 	}
@@ -67,13 +68,13 @@ func half(w keys.Writer) error {
 	}
 	two := user("2")
 	two.Email = "two@example.com"
-	entry, head := auditEntry(1, "2", keys.Digest{})
+	entry, head := auditEntry(1, "2", credential.Digest{})
 	err := putAll(w, two, app("2", "a"), token("cap_2", "2"), collaborator("2", "a", "1"),
-		keys.Tombstone{Digest: keys.DigestOf("x"), ID: "x"}, entry, head)
+		keys.Tombstone{Digest: credential.DigestOf("x"), ID: "x"}, entry, head)
 	if err != nil {
 		return err
 	}
-	return w.PutLastUsed(keys.DigestOf("cap_2"), keys.Usage{At: at(1)})
+	return w.PutLastUsed(credential.DigestOf("cap_2"), keys.Usage{At: at(1)})
 }
 
 // wantUntouched wants nothing of half to be there, and the store to work.
@@ -84,14 +85,14 @@ func wantUntouched(t *testing.T, s keys.Store) {
 		wantIDs(t, "Apps", r.Apps("2", 0))
 		wantIDs(t, "Credentials", r.Credentials("2", 0))
 		wantIDs(t, "Collaborations", r.Collaborations("1", 0))
-		d, err := r.Tombstone(keys.DigestOf("x"))
+		d, err := r.Tombstone(credential.DigestOf("x"))
 		wantNotFound(t, "Tombstone", d, err)
 		if retired, err := r.UserRetired("1"); err != nil || retired {
 			t.Errorf("UserRetired: got %v, %v", retired, err)
 		}
 		u, err := r.UserByEmail("two@example.com")
 		wantNotFound(t, "UserByEmail", u, err)
-		l, err := r.LastUsed(keys.DigestOf("cap_2"))
+		l, err := r.LastUsed(credential.DigestOf("cap_2"))
 		wantNotFound(t, "LastUsed", l, err)
 		for d, err := range r.Tombstones() {
 			t.Errorf("there is the tombstone %+v, %v", d, err)
@@ -187,7 +188,7 @@ func testCancelled(t *testing.T, s keys.Store) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Update: got %v", err)
 	}
-	if err := s.Used(ctx, []keys.Use{{Digest: keys.DigestOf("x")}}); !errors.Is(err, context.Canceled) {
+	if err := s.Used(ctx, []keys.Use{{Digest: credential.DigestOf("x")}}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Used: got %v", err)
 	}
 	if err := s.Ready(ctx); !errors.Is(err, context.Canceled) {

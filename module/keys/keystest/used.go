@@ -3,6 +3,7 @@ package keystest
 import (
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -13,8 +14,8 @@ func used(t *testing.T, s keys.Store, uses ...keys.Use) {
 	}
 }
 
-func useOf(credential string, seconds int) keys.Use {
-	return keys.Use{Digest: keys.DigestOf(credential), Usage: keys.Usage{At: at(seconds), Address: credential}}
+func useOf(text string, seconds int) keys.Use {
+	return keys.Use{Digest: credential.DigestOf(text), Usage: keys.Usage{At: at(seconds), Address: text}}
 }
 
 func wantUsed(t *testing.T, s keys.Store, want keys.Use) {
@@ -39,12 +40,12 @@ func testUsed(t *testing.T, s keys.Store) {
 	wantUsed(t, s, useOf("cap_1", 9))
 
 	// What is not there, or not any more, is not used.
-	update(t, s, func(w keys.Writer) error { return w.DeleteCredential(keys.DigestOf("cap_1")) })
+	update(t, s, func(w keys.Writer) error { return w.DeleteCredential(credential.DigestOf("cap_1")) })
 	used(t, s, useOf("cap_1", 10))
 	put(t, s, token("cap_1", "u"))
 	view(t, s, func(r keys.Reader) error {
 		for _, name := range []string{"cap_1", "unknown"} {
-			u, err := r.LastUsed(keys.DigestOf(name))
+			u, err := r.LastUsed(credential.DigestOf(name))
 			wantNotFound(t, name, u, err)
 		}
 		return nil
@@ -52,7 +53,7 @@ func testUsed(t *testing.T, s keys.Store) {
 
 	// A change may set it back.
 	update(t, s, func(w keys.Writer) error {
-		return w.PutLastUsed(keys.DigestOf("cap_2"), keys.Usage{At: at(0), Address: "cap_2"})
+		return w.PutLastUsed(credential.DigestOf("cap_2"), keys.Usage{At: at(0), Address: "cap_2"})
 	})
 	wantUsed(t, s, useOf("cap_2", 0))
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -17,7 +18,7 @@ type change struct {
 	prepare func(w *world) error
 	// make makes the change to its end. It may have been made in part or as a
 	// whole before.
-	make func(d *keys.Directory) error
+	make func(d *directory.Directory) error
 	// ends reports whether a credential or a collaborator ends with it.
 	ends func(r register) bool
 	// shows reports whether a reader sees that the change was made. It is nil
@@ -41,7 +42,7 @@ var changes = map[string]change{
 		shows: isGone("alice"),
 	},
 	"delete an app": {
-		make: func(d *keys.Directory) error {
+		make: func(d *directory.Directory) error {
 			err := d.UpdateFirst(context.Background(), operator, func(tx *keys.Tx) error { return tx.DeleteApp(shop) })
 			return finish(d, err)
 		},
@@ -52,7 +53,7 @@ var changes = map[string]change{
 		},
 	},
 	"change a password": {
-		make: func(d *keys.Directory) error {
+		make: func(d *directory.Directory) error {
 			return d.UpdateFirst(context.Background(), operator, func(tx *keys.Tx) error {
 				_, err := tx.ChangeUser("alice", func(u *keys.User) error { u.PasswordHash = "new"; return nil })
 				return err
@@ -68,7 +69,7 @@ var changes = map[string]change{
 		},
 	},
 	"end sessions": {
-		make: func(d *keys.Directory) error {
+		make: func(d *directory.Directory) error {
 			return d.UpdateFirst(context.Background(), operator, func(tx *keys.Tx) error {
 				_, err := tx.EndSessions("alice", "ended", func(*keys.Credential) bool { return true })
 				return err
@@ -78,7 +79,7 @@ var changes = map[string]change{
 	},
 	"accept the clock": {
 		prepare: func(w *world) error { return w.sessionsAhead(time.Hour) },
-		make: func(d *keys.Directory) error {
+		make: func(d *directory.Directory) error {
 			_, err := d.AcceptClock(context.Background(), operator)
 			return err
 		},
@@ -92,7 +93,7 @@ var changes = map[string]change{
 		},
 	},
 	"shorten the audit log": {
-		make: func(d *keys.Directory) error {
+		make: func(d *directory.Directory) error {
 			d.SetAuditRetention(time.Nanosecond)
 			return d.Upkeep(context.Background())
 		},
@@ -101,8 +102,8 @@ var changes = map[string]change{
 }
 
 // deletes is a change that deletes users.
-func deletes(users ...string) func(*keys.Directory) error {
-	return func(d *keys.Directory) error {
+func deletes(users ...string) func(*directory.Directory) error {
+	return func(d *directory.Directory) error {
 		return finish(d, d.UpdateFirst(context.Background(), operator, func(tx *keys.Tx) error {
 			for _, id := range users {
 				if err := tx.DeleteUser(id); err != nil {
@@ -115,7 +116,7 @@ func deletes(users ...string) func(*keys.Directory) error {
 }
 
 // finish finishes what a deletion has begun, also one from before.
-func finish(d *keys.Directory, err error) error {
+func finish(d *directory.Directory, err error) error {
 	if err != nil && !errors.Is(err, keys.ErrNotFound) {
 		return err
 	}

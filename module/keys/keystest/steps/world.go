@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/keys/keystest"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -25,7 +27,7 @@ const many = 12
 // register is a credential or a collaborator.
 type register struct {
 	name   string
-	digest keys.Digest
+	digest credential.Digest
 	kind   policy.Kind
 	// user is the holder of a credential, or the collaborator.
 	user string
@@ -57,7 +59,7 @@ func newWorld(t *testing.T, store keys.Store, c change) *world {
 	t.Helper()
 	w := &world{Store: store, t: t, change: c, registers: map[string]register{}}
 	store.Feed(func(c keys.Change) { (*w.feed.Load())(c) })
-	err := w.with(w, func(d *keys.Directory) error { return d.Update(context.Background(), operator, w.fill) })
+	err := w.with(w, func(d *directory.Directory) error { return d.Update(context.Background(), operator, w.fill) })
 	if err == nil && c.prepare != nil {
 		err = c.prepare(w)
 	}
@@ -106,8 +108,8 @@ func (w *world) fill(tx *keys.Tx) error {
 // add makes a credential.
 func (w *world) add(tx *keys.Tx, r register, i int) error {
 	r.name = fmt.Sprint(r.name, " ", i)
-	text, id := keys.Mint(keys.DefaultBrand, r.kind)
-	r.digest = keys.DigestOf(text)
+	text, id := credential.Mint(credential.DefaultBrand, r.kind)
+	r.digest = credential.DigestOf(text)
 	w.registers[r.name] = r
 	c := keys.Credential{Digest: r.digest, ID: id, Kind: r.kind, UserID: r.user, AppID: r.app.AppID}
 	if r.kind == policy.Session {
@@ -134,7 +136,7 @@ func (w *world) sessionsAhead(ahead time.Duration) error {
 	if err != nil {
 		return err
 	}
-	return w.with(w, func(d *keys.Directory) error {
+	return w.with(w, func(d *directory.Directory) error {
 		return d.Update(context.Background(), operator, func(tx *keys.Tx) error {
 			for i := range many {
 				if err := w.add(tx, register{name: "ahead", kind: policy.Session, user: "alice"}, i); err != nil {
@@ -148,8 +150,8 @@ func (w *world) sessionsAhead(ahead time.Duration) error {
 
 // with runs fn with a directory over the store, or over one that is put before
 // it.
-func (w *world) with(s keys.Store, fn func(*keys.Directory) error) error {
-	d, err := keys.NewDirectory(s, 0)
+func (w *world) with(s keys.Store, fn func(*directory.Directory) error) error {
+	d, err := directory.New(s, 0)
 	if err != nil {
 		return err
 	}
@@ -172,11 +174,11 @@ func (w *world) examine() (keys.Examination, error) {
 func (w *world) look() map[string]bool {
 	w.t.Helper()
 	works := map[string]bool{}
-	err := w.with(w.cutAfter(0), func(d *keys.Directory) error {
+	err := w.with(w.cutAfter(0), func(d *directory.Directory) error {
 		for name, r := range w.registers {
-			find := func() (*keys.Entry, error) { return d.Find(context.Background(), r.digest) }
+			find := func() (*directory.Entry, error) { return d.Find(context.Background(), r.digest) }
 			if r.collaborator {
-				find = func() (*keys.Entry, error) {
+				find = func() (*directory.Entry, error) {
 					return d.Invitation(context.Background(), keys.CollaboratorRef{AppRef: r.app, UserID: r.user})
 				}
 			}

@@ -1,0 +1,147 @@
+package directory
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// Entry is the result of one load of a digest: a credential, a collaborator, or
+// nothing. It is shared by all its readers and never changes, except for the
+// time of the last use. It identifies the caller and holds no decision about a
+// request.
+type Entry struct {
+	digest credential.Digest
+	// generation is the digest's generation before the load began.
+	generation uint64
+	// groups are the user and the app that the entry depends on.
+	groups   [maxGroups]group
+	standing keys.Standing // apart from expiry, which [Directory.Standing] looks at
+	expires  int64         // Unix nanoseconds, 0 is never
+	// idle is how long a session lives after seen, in nanoseconds; 0 means
+	// without limit. seen is when the credential was last used, to the minute,
+	// in Unix nanoseconds. It is the only field that changes.
+	idle   int64
+	seen   atomic.Int64
+	caller policy.Caller
+}
+
+// Suppose returns an entry that is not in a store: a valid credential held by
+// the caller. It is used to explain a decision.
+func Suppose(caller policy.Caller) *Entry {
+	return &Entry{standing: keys.Active, caller: caller}
+}
+
+// Caller returns the holder of the credential. For a collaborator, only its
+// Grant has a meaning.
+func (e *Entry) Caller() *policy.Caller { return &e.caller }
+
+// Grant returns what the credential or the collaborator's record permits.
+func (e *Entry) Grant() *policy.Grant { return &e.caller.Grant }
+
+// Exists reports whether the load found a record.
+func (e *Entry) Exists() bool { return e.standing != keys.Unknown }
+
+// Expiry returns when the credential expires; zero means never.
+func (e *Entry) Expiry() time.Time {
+	if e.expires == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, e.expires)
+}
+
+// Ends returns when the credential ends unless it is changed or used: when it
+// expires, or when its session has been idle too long. Zero is never.
+func (e *Entry) Ends() time.Time {
+	ends := e.expires
+	if e.idle != 0 {
+		if idle := e.seen.Load() + e.idle; ends == 0 || idle < ends {
+			ends = idle
+		}
+	}
+	if ends == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ends)
+}
+
+// cost returns approximately how many bytes the entry takes, for the budget of
+// the cache.
+func (e *Entry) cost() int64 {
+	const fixed = 288 // the struct, the cache's own item and its list of keys
+	c := &e.caller
+	return int64(fixed + len(c.UserID) + len(c.KeyID) + len(c.AppID) + c.Grant.Size())
+}
+
+// loadCredential reads everything that a decision needs to know about a
+// credential.
+func (d *Directory) loadCredential(r keys.Reader, digest credential.Digest) (*Entry, error) {
+	// The tombstone counts even if there is also a record.
+	if _, err := r.Tombstone(digest); err == nil {
+		return &Entry{}, nil
+	} else if !errors.Is(err, keys.ErrNotFound) {
+		return nil, err
+	}
+	c, err := r.Credential(digest)
+	if errors.Is(err, keys.ErrNotFound) {
+		return &Entry{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if gone, err := keys.Deleted(r, keys.AppRef{OwnerID: c.UserID, AppID: c.AppID}); err != nil {
+		return nil, err
+	} else if gone {
+		return &Entry{}, nil
+	}
+	u, err := r.User(c.UserID)
+	if err != nil {
+		// Not even "not found" is an answer here: a credential without its
+		// user is a damaged store.
+		return nil, errors.Join(keys.ErrCorrupt, err)
+	}
+	e := &Entry{
+		standing: keys.Active,
+		caller: policy.Caller{
+			Kind:   c.Kind,
+			UserID: c.UserID,
+			KeyID:  c.ID,
+			AppID:  c.AppID,
+			Grant:  policy.NewGrant(c.Scopes, c.Endpoints),
+		},
+	}
+	if c.Kind == policy.Session {
+		e.caller.Grant = policy.Everything()
+	}
+	if !c.ExpiresAt.IsZero() {
+		e.expires = c.ExpiresAt.UnixNano()
+	}
+	switch {
+	case u.Suspended:
+		e.standing = keys.Suspended
+	case c.Disabled:
+		e.standing = keys.Disabled
+	}
+	return e, d.loadUsage(r, e, &c)
+}
+
+func loadInvitation(r keys.Reader, ref keys.CollaboratorRef) (*Entry, error) {
+	c, err := r.Collaborator(ref)
+	if errors.Is(err, keys.ErrNotFound) {
+		return &Entry{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if gone, err := keys.Deleted(r, ref.AppRef); err != nil || gone {
+		return &Entry{}, err
+	}
+	return &Entry{
+		standing: keys.Active,
+		caller:   policy.Caller{Grant: policy.NewGrant(c.Scopes, c.Endpoints)},
+	}, nil
+}

@@ -1,0 +1,155 @@
+package directory_test
+
+import (
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// opener opens a store at a path, and counts how often.
+type opener struct {
+	path  string
+	opens *atomic.Int32
+}
+
+func (o opener) Key() (string, error) { return o.path, nil }
+
+func (o opener) Open() (keys.Store, error) {
+	o.opens.Add(1)
+	return boltstore.Open(o.path)
+}
+
+func newOpener(t *testing.T) opener {
+	return opener{filepath.Join(t.TempDir(), "keys.db"), new(atomic.Int32)}
+}
+
+func lend(t *testing.T, o keys.Opener) *directory.Lease {
+	t.Helper()
+	l, err := directory.Lend(o, directory.DefaultCacheBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func giveBack(t *testing.T, leases ...*directory.Lease) {
+	t.Helper()
+	for _, l := range leases {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestLeasesShareOneDirectory(t *testing.T) {
+	o := newOpener(t)
+	a, b := lend(t, o), lend(t, o)
+	if a.Directory != b.Directory || o.opens.Load() != 1 {
+		t.Errorf("opened %d times", o.opens.Load())
+	}
+	giveBack(t, a)
+	giveBack(t, a) // once more does nothing
+	if err := b.Update(t.Context(), operator, func(tx *keys.Tx) error {
+		_, err := tx.CreateUser(keys.User{ID: "alice"})
+		return err
+	}); err != nil {
+		t.Errorf("the other lease: %v", err)
+	}
+	giveBack(t, b)
+	c := lend(t, o)
+	if o.opens.Load() != 2 {
+		t.Errorf("opened %d times, want a second time after the last lease", o.opens.Load())
+	}
+	giveBack(t, c)
+}
+
+func TestTheLastRequestCloses(t *testing.T) {
+	o := newOpener(t)
+	a := lend(t, o)
+	inside := credential.DigestOf("inside")
+	if !a.Enter(inside) {
+		t.Fatal("not let in")
+	}
+	giveBack(t, a)
+	// A request of the configuration that has ended goes on to be served.
+	if _, err := a.Find(t.Context(), inside); err != nil {
+		t.Errorf("the directory was closed under a request: %v", err)
+	}
+	if late := credential.DigestOf("late"); !a.Enter(late) {
+		t.Error("a request that comes while another is inside is turned away")
+	} else {
+		a.Exit(late)
+	}
+	a.Exit(inside)
+	if a.Enter(inside) {
+		t.Error("let in after the directory was closed")
+	}
+	giveBack(t, lend(t, o)) // the file's lock is free
+}
+
+func TestADrainingDirectoryIsRevived(t *testing.T) {
+	o := newOpener(t)
+	a := lend(t, o)
+	inside := credential.DigestOf("inside")
+	a.Enter(inside)
+	giveBack(t, a)
+	b := lend(t, o)
+	if a.Directory != b.Directory || o.opens.Load() != 1 {
+		t.Error("opened again, next to the one that is draining")
+	}
+	a.Exit(inside)
+	if !b.Enter(inside) {
+		t.Fatal("closed by a request of the old configuration")
+	}
+	b.Exit(inside)
+	giveBack(t, b)
+}
+
+// Configurations come and go under requests: nobody is turned away while there
+// is a lease, and the store is open once at a time.
+func TestLeasesUnderTraffic(t *testing.T) {
+	o := newOpener(t)
+	current := atomic.Pointer[directory.Lease]{}
+	first := lend(t, o)
+	current.Store(first)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range 8 {
+		digest := credential.DigestOf(string(rune('a' + i)))
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				l := current.Load()
+				if !l.Enter(digest) {
+					t.Error("turned away")
+					return
+				}
+				if _, err := l.Find(t.Context(), digest); err != nil {
+					t.Error(err)
+				}
+				l.Exit(digest)
+			}
+		})
+	}
+	for range 200 {
+		next := lend(t, o)
+		old := current.Swap(next)
+		giveBack(t, old)
+	}
+	close(stop)
+	wg.Wait()
+	giveBack(t, current.Load())
+	if n := o.opens.Load(); n != 1 {
+		t.Errorf("opened %d times", n)
+	}
+}

@@ -1,0 +1,2 @@
+// Package signin checks passwords and second factors, and slows down guessing.
+package signin
