@@ -11,10 +11,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddy-api-keys/gateway/module/gatetest"
-	"github.com/caddy-api-keys/gateway/module/gatetest/corpus"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest"
+	"github.com/caddy-api-keys/gateway/module/gatetest/corpus"
 )
 
 // h2Conn is HTTP/2, frame by frame, with no client between that would refuse

@@ -10,11 +10,12 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/caddy-api-keys/gateway/module/gatetest"
-	"github.com/caddy-api-keys/gateway/module/gatetest/corpus"
 	"github.com/quic-go/qpack"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/quicvarint"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest"
+	"github.com/caddy-api-keys/gateway/module/gatetest/corpus"
 )
 
 // The types of HTTP/3's frames and streams that are written (RFC 9114,

@@ -6,8 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
 // With the table that comes with the program, no request chooses a tenant that

@@ -25,7 +25,7 @@ const ownerSite = `
 	owner_limit 1KiB
 	owner_timeout 100ms`
 
-// startOwners is a world in which alice has the app shop, and is a
+// startOwners runs a gate at which alice has the app shop, and is a
 // collaborator on bob's farm.
 func startOwners(t *testing.T) (server *gatetest.Server, key, pat string) {
 	server = gatetest.Start(t, ownerSite)

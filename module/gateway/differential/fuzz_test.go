@@ -25,7 +25,7 @@ func (d *differential) try(t *testing.T, text, suffix string) {
 	}
 	raw := []byte(d.secrets.Replace(text))
 	var first *exchange
-	for _, e := range d.ears {
+	for _, e := range d.upstreams {
 		x := d.send(t, e, e.name+suffix, slices.Clone(raw))
 		if err := d.judge(x, raw); err != nil {
 			t.Fatalf("%s: %v\nsent was %q", e.name, err, raw)

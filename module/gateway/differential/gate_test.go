@@ -1,20 +1,16 @@
 package differential
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
-	"net/http"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,7 +25,6 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gatetest/corpus"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
-	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -44,9 +39,9 @@ func init() {
 
 // differential is a running gate, with a site in front of each upstream.
 type differential struct {
-	ears    []*ear
-	secrets *strings.Replacer // what names in braces stand for
-	texts   []string          // of all credentials
+	upstreams []*upstream
+	secrets   *strings.Replacer // what names in braces stand for
+	texts     []string          // of all credentials
 	// holders are by key ID.
 	holders map[string]keys.Credential
 	// sent counts what was sent, to tell the requests of one from another's.
@@ -84,11 +79,11 @@ func newDifferential(f testing.TB) *differential {
 		operations = append(operations, found[1])
 	}
 	d := &differential{
-		ears:    []*ear{newGoUpstream(f, operations), newNodeUpstream(f, operations)},
-		holders: map[string]keys.Credential{},
+		upstreams: []*upstream{newGoUpstream(f, operations), newNodeUpstream(f, operations)},
+		holders:   map[string]keys.Credential{},
 	}
 	var servers, sites strings.Builder
-	for _, e := range d.ears {
+	for _, e := range d.upstreams {
 		for name, option := range map[string]string{e.name: "", e.name + inBody: "owner_body user_app_id.user_id user_app_id.app_id"} {
 			_, port, _ := net.SplitHostPort(machine.FreeAddress(f))
 			fmt.Fprintf(&servers, "servers 127.0.0.1:%s {\nprotocols h1\nlistener_wrappers {\ndifferential %q\n}\n}\n", port, name)
@@ -209,120 +204,9 @@ func (d *differential) populate() error {
 	}))
 }
 
-// differentialProbe notes what comes before a gate, and what behind it.
-type differentialProbe struct {
-	// At is before or behind.
-	At string `json:"at"`
-}
-
-func (*differentialProbe) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{
-		ID:  "http.handlers.differential_probe",
-		New: func() caddy.Module { return new(differentialProbe) },
-	}
-}
-
-func (p *differentialProbe) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next()
-	if !d.Args(&p.At) {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-// exchange is what is sent over one connection, and what became of it.
-type exchange struct {
-	number  int64
-	site    string
-	arrived []*arrival // at Caddy, in their order
-	allowed []*allowed
-	answers []byte
-	heard   []*heard
-}
-
-// arrival is a request as Caddy's server reads it.
-type arrival struct {
-	method, target string
-	allowed        *allowed // nil where the gate refused it
-}
-
-// allowed is a request as the gate hands it on.
-type allowed struct {
-	tag      string
-	method   string
-	path     string
-	host     string
-	header   http.Header
-	route    *policy.Rule
-	inBody   bool      // the gate looks into bodies
-	identity [5]string // placeholders: user, key, kind, owner, app
-	body     *bodyProbe
-	// whole is true if the body came to its end.
-	whole bool
-	text  string
-}
-
-// exchanges is the one that runs.
-var exchanges atomic.Pointer[exchange]
-
-func (p *differentialProbe) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	x := exchanges.Load()
-	if x == nil {
-		return errors.New("nothing was sent")
-	}
-	if p.At == "before" {
-		x.arrived = append(x.arrived, &arrival{method: r.Method, target: r.RequestURI})
-		return next.ServeHTTP(w, r)
-	}
-	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	a := &allowed{
-		tag: fmt.Sprintf("%d.%d", x.number, len(x.allowed)), method: r.Method, path: r.URL.EscapedPath(), host: r.Host, inBody: strings.HasSuffix(x.site, inBody),
-		header: r.Header.Clone(), route: routes.Find(r.Method, wire.IsGRPC(r), r.URL.EscapedPath()),
-	}
-	for i, name := range []string{"id", "key_id", "key_type", "owner_id", "app_id"} {
-		a.identity[i], _ = repl.GetString("http.auth.user." + name)
-	}
-	x.allowed = append(x.allowed, a)
-	x.arrived[len(x.arrived)-1].allowed = a
-	r.Header.Set("X-Forwarded-Tag", a.tag)
-	if r.Body != nil && r.Body != http.NoBody {
-		a.body = &bodyProbe{ReadCloser: r.Body}
-		r.Body = a.body
-	}
-	err := next.ServeHTTP(w, r)
-	a.whole, a.text = a.body.read(r.ContentLength)
-	return err
-}
-
-// bodyProbe keeps what is read of a body.
-type bodyProbe struct {
-	io.ReadCloser
-	mu   sync.Mutex
-	text bytes.Buffer
-	end  bool
-}
-
-func (b *bodyProbe) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.text.Write(p[:n])
-	b.end = b.end || errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
-	return n, err
-}
-
-func (b *bodyProbe) read(length int64) (whole bool, text string) {
-	if b == nil {
-		return true, ""
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.end || length >= 0 && int64(b.text.Len()) == length, b.text.String()
-}
-
 // send sends bytes over a connection to a site in front of an upstream, and
 // answers all that happened until the server ended it.
-func (d *differential) send(t *testing.T, e *ear, site string, raw []byte) *exchange {
+func (d *differential) send(t *testing.T, e *upstream, site string, raw []byte) *exchange {
 	t.Helper()
 	x := &exchange{number: d.sent.Add(1), site: site}
 	exchanges.Store(x)
@@ -347,7 +231,7 @@ func (d *differential) send(t *testing.T, e *ear, site string, raw []byte) *exch
 			t.Fatal(err)
 		}
 	}
-	x.heard = e.take(func(all []*heard) bool {
+	x.readings = e.take(func(all []*reading) bool {
 		came := 0
 		for _, h := range all {
 			if h.Whole || h.Refused != "" {

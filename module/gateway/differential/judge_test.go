@@ -29,9 +29,9 @@ var (
 // allowed, and no other, is to be the same one to the upstream, of the same
 // caller, to the same owner and app, with the same header and body.
 func (d *differential) judge(x *exchange, raw []byte) error {
-	told := map[string]*heard{}
+	told := map[string]*reading{}
 	refused := map[string]bool{}
-	for _, h := range x.heard {
+	for _, h := range x.readings {
 		switch {
 		case h.Refused != "":
 			found := tagLine.FindStringSubmatch(h.Body)
@@ -114,7 +114,7 @@ func strictly(x *exchange, raw []byte) error {
 	return nil
 }
 
-func (d *differential) same(a *allowed, h *heard) error {
+func (d *differential) same(a *allowed, h *reading) error {
 	path, _, _ := strings.Cut(h.Target, "?")
 	decoded, err := url.PathUnescape(a.path)
 	switch {
@@ -142,7 +142,7 @@ func (d *differential) same(a *allowed, h *heard) error {
 
 // identity checks that the caller may do what the upstream understood, and
 // answers what the upstream is to be told.
-func (d *differential) identity(a *allowed, h *heard) (want map[string]string, err error) {
+func (d *differential) identity(a *allowed, h *reading) (want map[string]string, err error) {
 	if a.route.Accepts().Public() {
 		return nil, nil
 	}
@@ -205,7 +205,7 @@ func (d *differential) identity(a *allowed, h *heard) (want map[string]string, e
 }
 
 // fields are those of the body, where the gate looks at them.
-func (h *heard) fields(a *allowed) [][2]string {
+func (h *reading) fields(a *allowed) [][2]string {
 	if !a.inBody {
 		return nil
 	}
@@ -253,7 +253,7 @@ var notAlphanumeric = regexp.MustCompile(`[^a-z0-9]`)
 var zone = regexp.MustCompile(`%.*\]`)
 
 // sameHeader compares the headers, of which the identity has to be the gate's.
-func sameHeader(a *allowed, h *heard, identity map[string]string) error {
+func sameHeader(a *allowed, h *reading, identity map[string]string) error {
 	got, want := map[string][]string{}, map[string][]string{}
 	hosts := 0
 	for _, field := range h.Headers {

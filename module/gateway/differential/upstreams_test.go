@@ -20,8 +20,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 )
 
-// heard is what an upstream that isn't ours made of a request.
-type heard struct {
+// reading is what the parsers of an upstream made of a request.
+type reading struct {
 	// Tag is what the probe behind the gate wrote on the request. One that has
 	// none was never allowed.
 	Tag       string            `json:"tag"`
@@ -43,22 +43,22 @@ type heard struct {
 	Echo    string `json:"echo"`
 }
 
-// ear gathers what an upstream hears.
-type ear struct {
+// upstream is a server of another parser, and gathers what it reads.
+type upstream struct {
 	name string
 	addr string
 	mu   sync.Mutex
-	all  []*heard
+	all  []*reading
 	news chan struct{}
 	// sync is called to have all that came so far reported.
 	sync func() error
 }
 
-func newEar(name string) *ear {
-	return &ear{name: name, news: make(chan struct{}, 1), sync: func() error { return nil }}
+func newUpstream(name string) *upstream {
+	return &upstream{name: name, news: make(chan struct{}, 1), sync: func() error { return nil }}
 }
 
-func (e *ear) hear(h *heard) {
+func (e *upstream) add(h *reading) {
 	e.mu.Lock()
 	e.all = append(e.all, h)
 	e.mu.Unlock()
@@ -68,8 +68,8 @@ func (e *ear) hear(h *heard) {
 	}
 }
 
-// take takes what was heard since, once enough returns true.
-func (e *ear) take(enough func([]*heard) bool) []*heard {
+// take returns what was read since the last call, once enough returns true.
+func (e *upstream) take(enough func([]*reading) bool) []*reading {
 	late := time.After(patience)
 	for {
 		e.mu.Lock()
@@ -83,7 +83,7 @@ func (e *ear) take(enough func([]*heard) bool) []*heard {
 		select {
 		case <-e.news:
 		case <-late:
-			enough = func([]*heard) bool { return true }
+			enough = func([]*reading) bool { return true }
 		}
 	}
 }
@@ -94,8 +94,8 @@ const patience = 10 * time.Second
 type reportKey struct{}
 
 // newGoUpstream is net/http's server, with its own router.
-func newGoUpstream(tb testing.TB, operations []string) *ear {
-	e := newEar("net/http")
+func newGoUpstream(tb testing.TB, operations []string) *upstream {
+	e := newUpstream("net/http")
 	rest, grpc := http.NewServeMux(), http.NewServeMux()
 	for _, name := range operations {
 		method, pattern, _ := strings.Cut(name, " ")
@@ -107,7 +107,7 @@ func newGoUpstream(tb testing.TB, operations []string) *ear {
 			method = ""
 		}
 		handle := func(_ http.ResponseWriter, r *http.Request) {
-			h := r.Context().Value(reportKey{}).(*heard)
+			h := r.Context().Value(reportKey{}).(*reading)
 			h.Operation = name
 			for _, v := range []string{"user_id", "app_id"} {
 				if value := r.PathValue(v); value != "" {
@@ -122,7 +122,7 @@ func newGoUpstream(tb testing.TB, operations []string) *ear {
 		mux.HandleFunc(strings.TrimSpace(method+" "+pattern), handle)
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := &heard{
+		h := &reading{
 			Tag: r.Header.Get("X-Forwarded-Tag"), Method: r.Method, Target: r.RequestURI, Path: r.URL.Path, Variables: map[string]string{},
 			Headers: [][2]string{{"Host", r.Host}},
 		}
@@ -151,7 +151,7 @@ func newGoUpstream(tb testing.TB, operations []string) *ear {
 		}
 		// The router's own answers don't count as operations or answers.
 		mux.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithValue(r.Context(), reportKey{}, h)))
-		e.hear(h)
+		e.add(h)
 		w.Header().Set("X-Upstream-Tag", h.Tag)
 		fmt.Fprint(w, "reached")
 	}))
@@ -206,8 +206,8 @@ func goFields(body []byte, contentType string) (list [][2]string) {
 }
 
 // newNodeUpstream is Node's server, with the router of testdata/upstream.
-func newNodeUpstream(tb testing.TB, operations []string) *ear {
-	e := newEar("node")
+func newNodeUpstream(tb testing.TB, operations []string) *upstream {
+	e := newUpstream("node")
 	node := machine.Program(tb, "node") // the second parser that the gate is compared with
 	list, err := json.Marshal(operations)
 	if err != nil {
@@ -237,24 +237,24 @@ func newNodeUpstream(tb testing.TB, operations []string) *ear {
 	e.addr = net.JoinHostPort("127.0.0.1", strings.TrimSpace(port))
 
 	echoes := make(chan string, 1)
-	var reading sync.WaitGroup
-	reading.Go(func() {
+	var running sync.WaitGroup
+	running.Go(func() {
 		defer close(echoes)
 		for {
 			line, err := lines.ReadBytes('\n')
 			if err != nil {
 				return
 			}
-			h := new(heard)
+			h := new(reading)
 			if err := json.Unmarshal(line, h); err != nil {
-				h = &heard{Error: fmt.Sprintf("%v in %q", err, line)}
+				h = &reading{Error: fmt.Sprintf("%v in %q", err, line)}
 			}
 			if h.Echo != "" {
 				echoes <- h.Echo
 				continue
 			}
 			h.unpack()
-			e.hear(h)
+			e.add(h)
 		}
 	})
 	e.sync = func() error {
@@ -274,7 +274,7 @@ func newNodeUpstream(tb testing.TB, operations []string) *ear {
 	// It ends with its input, of a fuzzer's process that is killed too.
 	tb.Cleanup(func() {
 		_ = in.Close()
-		reading.Wait()
+		running.Wait()
 		if err := cmd.Wait(); err != nil {
 			tb.Errorf("node ended with %v\n%s", err, complaints.String())
 		}
@@ -283,7 +283,7 @@ func newNodeUpstream(tb testing.TB, operations []string) *ear {
 }
 
 // unpack makes bytes of what Node hands out as characters, one for each.
-func (h *heard) unpack() {
+func (h *reading) unpack() {
 	h.Method, h.Target, h.Body = latin1(h.Method), latin1(h.Target), latin1(h.Body)
 	for i := range h.Headers {
 		h.Headers[i] = [2]string{latin1(h.Headers[i][0]), latin1(h.Headers[i][1])}

@@ -29,7 +29,7 @@ func init() {
 	if os.Getenv(asSlow) == "" {
 		return
 	}
-	if err := beSlow(); err != nil {
+	if err := runSlowClients(); err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
 	}
@@ -55,7 +55,7 @@ func (u *slowUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // beSlow tells where its upstream is, is told the gate's address, a key and how
 // many connections to open, tells that they are where they stay, and ends with
 // its input.
-func beSlow() error {
+func runSlowClients() error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -93,11 +93,11 @@ func beSlow() error {
 			return errors.Join(err, errWrite)
 		}
 		// As many as there can be wait to be accepted.
-		if err := happens(func() bool { return u.begun.Load() > inside-100 }); err != nil {
+		if err := eventually(func() bool { return u.begun.Load() > inside-100 }); err != nil {
 			return err
 		}
 	}
-	if err := happens(func() bool { return u.begun.Load() == inside }); err != nil {
+	if err := eventually(func() bool { return u.begun.Load() == inside }); err != nil {
 		return fmt.Errorf("%d of %d are at the upstream: %w", u.begun.Load(), inside, err)
 	}
 	fmt.Println("open", n)
@@ -106,7 +106,7 @@ func beSlow() error {
 }
 
 // happens waits for a condition where there is no test.
-func happens(condition func() bool) error {
+func eventually(condition func() bool) error {
 	for end := time.Now().Add(gatetest.Deadline); !condition(); {
 		if time.Now().After(end) {
 			return errors.New("it didn't happen")
@@ -117,20 +117,20 @@ func happens(condition func() bool) error {
 }
 
 // slow is that process, as the test has it.
-type slow struct {
+type slowClients struct {
 	t   *testing.T
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Scanner
 }
 
-func startSlow(t *testing.T) *slow {
+func startSlowClients(t *testing.T) *slowClients {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &slow{t: t, cmd: exec.CommandContext(t.Context(), self)}
+	s := &slowClients{t: t, cmd: exec.CommandContext(t.Context(), self)}
 	s.cmd.Env = append(os.Environ(), asSlow+"=1")
 	s.cmd.Stderr = os.Stderr
 	in, errIn := s.cmd.StdinPipe()
@@ -146,7 +146,7 @@ func startSlow(t *testing.T) *slow {
 }
 
 // told is what the process tells behind a word.
-func (s *slow) told(word string) string {
+func (s *slowClients) told(word string) string {
 	s.t.Helper()
 	if !s.out.Scan() {
 		s.t.Fatalf("the slow clients ended, before %s", word)
@@ -159,7 +159,7 @@ func (s *slow) told(word string) string {
 }
 
 // end has the process end, and its connections.
-func (s *slow) end() {
+func (s *slowClients) end() {
 	s.t.Helper()
 	if err := errors.Join(s.in.Close(), s.cmd.Wait()); err != nil {
 		s.t.Error(err)
@@ -179,7 +179,7 @@ func peak() string {
 // more, hold nobody up, and leave nothing behind. EXHAUST_CONNECTIONS says how
 // many there are.
 func TestSlowConnections(t *testing.T) {
-	others := startSlow(t)
+	others := startSlowClients(t)
 	server := gatetest.Start(t, exhaustSite+"\n\troute * /v2/slow Inputs:Get",
 		"@slow path /v2/slow", "reverse_proxy @slow "+others.told("upstream"))
 	server.AddUsers("alice")

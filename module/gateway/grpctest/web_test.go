@@ -9,11 +9,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"google.golang.org/grpc/codes"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
-// grpcWebUpstream answers gRPC-Web as the stand-in does gRPC: its trailers are
+// grpcWebUpstream answers gRPC-Web as the upstream does gRPC: its trailers are
 // the last message, and with -text all is in base64.
 func grpcWebUpstream(w http.ResponseWriter, r *http.Request) {
 	text := strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc-web-text")

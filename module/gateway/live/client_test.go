@@ -8,14 +8,15 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 	"google.golang.org/grpc"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
-// caller is a client with one connection to a site.
-type caller struct {
+// liveClient is a client with one connection to a site.
+type liveClient struct {
 	t        *testing.T
 	protocol string
 	http     *http.Client
@@ -29,14 +30,14 @@ type caller struct {
 // others over TLS.
 var liveProtocols = []string{"h1", "h1s", "h2c", "h2", "h3"}
 
-func (s *stage) caller(t *testing.T, protocol string) *caller {
+func (s *liveServer) newClient(t *testing.T, protocol string) *liveClient {
 	t.Helper()
-	c := &caller{t: t, protocol: protocol, base: "http://" + s.Addr}
+	c := &liveClient{t: t, protocol: protocol, base: "http://" + s.Addr}
 	config := &tls.Config{RootCAs: s.roots, ServerName: "localhost"}
 	address := s.Addr
 	if protocol != "h1" && protocol != "h2c" {
-		_, port, _ := net.SplitHostPort(s.secure)
-		address = s.secure
+		_, port, _ := net.SplitHostPort(s.tlsAddr)
+		address = s.tlsAddr
 		c.base = "https://localhost:" + port
 	}
 	if protocol == "h3" {
@@ -75,4 +76,4 @@ func (s *stage) caller(t *testing.T, protocol string) *caller {
 }
 
 // multiplexes reports whether all requests of a client are on one connection.
-func (c *caller) multiplexes() bool { return c.protocol[:2] != "h1" }
+func (c *liveClient) multiplexes() bool { return c.protocol[:2] != "h1" }

@@ -16,15 +16,15 @@ import (
 
 // A connection that is kept says nothing for the next request on it.
 func TestTheNextRequestOnAConnection(t *testing.T) {
-	s := startStage(t, liveSite)
+	s := startServer(t, liveSite)
 	for _, protocol := range []string{"h1", "h1s"} {
-		c := s.caller(t, protocol)
+		c := s.newClient(t, protocol)
 		for _, loss := range losses {
 			if loss.name == "expires" || loss.name == "rotated with grace" {
 				continue // the end may come in the middle of a request, and closes the connection
 			}
 			t.Run(protocol+"/"+loss.name, func(t *testing.T) {
-				doomed, other := s.cast(loss.make, loss.near)
+				doomed, other := s.newAffected(loss.make, loss.near)
 				conn, err := c.dial()
 				if err != nil {
 					t.Fatal(err)
@@ -34,7 +34,7 @@ func TestTheNextRequestOnAConnection(t *testing.T) {
 					t.Fatal(err)
 				}
 				in := bufio.NewReader(conn)
-				ask := func(as *who) int {
+				ask := func(as *keyUse) int {
 					fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: a\r\nAuthorization: Key %s\r\n\r\n", as.path(), as.text)
 					resp, err := http.ReadResponse(in, nil)
 					if err != nil {
@@ -44,11 +44,11 @@ func TestTheNextRequestOnAConnection(t *testing.T) {
 					resp.Body.Close()
 					return resp.StatusCode
 				}
-				if status := ask(&doomed.who); status != http.StatusOK {
+				if status := ask(&doomed.keyUse); status != http.StatusOK {
 					t.Fatalf("the first request is answered %d", status)
 				}
 				s.Update(func(tx *keys.Tx) error { return loss.do(tx, &doomed) })
-				if status := ask(&doomed.who); status != http.StatusUnauthorized && status != http.StatusForbidden {
+				if status := ask(&doomed.keyUse); status != http.StatusUnauthorized && status != http.StatusForbidden {
 					t.Errorf("the next request is answered %d", status)
 				}
 				if status := ask(&other); status != http.StatusOK {
@@ -61,10 +61,10 @@ func TestTheNextRequestOnAConnection(t *testing.T) {
 
 // What a client has sent behind a live request is nobody's once that is ended.
 func TestNothingFollowsAnEndedRequest(t *testing.T) {
-	s := startStage(t, liveSite)
-	doomed, _ := s.cast(nil, true)
-	first, live := s.part()
-	second, follows := s.part()
+	s := startServer(t, liveSite)
+	doomed, _ := s.newAffected(nil, true)
+	first, live := s.newSide()
+	second, follows := s.newSide()
 	conn, err := net.Dial("tcp", s.Addr)
 	if err != nil {
 		t.Fatal(err)
@@ -88,19 +88,19 @@ func TestNothingFollowsAnEndedRequest(t *testing.T) {
 
 // A credential's own end ends what lives by it, with no change to tell of it.
 func TestExpiryEndsWhatLives(t *testing.T) {
-	s := startStage(t, liveSite)
+	s := startServer(t, liveSite)
 	for _, k := range liveKinds {
 		for _, protocol := range k.protocols {
 			t.Run(k.kind+"/"+protocol, func(t *testing.T) {
-				c := s.caller(t, protocol)
+				c := s.newClient(t, protocol)
 				before := gatetest.Counter(t, "caddy_api_keys_ended_total")
 				// Where it has expired before the request is under way, one that
 				// lives longer will do.
 				for life := 200 * time.Millisecond; ; life *= 2 {
-					doomed, _ := s.cast(func(tx *keys.Tx, s *subject) keys.Credential {
+					doomed, _ := s.newAffected(func(tx *keys.Tx, s *affected) keys.Credential {
 						return keys.Credential{Kind: policy.AppKey, UserID: s.owner, AppID: s.app, Scopes: []string{"All"}, ExpiresAt: tx.Now().Add(life)}
 					}, true)
-					r, err := s.tryOpen(t, c, k.kind, "h1", doomed.who)
+					r, err := s.tryOpen(t, c, k.kind, "h1", doomed.keyUse)
 					if err != nil {
 						if life > gatetest.Deadline {
 							t.Fatal(err)

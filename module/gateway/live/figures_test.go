@@ -15,7 +15,7 @@ import (
 // the end that the client sees; for a response that nobody reads, the end that
 // the upstream sees. LIVE_FIGURES says how many of each kind.
 func TestHowSoonLiveRequestsEnd(t *testing.T) {
-	s := startStage(t, liveSite)
+	s := startServer(t, liveSite)
 	n := gatetest.Repetitions(t, "LIVE_FIGURES", 2)
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -24,7 +24,7 @@ func TestHowSoonLiveRequestsEnd(t *testing.T) {
 		p50, p99, most := gatetest.Quantiles(took)
 		fmt.Fprintf(w, "%s\t%s\t%d\t%v\t%v\t%v\n", kind, protocol, len(took), p50, p99, most)
 	}
-	end := func(kind string, runs []*run, doomed *subject) (took []time.Duration) {
+	end := func(kind string, runs []*liveRequest, doomed *affected) (took []time.Duration) {
 		s.Update(func(tx *keys.Tx) error { return tx.Revoke(doomed.id, "leaked") })
 		answered := time.Now()
 		for _, r := range runs {
@@ -46,20 +46,20 @@ func TestHowSoonLiveRequestsEnd(t *testing.T) {
 	}
 	for _, k := range liveKinds {
 		for _, protocol := range k.protocols {
-			c := s.caller(t, protocol)
+			c := s.newClient(t, protocol)
 			var took []time.Duration
 			for range n {
-				doomed, _ := s.cast(nil, true)
-				took = append(took, end(k.kind, []*run{s.open(t, c, k.kind, "h1", doomed.who)}, &doomed)...)
+				doomed, _ := s.newAffected(nil, true)
+				took = append(took, end(k.kind, []*liveRequest{s.open(t, c, k.kind, "h1", doomed.keyUse)}, &doomed)...)
 			}
 			row(k.kind, protocol, took)
 		}
 	}
-	doomed, _ := s.cast(nil, true)
-	var all []*run
-	c := s.caller(t, "h1")
+	doomed, _ := s.newAffected(nil, true)
+	var all []*liveRequest
+	c := s.newClient(t, "h1")
 	for range 5 * n / 2 {
-		all = append(all, s.open(t, c, "events", "h1", doomed.who))
+		all = append(all, s.open(t, c, "events", "h1", doomed.keyUse))
 	}
 	row("events, all of one key", "h1", end("events", all, &doomed))
 	w.Flush()

@@ -9,16 +9,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
 // serveGRPC is the upstream of gRPC calls.
-func (s *stage) serveGRPC(t *testing.T) string {
+func (s *liveServer) serveGRPC(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -26,7 +27,7 @@ func (s *stage) serveGRPC(t *testing.T) string {
 	}
 	server := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		md, _ := metadata.FromIncomingContext(stream.Context())
-		p := s.find(md.Get("part")[0])
+		p := s.side(md.Get("part")[0])
 		err := p.playCall(stream, md.Get("kind")[0])
 		p.leftAt = time.Now()
 		p.left <- err
@@ -37,7 +38,7 @@ func (s *stage) serveGRPC(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-func (p *part) playCall(stream grpc.ServerStream, kind string) error {
+func (p *upstreamSide) playCall(stream grpc.ServerStream, kind string) error {
 	if err := stream.RecvMsg(new(emptypb.Empty)); err != nil {
 		return err
 	}
@@ -60,12 +61,12 @@ func (p *part) playCall(stream grpc.ServerStream, kind string) error {
 	}
 }
 
-func (s *stage) openCall(t *testing.T, c *caller, kind string, as who) *run {
+func (s *liveServer) openCall(t *testing.T, c *liveClient, kind string, as keyUse) *liveRequest {
 	t.Helper()
 	if c.calls == nil {
 		address, creds := s.Addr, insecure.NewCredentials()
 		if c.protocol == "h2" {
-			address, creds = s.secure, credentials.NewClientTLSFromCert(s.roots, "localhost")
+			address, creds = s.tlsAddr, credentials.NewClientTLSFromCert(s.roots, "localhost")
 		}
 		conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(creds), grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
 			c.dials.Add(1)
@@ -77,8 +78,8 @@ func (s *stage) openCall(t *testing.T, c *caller, kind string, as who) *run {
 		c.t.Cleanup(func() { conn.Close() })
 		c.calls = conn
 	}
-	name, p := s.part()
-	r := &run{part: p, ended: make(chan error, 1), well: func() { close(p.finish) }}
+	name, p := s.newSide()
+	r := &liveRequest{upstreamSide: p, ended: make(chan error, 1), well: func() { close(p.finish) }}
 	ctx, cancel := context.WithTimeout(t.Context(), gatetest.Deadline)
 	t.Cleanup(cancel)
 	ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Key "+as.text, "part", name, "kind", kind)

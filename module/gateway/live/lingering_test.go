@@ -89,13 +89,13 @@ var afterTheGate = []struct {
 func TestLiveRequestsEndBehindTheGate(t *testing.T) {
 	for _, tt := range afterTheGate {
 		t.Run(tt.name, func(t *testing.T) {
-			s := startStageOf(t, "api_keys {\n"+liveSite+"\n}\n"+tt.site)
+			s := startSite(t, "api_keys {\n"+liveSite+"\n}\n"+tt.site)
 			for _, k := range liveKinds {
 				for _, protocol := range k.protocols {
 					if !slices.Contains(tt.kinds, k.kind) {
 						continue
 					}
-					c := s.caller(t, protocol)
+					c := s.newClient(t, protocol)
 					for _, loss := range losses {
 						if loss.name != "revoked" && loss.name != "expires" {
 							continue
@@ -111,9 +111,9 @@ func TestLiveRequestsEndBehindTheGate(t *testing.T) {
 	}
 }
 
-func (s *stage) endBehindTheGate(t *testing.T, c *caller, kind string, loss func(*keys.Tx, *subject) error) {
-	doomed, other := s.cast(nil, true)
-	mine := s.open(t, c, kind, "h1", doomed.who)
+func (s *liveServer) endBehindTheGate(t *testing.T, c *liveClient, kind string, loss func(*keys.Tx, *affected) error) {
+	doomed, other := s.newAffected(nil, true)
+	mine := s.open(t, c, kind, "h1", doomed.keyUse)
 	theirs := s.open(t, c, kind, "h1", other)
 	before := gatetest.Counter(t, "caddy_api_keys_ended_total")
 	s.Update(func(tx *keys.Tx) error { return loss(tx, &doomed) })
@@ -141,10 +141,10 @@ func (s *stage) endBehindTheGate(t *testing.T, c *caller, kind string, loss func
 // The store stays open for a request that error routes serve, though the
 // configuration has gone, and a revocation through the new one ends it.
 func TestALingeringRequestOutlivesItsConfiguration(t *testing.T) {
-	s := startStageOf(t, "api_keys {\n"+liveSite+"\n}\n"+afterTheGate[0].site)
-	c := s.caller(t, "h2")
-	doomed, _ := s.cast(nil, true)
-	mine := s.open(t, c, "events", "h1", doomed.who)
+	s := startSite(t, "api_keys {\n"+liveSite+"\n}\n"+afterTheGate[0].site)
+	c := s.newClient(t, "h2")
+	doomed, _ := s.newAffected(nil, true)
+	mine := s.open(t, c, "events", "h1", doomed.keyUse)
 	before := s.Directory().Directory
 	if err := s.Load("{\nadmin off\npersist_config off\napi_keys {\nstore bbolt " + s.StorePath + "\n}\n}\nhttp://" + s.Addr + " {\napi_keys {\nroute GET /x\n}\n}"); err != nil {
 		t.Fatal(err)
@@ -161,17 +161,17 @@ func TestALingeringRequestOutlivesItsConfiguration(t *testing.T) {
 // A session that is not used ends what lives by it, however long that has run:
 // a live request is no use of it.
 func TestIdleSessionsEndWhatLives(t *testing.T) {
-	s := startStage(t, liveSite)
+	s := startServer(t, liveSite)
 	for _, protocol := range liveProtocols {
 		t.Run(protocol, func(t *testing.T) {
-			c := s.caller(t, protocol)
+			c := s.newClient(t, protocol)
 			for idle := 200 * time.Millisecond; ; idle *= 2 {
-				doomed, _ := s.cast(func(tx *keys.Tx, s *subject) keys.Credential {
+				doomed, _ := s.newAffected(func(tx *keys.Tx, s *affected) keys.Credential {
 					session := ownerSession(tx, s)
 					session.Idle = idle
 					return session
 				}, true)
-				r, err := s.tryOpen(t, c, "events", "h1", doomed.who)
+				r, err := s.tryOpen(t, c, "events", "h1", doomed.keyUse)
 				if err != nil {
 					if idle > gatetest.Deadline {
 						t.Fatal(err)

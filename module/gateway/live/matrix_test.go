@@ -15,10 +15,10 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// subject is who loses what a live request was let through for: a key of the
-// owner's app, or for other kinds a guest on it.
-type subject struct {
-	who
+// affected is the credential that loses what allowed a live request: a key of
+// the owner's app, or another kind of credential of a guest.
+type affected struct {
+	keyUse
 	id    string
 	guest string
 }
@@ -27,13 +27,13 @@ type subject struct {
 var losses = []struct {
 	name string
 	// make makes the credential, where it isn't a key of the app.
-	make func(*keys.Tx, *subject) keys.Credential
-	do   func(*keys.Tx, *subject) error
+	make func(*keys.Tx, *affected) keys.Credential
+	do   func(*keys.Tx, *affected) error
 	// near is true if another key of the same app has nothing to do with it.
 	near bool
 }{
-	{"revoked", nil, func(tx *keys.Tx, s *subject) error { return tx.Revoke(s.id, "leaked") }, true},
-	{"revoked with others", nil, func(tx *keys.Tx, s *subject) error {
+	{"revoked", nil, func(tx *keys.Tx, s *affected) error { return tx.Revoke(s.id, "leaked") }, true},
+	{"revoked with others", nil, func(tx *keys.Tx, s *affected) error {
 		err := tx.Revoke(s.id, "leaked")
 		return err
 	}, true},
@@ -44,73 +44,73 @@ var losses = []struct {
 	{"rotated with grace", nil, rotate(20 * time.Millisecond), true},
 	{"fewer scopes", nil, alter(func(_ *keys.Tx, c *keys.Credential) { c.Scopes = []string{"Other:Get"} }), true},
 	{"fewer endpoints", nil, alter(func(_ *keys.Tx, c *keys.Credential) { c.Endpoints = []string{"/test.Live/Other"} }), true},
-	{"its user is suspended", nil, func(tx *keys.Tx, s *subject) error {
+	{"its user is suspended", nil, func(tx *keys.Tx, s *affected) error {
 		_, err := tx.ChangeUser(s.owner, func(u *keys.User) error { u.Suspended = true; return nil })
 		return err
 	}, false},
-	{"its user is deleted", nil, func(tx *keys.Tx, s *subject) error { return tx.DeleteUser(s.owner) }, false},
+	{"its user is deleted", nil, func(tx *keys.Tx, s *affected) error { return tx.DeleteUser(s.owner) }, false},
 	{"its app is deleted", nil, deleteApp, false},
 	{"the app of another is deleted", guestPAT, deleteApp, false},
-	{"the invitation is taken back", guestPAT, func(tx *keys.Tx, s *subject) error { return tx.Uninvite(s.invitation().CollaboratorRef) }, true},
-	{"the invitation is narrowed", guestPAT, func(tx *keys.Tx, s *subject) error {
-		_, err := tx.Invite(s.invitation("Other:Get"))
+	{"the invitation is taken back", guestPAT, func(tx *keys.Tx, s *affected) error { return tx.Uninvite(s.collaborator().CollaboratorRef) }, true},
+	{"the invitation is narrowed", guestPAT, func(tx *keys.Tx, s *affected) error {
+		_, err := tx.Invite(s.collaborator("Other:Get"))
 		return err
 	}, true},
-	{"everyone's invitation is taken back", func(tx *keys.Tx, s *subject) keys.Credential {
+	{"everyone's invitation is taken back", func(tx *keys.Tx, s *affected) keys.Credential {
 		s.guest = keys.Everyone
 		c := guestPAT(tx, s)
 		c.UserID = "nina"
 		return c
-	}, func(tx *keys.Tx, s *subject) error { return tx.Uninvite(s.invitation().CollaboratorRef) }, true},
-	{"a session is ended", ownerSession, func(tx *keys.Tx, s *subject) error { return tx.Revoke(s.id, "signed out") }, true},
-	{"the password is changed", ownerSession, func(tx *keys.Tx, s *subject) error {
+	}, func(tx *keys.Tx, s *affected) error { return tx.Uninvite(s.collaborator().CollaboratorRef) }, true},
+	{"a session is ended", ownerSession, func(tx *keys.Tx, s *affected) error { return tx.Revoke(s.id, "signed out") }, true},
+	{"the password is changed", ownerSession, func(tx *keys.Tx, s *affected) error {
 		_, err := tx.ChangeUser(s.owner, func(u *keys.User) error { u.PasswordHash = "another"; return nil })
 		return err
 	}, true},
 }
 
-func alter(change func(*keys.Tx, *keys.Credential)) func(*keys.Tx, *subject) error {
-	return func(tx *keys.Tx, s *subject) error {
+func alter(change func(*keys.Tx, *keys.Credential)) func(*keys.Tx, *affected) error {
+	return func(tx *keys.Tx, s *affected) error {
 		_, err := tx.ChangeCredential(s.id, func(c *keys.Credential) error { change(tx, c); return nil })
 		return err
 	}
 }
 
-func rotate(grace time.Duration) func(*keys.Tx, *subject) error {
-	return func(tx *keys.Tx, s *subject) error {
+func rotate(grace time.Duration) func(*keys.Tx, *affected) error {
+	return func(tx *keys.Tx, s *affected) error {
 		text, id := credential.Mint("ca", policy.AppKey)
 		_, err := tx.Rotate(s.id, keys.Rotation{Digest: credential.DigestOf(text), ID: id, Grace: grace})
 		return err
 	}
 }
 
-func deleteApp(tx *keys.Tx, s *subject) error {
+func deleteApp(tx *keys.Tx, s *affected) error {
 	return tx.DeleteApp(keys.AppRef{OwnerID: s.owner, AppID: s.app})
 }
 
-func (s *subject) invitation(scopes ...string) keys.Collaborator {
+func (s *affected) collaborator(scopes ...string) keys.Collaborator {
 	return keys.Collaborator{Scopes: scopes, CollaboratorRef: keys.CollaboratorRef{
 		AppRef: keys.AppRef{OwnerID: s.owner, AppID: s.app}, UserID: s.guest}}
 }
 
-func guestPAT(tx *keys.Tx, s *subject) keys.Credential {
-	if _, err := tx.Invite(s.invitation("All")); err != nil {
+func guestPAT(tx *keys.Tx, s *affected) keys.Credential {
+	if _, err := tx.Invite(s.collaborator("All")); err != nil {
 		panic(err)
 	}
 	return keys.Credential{Kind: policy.PAT, UserID: s.guest, Scopes: []string{"Live:Get"}}
 }
 
-func ownerSession(_ *keys.Tx, s *subject) keys.Credential {
+func ownerSession(_ *keys.Tx, s *affected) keys.Credential {
 	return keys.Credential{Kind: policy.Session, UserID: s.owner}
 }
 
-// cast makes a subject with a user, an app and a guest of its own, and someone
-// whose requests have nothing to do with what it loses.
-func (s *stage) cast(make func(*keys.Tx, *subject) keys.Credential, near bool) (doomed subject, other who) {
+// newAffected makes a credential with a user, an app and a guest of its own, and
+// another one whose requests have nothing to do with what it loses.
+func (s *liveServer) newAffected(make func(*keys.Tx, *affected) keys.Credential, near bool) (doomed affected, other keyUse) {
 	s.T.Helper()
 	s.cases++
-	doomed = subject{who: who{owner: fmt.Sprintf("owner%d", s.cases), app: "shop"}, guest: fmt.Sprintf("guest%d", s.cases)}
-	other = who{owner: "nina", app: "shop"}
+	doomed = affected{keyUse: keyUse{owner: fmt.Sprintf("owner%d", s.cases), app: "shop"}, guest: fmt.Sprintf("guest%d", s.cases)}
+	other = keyUse{owner: "nina", app: "shop"}
 	if near {
 		other.owner = doomed.owner
 	}
@@ -155,10 +155,10 @@ func (s *stage) cast(make func(*keys.Tx, *subject) keys.Credential, near bool) (
 // the same connection is refused; and another's on that connection, and on that
 // to the upstream, comes to its good end.
 func TestLiveRequestsEnd(t *testing.T) {
-	s := startStage(t, liveSite)
+	s := startServer(t, liveSite)
 	for _, k := range liveKinds {
 		for _, protocol := range k.protocols {
-			c := s.caller(t, protocol)
+			c := s.newClient(t, protocol)
 			for i, loss := range losses {
 				// Both ways to the upstream take turns.
 				via := []string{"h1", "h2c"}[i%2]
@@ -168,8 +168,8 @@ func TestLiveRequestsEnd(t *testing.T) {
 					via = "h1"
 				}
 				t.Run(k.kind+"/"+protocol+"/"+loss.name, func(t *testing.T) {
-					doomed, other := s.cast(loss.make, loss.near)
-					mine := s.open(t, c, k.kind, via, doomed.who)
+					doomed, other := s.newAffected(loss.make, loss.near)
+					mine := s.open(t, c, k.kind, via, doomed.keyUse)
 					theirs := s.open(t, c, k.kind, via, other)
 					before, dials := gatetest.Counter(t, "caddy_api_keys_ended_total"), c.dials.Load()
 					s.Update(func(tx *keys.Tx) error { return loss.do(tx, &doomed) })
@@ -185,7 +185,7 @@ func TestLiveRequestsEnd(t *testing.T) {
 					if n := gatetest.Counter(t, "caddy_api_keys_ended_total") - before; n != 1 {
 						t.Errorf("%v were counted", n)
 					}
-					s.refused(t, c, k.kind, &doomed.who)
+					s.refused(t, c, k.kind, &doomed.keyUse)
 					if c.multiplexes() && c.dials.Load() != dials {
 						t.Error("there is a new connection")
 					}
@@ -210,8 +210,8 @@ func TestLiveRequestsEnd(t *testing.T) {
 	gatetest.Until(t, "the empty list", func() bool { return s.Directory().Live() == 0 })
 }
 
-// refused asks again as one who may no longer.
-func (s *stage) refused(t *testing.T, c *caller, kind string, as *who) {
+// refused sends another request with a credential that no longer allows it.
+func (s *liveServer) refused(t *testing.T, c *liveClient, kind string, as *keyUse) {
 	t.Helper()
 	if c.calls != nil {
 		err := gatetest.Receive(t, s.openCall(t, c, kind, *as).ended, "the next call's end")

@@ -14,9 +14,9 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
-// run is a request under way, as its client sees it.
-type run struct {
-	*part
+// liveRequest is a request under way, as its client sees it.
+type liveRequest struct {
+	*upstreamSide
 	at    time.Time  // of ended
 	ended chan error // how it ended for the client, nil for well
 	// well has the request end as it should.
@@ -25,7 +25,7 @@ type run struct {
 	read func()
 }
 
-func (r *run) end(err error) {
+func (r *liveRequest) end(err error) {
 	r.at = time.Now()
 	r.ended <- err
 }
@@ -47,13 +47,13 @@ var liveKinds = []struct {
 	{"gRPC both ways", []string{"h2c", "h2"}},
 }
 
-// who is a credential, and whose app it is used on.
-type who struct{ text, owner, app string }
+// keyUse is a credential, and the app that it is used on.
+type keyUse struct{ text, owner, app string }
 
-func (h *who) path() string { return "/v2/users/" + h.owner + "/apps/" + h.app + "/live" }
+func (h *keyUse) path() string { return "/v2/users/" + h.owner + "/apps/" + h.app + "/live" }
 
 // open begins a request of a kind, and returns when it is under way.
-func (s *stage) open(t *testing.T, c *caller, kind, via string, as who) *run {
+func (s *liveServer) open(t *testing.T, c *liveClient, kind, via string, as keyUse) *liveRequest {
 	t.Helper()
 	r, err := s.tryOpen(t, c, kind, via, as)
 	if err != nil {
@@ -62,9 +62,9 @@ func (s *stage) open(t *testing.T, c *caller, kind, via string, as who) *run {
 	return r
 }
 
-func (s *stage) tryOpen(t *testing.T, c *caller, kind, via string, as who) (*run, error) {
+func (s *liveServer) tryOpen(t *testing.T, c *liveClient, kind, via string, as keyUse) (*liveRequest, error) {
 	t.Helper()
-	var r *run
+	var r *liveRequest
 	switch {
 	case strings.HasPrefix(kind, "gRPC"):
 		r = s.openCall(t, c, kind, as)
@@ -87,7 +87,7 @@ func (s *stage) tryOpen(t *testing.T, c *caller, kind, via string, as who) (*run
 }
 
 // untilBlocked waits until the upstream writes no more, because nobody reads.
-func (r *run) untilBlocked(t *testing.T) {
+func (r *liveRequest) untilBlocked(t *testing.T) {
 	t.Helper()
 	last, since := int64(0), time.Now()
 	gatetest.Until(t, "a response that is blocked", func() bool {
@@ -101,9 +101,9 @@ func (r *run) untilBlocked(t *testing.T) {
 	}
 }
 
-func (s *stage) openHTTP(t *testing.T, c *caller, kind, via string, as who) *run {
-	name, p := s.part()
-	r := &run{part: p, ended: make(chan error, 1)}
+func (s *liveServer) openHTTP(t *testing.T, c *liveClient, kind, via string, as keyUse) *liveRequest {
+	name, p := s.newSide()
+	r := &liveRequest{upstreamSide: p, ended: make(chan error, 1)}
 	method, body := http.MethodGet, io.Reader(nil)
 	reads, first := make(chan struct{}), make(chan struct{})
 	r.well = func() { close(p.finish) }
@@ -177,7 +177,7 @@ func trickle(in *io.PipeWriter, finish chan struct{}) {
 }
 
 // whole reports whether a client got all that there was.
-func whole(kind string, text []byte, p *part) error {
+func whole(kind string, text []byte, p *upstreamSide) error {
 	want := map[string]string{
 		"events": "data: first\n\ndata: last\n\n", "poll": "answer", "duplex": "firstfirstlast", "upload": "",
 	}[kind]
@@ -193,10 +193,10 @@ func whole(kind string, text []byte, p *part) error {
 	return nil
 }
 
-func (s *stage) openWebSocket(t *testing.T, c *caller, as who) *run {
+func (s *liveServer) openWebSocket(t *testing.T, c *liveClient, as keyUse) *liveRequest {
 	t.Helper()
-	name, p := s.part()
-	r := &run{part: p, ended: make(chan error, 1)}
+	name, p := s.newSide()
+	r := &liveRequest{upstreamSide: p, ended: make(chan error, 1)}
 	conn, err := c.dial()
 	if err != nil {
 		t.Fatal(err)

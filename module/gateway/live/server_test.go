@@ -15,20 +15,20 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 )
 
-// stage is a running Caddy with one site, in clear and over TLS, in front of
-// an upstream of which a test plays the part in each request.
-type stage struct {
+// liveServer is a running Caddy with one site, in clear and over TLS, in front of
+// an upstream whose side of each request a test directs.
+type liveServer struct {
 	*gatetest.Server
-	secure string // the address over TLS
-	roots  *x509.CertPool
+	tlsAddr string // the address over TLS
+	roots   *x509.CertPool
 
 	mu    sync.Mutex
-	parts map[string]*part
+	sides map[string]*upstreamSide
 	cases int
 }
 
-// part is the upstream's in one request.
-type part struct {
+// upstreamSide is the upstream's side of one request.
+type upstreamSide struct {
 	ready    chan struct{} // closed when the request is where its kind has it
 	finish   chan struct{} // closed by the test, for the request to end well
 	left     chan error    // how it ended for the upstream, nil for well
@@ -45,13 +45,13 @@ const liveSite = `
 	descriptors ../../../testdata/proto/service.binpb
 	upgrade websocket`
 
-// startStage runs Caddy. The site hands requests on over HTTP/1.1 or, where
+// startServer runs Caddy. The site hands requests on over HTTP/1.1 or, where
 // the header Via asks for it, over one connection of HTTP/2. There is no access
-// log, for Caddy's counts the bytes of a body that may still be read, which the
+// log, because Caddy's counts the bytes of a body that may still be read, which the
 // race detector finds.
-func startStage(t *testing.T, options string) *stage {
+func startServer(t *testing.T, options string) *liveServer {
 	t.Helper()
-	return startStageOf(t, `
+	return startSite(t, `
 	api_keys {
 		`+options+`
 	}
@@ -62,19 +62,19 @@ func startStage(t *testing.T, options string) *stage {
 	reverse_proxy PLAIN`)
 }
 
-// startStageOf is startStage with a site of these directives. CALLS and PLAIN
+// startSite is startServer with a site of these directives. CALLS and PLAIN
 // are the upstream's addresses, DEAD is one where nobody listens.
-func startStageOf(t *testing.T, site string) *stage {
+func startSite(t *testing.T, site string) *liveServer {
 	t.Helper()
-	s := &stage{
-		Server: gatetest.New(t),
-		secure: machine.FreeAddress(t),
-		parts:  map[string]*part{},
+	s := &liveServer{
+		Server:  gatetest.New(t),
+		tlsAddr: machine.FreeAddress(t),
+		sides:   map[string]*upstreamSide{},
 	}
 	certificate, key, roots := gatetest.NewCertificate(t)
 	s.roots = roots
 	_, port, _ := net.SplitHostPort(s.Addr)
-	_, tlsPort, _ := net.SplitHostPort(s.secure)
+	_, tlsPort, _ := net.SplitHostPort(s.tlsAddr)
 	plain, calls := s.serveHTTP(t), s.serveGRPC(t)
 	site = strings.NewReplacer("CALLS", calls, "PLAIN", plain, "DEAD", machine.FreeAddress(t)).Replace(site)
 	if err := s.Load(fmt.Sprintf(`{
@@ -113,19 +113,19 @@ https://:%s {
 	return s
 }
 
-// part makes the part of a request, and the name by which the upstream finds
-// it.
-func (s *stage) part() (string, *part) {
+// newSide makes the upstream's side of a request, and the name by which the
+// upstream finds it.
+func (s *liveServer) newSide() (string, *upstreamSide) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := &part{ready: make(chan struct{}), finish: make(chan struct{}), left: make(chan error, 1)}
-	name := strconv.Itoa(len(s.parts))
-	s.parts[name] = p
+	p := &upstreamSide{ready: make(chan struct{}), finish: make(chan struct{}), left: make(chan error, 1)}
+	name := strconv.Itoa(len(s.sides))
+	s.sides[name] = p
 	return name, p
 }
 
-func (s *stage) find(name string) *part {
+func (s *liveServer) side(name string) *upstreamSide {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.parts[name]
+	return s.sides[name]
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
-func (s *stage) serveHTTP(t *testing.T) string {
+func (s *liveServer) serveHTTP(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -29,8 +29,8 @@ func (s *stage) serveHTTP(t *testing.T) string {
 }
 
 // play is the upstream's side of a request, of the kind that it names.
-func (s *stage) play(w http.ResponseWriter, r *http.Request) {
-	p := s.find(r.Header.Get("Part"))
+func (s *liveServer) play(w http.ResponseWriter, r *http.Request) {
+	p := s.side(r.Header.Get("Part"))
 	if p == nil {
 		fmt.Fprint(w, "reached")
 		return
@@ -40,7 +40,7 @@ func (s *stage) play(w http.ResponseWriter, r *http.Request) {
 	p.left <- err
 }
 
-func (p *part) play(w http.ResponseWriter, r *http.Request) error {
+func (p *upstreamSide) play(w http.ResponseWriter, r *http.Request) error {
 	rc := http.NewResponseController(w)
 	wait := func() error {
 		close(p.ready)
@@ -112,7 +112,7 @@ func (p *part) play(w http.ResponseWriter, r *http.Request) error {
 
 // write writes without end: as much as nobody reads, or a little again and
 // again.
-func (p *part) write(w http.ResponseWriter, asMuch bool) error {
+func (p *upstreamSide) write(w http.ResponseWriter, asMuch bool) error {
 	chunk, pause := make([]byte, 1<<10), time.NewTicker(time.Millisecond)
 	defer pause.Stop()
 	if asMuch {
