@@ -137,7 +137,7 @@ func (s *Store) openDB(flag int) (*bolt.DB, error) {
 		return nil, err
 	}
 	if err = settle(db, file); err == nil {
-		err = upgradeFile(db, s.path)
+		err = upgradeFile(db, s.path, s.observer)
 	}
 	if err != nil {
 		_ = db.Close()

@@ -171,7 +171,7 @@ func TestOpenWhereNoFolderCanBeMade(t *testing.T) {
 		}
 	}
 	// A File follows the link, as every program would that makes the file.
-	s, err := (File{filepath.Join(link, "sub", "keys.db")}).Open()
+	s, err := (File{Path: filepath.Join(link, "sub", "keys.db")}).Open()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func TestHistories(t *testing.T) {
 	history.Run(t, history.Setup{
 		Open: func(path string) (keys.Store, error) {
 			b := new(brittle)
-			return open(path, faults{openFile: b.openFile, commit: b.commit})
+			return open(path, nil, faults{openFile: b.openFile, commit: b.commit})
 		},
 		Histories: 300,
 	})

@@ -10,10 +10,12 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// File is a [keys.Opener] of the store in a file.
+// File names the store in a file, and opens it.
 type File struct {
 	// Path leads to the file. Symbolic links are followed.
 	Path string
+	// Observer is told what the store does by itself. It may be nil.
+	Observer Observer
 }
 
 // Key names the store, the same for every path that leads to the same file.
@@ -31,7 +33,7 @@ func (f File) Open() (keys.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Open(path)
+	return openFor(path, f.Observer)
 }
 
 func (f File) canonical() (string, error) {

@@ -32,14 +32,14 @@ func TestKey(t *testing.T) {
 	wantKeys := func() {
 		t.Helper()
 		for _, path := range paths {
-			if got, err := (File{path}).Key(); err != nil || got != want {
+			if got, err := (File{Path: path}).Key(); err != nil || got != want {
 				t.Errorf("%s: got %q, %v; want %q", path, got, err, want)
 			}
 		}
-		if got, err := (File{"real/keys/b.db"}).Key(); err != nil || got == want {
+		if got, err := (File{Path: "real/keys/b.db"}).Key(); err != nil || got == want {
 			t.Errorf("another file: got %q, %v", got, err)
 		}
-		if got, err := (File{"loop"}).Key(); err == nil {
+		if got, err := (File{Path: "loop"}).Key(); err == nil {
 			t.Errorf("a link to itself: got %q, want an error", got)
 		}
 	}
@@ -48,7 +48,7 @@ func TestKey(t *testing.T) {
 		t.Errorf("the key made the folder: %v", err)
 	}
 
-	s, err := (File{"chain.db"}).Open()
+	s, err := (File{Path: "chain.db"}).Open()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,7 @@ func (s *Store) fail(broken *bolt.DB, cause error) error {
 	if cause == nil {
 		cause = errPanicked
 	}
+	s.observer.CommitFailed(cause)
 	err := fmt.Errorf("%w: a write to %s failed, so it is being opened again and checked: %w", keys.ErrUnavailable, s.path, cause)
 	s.state.Store(&state{err: err})
 	s.recovering.Go(func() { s.recover(broken) })
@@ -63,6 +64,7 @@ func (s *Store) resume(db *bolt.DB, err error) bool {
 		return true
 	case err != nil:
 		s.state.Store(&state{err: fmt.Errorf("%w: after a write that failed, opening %s again: %w", keys.ErrUnavailable, s.path, err)})
+		s.observer.ReopenFailed(err)
 		return false
 	}
 
@@ -75,5 +77,6 @@ func (s *Store) resume(db *bolt.DB, err error) bool {
 	})
 	s.state.Store(&state{db: db, file: s.file})
 	s.tell(change)
+	s.observer.Reopened()
 	return true
 }

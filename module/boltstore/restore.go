@@ -141,7 +141,7 @@ func (r *restoring) examine(path, what string) ([]keys.Finding, error) {
 
 // lock opens the current file, so that no other process can have it.
 func (r *restoring) lock() error {
-	current := &Store{path: r.path, faults: faults{openFile: os.OpenFile}}
+	current := &Store{path: r.path, observer: unobserved{}, faults: faults{openFile: os.OpenFile}}
 	var err error
 	if r.current, err = current.existing(); err == nil {
 		r.before, err = os.Stat(r.path)

@@ -224,7 +224,7 @@ func TestBackupWithoutAMark(t *testing.T) {
 	v := newVault(t)
 	v.close()
 	broken := false
-	s, err := open(v.path, faults{openFile: os.OpenFile, commit: func(db *bolt.DB, fn func(*bolt.Tx) error) error {
+	s, err := open(v.path, nil, faults{openFile: os.OpenFile, commit: func(db *bolt.DB, fn func(*bolt.Tx) error) error {
 		if broken {
 			broken = false
 			return rollsBack(db, fn)

@@ -227,7 +227,7 @@ func TestReplacedWhileOpening(t *testing.T) {
 	v.close()
 	other := newVault(t)
 	other.close()
-	s, err := open(v.path, faults{commit: (*bolt.DB).Update, openFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+	s, err := open(v.path, nil, faults{commit: (*bolt.DB).Update, openFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		f, err := os.OpenFile(name, flag, mode)
 		if flag&os.O_RDWR != 0 {
 			err = errors.Join(err, os.Rename(other.path, v.path))

@@ -3,8 +3,8 @@ package boltstore
 import (
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/directory/steps"
 	"github.com/caddy-api-keys/gateway/module/keys"
-	"github.com/caddy-api-keys/gateway/module/keys/keystest/steps"
 )
 
 func TestSteps(t *testing.T) {

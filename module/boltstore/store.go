@@ -24,7 +24,8 @@ import (
 // [keys.ErrUnavailable], until the file has been closed, opened again and
 // checked, which happens in the background.
 type Store struct {
-	path string
+	path     string
+	observer Observer
 
 	// state is where View finds the file without a lock. It is replaced under
 	// writing only.
@@ -63,11 +64,19 @@ var closed = &state{err: keys.ErrClosed}
 // holds the file for longer than two seconds, and where the file is not a key
 // store that this version can read; it then leaves the file as it is.
 func Open(path string) (*Store, error) {
-	return open(path, faults{openFile: os.OpenFile, commit: (*bolt.DB).Update})
+	return openFor(path, nil)
 }
 
-func open(path string, f faults) (*Store, error) {
-	s := &Store{path: path, closing: make(chan struct{}), faults: f}
+// openFor is [Open] with an observer, or nil for none.
+func openFor(path string, o Observer) (*Store, error) {
+	return open(path, o, faults{openFile: os.OpenFile, commit: (*bolt.DB).Update})
+}
+
+func open(path string, o Observer, f faults) (*Store, error) {
+	if o == nil {
+		o = unobserved{}
+	}
+	s := &Store{path: path, observer: o, closing: make(chan struct{}), faults: f}
 	db, err := s.create()
 	if err != nil {
 		return nil, fmt.Errorf("opening key store %s: %w", path, err)

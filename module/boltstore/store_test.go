@@ -33,7 +33,7 @@ func newPath(t *testing.T) string {
 // newStore opens a store that the end of the test closes and checks.
 func newStore(t *testing.T, path string, f faults) *Store {
 	t.Helper()
-	s, err := open(path, f)
+	s, err := open(path, nil, f)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,15 +15,20 @@ import (
 
 // upgradeFile brings the file at path to the current format, and keeps a copy
 // of what it was beside it. A crash leaves the file in either format, whole.
-func upgradeFile(db *bolt.DB, path string) error {
+func upgradeFile(db *bolt.DB, path string, o Observer) error {
 	version, err := formatOf(db)
 	if err != nil || version == 0 || version >= records.Format {
 		return err
 	}
-	if err := copyBeside(db, fmt.Sprintf("%s.format-%d", path, version)); err != nil {
+	kept := fmt.Sprintf("%s.format-%d", path, version)
+	if err := copyBeside(db, kept); err != nil {
 		return fmt.Errorf("keeping a copy of the file before it is upgraded (nothing was changed; make room for the copy): %w", err)
 	}
-	return upgrade(db, time.Now())
+	if err := upgrade(db, time.Now()); err != nil {
+		return err
+	}
+	o.Upgraded(version, kept)
+	return nil
 }
 
 // formatOf is the format of a file, and 0 for one that is not a key store yet.

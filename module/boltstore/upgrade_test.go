@@ -110,6 +110,9 @@ func formatOfFile(t *testing.T, path string) (version int) {
 	return version
 }
 
+// keptOf is where an upgrade keeps a copy of the file.
+func keptOf(path string, format int) string { return fmt.Sprintf("%s.format-%d", path, format) }
+
 // eachOld runs a test with every older format.
 func eachOld(t *testing.T, test func(t *testing.T, format int)) {
 	for format := 1; format < records.Format; format++ {

@@ -4,7 +4,6 @@ package boltstore
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"strconv"
 	"testing"
@@ -37,9 +36,6 @@ func wantEither(t *testing.T, path string, format int, before []byte) (upgraded 
 	}
 	return false
 }
-
-// keptOf is where an upgrade keeps a copy of the file.
-func keptOf(path string, format int) string { return fmt.Sprintf("%s.format-%d", path, format) }
 
 // wantOpens checks that the next attempt completes the upgrade.
 func wantOpens(t *testing.T, path string) {

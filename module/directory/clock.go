@@ -22,6 +22,14 @@ func (d *Directory) CheckClock() error {
 // write for anything to be written.
 func (d *Directory) Writable() error { return keys.ClockAhead(d.clock(), d.lastWrite()) }
 
+// Ready returns nil if changes can be made now, and otherwise why not.
+func (d *Directory) Ready(ctx context.Context) error {
+	if err := d.Writable(); err != nil {
+		return err
+	}
+	return d.store.Ready(ctx)
+}
+
 // lastWrite returns the time of the newest write, or zero if nothing was ever
 // written.
 func (d *Directory) lastWrite() time.Time {

@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/boltstore"
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
@@ -123,6 +126,27 @@ func TestHealth(t *testing.T) {
 		t.Errorf("while upkeep fails: %d %s", a.http, a.body)
 	}
 	if err := s.api.Directory.Upkeep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.must("GET", "/health", "")
+}
+
+// A store whose file was moved can be read, and no more.
+func TestHealthOfAMovedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.db")
+	store, err := boltstore.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serviceOver(t, store)
+	s.must("GET", "/health", "")
+	if err := os.Rename(path, path+".moved"); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.call("GET", "/health", ""); a.Status.Code != manage.CodeUnavailable || len(s.failures) != 1 {
+		t.Errorf("answered %s; the log was told %v", a.body, s.failures)
+	}
+	if err := os.Rename(path+".moved", path); err != nil {
 		t.Fatal(err)
 	}
 	s.must("GET", "/health", "")
@@ -322,6 +346,7 @@ func (s *failingStore) Update(context.Context, func(keys.Writer) error) (keys.Co
 	return keys.Commit{}, s.fail()
 }
 
+func (s *failingStore) Ready(context.Context) error            { return s.fail() }
 func (*failingStore) MaxWrites() int                           { return keys.MinWrites }
 func (s *failingStore) Used(context.Context, []keys.Use) error { return s.fail() }
 

@@ -116,7 +116,7 @@ func (a *API) sendBackup(w http.ResponseWriter, r *http.Request, b *keys.Backup)
 // getHealth answers whether the store can be read and written. A task of the
 // directory that fails is a store that can't be written.
 func (r *request) getHealth() (*Answer, error) {
-	if err := r.api.Directory.Writable(); err != nil {
+	if err := r.api.Directory.Ready(r.Context()); err != nil {
 		return nil, err
 	}
 	err := r.view(func(from keys.Reader) error {

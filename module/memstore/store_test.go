@@ -3,9 +3,9 @@ package memstore
 import (
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/directory/steps"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/keys/keystest"
-	"github.com/caddy-api-keys/gateway/module/keys/keystest/steps"
 )
 
 func TestStore(t *testing.T) {

@@ -61,7 +61,9 @@ func (b *BoltStore) Key() (string, error) { return b.file().Key() }
 // Open implements [keys.Opener].
 func (b *BoltStore) Open() (keys.Store, error) { return b.file().Open() }
 
-func (b *BoltStore) file() boltstore.File { return boltstore.File{Path: b.Path} }
+func (b *BoltStore) file() boltstore.File {
+	return boltstore.File{Path: b.Path, Observer: logs{b.Path}}
+}
 
 // UnmarshalCaddyfile sets up the store from Caddyfile tokens. Syntax:
 //
