@@ -2,47 +2,41 @@ package signin
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"runtime"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 
+	"github.com/alexedwards/argon2id"
 	"golang.org/x/crypto/argon2"
 
 	"github.com/caddy-api-keys/gateway/module/turns"
 )
 
-// The parameters of argon2id that OWASP recommends (Password Storage Cheat
-// Sheet): 19 MiB of memory, two passes, one lane. Every hash contains them, so
-// that they can be raised without making old hashes unreadable.
+// newHash are the parameters of argon2id that OWASP recommends (Password Storage
+// Cheat Sheet): 19 MiB of memory, two passes, one lane. Every hash contains
+// them, so that they can be raised without making old hashes unreadable.
+var newHash = argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
+
+// The bounds of a password.
 const (
-	argonMemory = 19 * 1024 // KiB
-	argonPasses = 2
-	argonLanes  = 1
-	argonSalt   = 16 // bytes
-	argonKey    = 32 // bytes
-	minPassword = 8  // characters
-	maxPassword = 1024
-	phcForm     = "$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s"
+	minPassword = 8    // characters
+	maxPassword = 1024 // bytes
 )
 
 // Upper limits for the parameters of a stored hash, so that a manipulated hash
 // can't exhaust the machine. The most memory that OWASP recommends is 46 MiB.
 const (
-	mostMemory   = 64 * 1024 // KiB
-	mostPasses   = 10
-	mostLanes    = 4
-	mostSalt     = 64 // bytes
-	mostKey      = 64 // bytes
-	fewestBytes  = 8  // of a salt, argon2's own least
-	fewestOfKey  = 16
-	longestField = 10 // digits of a number
+	mostMemory  = 64 * 1024 // KiB
+	mostPasses  = 10
+	mostLanes   = 4
+	mostSalt    = 64 // bytes
+	mostKey     = 64 // bytes
+	fewestBytes = 8  // of a salt, argon2's own least
+	fewestOfKey = 16
+	longestHash = 256 // of the text
 )
 
 // maxHashers is how many hashes are computed at a time. Each takes its memory
@@ -74,19 +68,9 @@ const ownTurns = 0
 // Hashed returns how many passwords were hashed since the process began.
 func Hashed() uint64 { return hashed.Load() }
 
-// argonHash is the parsed hash of a password.
-type argonHash struct {
-	memory, passes uint32
-	lanes          uint8
-	salt, key      []byte
-}
-
 // decoy is the hash for accounts that don't exist. Checking a password against
 // it costs as much as any other check, and no password matches it.
-var decoy = argonHash{
-	memory: argonMemory, passes: argonPasses, lanes: argonLanes,
-	salt: make([]byte, argonSalt), key: make([]byte, argonKey),
-}
+var decoy = phc(&newHash, make([]byte, newHash.SaltLength), make([]byte, newHash.KeyLength))
 
 // HashPassword hashes a password with argon2id, in PHC's form. It waits until a
 // hasher is free or ctx is done, or returns [ErrBusy]. For an unacceptable
@@ -105,15 +89,24 @@ func hashPassword(ctx context.Context, holder uint64, password string) (string, 
 	if err := checkPassword(password); err != nil {
 		return "", err
 	}
-	h := decoy
-	h.salt = make([]byte, argonSalt)
-	rand.Read(h.salt) //nolint:errcheck // it never fails (crypto/rand, since Go 1.24)
-	key, err := h.derive(ctx, holder, password)
+	done, err := awaitTurn(ctx, holder)
 	if err != nil {
 		return "", fmt.Errorf("hashing a password: %w", err)
 	}
-	h.key = key
-	return h.String(), nil
+	defer done()
+	return argon2id.CreateHash(password, &newHash)
+}
+
+// awaitTurn waits until it is the holder's turn to compute a hash. The hasher is
+// free again once done was called.
+func awaitTurn(ctx context.Context, holder uint64) (done func(), err error) {
+	if err := hashing.Wait(ctx, holder); errors.Is(err, turns.ErrFull) {
+		return nil, ErrBusy
+	} else if err != nil {
+		return nil, err
+	}
+	hashed.Add(1)
+	return hashing.Done, nil
 }
 
 // CheckPassword reports whether a hash made by [HashPassword] is that of the
@@ -131,82 +124,57 @@ func (a *Attempt) CheckPassword(ctx context.Context, hash, password string) (boo
 }
 
 func checkHash(ctx context.Context, holder uint64, hash, password string) (bool, error) {
-	h := decoy
+	against := decoy
 	if hash != "" {
-		var err error
-		if h, err = parseHash(hash); err != nil {
+		if _, err := readHash(hash); err != nil {
 			return false, err
 		}
+		against = hash
 	}
-	key, err := h.derive(ctx, holder, password)
+	done, err := awaitTurn(ctx, holder)
 	if err != nil {
 		return false, fmt.Errorf("checking a password: %w", err)
 	}
-	same := subtle.ConstantTimeCompare(key, h.key) == 1
-	return same && hash != "", nil
-}
-
-// derive computes the key when it is the holder's turn.
-func (h *argonHash) derive(ctx context.Context, holder uint64, password string) ([]byte, error) {
-	if err := hashing.Wait(ctx, holder); errors.Is(err, turns.ErrFull) {
-		return nil, ErrBusy
-	} else if err != nil {
-		return nil, err
-	}
-	defer hashing.Done()
-	hashed.Add(1)
-	return argon2.IDKey([]byte(password), h.salt, h.passes, h.memory, h.lanes, uint32(len(h.key))), nil
-}
-
-// String returns the hash in PHC's form.
-func (h *argonHash) String() string {
-	text := base64.RawStdEncoding
-	return fmt.Sprintf(phcForm, argon2.Version, h.memory, h.passes, h.lanes, text.EncodeToString(h.salt), text.EncodeToString(h.key))
+	defer done()
+	same, err := argon2id.ComparePasswordAndHash(password, against)
+	return same && hash != "", err
 }
 
 // ErrHash is returned for a hash that can't be parsed. It has no details,
 // because nobody may see a hash.
 var ErrHash = errors.New("a password's hash is not argon2id's in PHC's form, or asks for more than it may; give the user another password")
 
-// parseHash reads PHC's form, in which there is one way to write a hash.
-func parseHash(hash string) (argonHash, error) {
-	var h argonHash
-	parts := strings.Split(hash, "$")
-	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != "v="+strconv.Itoa(argon2.Version) {
-		return h, ErrHash
+// readHash reads the parameters of a hash in PHC's form. argon2id reads several
+// ways to write one hash, of which one is right here, and any parameters, of
+// which some would exhaust the machine or panic.
+func readHash(hash string) (*argon2id.Params, error) {
+	if len(hash) > longestHash {
+		return nil, ErrHash
 	}
-	numbers := strings.Split(parts[3], ",")
-	if len(numbers) != 3 {
-		return h, ErrHash
+	p, salt, key, err := argon2id.DecodeHash(hash)
+	if err != nil || !bounded(p) || phc(p, salt, key) != hash {
+		return nil, ErrHash
 	}
-	lanes, ok1 := parameter(numbers[2], "p=", 1, mostLanes)
-	memory, ok2 := parameter(numbers[0], "m=", 8*max(lanes, 1), mostMemory) // RFC 9106, section 3.1
-	passes, ok3 := parameter(numbers[1], "t=", 1, mostPasses)
-	salt, ok4 := binaryField(parts[4], fewestBytes, mostSalt)
-	key, ok5 := binaryField(parts[5], fewestOfKey, mostKey)
-	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 {
-		return h, ErrHash
-	}
-	return argonHash{memory: memory, passes: passes, lanes: uint8(lanes), salt: salt, key: key}, nil
+	return p, nil
 }
 
-func parameter(text, name string, least, most uint32) (uint32, bool) {
-	digits, ok := strings.CutPrefix(text, name)
-	if !ok || len(digits) > longestField {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(digits, 10, 32)
-	value := uint32(n)
-	return value, err == nil && value >= least && value <= most && strconv.FormatUint(n, 10) == digits
+// bounded reports whether a hash asks for what a hash may.
+func bounded(p *argon2id.Params) bool {
+	lanes := uint32(p.Parallelism)
+	return between(lanes, 1, mostLanes) &&
+		between(p.Memory, 8*lanes, mostMemory) && // RFC 9106, section 3.1
+		between(p.Iterations, 1, mostPasses) &&
+		between(p.SaltLength, fewestBytes, mostSalt) &&
+		between(p.KeyLength, fewestOfKey, mostKey)
 }
 
-func binaryField(text string, fewest, most int) ([]byte, bool) {
-	if len(text) > base64.RawStdEncoding.EncodedLen(most) {
-		return nil, false
-	}
-	b, err := base64.RawStdEncoding.Strict().DecodeString(text)
-	// The decoder skips line breaks.
-	return b, err == nil && len(b) >= fewest && base64.RawStdEncoding.EncodeToString(b) == text
+func between(n, least, most uint32) bool { return n >= least && n <= most }
+
+// phc writes a hash in PHC's form, as argon2id does.
+func phc(p *argon2id.Params, salt, key []byte) string {
+	text := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s",
+		argon2.Version, p.Memory, p.Iterations, p.Parallelism, text.EncodeToString(salt), text.EncodeToString(key))
 }
 
 // checkPassword asks for length alone, as NIST SP 800-63B (section 5.1.1.2)

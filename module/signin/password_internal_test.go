@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/alexedwards/argon2id"
+
 	"github.com/caddy-api-keys/gateway/module/turns"
 )
 
@@ -58,36 +60,37 @@ func TestDecoyCostsTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := parseHash(hash)
+	h, err := readHash(hash)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.memory != decoy.memory || h.passes != decoy.passes || h.lanes != decoy.lanes ||
-		len(h.salt) != len(decoy.salt) || len(h.key) != len(decoy.key) {
-		t.Errorf("a hash is %d KiB, %d passes, %d lanes, %d and %d bytes; the decoy is not", h.memory, h.passes, h.lanes, len(h.salt), len(h.key))
+	if d, err := readHash(decoy); err != nil || *h != *d {
+		t.Errorf("a hash has the parameters %+v, and the decoy %+v, %v", h, d, err)
 	}
 }
 
-func FuzzParseHash(f *testing.F) {
+func FuzzReadHash(f *testing.F) {
 	f.Add("$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
 	f.Add("$argon2id$v=19$m=65536,t=10,p=4$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA")
 	f.Add("$argon2id$v=19$m=4294967360,t=1,p=257$c2Fsd\nHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA")
 	f.Add("$argon2id$v=19$m=,t=,p=$$")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
-		h, err := parseHash(text)
+		h, err := readHash(text)
 		if err != nil {
 			if !errors.Is(err, ErrHash) {
 				t.Errorf("%q: %v", text, err)
 			}
 			return
 		}
-		if h.memory > mostMemory || h.memory < 8*uint32(h.lanes) || h.passes == 0 || h.passes > mostPasses || h.lanes == 0 || h.lanes > mostLanes ||
-			len(h.salt) < fewestBytes || len(h.salt) > mostSalt || len(h.key) < fewestOfKey || len(h.key) > mostKey {
+		if h.Memory > mostMemory || h.Memory < 8*uint32(h.Parallelism) || h.Iterations == 0 || h.Iterations > mostPasses ||
+			h.Parallelism == 0 || h.Parallelism > mostLanes || h.SaltLength < fewestBytes || h.SaltLength > mostSalt ||
+			h.KeyLength < fewestOfKey || h.KeyLength > mostKey {
 			t.Errorf("%q asks for %+v", text, h)
 		}
-		if h.String() != text {
-			t.Errorf("%q is the same hash as %q", text, h.String())
+		_, salt, key, err := argon2id.DecodeHash(text)
+		if same := phc(h, salt, key); err != nil || same != text {
+			t.Errorf("%q is the same hash as %q (%v)", text, same, err)
 		}
 	})
 }

@@ -92,6 +92,8 @@ func TestCheckPassword(t *testing.T) {
 	// As another program may have made it, with other parameters.
 	foreign := "$argon2id$v=19$m=64,t=3,p=2$" + text.EncodeToString(salt) + "$" +
 		text.EncodeToString(argon2.IDKey([]byte(password), salt, 3, 64, 2, 24))
+	// As this program made it before argon2id did.
+	stored := "$argon2id$v=19$m=19456,t=2,p=1$CrIIKWqBzzPcsNuVk48f6g$V48wT7fduLV9AVbfibBp5KzLDSckNY5VpHQgzFt/070"
 	// What nobody's password is checked against, as a password's hash.
 	decoy := "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	for _, c := range []struct {
@@ -106,6 +108,8 @@ func TestCheckPassword(t *testing.T) {
 		{"empty", hash, "", false},
 		{"longer than any", hash, strings.Repeat(password, 100), false},
 		{"no UTF-8", hash, "\xff\xfe", false},
+		{"stored before", stored, password, true},
+		{"stored before, wrong", stored, password + "x", false},
 		{"other parameters", foreign, password, true},
 		{"other parameters, wrong", foreign, password + "x", false},
 		{"no hash", "", password, false},
@@ -152,6 +156,10 @@ var malformed = map[string]string{
 	"short key":         "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$AAAAAAAAAAAA",
 	"no key":            "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$",
 	"long key":          "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$" + strings.Repeat("AAAA", 22),
+	"long":              "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$" + strings.Repeat("AAAA", 1<<20),
+	"something before":  "x$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA",
+	"after a number":    "$argon2id$v=19$m=64,t=1,p=1 x$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA",
+	"after the version": "$argon2id$v=19x$m=64,t=1,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA",
 	"padded":            "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ=$AAAAAAAAAAAAAAAAAAAAAA",
 	"stray bits":        "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHR$AAAAAAAAAAAAAAAAAAAAAA",
 	"line break":        "$argon2id$v=19$m=64,t=1,p=1$c2Fsd\nHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA",
