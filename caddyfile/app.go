@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/gateway/config"
 )
 
 // parseApp sets up the app, which all sites share, from the global option.
@@ -79,12 +80,12 @@ func (p *appParser) option(d *caddyfile.Dispenser) error {
 }
 
 // most reads how many of something a user may have.
-func (p *appParser) most(d *caddyfile.Dispenser, into *gateway.Most, name string) error {
+func (p *appParser) most(d *caddyfile.Dispenser, into *config.Most, name string) error {
 	var text string
 	if err := p.given.word(d, &text, name+" NUMBER, such as "+name+" 1000, or "+name+" off"); err != nil {
 		return err
 	}
-	most, err := gateway.ParseMost(text)
+	most, err := config.ParseMost(text)
 	if err != nil {
 		return d.Errf("%s: %v", name, err)
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/gateway/cors"
+	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 	"github.com/caddy-api-keys/gateway/module/policy"
 	"github.com/caddy-api-keys/gateway/module/policy/tables"
 )
@@ -85,7 +87,7 @@ func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		h.Next()
 		return nil, h.Err("a gate without routes refuses every request: add a line such as route GET /v2/inputs Inputs:Get, or include clarifai")
 	}
-	catalogue, err := p.gate.Check()
+	site, err := gateway.Compile(&p.gate)
 	if errors.Is(err, gateway.ErrOwnerUnused) {
 		// Known once all routes are, and the option's place only here.
 		return nil, fmt.Errorf("%s: %w", p.given["owner"], err)
@@ -93,7 +95,7 @@ func parseGate(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &p.gate, addSite(h.State, catalogue)
+	return &p.gate, addSite(h.State, site.Catalogue())
 }
 
 // addSite compares what the sites of a Caddyfile say about scopes. It is
@@ -140,7 +142,7 @@ func (p *gateParser) option(segment caddyfile.Segment) error {
 	if err := p.setting(d, segment); err != nil {
 		return err
 	}
-	if err := p.gate.CheckSettings(); err != nil {
+	if err := gateway.CheckOptions(&p.gate); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil
@@ -225,7 +227,7 @@ func (p *gateParser) descriptors(segment caddyfile.Segment) error {
 		return d.Errf("descriptors is given twice, first at %s: import the packages at once, so that one file describes both", before)
 	}
 	p.given["descriptors"], p.gate.Descriptors = place, name
-	if _, err := gateway.ReadDescriptors(name); err != nil {
+	if _, err := tenant.ReadDescriptors(name); err != nil {
 		return d.WrapErr(err)
 	}
 	return nil
@@ -246,7 +248,7 @@ func (p *gateParser) cors(d *caddyfile.Dispenser) error {
 		return d.Err("cors: write cors ORIGIN…, for example cors https://app.example.com")
 	}
 	if p.gate.CORS == nil {
-		p.gate.CORS = new(gateway.CORS)
+		p.gate.CORS = new(cors.Config)
 	}
 	c := p.gate.CORS
 	c.Origins = append(c.Origins, origins...)

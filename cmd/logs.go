@@ -3,11 +3,13 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/gateway/config"
 )
 
 func logsCommand() *cobra.Command {
@@ -38,40 +40,43 @@ func logFilter(c *call) error {
 	case file == "":
 		file = "Caddyfile"
 	}
-	config, err := configOfFile(file, c.flag("adapter"))
+	text, err := configOfFile(file, c.flag("adapter"))
 	if err != nil {
 		return err
 	}
-	sites, err := gateway.SitesOf(config)
+	sites, err := gateway.Sites(text)
 	if err != nil {
 		return err
 	}
-	var gates []*gateway.Gate
-	if gateway.Manages(config) {
-		gates = append(gates, gateway.ManagementGate())
-	} else if len(sites) == 0 {
-		return errors.New("the configuration has no site with a gate: add the directive api_keys to one")
+	if site := c.flag("site"); site != "" {
+		sites = slices.DeleteFunc(sites, func(s *gateway.Site) bool { return !s.Named(site) })
 	}
-	for _, s := range sites {
-		if site := c.flag("site"); site != "" && !s.Named(site) {
-			continue
-		}
-		if _, err := s.Gate.Build(); err != nil {
+	if config.Manages(text) {
+		management, err := gateway.ManagementSite()
+		if err != nil {
 			return err
 		}
-		gates = append(gates, s.Gate)
+		sites = append(sites, management)
 	}
-	if len(gates) == 0 {
+	switch {
+	case len(sites) > 0:
+	case c.flag("site") != "":
 		return fmt.Errorf("no site of the host %s has a gate", c.flag("site"))
+	default:
+		return errors.New("the configuration has no site with a gate: add the directive api_keys to one")
 	}
-	text := gateway.LogFilter(gates...)
+	var shown config.LogFields
+	for _, s := range sites {
+		shown.Add(s.Logged())
+	}
+	filter := shown.Filter()
 	if c.json {
-		return c.printValue(map[string]string{"filter": text})
+		return c.printValue(map[string]string{"filter": filter})
 	}
-	if text == "" {
+	if filter == "" {
 		c.PrintErrln("No filter is needed: no site reads credentials elsewhere than in Authorization.")
 		return nil
 	}
-	_, err = fmt.Fprintln(c.OutOrStdout(), text)
+	_, err = fmt.Fprintln(c.OutOrStdout(), filter)
 	return err
 }

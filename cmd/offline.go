@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/gateway/config"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -95,7 +96,7 @@ func (w *recorder) Write(text []byte) (int, error) { return w.body.Write(text) }
 // configured takes from a configuration what a running Caddy would check by:
 // the scopes that can be granted, and the prefix of new credentials.
 func configured(api *manage.API, file, adapter string) error {
-	config, _, _, err := caddycmd.LoadConfig(file, adapter)
+	text, _, _, err := caddycmd.LoadConfig(file, adapter)
 	if err != nil {
 		return fmt.Errorf("reading the configuration: %w", err)
 	}
@@ -105,14 +106,14 @@ func configured(api *manage.API, file, adapter string) error {
 			HTTP    json.RawMessage `json:"http"`
 		} `json:"apps"`
 	}
-	if err := json.Unmarshal(config, &parsed); err != nil {
+	if err := json.Unmarshal(text, &parsed); err != nil {
 		return fmt.Errorf("reading the configuration %s: %w", file, err)
 	}
 	if prefix := parsed.Apps.APIKeys.KeyPrefix; prefix != "" {
 		api.Brand = prefix
 	}
 	catalogues, err := catalogues(parsed.Apps.HTTP)
-	if manages := gateway.Manages(parsed.Apps.HTTP); err == nil && (len(catalogues) > 0 || manages) {
+	if manages := config.Manages(parsed.Apps.HTTP); err == nil && (len(catalogues) > 0 || manages) {
 		api.Catalogue, err = gateway.CatalogueOf(catalogues, manages)
 	}
 	if err != nil {
@@ -122,18 +123,14 @@ func configured(api *manage.API, file, adapter string) error {
 }
 
 // catalogues are the scopes of every gate in a configuration.
-func catalogues(config []byte) ([]*policy.Catalogue, error) {
-	sites, err := gateway.SitesOf(config)
+func catalogues(text []byte) ([]*policy.Catalogue, error) {
+	sites, err := gateway.Sites(text)
 	if err != nil {
 		return nil, err
 	}
 	var found []*policy.Catalogue
 	for _, site := range sites {
-		catalogue, err := site.Gate.Build()
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, catalogue)
+		found = append(found, site.Catalogue())
 	}
 	return found, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/cmd/importer"
 	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/gateway/config"
 	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/policy"
 	"github.com/caddy-api-keys/gateway/module/policy/tables"
@@ -96,12 +97,6 @@ func refusedPath(path string, slash bool) string {
 
 // tablesOf reads a file of routes, or what the gates of a configuration have.
 func (c *call) tablesOf(file string) ([]checkedSite, error) {
-	checked := func(t *tables.Table, owner []string) policy.Checked {
-		return policy.Checked{
-			Scopes: t.Scopes, Routes: t.Routes, Owner: owner[0], App: owner[1], Refused: refusedPath,
-			OwnerQuery: t.OwnerQuery, OwnerBody: t.OwnerBody, OwnerMessage: t.OwnerMessage,
-		}
-	}
 	if filepath.Ext(file) == ".routes" {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -111,17 +106,20 @@ func (c *call) tablesOf(file string) ([]checkedSite, error) {
 		if err != nil {
 			return nil, err
 		}
-		return []checkedSite{{Findings: []policy.Finding{}, table: checked(t, []string{"user_id", "app_id"})}}, nil
+		return []checkedSite{{Findings: []policy.Finding{}, table: policy.Checked{
+			Scopes: t.Scopes, Routes: t.Routes, Owner: "user_id", App: "app_id", Refused: refusedPath,
+			OwnerQuery: t.OwnerQuery, OwnerBody: t.OwnerBody, OwnerMessage: t.OwnerMessage,
+		}}}, nil
 	}
-	config, err := configOfFile(file, c.flag("adapter"))
+	text, err := configOfFile(file, c.flag("adapter"))
 	if err != nil {
 		return nil, err
 	}
-	found, err := gateway.SitesOf(config)
+	found, err := gateway.Sites(text)
 	if err != nil {
 		return nil, err
 	}
-	undecided, err := gateway.UndecidedIn(config)
+	undecided, err := config.UndecidedRequests(text)
 	if err != nil {
 		return nil, err
 	}
@@ -130,16 +128,12 @@ func (c *call) tablesOf(file string) ([]checkedSite, error) {
 	}
 	var sites []checkedSite
 	for _, f := range found {
-		if _, err := f.Gate.Build(); err != nil {
-			return nil, err
-		}
-		t, err := f.Gate.Declared()
+		declared, err := f.Declared()
 		if err != nil {
 			return nil, err
 		}
-		t.OwnerQuery, t.OwnerBody = append(t.OwnerQuery, f.Gate.OwnerQuery...), append(t.OwnerBody, f.Gate.OwnerBody...)
-		t.OwnerMessage = append(t.OwnerMessage, f.Gate.OwnerMessage...)
-		sites = append(sites, checkedSite{Hosts: f.Hosts, Findings: undecidedAt(&f, undecided), table: checked(t, f.Gate.Owner)})
+		declared.Refused = refusedPath
+		sites = append(sites, checkedSite{Hosts: f.Hosts(), Findings: undecidedAt(f, undecided), table: declared})
 	}
 	return sites, nil
 }
@@ -193,10 +187,10 @@ func (c *call) printFindings(sites []checkedSite) error {
 
 // undecidedAt are the warnings about requests of a site that reach an upstream
 // without its gate.
-func undecidedAt(site *gateway.Site, all []gateway.Undecided) []policy.Finding {
+func undecidedAt(site *gateway.Site, all []config.Undecided) []policy.Finding {
 	found := []policy.Finding{}
 	for _, u := range all {
-		if slices.ContainsFunc(u.Site, func(name string) bool { return slices.Contains(site.Hosts, name) }) {
+		if slices.ContainsFunc(u.Site, func(name string) bool { return slices.Contains(site.Hosts(), name) }) {
 			found = append(found, policy.Finding{Severity: policy.Warning, Text: u.Text()})
 		}
 	}

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/gateway/config"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -76,34 +76,27 @@ func explain(c *call) error {
 func (c *call) explanations(q manage.ExplainQuery) ([]manage.Explanation, error) {
 	var undecided []manage.Explanation
 	if file := c.flag("against"); file != "" {
-		sites, err := sitesOfFile(file, c.flag("adapter"))
+		text, err := configOfFile(file, c.flag("adapter"))
 		if err != nil {
 			return nil, err
 		}
-		if q.Key == "" {
-			for _, s := range sites {
-				if _, err := s.Gate.Build(); err != nil {
-					return nil, err
-				}
+		places := config.Sites(text)
+		if q.Key == "" || len(places) == 0 {
+			sites, err := gateway.Sites(text)
+			if err != nil {
+				return nil, err
 			}
 			return gateway.Explain(c.Context(), nil, sites, q)
 		}
-		for _, s := range sites {
-			if x := gateway.Unreached(c.Context(), s, q); x != nil {
+		for _, place := range places {
+			if x := gateway.Unreached(c.Context(), place, q); x != nil {
 				undecided = append(undecided, *x)
 				continue
 			}
-			text, err := json.Marshal(s.Gate)
-			if err != nil {
-				return nil, fmt.Errorf("writing a gate's configuration: %w", err)
-			}
-			q.Gates = append(q.Gates, manage.ExplainGate{Hosts: s.Hosts, Gate: text})
+			q.Gates = append(q.Gates, manage.ExplainGate{Hosts: place.Hosts, Gate: place.Gate})
 		}
-		if len(q.Gates) == 0 && len(undecided) > 0 {
+		if len(q.Gates) == 0 {
 			return undecided, nil
-		}
-		if len(sites) == 0 {
-			return gateway.Explain(c.Context(), nil, nil, q)
 		}
 	}
 	if err := c.connect(); err != nil {
@@ -114,15 +107,6 @@ func (c *call) explanations(q manage.ExplainQuery) ([]manage.Explanation, error)
 		return nil, err
 	}
 	return append(undecided, answer.Explanations...), nil
-}
-
-// sitesOfFile are the sites with a gate of a configuration file.
-func sitesOfFile(file, adapter string) ([]gateway.Site, error) {
-	config, err := configOfFile(file, adapter)
-	if err != nil {
-		return nil, err
-	}
-	return gateway.SitesOf(config)
 }
 
 // configOfFile is a configuration file as JSON.

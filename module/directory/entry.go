@@ -43,8 +43,8 @@ func (e *Entry) Caller() *policy.Caller { return &e.caller }
 // Grant returns what the credential or the collaborator's record permits.
 func (e *Entry) Grant() *policy.Grant { return &e.caller.Grant }
 
-// Exists reports whether the load found a record.
-func (e *Entry) Exists() bool { return e.standing != keys.Unknown }
+// Exists reports whether the load found a record. It found none where e is nil.
+func (e *Entry) Exists() bool { return e != nil && e.standing != keys.Unknown }
 
 // Expiry returns when the credential expires; zero means never.
 func (e *Entry) Expiry() time.Time {

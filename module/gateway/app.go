@@ -20,7 +20,10 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/directory"
+	"github.com/caddy-api-keys/gateway/module/gateway/config"
+	"github.com/caddy-api-keys/gateway/module/gateway/metrics"
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
@@ -54,16 +57,16 @@ type App struct {
 	// with 403 (11006). What the operator makes or imports isn't bounded. In
 	// JSON a number, or "off" for no bound.
 	// Default: 10000.
-	MaxKeys Most `json:"max_keys,omitempty"`
+	MaxKeys config.Most `json:"max_keys,omitempty"`
 
 	// MaxApps is how many apps one user may have, as max_keys.
 	// Default: 1000.
-	MaxApps Most `json:"max_apps,omitempty"`
+	MaxApps config.Most `json:"max_apps,omitempty"`
 
 	opener     keys.Opener
 	cacheBytes int64
 	logger     *zap.Logger
-	upkeep     *upkeep
+	tasks      *metrics.Tasks
 
 	// lease is the store once it is open, for the gate to look at without a
 	// lock.
@@ -75,11 +78,11 @@ type App struct {
 	sitesMu sync.Mutex
 	// catalogue is the union of the sites' so far: one, or none.
 	catalogue []*policy.Catalogue
-	gates     []*Gate
-	// written are the sites of the configuration while it is being loaded, less
-	// those whose gates are there, and config is its http app.
-	written    []Site
-	config     json.RawMessage
+	sites     []*Site
+	// places are where gates stand in the configuration while it is being
+	// loaded, less those whose gates are there.
+	places     []config.Site
+	looked     bool // around in the configuration
 	management bool // a site answers the management API
 }
 
@@ -107,14 +110,14 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.AuditRetention == 0 {
 		a.AuditRetention = caddy.Duration(directory.DefaultAuditRetention)
 	}
-	if a.MaxKeys < noBound || a.MaxApps < noBound {
+	if !a.MaxKeys.Valid() || !a.MaxApps.Valid() {
 		return errors.New("max_keys and max_apps: give a number from 1 on, or off")
 	}
 	var err error
 	if a.cacheBytes, err = ParseCache(a.Cache); err != nil {
 		return err
 	}
-	if a.upkeep, err = newUpkeep(a.logger, ctx.GetMetricsRegistry()); err != nil {
+	if a.tasks, err = metrics.NewTasks(a.logger, ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
 	return a.loadStore(ctx)
@@ -199,8 +202,8 @@ func (a *App) Directory() (*directory.Lease, error) {
 	if err := lease.CheckClock(); err != nil {
 		a.logger.Warn("clock of the key store", zap.Error(err))
 	}
-	lease.Limit(keys.Limits{Keys: a.MaxKeys.or(keys.DefaultMaxKeys), Apps: a.MaxApps.or(keys.DefaultMaxApps)})
-	lease.Observe(a.upkeep)
+	lease.Limit(keys.Limits{Keys: a.MaxKeys.Or(keys.DefaultMaxKeys), Apps: a.MaxApps.Or(keys.DefaultMaxApps)})
+	lease.Observe(a.tasks)
 	a.lease.Store(lease)
 	return lease, nil
 }
@@ -208,13 +211,13 @@ func (a *App) Directory() (*directory.Lease, error) {
 // Brand stands in front of every credential that is minted.
 func (a *App) Brand() string { return a.KeyPrefix }
 
-// addSite takes in a site: its gate, and its catalogue of scopes into the
+// addSite takes in a site, and its catalogue of scopes into the
 // configuration's.
-func (a *App) addSite(g *Gate, c *policy.Catalogue) error {
+func (a *App) addSite(s *Site) error {
 	a.sitesMu.Lock()
 	defer a.sitesMu.Unlock()
-	a.gates = append(a.gates, g)
-	all, err := policy.Union(append(a.catalogue, c)...)
+	a.sites = append(a.sites, s)
+	all, err := policy.Union(append(a.catalogue, s.catalogue)...)
 	if err != nil {
 		return err
 	}
@@ -222,35 +225,47 @@ func (a *App) addSite(g *Gate, c *policy.Catalogue) error {
 	return nil
 }
 
-// siteOf is the site that a gate stands on, while the configuration is being
-// loaded. The gate is as it was written. Equal gates are loaded in the order in
-// which they stand, so the first that is left is the gate's.
-func (a *App) siteOf(ctx caddy.Context, g *Gate) Site {
+// running are the sites of the configuration, in the order in which they stand.
+func (a *App) running() []*Site {
+	a.sitesMu.Lock()
+	defer a.sitesMu.Unlock()
+	return slices.SortedStableFunc(slices.Values(a.sites), func(s, o *Site) int { return s.place.Order - o.place.Order })
+}
+
+// placeOf is where a gate stands, while the configuration is being loaded, and
+// empty if that isn't known. The gate is as it was written. Equal gates are
+// loaded in the order in which they stand, so the first that is left is the
+// gate's.
+func (a *App) placeOf(ctx caddy.Context, g *Gate) config.Site {
 	a.sitesMu.Lock()
 	defer a.sitesMu.Unlock()
 	a.lookAround(ctx)
-	i := slices.IndexFunc(a.written, func(s Site) bool { return reflect.DeepEqual(s.Gate, g) })
+	i := slices.IndexFunc(a.places, func(place config.Site) bool {
+		written := new(Gate)
+		return json.Unmarshal(place.Gate, written) == nil && reflect.DeepEqual(written, g)
+	})
 	if i < 0 {
-		return Site{Gate: g}
+		return config.Site{}
 	}
-	site := a.written[i]
-	a.written = slices.Delete(a.written, i, i+1)
-	return site
+	place := a.places[i]
+	a.places = slices.Delete(a.places, i, i+1)
+	return place
 }
 
 // lookAround reads the configuration that is being loaded, once, and warns of
 // what in it is easy to get wrong. Mistakes are reported where they stand.
 func (a *App) lookAround(ctx caddy.Context) {
-	if a.config != nil {
+	if a.looked {
 		return
 	}
-	a.config = httpBeingLoaded(ctx)
-	a.written, _ = SitesOf(a.config)
-	undecided, _ := UndecidedIn(a.config)
+	a.looked = true
+	loading := config.BeingLoaded(ctx)
+	a.places = config.Sites(loading)
+	undecided, _ := config.UndecidedRequests(loading)
 	for _, u := range undecided {
 		a.logger.Warn("requests reach an upstream undecided", zap.Strings("site", u.Site), zap.String("matcher", u.Matcher), zap.String("details", u.Text()))
 	}
-	chosen, _ := ChosenAddressesIn(a.config)
+	chosen, _ := config.ChosenAddresses(loading)
 	for _, c := range chosen {
 		a.logger.Warn("clients choose their address", zap.String("server", c.Server), zap.Strings("listen", c.Listen), zap.String("details", c.Text()))
 	}
@@ -270,11 +285,7 @@ func CatalogueOf(sites []*policy.Catalogue, management bool) (*policy.Catalogue,
 	if err != nil || !management {
 		return all, err
 	}
-	scopes, err := ManagementScopes()
-	if err != nil {
-		return nil, err
-	}
-	return all.With(scopes, managementRules()), nil
+	return manage.WithCalls(all)
 }
 
 // Interface guards

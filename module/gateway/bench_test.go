@@ -25,6 +25,20 @@ type pathOpener string
 func (p pathOpener) Key() (string, error)      { return string(p), nil }
 func (p pathOpener) Open() (keys.Store, error) { return boltstore.Open(string(p)) }
 
+// makeReady does what Provision does, with a store that is open.
+func makeReady(tb testing.TB, g *Gate, lease *directory.Lease) {
+	tb.Helper()
+	site, err := Compile(g)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	app := new(App)
+	app.lease.Store(lease)
+	if g.decider, err = newDecider(site, app, zap.NewNop(), prometheus.NewRegistry()); err != nil {
+		tb.Fatal(err)
+	}
+}
+
 // benchGate is a gate of so many routes over a store of so many keys, all of
 // them cached, and the keys' texts.
 func benchGate(tb testing.TB, routes, credentials int) (*Gate, []string) {
@@ -38,20 +52,12 @@ func benchGate(tb testing.TB, routes, credentials int) (*Gate, []string) {
 			Endpoint: []string{fmt.Sprintf("/test.V2/GetThing%d", i)},
 		})
 	}
-	if _, err := g.Build(); err != nil {
-		tb.Fatal(err)
-	}
 	lease, err := directory.Lend(pathOpener(filepath.Join(tb.TempDir(), "keys.db")), directory.DefaultCacheBytes)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { lease.Close() })
-	g.app = new(App)
-	g.app.lease.Store(lease)
-	g.logger = zap.NewNop()
-	if g.metrics, err = newMetrics(prometheus.NewRegistry()); err != nil {
-		tb.Fatal(err)
-	}
+	makeReady(tb, g, lease)
 	texts := make([]string, credentials)
 	err = lease.Update(context.Background(), keys.Actor{ID: keys.Operator}, func(tx *keys.Tx) error {
 		if _, err := tx.CreateUser(keys.User{ID: "alice"}); err != nil {

@@ -27,9 +27,9 @@ func (c chunked) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 		return err
 	case err != nil:
 		if broken := tenant.BrokenOff(failed); broken != nil {
-			return refuseInspected(broken)
+			return &refused{inspected(broken)}
 		}
-		return refuseTarget(wire.ErrChunks)
+		return &refused{misread(wire.ErrChunks)}
 	}
 	// A client that has gone away needs no answer.
 	_ = http.NewResponseController(w).Flush()

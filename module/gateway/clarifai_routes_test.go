@@ -12,8 +12,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
 
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/directory"
@@ -98,21 +96,14 @@ func (c *routeCase) all() []*minted {
 // checked where it is imported.
 func TestEveryRouteOfClarifai(t *testing.T) {
 	g := &Gate{Include: []string{"clarifai"}}
-	if _, err := g.Build(); err != nil {
-		t.Fatal(err)
-	}
 	lease, err := directory.Lend(pathOpener(filepath.Join(t.TempDir(), "keys.db")), directory.DefaultCacheBytes)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer lease.Close()
-	g.app, g.logger = new(App), zap.NewNop()
-	g.app.lease.Store(lease)
-	if g.metrics, err = newMetrics(prometheus.NewRegistry()); err != nil {
-		t.Fatal(err)
-	}
-	cases := make([]*routeCase, 0, len(g.table.Rules()))
-	for _, rule := range g.table.Rules() {
+	makeReady(t, g, lease)
+	cases := make([]*routeCase, 0, len(g.decider.table.Rules()))
+	for _, rule := range g.decider.table.Rules() {
 		cases = append(cases, newRouteCase(rule))
 	}
 	err = lease.Update(context.Background(), keys.Actor{ID: keys.Operator}, func(tx *keys.Tx) error {

@@ -31,7 +31,7 @@ func heap() int64 {
 func TestRandomCredentials(t *testing.T) {
 	const good, every = 1000, 10
 	g, texts := benchGate(t, 5, good)
-	lease := g.app.lease.Load()
+	lease := g.decider.app.lease.Load()
 	n := 30_000
 	if text := os.Getenv("EXHAUST_CREDENTIALS"); text != "" {
 		var err error
@@ -105,10 +105,11 @@ func TestSitesShareTheirTable(t *testing.T) {
 	build := func(own ...policy.Route) *policy.Table {
 		t.Helper()
 		g := &Gate{Include: []string{"clarifai"}, Route: own}
-		if _, err := g.Build(); err != nil {
+		site, err := Compile(g)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return g.table
+		return site.table
 	}
 	first := build()
 	if build() != first {

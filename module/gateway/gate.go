@@ -1,20 +1,15 @@
 package gateway
 
 import (
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
-	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/caddy-api-keys/gateway/module/gateway/source"
-	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
+	"github.com/caddy-api-keys/gateway/module/gateway/cors"
+	"github.com/caddy-api-keys/gateway/module/gateway/serving"
 	"github.com/caddy-api-keys/gateway/module/policy"
-	"github.com/caddy-api-keys/gateway/module/policy/tables"
 )
 
 func init() {
@@ -119,7 +114,7 @@ type Gate struct {
 	Upgrade string `json:"upgrade,omitempty"`
 
 	// CORS lets scripts of other origins call. Off by default.
-	CORS *CORS `json:"cors,omitempty"`
+	CORS *cors.Config `json:"cors,omitempty"`
 
 	// Errors is the form of refusals: clarifai, problem (RFC 9457), or caddy,
 	// which leaves them to handle_errors. gRPC clients are answered in gRPC's
@@ -135,15 +130,15 @@ type Gate struct {
 	// Default: enforce.
 	Mode string `json:"mode,omitempty"`
 
-	app       *App
-	table     *policy.Table
-	identity  identityNames
-	ownership tenant.Places
-	shadow    bool
-	sources   source.Set
-	logger    *zap.Logger
-	metrics   *metrics
-	enclosure *atomic.Pointer[enclosure]
+	decider *decider
+}
+
+// Source is a further place where a credential may stand.
+type Source struct {
+	// In is header or query.
+	In string `json:"in"`
+	// Name is the header's name, or the query field's.
+	Name string `json:"name"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -154,176 +149,30 @@ func (*Gate) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision builds the route table and finds the app.
+// Provision compiles the configuration and finds the app.
 func (g *Gate) Provision(ctx caddy.Context) error {
 	app, err := ctx.App("api_keys")
 	if err != nil {
 		return fmt.Errorf("loading the api_keys app: %w", err)
 	}
-	site := app.(*App).siteOf(ctx, g)
-	g.app = app.(*App)
-	watchErrorRoutes(ctx.Modules())
-	g.logger = ctx.Logger().With(zap.Strings("site", site.Hosts))
-	catalogue, err := g.Build()
+	stands := app.(*App).placeOf(ctx, g)
+	serving.WatchErrorRoutes(ctx.Modules())
+	site, err := Compile(g)
 	if err != nil {
 		return err
 	}
-	if err := g.app.addSite(g, catalogue); err != nil {
+	site.place = stands
+	logger := ctx.Logger().With(zap.Strings("site", stands.Hosts))
+	if g.decider, err = newDecider(site, app.(*App), logger, ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
-	if g.metrics, err = newMetrics(ctx.GetMetricsRegistry()); err != nil {
+	g.decider.endsRequests = serving.NewEnclosure(g).EndsRequests
+	if err := g.decider.app.addSite(site); err != nil {
 		return err
 	}
-	g.warnOfLogs(ctx, site)
-	if g.shadow {
-		g.logger.Warn("mode shadow: what is not permitted is logged and counted, and forwarded all the same")
-	}
-	return nil
-}
-
-// Check says what [Gate.Build] would, and leaves the configuration as it is
-// written. It is what adapting a Caddyfile does to report mistakes with their
-// places.
-func (g *Gate) Check() (*policy.Catalogue, error) { return g.copied().Build() }
-
-// CheckSettings is [Gate.Check] without the scopes and routes.
-func (g *Gate) CheckSettings() error { return g.copied().settings() }
-
-func (g *Gate) copied() *Gate {
-	c := *g
-	if g.CORS != nil {
-		cors := *g.CORS
-		c.CORS = &cors
-	}
-	return &c
-}
-
-// Build checks the configuration and makes the gate ready to decide, all but
-// finding the app. The catalogue is that of the site's scopes.
-func (g *Gate) Build() (*policy.Catalogue, error) {
-	g.enclosure = new(atomic.Pointer[enclosure])
-	if err := g.settings(); err != nil {
-		return nil, err
-	}
-	t, err := g.Declared()
-	if err != nil {
-		return nil, err
-	}
-	if err := g.ownership.Add(t.OwnerQuery, t.OwnerBody, t.OwnerMessage); err != nil {
-		return nil, fmt.Errorf("include %s: %w", strings.Join(g.Include, " "), err)
-	}
-	list, err := g.descriptors()
-	if err != nil {
-		return nil, err
-	}
-	if err := g.ownership.Compile(list); err != nil {
-		return nil, err
-	}
-	if g.table, err = policy.SharedTable(t.Routes, g.Owner[0], g.Owner[1]); err != nil {
-		return nil, err
-	}
-	if err := g.ownersAreNamed(); err != nil {
-		return nil, err
-	}
-	return policy.CatalogueOf(t.Scopes, g.table.Rules())
-}
-
-// Declared lists the scopes and routes of the site, with all of the tables
-// that it includes.
-func (g *Gate) Declared() (*tables.Table, error) {
-	all := &tables.Table{Scopes: slices.Clone(g.Scope), Routes: slices.Clone(g.Route)}
-	for i := range all.Routes {
-		if all.Routes[i].Place == "" {
-			all.Routes[i].Place = fmt.Sprintf("route[%d]", i)
-		}
-	}
-	for _, name := range g.Include {
-		t, err := tables.Shipped(name)
-		if err != nil {
-			return nil, fmt.Errorf("include: %w", err)
-		}
-		all.Scopes, all.Routes = append(all.Scopes, t.Scopes...), append(all.Routes, t.Routes...)
-		all.OwnerQuery, all.OwnerBody = append(all.OwnerQuery, t.OwnerQuery...), append(all.OwnerBody, t.OwnerBody...)
-		all.OwnerMessage = append(all.OwnerMessage, t.OwnerMessage...)
-	}
-	return all, nil
-}
-
-// ownersAreNamed refuses names of variables that no route has: with a slip in
-// the option owner, ownership would be checked nowhere.
-func (g *Gate) ownersAreNamed() error {
-	for i, name := range g.Owner {
-		if name == defaultOwner[i] || len(g.OwnerQuery)+len(g.OwnerBody)+len(g.OwnerMessage) > 0 {
-			continue
-		}
-		if !slices.ContainsFunc(g.table.Rules(), func(r *policy.Rule) bool {
-			return slices.ContainsFunc(r.Parsed().Variables, func(v policy.Variable) bool { return v.Name == name })
-		}) {
-			return fmt.Errorf("%w {%s}, so nothing would be checked by it; name the variables that the routes have (%s where there is none)", ErrOwnerUnused, name, defaultOwner[i])
-		}
-	}
-	return nil
-}
-
-// ErrOwnerUnused is the mistake of a name in the option owner that no route
-// has.
-var ErrOwnerUnused = errors.New("owner: no route has a variable")
-
-// defaultOwner are the names of the variables unless the option owner says
-// otherwise.
-var defaultOwner = [2]string{"user_id", "app_id"}
-
-// clarifaiSession is the header in which Clarifai's clients send a session.
-const clarifaiSession = "X-Clarifai-Session-Token"
-
-// settings fills in defaults and checks what is not scopes and routes.
-func (g *Gate) settings() error {
-	switch len(g.Owner) {
-	case 0:
-		g.Owner = defaultOwner[:]
-	case 2:
-		if g.Owner[0] == g.Owner[1] {
-			return fmt.Errorf("owner: the owner and the app can't both be {%s}", g.Owner[0])
-		}
-	default:
-		return errors.New("owner: give two names, that of the path variable for the owner and that for the app")
-	}
-	if err := g.provisionOwnership(); err != nil {
-		return err
-	}
-	switch g.IdentityHeaders {
-	case "off":
-	case "":
-		g.IdentityHeaders = "X-Caller-"
-		fallthrough
-	default:
-		if strings.Trim(g.IdentityHeaders, "-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" ||
-			!strings.HasSuffix(g.IdentityHeaders, "-") || len(g.IdentityHeaders) < 3 {
-			return fmt.Errorf("identity_headers %q: give a prefix of letters, digits and - that ends in -, as X-Caller-, or off", g.IdentityHeaders)
-		}
-		g.identity = newIdentityNames(strings.ToLower(g.IdentityHeaders))
-	}
-	if err := g.provisionSources(); err != nil {
-		return err
-	}
-	if g.Upgrade != "" && g.Upgrade != "websocket" {
-		return fmt.Errorf("upgrade %q: only websocket can be allowed", g.Upgrade)
-	}
-	if g.CORS != nil {
-		if err := g.CORS.provision(g.sources.Logged().Headers); err != nil {
-			return err
-		}
-	}
-	if !slices.Contains([]string{"", "clarifai", "problem", "caddy"}, g.Errors) {
-		return fmt.Errorf("errors %q: use clarifai, problem or caddy", g.Errors)
-	}
-	switch g.Mode {
-	case "", "enforce":
-		g.shadow = false
-	case "shadow":
-		g.shadow = true
-	default:
-		return fmt.Errorf("mode %q: use enforce or shadow", g.Mode)
+	site.warnOfLogs(ctx, logger)
+	if site.shadow {
+		logger.Warn("mode shadow: what is not permitted is logged and counted, and forwarded all the same")
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ type identityNames struct {
 }
 
 func newIdentityNames(prefix string) identityNames {
-	name := func(s string) string { return textproto.CanonicalMIMEHeaderKey(prefix + s) }
+	name := func(what string) string { return textproto.CanonicalMIMEHeaderKey(prefix + what) }
 	return identityNames{
 		prefix:  prefix,
 		userID:  name("User-Id"),
@@ -30,23 +30,23 @@ func newIdentityNames(prefix string) identityNames {
 // every spelling that some upstream reads as the same: any case, and _ or .
 // for - (a CGI variable has neither). It comes before everything else, so that
 // no answer and no upstream, of a public route either, sees any of it.
-func (g *Gate) dropForged(r *http.Request) {
+func (s *Site) dropForged(r *http.Request) {
 	h := r.Header
 	for name := range h {
-		if g.ours(name) {
+		if s.ours(name) {
 			delete(h, name)
 		}
 	}
 	dropPortalCookie(h)
-	wire.DropUpgrade(r, g.Upgrade == "websocket")
+	wire.DropUpgrade(r, s.websocket)
 	wire.KeepConnection(h)
 	wire.DropTrailers(r)
 }
 
 // ours reports whether a client may not send a header of this name.
-func (g *Gate) ours(name string) bool {
-	return g.identity.prefix != "" && wire.FoldedPrefix(name, g.identity.prefix) ||
-		!g.KeepOverrideHeaders && wire.IsOverride(name)
+func (s *Site) ours(name string) bool {
+	return s.identity.prefix != "" && wire.FoldedPrefix(name, s.identity.prefix) ||
+		!s.keepOverrides && wire.IsOverride(name)
 }
 
 // identity is what the gate says of a caller, to the upstream, in
@@ -58,9 +58,9 @@ type identity struct {
 }
 
 func identify(v *verdict) identity {
-	c := v.credential.Caller()
+	c := v.Credential.Caller()
 	id := identity{userID: c.UserID, keyID: c.KeyID, keyType: c.Kind.String()}
-	id.ownerID, id.appID = c.Target(v.owner, v.app)
+	id.ownerID, id.appID = c.Target(v.Owner, v.App)
 	return id
 }
 
@@ -69,8 +69,8 @@ func identify(v *verdict) identity {
 type told [5]string
 
 // tell sets the headers.
-func (g *Gate) tell(h http.Header, id *identity, values *told) {
-	n := &g.identity
+func (s *Site) tell(h http.Header, id *identity, values *told) {
+	n := &s.identity
 	if n.prefix == "" {
 		return
 	}

@@ -7,21 +7,19 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/manage/portal"
 	"github.com/caddy-api-keys/gateway/module/policy"
-	"github.com/caddy-api-keys/gateway/module/policy/tables"
 )
 
 func init() {
@@ -40,10 +38,10 @@ type Manage struct {
 	// Default: none.
 	Portal string `json:"portal,omitempty"`
 
-	gate   *Gate
-	mount  *manage.Mount
-	portal *portal.Portal // nil where there is none
-	logger *zap.Logger
+	decider *decider
+	mount   *manage.Mount
+	portal  *portal.Portal // nil where there is none
+	logger  *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -60,27 +58,41 @@ func (m *Manage) Provision(ctx caddy.Context) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
-	// Programs for Clarifai's service send sessions in this header.
 	m.mount = manage.NewMount(m.base())
-	m.gate = &Gate{IdentityHeaders: "off", SessionHeader: clarifaiSession, logger: m.logger, Route: m.mount.Routes()}
-	if _, err := m.gate.Build(); err != nil {
+	site, err := managementSite(m.mount)
+	if err != nil {
 		return fmt.Errorf("base %s: %w", m.Base, err)
 	}
 	app, err := ctx.App("api_keys")
 	if err != nil {
 		return fmt.Errorf("loading the api_keys app: %w", err)
 	}
-	m.gate.app = app.(*App)
-	m.gate.app.addManagement(ctx)
-	m.gate.warnOfLogs(ctx, Site{Hosts: []string{""}})
+	if m.decider, err = newDecider(site, app.(*App), m.logger, ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	m.decider.app.addManagement(ctx)
+	site.warnOfLogs(ctx, m.logger)
 	if m.Portal != "" {
 		m.portal = portal.New(m.Portal, m.base(), m.call, func(r *http.Request, cause error) {
-			m.logger.Error("a page of the portal failed", zap.String("uuid", requestID(r)), zap.Error(cause))
+			m.logger.Error("a page of the portal failed", zap.String("uuid", requestID(r.Context())), zap.Error(cause))
 		})
 	}
-	m.gate.metrics, err = newMetrics(ctx.GetMetricsRegistry())
-	return err
+	return nil
 }
+
+// managementSite is the site that decides about calls of the management API.
+// Programs for Clarifai's service send sessions in a header of their own.
+func managementSite(mount *manage.Mount) (*Site, error) {
+	s, err := Compile(&Gate{IdentityHeaders: "off", SessionHeader: clarifaiSession, Route: mount.Routes()})
+	if err != nil {
+		return nil, err
+	}
+	s.place.Hosts = []string{""} // any
+	return s, nil
+}
+
+// ManagementSite is the site of api_keys_manage, wherever that is mounted.
+func ManagementSite() (*Site, error) { return managementSite(manage.NewMount(manage.DefaultBase)) }
 
 // Check says what is wrong with the configuration.
 func (m *Manage) Check() error {
@@ -113,7 +125,7 @@ func (m *Manage) base() string {
 
 // ServeHTTP answers the paths of the API, and hands on all others.
 func (m *Manage) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	api := m.gate.table.Knows(r.URL.EscapedPath())
+	api := m.decider.table.Knows(r.URL.EscapedPath())
 	if !api && (m.portal == nil || !m.portal.Owns(r.URL.Path)) {
 		return next.ServeHTTP(w, withoutPortalCookie(r))
 	}
@@ -123,63 +135,65 @@ func (m *Manage) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		// ends behind well-formed ones too.
 		w.Header().Set("Connection", "close")
 	}
-	if !api {
-		wire.DropUpgrade(r, m.gate.Upgrade == "websocket")
-		restoreCookies(r)
-		if refused := m.gate.checkReading(r, r.URL.EscapedPath(), nil); refused != nil {
-			return m.gate.refuse(w, r, refused)
-		}
-		m.portal.ServeHTTP(w, r)
-		return nil
+	if api {
+		return m.serve(w, r)
 	}
-	return m.serve(w, r)
+	wire.DropUpgrade(r, m.decider.websocket)
+	restoreCookies(r)
+	q := &question{decider: m.decider}
+	q.Method, q.Path = r.Method, r.URL.EscapedPath()
+	if o := m.decider.checkReading(r, q); o.Refused() {
+		return q.refuse(w, r, &verdict{Outcome: o})
+	}
+	m.portal.ServeHTTP(w, r)
+	return nil
 }
 
-// serve answers a path of the API.
+// serve answers a path of the API: as a gate does, but that nothing is
+// forwarded.
 func (m *Manage) serve(w http.ResponseWriter, r *http.Request) error {
-	// As in Gate.serve, but that nothing is forwarded.
-	path, rule, refused := m.gate.address(r)
-	if refused != nil {
-		return m.gate.refuseAlways(w, r, rule, refused)
+	q := &question{decider: m.decider}
+	if o := q.ask(r); o.Refused() {
+		return q.refuse(w, r, &verdict{Outcome: o})
 	}
-	q := m.gate.ask(r, path, rule)
 	caller := manage.Caller{Address: clientAddress(r)}
-	if !q.public() {
-		lease, refused := q.present(r)
-		if refused != nil {
-			q.log(r, &verdict{refused: refused})
-			return m.gate.refuse(w, r, refused)
+	v := verdictOf(authz.Public)
+	if !q.Public() {
+		if reason := q.credential(r); reason != authz.Allowed {
+			v = verdictOf(reason)
+			return q.refuse(w, r, &v)
 		}
-		defer lease.Exit(q.digest)
-		v := m.decide(r, lease, &q)
-		if v.refused == nil && r.Body != nil && r.Body != http.NoBody {
+		if o := q.enter(); o.Refused() {
+			return q.refuse(w, r, &verdict{Outcome: o})
+		}
+		defer q.lease.Exit(q.Digest)
+		v = m.decide(r, q)
+		if !v.Refused() && r.Body != nil && r.Body != http.NoBody {
 			// A client that may send the body as slowly as it likes could
 			// otherwise do with its last byte what they have long not been
 			// permitted.
 			r.Body = readAhead(w, r)
-			v = m.decide(r, lease, &q)
+			v = m.decide(r, q)
 		}
-		q.log(r, &v)
-		if v.refused != nil {
-			return m.gate.refuse(w, r, v.refused)
+		if v.Refused() {
+			return q.refuse(w, r, &v)
 		}
-		caller.Caller, caller.Digest = *v.credential.Caller(), q.digest
-	} else {
-		logFields(r, zap.Inline(publicLog{rule}))
+		id := identify(&v)
+		id.asPlaceholders(r)
+		caller.Caller, caller.Digest = *v.Credential.Caller(), q.Digest
 	}
-	m.gate.metrics.allowed.Inc()
-	m.answer(w, r, rule, caller)
+	m.decider.observer.observe(r.Context(), q, &v, event{kind: forwardedEvent})
+	m.answer(w, r, q.Rule, caller)
 	return nil
 }
 
-// decide is steps 4 to 8, and whether the call is the owner's alone.
-func (m *Manage) decide(r *http.Request, lease *directory.Lease, q *question) verdict {
+// decide takes the steps that need the credential's record, and requires the
+// owner where the call is the owner's alone.
+func (m *Manage) decide(r *http.Request, q *question) verdict {
 	v := q.decide(r.Context())
-	if v.good {
-		lease.Used(v.credential, func() string { return clientAddress(r) })
-	}
-	if v.refused == nil && m.mount.OwnerOnly(q.rule.Route) && v.credential.Caller().Reaches(v.owner, v.app) != policy.Own {
-		v.refused = errOwner
+	q.used(&v, r)
+	if !v.Refused() && m.mount.OwnerOnly(q.Rule.Route) && v.Reach != policy.Own {
+		v.Reason = authz.Owner
 	}
 	return v
 }
@@ -213,13 +227,13 @@ func (b *readBody) Read(p []byte) (n int, err error) {
 // answer hands the request to the API, with the rule that it was decided by.
 func (m *Manage) answer(w http.ResponseWriter, r *http.Request, rule *policy.Rule, caller manage.Caller) {
 	api := &manage.API{
-		RequestID: requestID,
+		RequestID: func(r *http.Request) string { return requestID(r.Context()) },
 		Failed: func(reqID string, cause error) {
 			m.logger.Error("a call of the management API failed", zap.String("uuid", reqID), zap.Error(cause))
 		},
-		Refused: func(r *http.Request, code manage.Code) { logFields(r, zap.Int("code", int(code))) },
+		Refused: func(r *http.Request, code manage.Code) { logFields(r.Context(), zap.Int("code", int(code))) },
 	}
-	lease, err := m.gate.app.Directory()
+	lease, err := m.decider.app.Directory()
 	if err != nil {
 		api.Refuse(w, r, unavailable(err))
 		return
@@ -229,7 +243,7 @@ func (m *Manage) answer(w http.ResponseWriter, r *http.Request, rule *policy.Rul
 		return
 	}
 	defer lease.Exit(caller.Digest)
-	if err := m.gate.app.prepare(api, lease); err != nil {
+	if err := m.decider.app.prepare(api, lease); err != nil {
 		api.Refuse(w, r, err)
 		return
 	}
@@ -276,15 +290,6 @@ func (w *reply) Header() http.Header            { return w.header }
 func (*reply) WriteHeader(int)                  {}
 func (w *reply) Write(text []byte) (int, error) { return w.body.Write(text) }
 
-// requestID is what Caddy calls the request in its logs.
-func requestID(r *http.Request) string {
-	id := ""
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		id, _ = repl.GetString("http.request.uuid")
-	}
-	return id
-}
-
 // unavailable is the refusal where the store could not be opened.
 func unavailable(cause error) *manage.Error {
 	return &manage.Error{
@@ -298,7 +303,7 @@ func unavailable(cause error) *manage.Error {
 func (a *App) prepare(api *manage.API, lease *directory.Lease) (err error) {
 	api.Directory, api.Brand = lease.Directory, a.Brand()
 	api.Explain = func(ctx context.Context, q manage.ExplainQuery) ([]manage.Explanation, error) {
-		return Explain(ctx, lease.Directory, a.sites(caddy.ActiveContext()), q)
+		return Explain(ctx, lease.Directory, a.running(), q)
 	}
 	api.Catalogue, err = a.Catalogue()
 	return err
@@ -312,39 +317,6 @@ func (a *App) addManagement(ctx caddy.Context) {
 	a.management = true
 	a.lookAround(ctx)
 }
-
-// ManagementScopes are those that calls of the management API need, with what
-// they need themselves, as Clarifai describes them.
-func ManagementScopes() ([]policy.Scope, error) {
-	described, err := tables.Shipped("clarifai")
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, r := range manage.Routes() {
-		names = append(names, r.Scopes...)
-	}
-	var scopes []policy.Scope
-	for ; len(names) > 0; names = names[1:] {
-		known := func(s policy.Scope) bool { return s.Name == names[0] }
-		i := slices.IndexFunc(described.Scopes, known)
-		if i >= 0 && !slices.ContainsFunc(scopes, known) {
-			scopes = append(scopes, described.Scopes[i])
-			names = append(names, described.Scopes[i].Needs...)
-		}
-	}
-	return scopes, nil
-}
-
-// managementRules are the calls of the management API that need a scope. Any
-// credential may make the others, such as to ask what it is good for itself.
-var managementRules = sync.OnceValue(func() []*policy.Rule {
-	table, err := policy.NewTable(manage.Routes(), defaultOwner[0], defaultOwner[1])
-	if err != nil {
-		panic(err) // only of a mistake in the calls
-	}
-	return slices.DeleteFunc(slices.Clone(table.Rules()), func(r *policy.Rule) bool { return len(r.Scopes) == 0 })
-})
 
 // Interface guards
 var (

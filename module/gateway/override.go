@@ -7,20 +7,20 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 	"github.com/caddy-api-keys/gateway/module/gateway/wire"
-	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // guardForm puts in front of next what looks into a form for a field that
 // overrides the method, if the request has a form and the method matters.
-func (g *Gate) guardForm(r *http.Request, path string, rule *policy.Rule, next caddyhttp.Handler) caddyhttp.Handler {
+func (s *Site) guardForm(q *question, r *http.Request, next caddyhttp.Handler) caddyhttp.Handler {
+	rule, path := q.Rule, q.Path
 	if rule == nil {
 		return next
 	}
 	kind := wire.FormOf(r)
-	if kind == (wire.FormKind{}) || !g.table.Overridable(rule, path) {
+	if kind == (wire.FormKind{}) || !s.table.Overridable(rule, path) {
 		return next
 	}
-	may := func(method string) bool { return g.table.MayOverride(rule, path, method) }
+	may := func(method string) bool { return s.table.MayOverride(rule, path, method) }
 	return &formGuard{next: next, kind: kind, may: may}
 }
 
@@ -32,10 +32,19 @@ type formGuard struct {
 	may  func(method string) bool
 }
 
+// errOverride refuses a request whose form overrides the method.
+var errOverride = &refused{misread(wire.ErrOverride)}
+
+// errForm refuses a request whose form can't be read.
+var errForm = &refused{misread(&tenant.Error{
+	Problem: tenant.Unreadable,
+	Details: "This form can't be looked into, and its fields may ask for a method that has other demands. Send it in UTF-8, without Content-Encoding.",
+})}
+
 // ServeHTTP reads the front of the form and hands on the rest as it comes.
 func (f *formGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	if !wire.ReadableForm(r.Header) {
-		return refuseInspected(&tenant.Error{Problem: tenant.Unreadable, Details: "This form can't be looked into, and its fields may ask for a method that has other demands. Send it in UTF-8, without Content-Encoding."})
+		return errForm
 	}
 	form := wire.NewForm(r.Body, f.kind, f.may, errOverride)
 	body := form.Front(r)

@@ -11,13 +11,17 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage/portal"
 )
 
-// stripCredential removes the credential from a request before it is forwarded.
-func (g *Gate) stripCredential(r *http.Request) {
+// stripCredential removes the credential from a request before it is forwarded,
+// unless the site forwards it.
+func (s *Site) stripCredential(r *http.Request) {
+	if s.forwardCredential {
+		return
+	}
 	var target *url.URL
 	if sent, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		target = sent.URL
 	}
-	g.sources.Strip(r, target)
+	s.sources.Strip(r, target)
 }
 
 // dropPortalCookie removes the cookie in which the portal keeps a session.

@@ -2,7 +2,6 @@ package decisions
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,6 +16,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/gateway/config"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -25,21 +25,13 @@ import (
 // gates are those of a Caddyfile, as a query has them.
 func gates(t *testing.T, caddyfile string) []manage.ExplainGate {
 	t.Helper()
-	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sites, err := gateway.SitesOf(config)
+	text, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var list []manage.ExplainGate
-	for _, s := range sites {
-		text, err := json.Marshal(s.Gate)
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, manage.ExplainGate{Hosts: s.Hosts, Gate: text})
+	for _, place := range config.Sites(text) {
+		list = append(list, manage.ExplainGate{Hosts: place.Hosts, Gate: place.Gate})
 	}
 	return list
 }

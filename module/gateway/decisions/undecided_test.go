@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/gateway/config"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -45,17 +46,17 @@ func TestUndecidedRequestsAreWarnedOf(t *testing.T) {
 	for _, row := range placements {
 		t.Run(row.name, func(t *testing.T) {
 			log := filepath.Join(t.TempDir(), "log")
-			text := fmt.Sprintf("{\nadmin off\nauto_https off\nlog {\noutput file %s\n}\n}\nhttp://localhost:18330 {\n%s\n}\nhttp://localhost:18331 {\nreverse_proxy 127.0.0.1:3\n}\n", log, row.site)
-			config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), nil)
+			caddyfile := fmt.Sprintf("{\nadmin off\nauto_https off\nlog {\noutput file %s\n}\n}\nhttp://localhost:18330 {\n%s\n}\nhttp://localhost:18331 {\nreverse_proxy 127.0.0.1:3\n}\n", log, row.site)
+			text, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			found, err := gateway.UndecidedIn(config)
+			found, err := config.UndecidedRequests(text)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var c caddy.Config
-			if err := caddy.StrictUnmarshalJSON(config, &c); err != nil {
+			if err := caddy.StrictUnmarshalJSON(text, &c); err != nil {
 				t.Fatal(err)
 			}
 			if err := caddy.Validate(&c); err != nil {
@@ -86,18 +87,13 @@ func TestUndecidedRequestsAreWarnedOf(t *testing.T) {
 // that differ by their port.
 func TestExplainSaysWhenTheGateIsNotReached(t *testing.T) {
 	const site = "http://localhost:%d {\nhandle_path /pre/* {\n" + "api_keys {\nroute GET /items Predict\n}\nreverse_proxy 127.0.0.1:1\n}\n@read {\nmethod GET\npath /api/*\n}\napi_keys @read {\nroute GET /api/v1/items Predict\n}\nreverse_proxy 127.0.0.1:2\n}\n"
-	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(fmt.Sprintf(site+site, 18330, 18331)), nil)
+	text, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(fmt.Sprintf(site+site, 18330, 18331)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sites, err := gateway.SitesOf(config)
+	sites, err := gateway.Sites(text)
 	if err != nil || len(sites) != 4 {
 		t.Fatalf("got %v, %v", sites, err)
-	}
-	for _, s := range sites {
-		if _, err := s.Gate.Build(); err != nil {
-			t.Fatal(err)
-		}
 	}
 	for _, row := range []struct {
 		method, target string

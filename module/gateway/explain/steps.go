@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
-	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
+	"github.com/caddy-api-keys/gateway/module/gateway/answer"
 	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -33,20 +33,9 @@ type Site struct {
 	ForwardCredential bool
 }
 
-// Refusal is why a request is refused, and how it is answered.
-type Refusal struct {
-	Reason  authz.Reason
-	Status  int
-	Code    manage.Code
-	Details string
-}
-
-// Question is what a decision needs to know of a request.
+// Question is what a decision has to know of a request.
 type Question struct {
-	Rule   *policy.Rule // nil if no route matches
-	Method string
-	Path   string // set where there is no rule
-	Names  tenant.Named
+	*authz.Question
 	// Body reports that the body may name owner and app too.
 	Body bool
 }
@@ -63,7 +52,7 @@ type Verdict struct {
 	// Told are the headers by which the upstream is told who calls, nil if it
 	// isn't told.
 	Told    []string
-	Refused *Refusal // nil if the request is allowed
+	Refused *answer.Answer // nil if the request is allowed
 }
 
 // Telling puts a decision into words.
@@ -101,7 +90,7 @@ func (t *Telling) End() *manage.Explanation {
 }
 
 // refused settles the outcome.
-func (t *Telling) refused(ref *Refusal) {
+func (t *Telling) refused(ref *answer.Answer) {
 	t.x.Outcome, t.x.Reason = manage.OutcomeRefused, ref.Reason.String()
 	t.x.Status, t.x.Code, t.x.Details = ref.Status, ref.Code, ref.Details
 }
@@ -114,14 +103,14 @@ func (t *Telling) Unreached(where string) {
 
 // Malformed tells of a request that is none to the server, because of err. ref
 // is the answer.
-func (t *Telling) Malformed(ref *Refusal, err error) {
+func (t *Telling) Malformed(ref *answer.Answer, err error) {
 	t.refused(ref)
 	t.step(authz.StepTarget, manage.StepRefused, fmt.Sprintf("the server answers 400 before the gate is asked: %v", err), "another method, target or header")
 }
 
 // Target tells step 1. sent is the header as it was sent, before forged fields
 // were dropped.
-func (t *Telling) Target(r *http.Request, sent http.Header, rule *policy.Rule, ref *Refusal) {
+func (t *Telling) Target(r *http.Request, sent http.Header, rule *policy.Rule, ref *answer.Answer) {
 	saw := r.Method + " " + r.RequestURI
 	if wire.IsGRPC(r) {
 		saw += ", a gRPC call by its content type"
@@ -187,7 +176,7 @@ func (t *Telling) credentialIs() string {
 }
 
 // Absent tells of a request without a credential.
-func (t *Telling) Absent(ref *Refusal) {
+func (t *Telling) Absent(ref *answer.Answer) {
 	t.refused(ref)
 	t.step(authz.StepCredential, manage.StepRefused, "nobody calls: neither a key nor a caller was given", "a credential; ask with a key, or with the scopes of a supposed one")
 }

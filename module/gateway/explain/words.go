@@ -34,7 +34,7 @@ func (t *Telling) kind(_ *Question, v *Verdict) string {
 }
 
 func (t *Telling) ownership(q *Question, v *Verdict) string {
-	if _, _, agree := q.Names.Settle(v.Caller); !agree {
+	if _, _, agree := q.Named.Settle(v.Caller); !agree {
 		return "the request names more than one owner or app"
 	}
 	var saw string

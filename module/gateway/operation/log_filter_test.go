@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gateway"
+	"github.com/caddy-api-keys/gateway/module/gateway/config"
 )
 
 // logsWorld runs a site with these log blocks: the one of the global options
@@ -130,16 +131,15 @@ func TestTheFilterHidesCredentialsAndTheWarning(t *testing.T) {
 // builtFilter is the filter of a site with these options.
 func builtFilter(t *testing.T, options string) string {
 	t.Helper()
-	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(":80 {\napi_keys {\n"+options+"\n}\n}"), nil)
+	text, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(":80 {\napi_keys {\n"+options+"\n}\n}"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sites, err := gateway.SitesOf(config)
+	sites, err := gateway.Sites(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sites[0].Gate.Build(); err != nil {
-		t.Fatal(err)
-	}
-	return gateway.LogFilter(sites[0].Gate)
+	var shown config.LogFields
+	shown.Add(sites[0].Logged())
+	return shown.Filter()
 }

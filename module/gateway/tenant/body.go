@@ -9,12 +9,14 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // ReadBody looks for owner and app in a JSON body, which is handed on byte for
 // byte. It has to be JSON under every Content-Type that bodyType lets through,
 // a form's too, because there are servers that don't look at the type.
-func (o *Places) ReadBody(w http.ResponseWriter, r *http.Request, n *Named) *Error {
+func (o *Places) ReadBody(w http.ResponseWriter, r *http.Request, n *policy.Named) *Error {
 	if len(r.Header["Content-Encoding"]) > 0 {
 		return &Error{Unreadable, "A compressed body can't be looked into, and this API looks for owner and app in it. Send it without Content-Encoding."}
 	}
@@ -53,15 +55,15 @@ func (o *Places) ReadBody(w http.ResponseWriter, r *http.Request, n *Named) *Err
 }
 
 // ofJSON adds what a JSON body names. Each object stands by itself.
-func (o *Places) ofJSON(ctx context.Context, n *Named, text string) error {
+func (o *Places) ofJSON(ctx context.Context, n *policy.Named, text string) error {
 	return o.body.Read(ctx, text, func(found []Found) {
-		var p Mention
+		var p policy.Mention
 		for _, f := range found {
 			value := f.Value
 			if f.Invalid {
 				value = nobody
 			}
-			p.Add(o.bodyFields[f.Field].Part, value)
+			o.bodyFields[f.Field].Part.add(&p, value)
 		}
 		n.Take(p)
 	})

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant/protowalk"
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // watchedMethod is a gRPC method with the fields of its messages that name an
@@ -76,7 +77,7 @@ func (m *watchedMethod) wrap(err error) error {
 
 // ReadMessage adds what the first message of a gRPC request names, and puts a
 // stream in the body's place that looks into those that follow.
-func (o *Places) ReadMessage(w http.ResponseWriter, r *http.Request, n *Named) (*Stream, *Error) {
+func (o *Places) ReadMessage(w http.ResponseWriter, r *http.Request, n *policy.Named) (*Stream, *Error) {
 	if len(r.Header["Content-Encoding"]) > 0 || r.Method != http.MethodPost || !isProtobuf(r) {
 		return nil, &Error{Unreadable, "This API looks for owner and app in the messages of this gRPC method, and can only look into protobuf. Send POST with application/grpc+proto, without Content-Encoding."}
 	}
@@ -91,7 +92,7 @@ func (o *Places) ReadMessage(w http.ResponseWriter, r *http.Request, n *Named) (
 	}
 	if err == nil {
 		m.checked = size
-		n.merge(m.named)
+		n.Merge(m.named)
 	}
 	return m, messageError(err)
 }

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // Part is whether a field names the owner or the app.
@@ -20,6 +22,15 @@ const (
 	Owner Part = iota + 1
 	App
 )
+
+// add adds a value of a field to what its place names.
+func (p Part) add(m *policy.Mention, value string) {
+	if p == App {
+		m.AddApp(value)
+		return
+	}
+	m.AddOwner(value)
+}
 
 // Field is a watched field: the dotted path that leads to it, and what it
 // names. Place groups the fields that are read together: an owner and an app of

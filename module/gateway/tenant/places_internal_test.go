@@ -50,65 +50,65 @@ func TestQueryNames(t *testing.T) {
 	o := testPlaces(t)
 	for _, tt := range []struct {
 		query string
-		want  Named
+		want  policy.Named
 	}{
-		{"", Named{}},
-		{"page=1", Named{}},
-		{"user_id=bob", Named{}},
-		{"user_app_id.user_id=bob", Named{owner: "bob", bare: true}},
-		{"userAppId.userId=bob&userAppId.appId=farm", Named{owner: "bob", app: "farm"}},
-		{"user_app_id.userId=bob", Named{owner: "bob", bare: true}},
-		{"user%5Fapp%5Fid.user%5Fid=b%6Fb", Named{owner: "bob", bare: true}},
-		{"user_app_id[user_id]=bob", Named{owner: "bob", bare: true}},
-		{"USER_APP_ID.USER_ID=bob", Named{owner: "bob", bare: true}},
-		{"user_app_id.user_id=", Named{}},
-		{"user_app_id.user_id=me", Named{me: true}},
-		{"user_app_id.user_id=bob&user_app_id.user_id=bob", Named{owner: "bob", bare: true}},
-		{"user_app_id.user_id=alice&user_app_id.user_id=bob", Named{owner: "bob", conflict: true, bare: true}},
-		{"user_app_id.user_id=alice&userAppId.userId=bob", Named{owner: "bob", conflict: true, bare: true}},
-		{"user_app_id.app_id=a&user_app_id.app_id=b", Named{app: "b", conflict: true}},
-		{"user_app_id.user_id=b+b", Named{owner: "b b", bare: true}},
-		{"user_app_id.user_id=%zz", Named{conflict: true}},
-		{"user_app_id.us\xe8er_id=bob&user_app_id.app_id=farm", Named{owner: "bob", app: "farm", conflict: true}},
-		{"user_app_id.us%E8er_id=bob&user_app_id.app_id=farm", Named{owner: "bob", app: "farm", conflict: true}},
-		{"user_app_id.user_id=bob&user_app_id.app_id=farm", Named{owner: "bob", app: "farm"}},
-		{"user_app_id.user_id=bob&user_app_id.app_id=farm&user_app_id.app_id=", Named{owner: "bob", app: "farm", conflict: true}},
-		{"user_app_id.user_id[]=bob", Named{owner: "bob", bare: true}},
-		{"user_app_id[user_id][0]=bob", Named{owner: "bob", bare: true}},
-		{"user_app_id.user_id%00x=bob", Named{owner: "bob", bare: true}},
-		{"user+app_id[user_id]=bob", Named{owner: "bob", bare: true}},
-		{"u%C5%BFer_app_id.user_id=bob", Named{owner: "bob", bare: true}},
-		{"user_app%C2%AD_id.user_id=bob", Named{owner: "bob", bare: true}},
-		{"user-app-id.user-id=bob", Named{owner: "bob", bare: true}},
-		{"user_app_id.user_identity=bob", Named{}},
-		{"user_app_id_user_id=bob&user_app_id_app_id=farm", Named{owner: "bob", app: "farm"}},
-		{"user_app_id[][user_id]=bob", Named{owner: "bob", bare: true}},
-		{"user_app_id[1][user_id][]=bob", Named{owner: "bob", bare: true}},
-		{"user_app_id.user%C1%9Fid=bob", Named{owner: "bob", conflict: true, bare: true}},
-		{"user_app_id.user_%C4%B1d=bob", Named{owner: "bob", bare: true}},
-		{"?user_app_id.user_id=bob", Named{owner: "bob", bare: true}},
-		{"%zz=1&user%5Fapp_id.user+id%=bob", Named{owner: "bob", bare: true}},
-		{"%zz+=1&user%5Fapp_id.user+id=bob", Named{owner: "bob", bare: true}},
-		{"0=bob&=bob&.=bob", Named{}},
-		{"x_user_app_id_user_id=bob", Named{}},
-		{"!user_app_id.user_id=bob", Named{owner: "bob", bare: true}},
-		{"_user_app_id.user_id=bob", Named{owner: "bob", bare: true}},
-		{"user_app_id['user_id']=bob", Named{owner: "bob", bare: true}},
-		{"user_app_id[%22user_id%22][]=bob", Named{owner: "bob", bare: true}},
-		{"user_app_id[user_id][]=bob", Named{owner: "bob", bare: true}},
-		{"user_app_id[user_id][x]=bob", Named{owner: "bob", bare: true}},
-		{"user-app-id.userId=bob", Named{owner: "bob", bare: true}},
-		{".user.app.id.user%20id=bob", Named{owner: "bob", bare: true}},
-		{"user%5Fapp%5Fid%5Buser_id=bob", Named{owner: "bob", bare: true}},
-		{"%EF%BD%95ser_app_id.user_id=bob", Named{owner: "bob", bare: true}},
-		{"use%CC%81r_app_id.user_id=bob", Named{owner: "bob", bare: true}},
-		{"user%EF%BC%BFapp_id%EF%BC%8Euser_id=bob", Named{owner: "bob", bare: true}},
-		{"user_app_id.user_id=alice;x=1&user_app_id.user_id=alice", Named{owner: "alice", conflict: true, bare: true}},
-		{"user_app_id.user_ids=bob&user_app_id.user_id_hash=bob", Named{}},
-		{"user_app_id2.user_id=bob&user_app_id.2user_id=bob", Named{}},
+		{"", policy.Named{}},
+		{"page=1", policy.Named{}},
+		{"user_id=bob", policy.Named{}},
+		{"user_app_id.user_id=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"userAppId.userId=bob&userAppId.appId=farm", policy.Named{Owner: "bob", App: "farm"}},
+		{"user_app_id.userId=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user%5Fapp%5Fid.user%5Fid=b%6Fb", policy.Named{Owner: "bob", Bare: true}},
+		{"user_app_id[user_id]=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"USER_APP_ID.USER_ID=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user_app_id.user_id=", policy.Named{}},
+		{"user_app_id.user_id=me", policy.Named{Me: true}},
+		{"user_app_id.user_id=bob&user_app_id.user_id=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user_app_id.user_id=alice&user_app_id.user_id=bob", policy.Named{Owner: "bob", Conflict: true, Bare: true}},
+		{"user_app_id.user_id=alice&userAppId.userId=bob", policy.Named{Owner: "bob", Conflict: true, Bare: true}},
+		{"user_app_id.app_id=a&user_app_id.app_id=b", policy.Named{App: "b", Conflict: true}},
+		{"user_app_id.user_id=b+b", policy.Named{Owner: "b b", Bare: true}},
+		{"user_app_id.user_id=%zz", policy.Named{Conflict: true}},
+		{"user_app_id.us\xe8er_id=bob&user_app_id.app_id=farm", policy.Named{Owner: "bob", App: "farm", Conflict: true}},
+		{"user_app_id.us%E8er_id=bob&user_app_id.app_id=farm", policy.Named{Owner: "bob", App: "farm", Conflict: true}},
+		{"user_app_id.user_id=bob&user_app_id.app_id=farm", policy.Named{Owner: "bob", App: "farm"}},
+		{"user_app_id.user_id=bob&user_app_id.app_id=farm&user_app_id.app_id=", policy.Named{Owner: "bob", App: "farm", Conflict: true}},
+		{"user_app_id.user_id[]=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user_app_id[user_id][0]=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user_app_id.user_id%00x=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user+app_id[user_id]=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"u%C5%BFer_app_id.user_id=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user_app%C2%AD_id.user_id=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user-app-id.user-id=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user_app_id.user_identity=bob", policy.Named{}},
+		{"user_app_id_user_id=bob&user_app_id_app_id=farm", policy.Named{Owner: "bob", App: "farm"}},
+		{"user_app_id[][user_id]=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user_app_id[1][user_id][]=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user_app_id.user%C1%9Fid=bob", policy.Named{Owner: "bob", Conflict: true, Bare: true}},
+		{"user_app_id.user_%C4%B1d=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"?user_app_id.user_id=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"%zz=1&user%5Fapp_id.user+id%=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"%zz+=1&user%5Fapp_id.user+id=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"0=bob&=bob&.=bob", policy.Named{}},
+		{"x_user_app_id_user_id=bob", policy.Named{}},
+		{"!user_app_id.user_id=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"_user_app_id.user_id=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user_app_id['user_id']=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user_app_id[%22user_id%22][]=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user_app_id[user_id][]=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user_app_id[user_id][x]=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user-app-id.userId=bob", policy.Named{Owner: "bob", Bare: true}},
+		{".user.app.id.user%20id=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user%5Fapp%5Fid%5Buser_id=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"%EF%BD%95ser_app_id.user_id=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"use%CC%81r_app_id.user_id=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user%EF%BC%BFapp_id%EF%BC%8Euser_id=bob", policy.Named{Owner: "bob", Bare: true}},
+		{"user_app_id.user_id=alice;x=1&user_app_id.user_id=alice", policy.Named{Owner: "alice", Conflict: true, Bare: true}},
+		{"user_app_id.user_ids=bob&user_app_id.user_id_hash=bob", policy.Named{}},
+		{"user_app_id2.user_id=bob&user_app_id.2user_id=bob", policy.Named{}},
 	} {
 		t.Run(tt.query, func(t *testing.T) {
-			var n Named
+			var n policy.Named
 			o.Query(&n, tt.query)
 			if n != tt.want {
 				t.Errorf("names %+v, want %+v", n, tt.want)
@@ -122,15 +122,15 @@ func TestBodyNames(t *testing.T) {
 	deep := strings.Repeat("[", 200) + strings.Repeat("]", 200)
 	for _, tt := range []struct {
 		name, body string
-		want       Named
+		want       policy.Named
 		wrong      bool
 	}{
 		{name: "nothing", body: ``},
 		{name: "spaces", body: " \n\t"},
 		{name: "no names", body: `{"inputs":[{"id":"x"}]}`},
-		{name: "names", body: `{"user_app_id":{"user_id":"bob","app_id":"farm"}}`, want: Named{owner: "bob", app: "farm"}},
-		{name: "protobuf's camel case", body: `{"userAppId":{"userId":"bob"}}`, want: Named{owner: "bob", bare: true}},
-		{name: "an escaped value", body: `{"user_app_id":{"user_id":"b\u006fb"}}`, want: Named{owner: "bob", bare: true}},
+		{name: "names", body: `{"user_app_id":{"user_id":"bob","app_id":"farm"}}`, want: policy.Named{Owner: "bob", App: "farm"}},
+		{name: "protobuf's camel case", body: `{"userAppId":{"userId":"bob"}}`, want: policy.Named{Owner: "bob", Bare: true}},
+		{name: "an escaped value", body: `{"user_app_id":{"user_id":"b\u006fb"}}`, want: policy.Named{Owner: "bob", Bare: true}},
 		{name: "an escaped name", body: `{"user_app_id":{"user_\u0069d":"bob"}}`, wrong: true},
 		{name: "an escaped name on the way", body: `{"\u0075ser_app_id":{}}`, wrong: true},
 		{name: "a repeated object", body: `{"user_app_id":{"user_id":"alice"},"user_app_id":{"user_id":"bob"}}`, wrong: true},
@@ -139,9 +139,9 @@ func TestBodyNames(t *testing.T) {
 		{name: "a repeated name by an escape", body: `{"a":1,"\u0061":1}`, wrong: true},
 		{name: "both spellings", body: `{"user_app_id":{"user_id":"alice"},"userAppId":{"user_id":"alice"}}`, wrong: true},
 		{name: "a second document", body: `{"user_app_id":{"user_id":"alice"}} {"user_app_id":{"user_id":"bob"}}`, wrong: true},
-		{name: "behind other things", body: `{"inputs":[[{"user_app_id":{"user_id":"x"}}]],"user_app_id":{"user_id":"bob"}}`, want: Named{owner: "bob", bare: true}},
-		{name: "in a list", body: `{"uploads":[{"user_app_id":{"user_id":"alice"}},{"user_app_id":{"user_id":"bob"}}]}`, want: Named{owner: "bob", conflict: true, bare: true}},
-		{name: "at the top of a list", body: `[{"user_app_id":{"user_id":"bob"}}]`, want: Named{owner: "bob", bare: true}},
+		{name: "behind other things", body: `{"inputs":[[{"user_app_id":{"user_id":"x"}}]],"user_app_id":{"user_id":"bob"}}`, want: policy.Named{Owner: "bob", Bare: true}},
+		{name: "in a list", body: `{"uploads":[{"user_app_id":{"user_id":"alice"}},{"user_app_id":{"user_id":"bob"}}]}`, want: policy.Named{Owner: "bob", Conflict: true, Bare: true}},
+		{name: "at the top of a list", body: `[{"user_app_id":{"user_id":"bob"}}]`, want: policy.Named{Owner: "bob", Bare: true}},
 		{name: "a name with a dot", body: `{"user_app_id.user_id":"bob"}`, wrong: true},
 		{name: "a name with brackets", body: `{"user_app_id[user_id]":"bob"}`, wrong: true},
 		{name: "one name of all, as PHP has it", body: `{"user_app_id_user_id":"bob"}`, wrong: true},
@@ -154,9 +154,9 @@ func TestBodyNames(t *testing.T) {
 		{name: "null on the way", body: `{"user_app_id":null}`},
 		{name: "a text on the way", body: `{"user_app_id":"bob"}`, wrong: true},
 		{name: "a number in a list on the way", body: `{"user_app_id":[1]}`, wrong: true},
-		{name: "a number", body: `{"user_app_id":{"user_id":7}}`, want: Named{owner: nobody, bare: true}},
-		{name: "a list of names", body: `{"user_app_id":{"user_id":["alice"]}}`, want: Named{owner: nobody, bare: true}},
-		{name: "both, then the owner alone", body: `{"user_app_id":[{"user_id":"bob","app_id":"farm"},{"user_id":"bob"}]}`, want: Named{owner: "bob", app: "farm", bare: true}},
+		{name: "a number", body: `{"user_app_id":{"user_id":7}}`, want: policy.Named{Owner: nobody, Bare: true}},
+		{name: "a list of names", body: `{"user_app_id":{"user_id":["alice"]}}`, want: policy.Named{Owner: nobody, Bare: true}},
+		{name: "both, then the owner alone", body: `{"user_app_id":[{"user_id":"bob","app_id":"farm"},{"user_id":"bob"}]}`, want: policy.Named{Owner: "bob", App: "farm", Bare: true}},
 		{name: "an app taken back", body: `{"user_app_id":{"user_id":"bob","app_id":"farm","app_id":null}}`, wrong: true},
 		{name: "a long s", body: `{"u\u017fer_app_id":{"user_id":"bob"}}`, wrong: true},
 		{name: "a dotless i", body: `{"user_app_id":{"user_ıd":"bob"}}`, wrong: true},
@@ -166,8 +166,8 @@ func TestBodyNames(t *testing.T) {
 		{name: "a prototype", body: `{"__proto__":{"user_app_id":{"user_id":"bob"}}}`, wrong: true},
 		{name: "a prototype with an escape, further in", body: `{"a":[{"\u005f_proto__":1}]}`, wrong: true},
 		{name: "a constructor", body: `{"constructor":{"prototype":{"user_app_id":{"user_id":"bob"}}}}`, wrong: true},
-		{name: "an object for a name", body: `{"user_app_id":{"user_id":{"$ne":"x"}}}`, want: Named{owner: nobody, bare: true}},
-		{name: "true", body: `{"user_app_id":{"user_id":true}}`, want: Named{owner: nobody, bare: true}},
+		{name: "an object for a name", body: `{"user_app_id":{"user_id":{"$ne":"x"}}}`, want: policy.Named{Owner: nobody, Bare: true}},
+		{name: "true", body: `{"user_app_id":{"user_id":true}}`, want: policy.Named{Owner: nobody, Bare: true}},
 		{name: "cut off", body: `{"user_app_id":{"user_id":"bob"`, wrong: true},
 		{name: "cut off behind a comma", body: `{"user_id":"bob",`, wrong: true},
 		{name: "cut off behind a colon", body: `{"user_id":`, wrong: true},
@@ -193,7 +193,7 @@ func TestBodyNames(t *testing.T) {
 		{name: "too deep", body: deep, wrong: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var n Named
+			var n policy.Named
 			err := o.ofJSON(t.Context(), &n, tt.body)
 			if (err != nil) != tt.wrong {
 				t.Fatalf("error %v", err)
@@ -226,14 +226,14 @@ func TestMessageNames(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		message   []byte
-		want      Named
+		want      policy.Named
 		malformed bool
 	}{
 		{name: "empty"},
 		{name: "other fields", message: append(number, bytesField(5, []byte("x"))...)},
-		{name: "names", message: append(number, userApp("bob", "farm")...), want: Named{owner: "bob", app: "farm"}},
-		{name: "in a nested message", message: bytesField(7, bytesField(2, userApp("bob", "farm"))), want: Named{owner: "bob", bare: true}},
-		{name: "in both", message: append(userApp("alice", "shop"), bytesField(7, bytesField(2, userApp("bob", "shop")))...), want: Named{owner: "bob", app: "shop", conflict: true, bare: true}},
+		{name: "names", message: append(number, userApp("bob", "farm")...), want: policy.Named{Owner: "bob", App: "farm"}},
+		{name: "in a nested message", message: bytesField(7, bytesField(2, userApp("bob", "farm"))), want: policy.Named{Owner: "bob", Bare: true}},
+		{name: "in both", message: append(userApp("alice", "shop"), bytesField(7, bytesField(2, userApp("bob", "shop")))...), want: policy.Named{Owner: "bob", App: "shop", Conflict: true, Bare: true}},
 		{name: "merged", message: append(userApp("alice", "shop"), userApp("bob", "shop")...), malformed: true},
 		{name: "repeated within", message: bytesField(1, append(bytesField(1, []byte("alice")), bytesField(1, []byte("bob"))...)), malformed: true},
 		{name: "the owner again, alone", message: append(userApp("bob", "farm"), bytesField(1, bytesField(1, []byte("bob")))...), malformed: true},
@@ -264,7 +264,7 @@ func TestMessageNames(t *testing.T) {
 func messagesOf(o *Places, body []byte) *Stream {
 	return &Stream{
 		body: io.NopCloser(bytes.NewReader(body)), schema: o.messages["/pkg.Service/Method"],
-		limit: o.limit, check: func(Named) bool { return true },
+		limit: o.limit, check: func(policy.Named) bool { return true },
 	}
 }
 
@@ -302,7 +302,7 @@ func TestMessagesBreakOff(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := messagesOf(o, append(bytes.Clone(good), tt.next...))
-			m.check = func(n Named) bool { return n.owner == "alice" }
+			m.check = func(n policy.Named) bool { return n.Owner == "alice" }
 			got, err := io.ReadAll(m)
 			if err != tt.want || !bytes.Equal(got, good) {
 				t.Errorf("read %q, error %v, want %v", got, err, tt.want)
@@ -317,25 +317,25 @@ func TestAgreement(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
 		caller       *policy.Caller
-		first, later Named
+		first, later policy.Named
 		want         bool
 	}{
-		{"nothing, nothing", alice, Named{}, Named{}, true},
-		{"the same", alice, Named{owner: "bob", app: "farm"}, Named{owner: "bob", app: "farm"}, true},
-		{"nothing more", alice, Named{owner: "bob", app: "farm"}, Named{}, true},
-		{"another owner", alice, Named{owner: "bob", app: "farm"}, Named{owner: "carol", app: "farm"}, false},
-		{"another app", alice, Named{owner: "bob", app: "farm"}, Named{app: "barn"}, false},
-		{"her own app, later", alice, Named{}, Named{owner: "alice", app: "shop"}, true},
-		{"another's, later", alice, Named{}, Named{owner: "bob", app: "farm"}, false},
-		{"me is alice", alice, Named{owner: "alice"}, Named{me: true}, true},
-		{"me is not bob", alice, Named{owner: "bob", app: "farm"}, Named{me: true}, false},
-		{"the key's app, later", key, Named{}, Named{app: "shop"}, true},
-		{"another app, later", key, Named{}, Named{app: "barn"}, false},
-		{"the same owner without the app", alice, Named{owner: "bob", app: "farm"}, Named{owner: "bob", bare: true}, false},
-		{"two in one", alice, Named{}, Named{owner: "alice", conflict: true}, false},
+		{"nothing, nothing", alice, policy.Named{}, policy.Named{}, true},
+		{"the same", alice, policy.Named{Owner: "bob", App: "farm"}, policy.Named{Owner: "bob", App: "farm"}, true},
+		{"nothing more", alice, policy.Named{Owner: "bob", App: "farm"}, policy.Named{}, true},
+		{"another owner", alice, policy.Named{Owner: "bob", App: "farm"}, policy.Named{Owner: "carol", App: "farm"}, false},
+		{"another app", alice, policy.Named{Owner: "bob", App: "farm"}, policy.Named{App: "barn"}, false},
+		{"her own app, later", alice, policy.Named{}, policy.Named{Owner: "alice", App: "shop"}, true},
+		{"another's, later", alice, policy.Named{}, policy.Named{Owner: "bob", App: "farm"}, false},
+		{"me is alice", alice, policy.Named{Owner: "alice"}, policy.Named{Me: true}, true},
+		{"me is not bob", alice, policy.Named{Owner: "bob", App: "farm"}, policy.Named{Me: true}, false},
+		{"the key's app, later", key, policy.Named{}, policy.Named{App: "shop"}, true},
+		{"another app, later", key, policy.Named{}, policy.Named{App: "barn"}, false},
+		{"the same owner without the app", alice, policy.Named{Owner: "bob", App: "farm"}, policy.Named{Owner: "bob", Bare: true}, false},
+		{"two in one", alice, policy.Named{}, policy.Named{Owner: "alice", Conflict: true}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := Agree(tt.caller, tt.first, tt.later); got != tt.want {
+			if got := policy.Agree(tt.caller, tt.first, tt.later); got != tt.want {
 				t.Errorf("agrees: %v", got)
 			}
 		})
@@ -350,7 +350,7 @@ func TestBodiesAreHandedOnUntouched(t *testing.T) {
 	for _, body := range []string{`{"a":1}`, `{"user_app_id":{"user_id":"bob"}}  `, "no JSON", strings.Repeat("x", 500)} {
 		r := httptest.NewRequest(http.MethodPost, "/v2/inputs", strings.NewReader(body))
 		r.ContentLength = -1
-		var n Named
+		var n policy.Named
 		o.ReadBody(httptest.NewRecorder(), r, &n)
 		if got, err := io.ReadAll(r.Body); err != nil || string(got) != body {
 			t.Errorf("sent %q, handed on %q, %v", body, got, err)
@@ -369,7 +369,7 @@ func FuzzBodyNames(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		var n Named
+		var n policy.Named
 		if o.ofJSON(t.Context(), &n, string(text)) != nil {
 			return
 		}
@@ -381,7 +381,7 @@ func FuzzBodyNames(f *testing.F) {
 		if json.NewDecoder(bytes.NewReader(text)).Decode(&seen) != nil {
 			return
 		}
-		if id := seen.UserAppID.UserID; id != "" && id != n.owner && !n.conflict && (id != policy.Me || !n.me) {
+		if id := seen.UserAppID.UserID; id != "" && id != n.Owner && !n.Conflict && (id != policy.Me || !n.Me) {
 			t.Fatalf("the upstream sees %q, and the gate %+v", id, n)
 		}
 	})
@@ -396,7 +396,9 @@ func FuzzMessages(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 1, 0x0b})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		m := messagesOf(o, body)
-		m.check = func(n Named) bool { return n == Named{} || n == Named{owner: "alice", app: "shop"} }
+		m.check = func(n policy.Named) bool {
+			return n == policy.Named{} || n == policy.Named{Owner: "alice", App: "shop"}
+		}
 		got, err := io.ReadAll(m)
 		if !bytes.HasPrefix(body, got) || err == nil && len(got) != len(body) {
 			t.Fatalf("of %q it handed on %q, %v", body, got, err)

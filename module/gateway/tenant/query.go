@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 var errReserved = errors.New("a name of a form has __proto__ or constructor in it")
@@ -23,7 +25,7 @@ func (o *Places) Reserved(query string) bool {
 }
 
 // Query adds what the query names. It is short, so it is read to its end.
-func (o *Places) Query(n *Named, query string) {
+func (o *Places) Query(n *policy.Named, query string) {
 	if query == "" || len(o.queryFields) == 0 {
 		return
 	}
@@ -32,7 +34,7 @@ func (o *Places) Query(n *Named, query string) {
 
 // ofForm adds what a form names: the fields of the query and those of bodies,
 // because servers bind either to both.
-func (o *Places) ofForm(ctx context.Context, n *Named, text string) error {
+func (o *Places) ofForm(ctx context.Context, n *policy.Named, text string) error {
 	if reserved, err := HasReserved(ctx, text); err != nil || reserved {
 		return cmp.Or(err, errReserved)
 	}
@@ -45,14 +47,14 @@ func (o *Places) ofForm(ctx context.Context, n *Named, text string) error {
 }
 
 // scanForm adds what a query or a form names, each place by itself.
-func scanForm(ctx context.Context, n *Named, text string, watched *Names, fields []Field) error {
-	places := make([]Mention, fields[len(fields)-1].Place+1)
+func scanForm(ctx context.Context, n *policy.Named, text string, watched *Names, fields []Field) error {
+	places := make([]policy.Mention, fields[len(fields)-1].Place+1)
 	err := watched.Form(ctx, text, func(f Found) {
 		field := &fields[f.Field]
 		p := &places[field.Place]
 		// What can't be decoded may be a name to others.
-		p.conflict = p.conflict || f.Invalid
-		p.Add(field.Part, f.Value)
+		p.Conflict = p.Conflict || f.Invalid
+		field.Part.add(p, f.Value)
 	})
 	for _, p := range places {
 		n.Take(p)

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant/protowalk"
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // frameHeader is the flag and the length in front of a gRPC message (gRPC over
@@ -32,18 +33,18 @@ type Stream struct {
 	done   <-chan struct{} // closed when the request has ended
 	// check reports whether a message may follow the first. Without it, which
 	// is where the first was refused, none may.
-	check func(Named) bool
+	check func(policy.Named) bool
 	// note is there in shadow mode: it is told why the stream would have been
 	// broken off, which then goes on without being looked into.
 	note func(*Error)
 
-	mu      sync.Mutex // the upstream's connection reads in a goroutine of its own
-	storage []byte     // that buffer is part of
-	buffer  []byte     // read, and not yet handed on
-	checked int        // how much of buffer has been looked into
-	named   Named      // by the message that was looked into last
-	passed  Named      // by the last one that passed the check
-	ended   error      // why the body can't be read on
+	mu      sync.Mutex   // the upstream's connection reads in a goroutine of its own
+	storage []byte       // that buffer is part of
+	buffer  []byte       // read, and not yet handed on
+	checked int          // how much of buffer has been looked into
+	named   policy.Named // by the message that was looked into last
+	passed  policy.Named // by the last one that passed the check
+	ended   error        // why the body can't be read on
 	failed  error
 	open    bool // nothing is looked into any more
 }
@@ -99,7 +100,7 @@ func (m *Stream) passes() bool {
 	switch {
 	case m.check == nil:
 		return false
-	case m.named == Named{}, m.named == m.passed:
+	case m.named == policy.Named{}, m.named == m.passed:
 		return true
 	case !m.check(m.named):
 		return false
@@ -111,7 +112,9 @@ func (m *Stream) passes() bool {
 // Watch has messages behind the first handed on only where check permits what
 // they name. note, if any, is for shadow mode: it is told why the stream would
 // have been broken off, which then goes on without being looked into.
-func (m *Stream) Watch(check func(Named) bool, note func(*Error)) { m.check, m.note = check, note }
+func (m *Stream) Watch(check func(policy.Named) bool, note func(*Error)) {
+	m.check, m.note = check, note
+}
 
 // Of reports whether the messages are looked into for these places.
 func (m *Stream) Of(o *Places) bool { return m.of == o }
@@ -153,7 +156,7 @@ func (m *Stream) Close() error { return m.body.Close() }
 // returns its size with its frame. io.EOF is the end of the stream. What was
 // read is in the buffer whatever is found.
 func (m *Stream) next() (size int, err error) {
-	m.named = Named{}
+	m.named = policy.Named{}
 	if err := m.require(frameHeader); err != nil {
 		return 0, err
 	}
@@ -221,12 +224,12 @@ func (m *Stream) whole() bool {
 
 // Place adds what one occurrence of a message within the message names.
 func (m *Stream) Place(named protowalk.Place) {
-	p := Mention{conflict: named.Conflict}
+	p := policy.Mention{Conflict: named.Conflict}
 	if named.Owner != nil {
-		p.Add(Owner, textOf(named.Owner, m.passed.owner))
+		p.AddOwner(textOf(named.Owner, m.passed.Owner))
 	}
 	if named.App != nil {
-		p.Add(App, textOf(named.App, m.passed.app))
+		p.AddApp(textOf(named.App, m.passed.App))
 	}
 	m.named.Take(p)
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // countedReads counts how often a body is read, and how often it is handed on.
@@ -28,7 +30,7 @@ func TestSmallMessagesAreHandedOnTogether(t *testing.T) {
 			m := messagesOf(o, nil)
 			m.body = io.NopCloser(in)
 			checks := 0
-			m.check = func(Named) bool { checks++; return true }
+			m.check = func(policy.Named) bool { checks++; return true }
 			out := &countedReads{Reader: m}
 			var got bytes.Buffer
 			if _, err := io.CopyBuffer(struct{ io.Writer }{&got}, out, make([]byte, 32<<10)); err != nil || !bytes.Equal(got.Bytes(), sent) {

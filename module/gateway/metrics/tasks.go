@@ -1,4 +1,4 @@
-package gateway
+package metrics
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
@@ -7,14 +7,15 @@ import (
 	"github.com/caddy-api-keys/gateway/module/directory"
 )
 
-// upkeep logs and counts the failures of what the key store's directory does
-// by itself.
-type upkeep struct {
+// Tasks logs and counts the failures of what the key store's directory does by
+// itself.
+type Tasks struct {
 	logger   *zap.Logger
 	failures *prometheus.CounterVec
 }
 
-func newUpkeep(logger *zap.Logger, registry prometheus.Registerer) (*upkeep, error) {
+// NewTasks registers the counter.
+func NewTasks(logger *zap.Logger, registry prometheus.Registerer) (*Tasks, error) {
 	failures, err := register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_api_keys_task_failures_total",
 		Help: "Failures of what the key store does by itself, by task: deletions, last_use, audit_retention, heartbeat, close.",
@@ -22,11 +23,11 @@ func newUpkeep(logger *zap.Logger, registry prometheus.Registerer) (*upkeep, err
 	if err != nil {
 		return nil, err
 	}
-	return &upkeep{logger, failures}, nil
+	return &Tasks{logger, failures}, nil
 }
 
 // TaskFailed implements [directory.Observer].
-func (u *upkeep) TaskFailed(task directory.Task, err error) {
-	u.failures.WithLabelValues(string(task)).Inc()
-	u.logger.Error("task of the key store failed", zap.String("task", string(task)), zap.Error(err))
+func (t *Tasks) TaskFailed(task directory.Task, err error) {
+	t.failures.WithLabelValues(string(task)).Inc()
+	t.logger.Error("task of the key store failed", zap.String("task", string(task)), zap.Error(err))
 }

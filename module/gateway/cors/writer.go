@@ -1,9 +1,10 @@
-package gateway
+package cors
 
 import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/textproto"
 	"reflect"
 	"slices"
@@ -14,38 +15,39 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 )
 
-// corsWriter replaces the CORS headers by ours when the header is written. What
+// writer replaces the CORS headers by ours when the header is written. What
 // Access-Control-Expose-Headers names by then is kept and joined with ours.
-type corsWriter struct {
+type writer struct {
 	*caddyhttp.ResponseWriterWrapper
-	cors    *CORS
+	policy  *Policy
 	origin  string // empty where it is not allowed, or there is none
 	settled bool
 }
 
-// crossOrigin puts the writer that keeps the CORS headers ours in the way of
-// the response, and returns the writer to serve with. Caddy's directive header
-// stands before the gate, and changes the header after it where it is deferred,
-// so the writer goes below it.
-func (g *Gate) crossOrigin(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *corsWriter) {
-	cw := &corsWriter{cors: g.CORS}
-	if origin := r.Header["Origin"]; len(origin) == 1 && g.CORS.allows(origin[0]) {
-		cw.origin = origin[0]
+// Guard puts a writer in the way of a response that keeps the CORS headers
+// ours, and returns the writer to serve with. Caddy's directive header stands
+// before the gate, and changes the header after it where it is deferred, so the
+// writer goes below it. settle is to be called where the response is written
+// past the writer, as Caddy does for a handler's error.
+func (p *Policy) Guard(w http.ResponseWriter, r *http.Request) (guarded http.ResponseWriter, settle func()) {
+	own := &writer{policy: p}
+	if origin := r.Header["Origin"]; len(origin) == 1 && p.allows(origin[0]) {
+		own.origin = origin[0]
 	}
 	if deferred := lastDeferred(w); deferred != nil {
-		cw.ResponseWriterWrapper = &caddyhttp.ResponseWriterWrapper{ResponseWriter: deferred.ResponseWriter}
-		deferred.ResponseWriter = cw
-		return w, cw
+		own.ResponseWriterWrapper = &caddyhttp.ResponseWriterWrapper{ResponseWriter: deferred.ResponseWriter}
+		deferred.ResponseWriter = own
+		return w, own.settle
 	}
-	cw.ResponseWriterWrapper = &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}
-	return cw, cw
+	own.ResponseWriterWrapper = &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}
+	return own, own.settle
 }
 
-// corsWriterIn finds the gate's writer below another, nil where there is none.
-func corsWriterIn(w http.ResponseWriter) *corsWriter {
+// writerIn finds our writer below another, nil where there is none.
+func writerIn(w http.ResponseWriter) *writer {
 	for {
-		if cw, ok := w.(*corsWriter); ok {
-			return cw
+		if own, ok := w.(*writer); ok {
+			return own
 		}
 		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
 		if !ok {
@@ -62,7 +64,7 @@ var deferredWriter = func() (found reflect.Type) {
 	ctx := context.WithValue(context.Background(), caddy.ReplacerCtxKey, caddy.NewEmptyReplacer())
 	handler := headers.Handler{Response: &headers.RespHeaderOps{Deferred: true}}
 	// It defers, and so can't fail.
-	_ = handler.ServeHTTP(&recorder{}, new(http.Request).WithContext(ctx),
+	_ = handler.ServeHTTP(httptest.NewRecorder(), new(http.Request).WithContext(ctx),
 		caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
 			if _, ok := wrappedBy(w); ok {
 				found = reflect.TypeOf(w)
@@ -100,42 +102,42 @@ func lastDeferred(w http.ResponseWriter) (last *caddyhttp.ResponseWriterWrapper)
 }
 
 // WriteHeader settles the CORS headers, then writes all.
-func (w *corsWriter) WriteHeader(status int) {
+func (w *writer) WriteHeader(status int) {
 	w.settle()
 	w.settled = w.settled || status >= 200 || status == http.StatusSwitchingProtocols
 	w.ResponseWriterWrapper.WriteHeader(status)
 }
 
 // Write writes the header first, if nobody has.
-func (w *corsWriter) Write(data []byte) (int, error) {
+func (w *writer) Write(data []byte) (int, error) {
 	w.begin()
 	return w.ResponseWriterWrapper.Write(data)
 }
 
 // ReadFrom writes the header first, if nobody has.
-func (w *corsWriter) ReadFrom(src io.Reader) (int64, error) {
+func (w *writer) ReadFrom(src io.Reader) (int64, error) {
 	w.begin()
 	return w.ResponseWriterWrapper.ReadFrom(src)
 }
 
 // FlushError writes the header first, if nobody has.
-func (w *corsWriter) FlushError() error {
+func (w *writer) FlushError() error {
 	w.begin()
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-func (w *corsWriter) begin() {
+func (w *writer) begin() {
 	if !w.settled {
 		w.WriteHeader(http.StatusOK)
 	}
 }
 
-func (w *corsWriter) settle() {
+func (w *writer) settle() {
 	if w.settled {
 		return
 	}
 	h := w.Header()
-	expose := headerNames(slices.Clone(w.cors.expose))
+	expose := slices.Clone(w.policy.expose)
 	for name := range h {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		if !strings.HasPrefix(canonical, "Access-Control-") {

@@ -1,4 +1,4 @@
-package gateway
+package config
 
 import (
 	"encoding/json"
@@ -14,9 +14,9 @@ import (
 // here of Caddy's private fields may be missing in another version; then there
 // is no warning.
 
-// httpBeingLoaded is the http app's configuration (JSON) while its handlers are
+// BeingLoaded is the http app's configuration (JSON) while its handlers are
 // provisioned, nil where it can't be read.
-func httpBeingLoaded(ctx caddy.Context) json.RawMessage {
+func BeingLoaded(ctx caddy.Context) json.RawMessage {
 	apps := privateField(reflect.ValueOf(ctx), "cfg", "AppsRaw")
 	if apps.Kind() != reflect.Map {
 		return nil

@@ -1,4 +1,4 @@
-package gateway
+package serving
 
 import (
 	"context"
@@ -9,20 +9,20 @@ import (
 )
 
 // lingerVar names the variable of a request that leads to its innermost
-// forwarded, once the gate's handler has returned. It is a function, which no
+// Request, once the gate's handler has returned. It is a function, which no
 // placeholder shows anything of.
 const lingerVar = "api_keys.lingering"
 
-type lingering func() *forwarded
+type lingering func() *Request
 
 // linger keeps a request on the list whose gate has returned, for those that
 // may serve it on. It is called by the request's own goroutine.
-func (f *forwarded) linger() {
+func (f *Request) linger() {
 	if inner, ok := caddyhttp.GetVar(f.ctx, lingerVar).(lingering); ok {
 		f.inner = inner()
 	}
 	if _, ok := f.ctx.Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
-		caddyhttp.SetVar(f.ctx, lingerVar, lingering(func() *forwarded { return f }))
+		caddyhttp.SetVar(f.ctx, lingerVar, lingering(func() *Request { return f }))
 	}
 	context.AfterFunc(f.server, f.finish)
 }
@@ -36,7 +36,7 @@ func (resumer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if outermost, ok := caddyhttp.GetVar(r.Context(), lingerVar).(lingering); ok {
 		for f := outermost(); f != nil; f = f.inner {
 			if f.resume(w, r) {
-				defer f.leave()
+				defer f.Leave(false)
 			}
 		}
 	}
@@ -45,7 +45,7 @@ func (resumer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 
 // resume takes the request up again, with the writer and the request that the
 // error routes have. It returns false if the client has gone.
-func (f *forwarded) resume(w http.ResponseWriter, r *http.Request) bool {
+func (f *Request) resume(w http.ResponseWriter, r *http.Request) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
@@ -62,10 +62,10 @@ func (f *forwarded) resume(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// watchErrorRoutes puts a resumer in front of the error routes that can follow
+// WatchErrorRoutes puts a resumer in front of the error routes that can follow
 // a gate: those of its server, and those of the subroutes around it. Caddy
 // provisions them after the routes that the gate is among.
-func watchErrorRoutes(around []caddy.Module) {
+func WatchErrorRoutes(around []caddy.Module) {
 	for _, m := range around {
 		switch m := m.(type) {
 		case *caddyhttp.App:

@@ -1,4 +1,4 @@
-package gateway
+package config
 
 import (
 	"context"
@@ -9,50 +9,32 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// Unreached is [Explain] for a site whose gate the request never reaches, and
-// nil for any other.
-func Unreached(ctx context.Context, site Site, q manage.ExplainQuery) *manage.Explanation {
-	if q.Site != "" && !site.Named(q.Site) {
-		return nil
-	}
-	e := explainer{query: q}
-	r, err := e.request(site)
-	if err != nil {
-		return nil
-	}
-	return unreached(ctx, site, r)
-}
-
-// unreached explains a request that never reaches a site's gate, and is nil
-// where it does, or where that can't be told. The matchers of the
-// configuration decide, and of its handlers those that rewrite a request.
-func unreached(ctx context.Context, site Site, r *http.Request) *manage.Explanation {
-	var s server
-	if site.server == nil || json.Unmarshal(site.server, &s) != nil || s.Routes == nil {
-		return nil
+// EndsAt tells where a request goes that the gate of a site never sees, and
+// returns ok false where the gate sees it, or where that can't be told. The
+// matchers of the configuration decide, and of its handlers those that rewrite
+// a request.
+func (s *Site) EndsAt(ctx context.Context, r *http.Request) (where string, ok bool) {
+	var server server
+	if s.server == nil || json.Unmarshal(s.server, &server) != nil || server.Routes == nil {
+		return "", false
 	}
 	loading, cancel := caddy.NewContext(caddy.Context{Context: ctx})
 	defer cancel()
-	way := way{ctx: loading, server: &s, gate: site.raw}
+	way := way{ctx: loading, server: &server, gate: s.Gate}
 	repl := caddy.NewReplacer()
 	sent := r.Clone(ctx)
 	sent.RemoteAddr = "127.0.0.1:1"
 	sent = caddyhttp.PrepareRequest(sent, repl, httptest.NewRecorder(), new(caddyhttp.Server))
-	way.follow(s.Routes, sent, 0)
+	way.follow(server.Routes, sent, 0)
 	if way.reached || way.unsure {
-		return nil
+		return "", false
 	}
-	where := "no handler forwards or answers it"
 	if way.ended != "" {
-		where = "it goes to " + way.ended
+		return "it goes to " + way.ended, true
 	}
-	t := newTelling(site)
-	t.Unreached(where)
-	return t.End()
+	return "no handler forwards or answers it", true
 }
 
 // way is the way of one request through a server's routes.

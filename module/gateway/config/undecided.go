@@ -1,4 +1,4 @@
-package gateway
+package config
 
 import (
 	"encoding/json"
@@ -29,16 +29,16 @@ func (u *Undecided) Text() string {
 	return fmt.Sprintf("%s %s, so nobody decides about them; let the gate see every request, and write routes with \"accept public\" for those that need no credential", u.Forward, why)
 }
 
-// UndecidedIn looks through a configuration (JSON) for requests that reach an
+// UndecidedRequests looks through a configuration (JSON) for requests that reach an
 // upstream without a gate's decision. It goes by the order of routes and by
 // whether they have matchers, and can't tell what matchers mean; a matcher on
 // hosts alone makes a site of its own. Handlers that answer by themselves, such
 // as respond and file_server, and error routes are no concern of it.
-func UndecidedIn(config []byte) (found []Undecided, err error) {
+func UndecidedRequests(config []byte) (found []Undecided, err error) {
 	var app struct {
 		Servers map[string]*server `json:"servers"`
 	}
-	if err := json.Unmarshal(httpOf(config), &app); err != nil {
+	if err := json.Unmarshal(httpApp(config), &app); err != nil {
 		return nil, fmt.Errorf("reading the http app's configuration: %w", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {

@@ -1,7 +1,8 @@
-package gateway
+package serving
 
 import (
 	"net/http"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -27,35 +28,44 @@ var passing = map[string]bool{
 	"http.handlers.vars":            true,
 }
 
-// enclosure is what is known of the handlers in front of a gate.
-type enclosure struct {
+// Enclosure tells what stands around a handler, such as a gate.
+type Enclosure struct {
+	gate  caddyhttp.MiddlewareHandler
+	known atomic.Pointer[enclosing]
+}
+
+// NewEnclosure returns what stands around a handler. Nothing is looked at yet.
+func NewEnclosure(gate caddyhttp.MiddlewareHandler) *Enclosure { return &Enclosure{gate: gate} }
+
+// enclosing is what is known of the handlers in front of a gate.
+type enclosing struct {
 	server *caddyhttp.Server
 	passes bool
 }
 
-// endsRequests reports whether a request is over once the gate's handler has
+// EndsRequests reports whether a request is over once the gate's handler has
 // returned without an error. It is not where a handler in front of the gate may
 // serve something else then, such as intercept, and where such a handler can't
 // be ruled out.
-func (g *Gate) endsRequests(r *http.Request) bool {
+func (e *Enclosure) EndsRequests(r *http.Request) bool {
 	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok || server == nil {
 		return false
 	}
-	known := g.enclosure.Load()
+	known := e.known.Load()
 	if known == nil || known.server != server {
-		_, passes := g.enclosedBy(server.Routes)
-		known = &enclosure{server, passes}
-		g.enclosure.Store(known)
+		_, passes := e.within(server.Routes)
+		known = &enclosing{server, passes}
+		e.known.Store(known)
 	}
 	return known.passes
 }
 
-// enclosedBy reports whether the gate stands in routes, and if so, whether
-// all handlers in front of it are passing ones.
-func (g *Gate) enclosedBy(routes caddyhttp.RouteList) (found, passes bool) {
+// within reports whether the gate stands in routes, and if so, whether all
+// handlers in front of it are passing ones.
+func (e *Enclosure) within(routes caddyhttp.RouteList) (found, passes bool) {
 	for i, route := range routes {
-		found, passes := g.behind(route.Handlers)
+		found, passes := e.behind(route.Handlers)
 		if !found {
 			continue
 		}
@@ -69,19 +79,16 @@ func (g *Gate) enclosedBy(routes caddyhttp.RouteList) (found, passes bool) {
 	return false, false
 }
 
-// behind is enclosedBy for the handlers of one route.
-func (g *Gate) behind(handlers []caddyhttp.MiddlewareHandler) (found, passes bool) {
+// behind is within for the handlers of one route.
+func (e *Enclosure) behind(handlers []caddyhttp.MiddlewareHandler) (found, passes bool) {
 	for i, h := range handlers {
-		switch h := h.(type) {
-		case *Gate:
-			if h == g {
-				return true, allPass(handlers[:i])
-			}
-		case *caddyhttp.Subroute:
-			if found, passes := g.enclosedBy(h.Routes); found {
+		if h == e.gate {
+			return true, allPass(handlers[:i])
+		}
+		if sub, ok := h.(*caddyhttp.Subroute); ok {
+			if found, passes := e.within(sub.Routes); found {
 				return true, passes && allPass(handlers[:i])
 			}
-		default: // it holds no gate that is known of
 		}
 	}
 	return false, false

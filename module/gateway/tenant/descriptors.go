@@ -1,4 +1,4 @@
-package gateway
+package tenant
 
 import (
 	"fmt"
@@ -25,18 +25,18 @@ func ReadDescriptors(file string) (*protowalk.Descriptors, error) {
 	return d, nil
 }
 
-// descriptors returns the site's own descriptors, if any, and then those of the
-// tables that it includes. The first that have a method describe it.
-func (g *Gate) descriptors() ([]*protowalk.Descriptors, error) {
+// Descriptors returns those of a file, unless its name is empty, and then those
+// of shipped tables. The first that have a method describe it.
+func Descriptors(file string, include []string) ([]*protowalk.Descriptors, error) {
 	var list []*protowalk.Descriptors
-	if g.Descriptors != "" {
-		d, err := ReadDescriptors(g.Descriptors)
+	if file != "" {
+		d, err := ReadDescriptors(file)
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, d)
 	}
-	for _, name := range g.Include {
+	for _, name := range include {
 		if known, ok := shippedDescriptors.Load(name); ok {
 			list = append(list, known.(*protowalk.Descriptors))
 			continue

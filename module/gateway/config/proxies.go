@@ -1,4 +1,4 @@
-package gateway
+package config
 
 import (
 	"encoding/json"
@@ -22,9 +22,9 @@ func (c *ChosenAddress) Text() string {
 		"so it can choose the address that sign-ins are throttled by; add trusted_proxies_strict beside trusted_proxies, which reads it from the right"
 }
 
-// ChosenAddressesIn looks through a configuration (JSON) for servers that have a
+// ChosenAddresses looks through a configuration (JSON) for servers that have a
 // handler of ours and trust proxies without trusted_proxies_strict.
-func ChosenAddressesIn(config []byte) (found []ChosenAddress, err error) {
+func ChosenAddresses(config []byte) (found []ChosenAddress, err error) {
 	var app struct {
 		Servers map[string]struct {
 			Listen             []string        `json:"listen"`
@@ -35,7 +35,7 @@ func ChosenAddressesIn(config []byte) (found []ChosenAddress, err error) {
 			NamedRoutes        json.RawMessage `json:"named_routes"`
 		} `json:"servers"`
 	}
-	if err := json.Unmarshal(httpOf(config), &app); err != nil {
+	if err := json.Unmarshal(httpApp(config), &app); err != nil {
 		return nil, fmt.Errorf("reading the http app's configuration: %w", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
@@ -49,9 +49,9 @@ func ChosenAddressesIn(config []byte) (found []ChosenAddress, err error) {
 	return found, nil
 }
 
-// httpOf is the http app's part of a configuration, or what was given if that
+// httpApp is the http app's part of a configuration, or what was given if that
 // is the app's part already.
-func httpOf(config []byte) []byte {
+func httpApp(config []byte) []byte {
 	var whole struct {
 		Apps struct {
 			HTTP json.RawMessage `json:"http"`

@@ -1,4 +1,6 @@
-package gateway
+// Package cors answers browsers that ask whether scripts of other origins may
+// call a site, and keeps the answers' headers right (Fetch, "CORS protocol").
+package cors
 
 import (
 	"fmt"
@@ -11,8 +13,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 )
 
-// CORS says which origins' scripts may call (Fetch, "CORS protocol").
-type CORS struct {
+// Config says which origins' scripts may call.
+type Config struct {
 	// Origins are scheme, host and port, as https://app.example.com; * is
 	// every origin.
 	Origins []string `json:"origins"`
@@ -26,9 +28,13 @@ type CORS struct {
 	// those that the upstream's Access-Control-Expose-Headers names.
 	// Default: none.
 	Expose []string `json:"expose,omitempty"`
+}
 
+// Policy is a [Config] that was checked. It never changes.
+type Policy struct {
+	origins      []string
 	allowHeaders string
-	expose       []string
+	expose       headerNames
 }
 
 // exposed are the response headers that scripts may always read.
@@ -37,19 +43,19 @@ var exposed = []string{
 	"RateLimit", "RateLimit-Policy", "Retry-After",
 }
 
-// provision takes the headers that the site reads credentials from, besides
-// Authorization.
-func (c *CORS) provision(credentials []string) error {
+// Compile checks a configuration. credentials are the headers that the site
+// reads credentials from, besides Authorization.
+func Compile(c *Config, credentials []string) (*Policy, error) {
 	if len(c.Origins) == 0 {
-		return fmt.Errorf("cors: name the origins whose scripts may call")
+		return nil, fmt.Errorf("cors: name the origins whose scripts may call")
 	}
 	for i, o := range c.Origins {
 		if slices.Contains(c.Origins[:i], o) {
-			return fmt.Errorf("cors %s: it is given twice", o)
+			return nil, fmt.Errorf("cors %s: it is given twice", o)
 		}
 		u, err := url.Parse(o)
 		if o != "*" && (err != nil || u.Scheme == "" || u.Host == "" || o != u.Scheme+"://"+u.Host || o != strings.ToLower(o)) {
-			return fmt.Errorf("cors %q: an origin is scheme, host and port in lower case, as https://app.example.com", o)
+			return nil, fmt.Errorf("cors %q: an origin is scheme, host and port in lower case, as https://app.example.com", o)
 		}
 	}
 	var allowed headerNames
@@ -57,21 +63,19 @@ func (c *CORS) provision(credentials []string) error {
 	allowed.add(credentials...)
 	for _, h := range c.Headers {
 		if !wire.IsToken(h) {
-			return fmt.Errorf("cors headers %q: that is not a header name", h)
+			return nil, fmt.Errorf("cors headers %q: that is not a header name", h)
 		}
 		allowed.add(textproto.CanonicalMIMEHeaderKey(h))
 	}
-	c.allowHeaders = strings.Join(allowed, ", ")
 	var expose headerNames
 	expose.add(exposed...)
 	for _, h := range c.Expose {
 		if !wire.IsToken(h) {
-			return fmt.Errorf("cors expose %q: that is not a header name; name the response headers that scripts may read, such as X-Request-Id", h)
+			return nil, fmt.Errorf("cors expose %q: that is not a header name; name the response headers that scripts may read, such as X-Request-Id", h)
 		}
 		expose.add(h)
 	}
-	c.expose = expose
-	return nil
+	return &Policy{origins: slices.Clone(c.Origins), allowHeaders: strings.Join(allowed, ", "), expose: expose}, nil
 }
 
 // headerNames is a list of header names, each of them once in any case.
@@ -96,33 +100,34 @@ func (list *headerNames) addLists(lines []string) {
 	}
 }
 
-func (c *CORS) allows(origin string) bool {
-	return slices.Contains(c.Origins, origin) || slices.Contains(c.Origins, "*")
+func (p *Policy) allows(origin string) bool {
+	return slices.Contains(p.origins, origin) || slices.Contains(p.origins, "*")
 }
 
-// isPreflight tells the requests by which a browser asks before it lets a
-// script call (Fetch, "CORS-preflight request").
-func (g *Gate) isPreflight(r *http.Request) bool {
-	return g.CORS != nil && r.Method == http.MethodOptions &&
+// IsPreflight reports whether a request is one by which a browser asks before
+// it lets a script call (Fetch, "CORS-preflight request"). It is not where p is
+// nil.
+func (p *Policy) IsPreflight(r *http.Request) bool {
+	return p != nil && r.Method == http.MethodOptions &&
 		len(r.Header["Origin"]) > 0 && len(r.Header["Access-Control-Request-Method"]) > 0
 }
 
-// preflight answers from the table, and never forwards.
-func (g *Gate) preflight(w http.ResponseWriter, r *http.Request, path string) {
-	if cw := corsWriterIn(w); cw != nil {
-		cw.settled = true // these headers are ours already
+// Preflight answers a preflight request for a path that has these methods.
+func (p *Policy) Preflight(w http.ResponseWriter, r *http.Request, methods []string) {
+	if own := writerIn(w); own != nil {
+		own.settled = true // these headers are ours already
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Add("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
-	origin, methods := r.Header["Origin"], g.table.Allowed(path)
-	if len(origin) != 1 || !g.CORS.allows(origin[0]) || len(methods) == 0 {
+	origin := r.Header["Origin"]
+	if len(origin) != 1 || !p.allows(origin[0]) || len(methods) == 0 {
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
 	h.Set("Access-Control-Allow-Origin", origin[0])
 	h.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
-	h.Set("Access-Control-Allow-Headers", g.CORS.allowHeaders)
+	h.Set("Access-Control-Allow-Headers", p.allowHeaders)
 	h.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -1,22 +1,26 @@
-package gateway
+// Package metrics counts what the gate decides and what the key store does by
+// itself. No label has a value that a client chooses.
+package metrics
 
 import (
 	"errors"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/gateway/answer"
 )
 
-// metrics counts what the gate decides. No label has a value that a client
-// chooses.
-type metrics struct {
+// Requests counts what the gate decides.
+type Requests struct {
 	allowed, public, ended prometheus.Counter
 	refusals, shadow       *prometheus.CounterVec
 }
 
-// newMetrics registers the counters. Caddy's registry is a new one at every
+// NewRequests registers the counters. Caddy's registry is a new one at every
 // reload, and the gates of one configuration share it.
-func newMetrics(registry prometheus.Registerer) (*metrics, error) {
+func NewRequests(registry prometheus.Registerer) (*Requests, error) {
 	requests, err := register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_api_keys_requests_total",
 		Help: "Requests that were let through: allowed ones of callers, and those of public routes.",
@@ -45,7 +49,7 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &metrics{
+	return &Requests{
 		allowed:  requests.WithLabelValues("allowed"),
 		public:   requests.WithLabelValues("public"),
 		ended:    ended,
@@ -54,13 +58,26 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 	}, nil
 }
 
-func (m *metrics) refused(ref *refusal) { count(m.refusals, ref) }
+// Forwarded counts a request that is handed on, for this reason.
+func (m *Requests) Forwarded(reason authz.Reason) {
+	if reason == authz.Public {
+		m.public.Inc()
+		return
+	}
+	m.allowed.Inc()
+}
 
-// shadowed counts a request that was forwarded, and would have been refused.
-func (m *metrics) shadowed(ref *refusal) { count(m.shadow, ref) }
+// Refused counts a request that is refused.
+func (m *Requests) Refused(a *answer.Answer) { count(m.refusals, a) }
 
-func count(c *prometheus.CounterVec, ref *refusal) {
-	c.WithLabelValues(ref.reason.String(), strconv.Itoa(ref.status), strconv.Itoa(int(ref.code))).Inc()
+// Spared counts a request that mode shadow forwards, and that is refused.
+func (m *Requests) Spared(a *answer.Answer) { count(m.shadow, a) }
+
+// Ended counts a request that was ended while it was served.
+func (m *Requests) Ended() { m.ended.Inc() }
+
+func count(c *prometheus.CounterVec, a *answer.Answer) {
+	c.WithLabelValues(a.Reason.String(), strconv.Itoa(a.Status), strconv.Itoa(int(a.Code))).Inc()
 }
 
 func register[C prometheus.Collector](registry prometheus.Registerer, c C) (C, error) {

@@ -1,4 +1,4 @@
-package gateway
+package config
 
 import (
 	"slices"
@@ -7,56 +7,42 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/caddy-api-keys/gateway/module/gateway/source"
 )
 
-// loggedFields are the fields of Caddy's log entries that show a credential.
+// LogFields are the fields of Caddy's log entries that show a credential.
 // Caddy redacts Authorization and cookies by itself.
-type loggedFields source.Logged
+type LogFields struct{ headers, queries []string }
 
-// add adds the fields that show credentials of a gate.
-func (f *loggedFields) add(g *Gate) {
-	shown := g.sources.Logged()
+// Add adds the fields that show the credentials of a site.
+func (f *LogFields) Add(shown source.Logged) {
 	for _, name := range shown.Headers {
-		if !slices.Contains([]string{"Proxy-Authorization", "Cookie"}, name) && !slices.Contains(f.Headers, name) {
-			f.Headers = append(f.Headers, name)
+		if !slices.Contains([]string{"Proxy-Authorization", "Cookie"}, name) && !slices.Contains(f.headers, name) {
+			f.headers = append(f.headers, name)
 		}
 	}
 	for _, name := range shown.Queries {
-		if !slices.Contains(f.Queries, name) {
-			f.Queries = append(f.Queries, name)
+		if !slices.Contains(f.queries, name) {
+			f.queries = append(f.queries, name)
 		}
 	}
 }
 
-// ManagementGate reads credentials from where api_keys_manage does: a session
-// may stand in the header in which Clarifai's clients send one.
-func ManagementGate() *Gate { return &Gate{sources: source.Set{source.Session(clarifaiSession)}} }
-
-// LogFilter is the format of a log that shows no credential of gates that are
-// built, in the Caddyfile's words; empty where no log would show one.
-func LogFilter(gates ...*Gate) string {
-	var f loggedFields
-	for _, g := range gates {
-		f.add(g)
-	}
-	return f.filter()
-}
-
-func (f *loggedFields) filter() string {
-	if len(f.Headers)+len(f.Queries) == 0 {
+// Filter returns the format of a log that shows none of the fields, in the
+// Caddyfile's words; empty where there are no fields.
+func (f *LogFields) Filter() string {
+	if len(f.headers)+len(f.queries) == 0 {
 		return ""
 	}
 	var b strings.Builder
 	b.WriteString("format filter {\n\tfields {\n")
-	for _, name := range f.Headers {
+	for _, name := range f.headers {
 		b.WriteString("\t\trequest>headers>" + name + " delete\n")
 	}
-	if len(f.Queries) > 0 {
+	if len(f.queries) > 0 {
 		b.WriteString("\t\trequest>uri query {\n")
-		for _, name := range f.Queries {
+		for _, name := range f.queries {
 			b.WriteString("\t\t\tdelete " + caddyfileWord(name) + "\n")
 		}
 		// The page that a browser comes from may have been asked for with the
@@ -76,13 +62,13 @@ func caddyfileWord(text string) string {
 }
 
 // shownBy reports whether a log would show one of the fields.
-func (f *loggedFields) shownBy(s *logSink) bool {
-	for _, name := range f.Headers {
+func (f *LogFields) shownBy(s *logSink) bool {
+	for _, name := range f.headers {
 		if !s.hidden("request>headers>" + name) {
 			return true
 		}
 	}
-	for _, name := range f.Queries {
+	for _, name := range f.queries {
 		if !s.hidden("request>uri") && !s.queries["request>uri?"+name] {
 			return true
 		}
@@ -90,38 +76,24 @@ func (f *loggedFields) shownBy(s *logSink) bool {
 	return false
 }
 
-// warnOfLogs names the logs that would show credentials of a site, with the
-// filter to paste. Without an access log only the entries of failed requests
-// show a request's header, which is said without a warning.
-func (g *Gate) warnOfLogs(ctx caddy.Context, site Site) {
-	var fields loggedFields
-	fields.add(g)
-	if fields.filter() == "" {
-		return
-	}
+// ShownIn names the logs of the configuration that is being loaded that would
+// show one of the fields: those of all requests of a site with these hosts, and
+// those of failed requests alone.
+func (f *LogFields) ShownIn(ctx caddy.Context, hosts []string) (access, failures []string) {
 	server, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	access, errors := accessLoggers(server, site.Hosts)
-	var showing, failing []string
+	all, failed := accessLoggers(server, hosts)
 	for _, sink := range logSinks(ctx) {
 		switch {
-		case !fields.shownBy(&sink):
-		case slices.ContainsFunc(access, sink.takes):
-			showing = append(showing, sink.name)
-		case slices.ContainsFunc(errors, sink.takes):
-			failing = append(failing, sink.name)
+		case !f.shownBy(&sink):
+		case slices.ContainsFunc(all, sink.takes):
+			access = append(access, sink.name)
+		case slices.ContainsFunc(failed, sink.takes):
+			failures = append(failures, sink.name)
 		}
 	}
-	slices.Sort(showing)
-	slices.Sort(failing)
-	details := func(logs []string) []zap.Field {
-		return []zap.Field{zap.Strings("logs", logs), zap.String("filter", fields.filter())} // the logger names the site
-	}
-	if len(showing) > 0 {
-		g.logger.Warn("access logs would show credentials that are sent outside Authorization; add this filter to each of these logs", details(showing)...)
-	}
-	if len(failing) > 0 {
-		g.logger.Info("entries about failed requests show credentials that are sent outside Authorization; this filter hides them", details(failing)...)
-	}
+	slices.Sort(access)
+	slices.Sort(failures)
+	return access, failures
 }
 
 // accessLoggers are the names of the loggers that requests of a site go to, and

@@ -1,40 +1,52 @@
-package gateway
+// Package serving has requests that were let through end when their credential
+// does, for as long as they are served: by a handler behind the gate, by an
+// error route, or by a handler in front of the gate.
+package serving
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/directory"
-	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
-	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// forwarded is a request that was let through, for as long as it is served.
-// Which one will live long can't be known, so each is on the directory's list
-// and ends when its credential does.
-type forwarded struct {
-	live     directory.Live
-	question question
-	identity identity
-	told     told
-	w        http.ResponseWriter
+// Verdict is a decision by the directory's entries.
+type Verdict = authz.Verdict[*directory.Entry]
+
+// Decider decides on one request.
+type Decider interface {
+	// Decide decides on the request again.
+	Decide(context.Context) Verdict
+	// End is told that the request is refused now, before it is ended. It
+	// returns false if the request is to go on all the same.
+	End(context.Context, *Verdict) bool
+}
+
+// Request is a request that is let through, for as long as it is served. Which
+// one will live long can't be known, so each is on the directory's list. It is
+// part of the request's own memory, so that nothing is allocated for it.
+//
+// A Request is prepared, admitted, and then served: by the handlers behind the
+// gate, after which [Request.Leave] is called.
+type Request struct {
+	decider Decider
+	lease   *directory.Lease
+	digest  credential.Digest
+	listed  directory.Live
+	w       http.ResponseWriter
 	// server is the request's context before the gate: it is done when the
 	// server's own request ends. ctx is derived from it.
 	server context.Context
 	ctx    context.Context
 	cancel context.CancelFunc
-	// whole is true if nothing is served once the gate's handler has returned.
-	whole bool
-	// inner is the forwarded of a gate further on, where this one lingers.
-	inner *forwarded
+	// inner is the request of a gate further on, where this one lingers.
+	inner *Request
 
 	// mu guards what follows: before the request is admitted, and after the
 	// handler has returned, neither the writer nor its connection is its own.
@@ -45,26 +57,28 @@ type forwarded struct {
 	left     bool         // returned, or not yet admitted
 	returned bool         // the gate's handler has
 	ended    authz.Reason // why the request was ended; 0 if it wasn't
-	broken   *refusal     // why the request was refused while it was served
 	timer    *time.Timer  // for the expiry; once ended, for the deadlines
 	due      time.Time    // of timer
 }
 
-// forward is the request as it will be forwarded, once it is admitted.
-func (q *question) forward(v *verdict, w http.ResponseWriter, r *http.Request) *forwarded {
-	f := &forwarded{question: *q, identity: identify(v), w: w, server: r.Context(), left: true}
+// Prepare makes a request ready to be admitted. lease keeps the store open for
+// the credential of that digest: once the request is admitted, it exits by
+// itself.
+func (f *Request) Prepare(d Decider, lease *directory.Lease, digest credential.Digest, w http.ResponseWriter, r *http.Request) {
+	f.decider, f.lease, f.digest = d, lease, digest
+	f.w, f.server, f.left = w, r.Context(), true
 	f.ctx, f.cancel = context.WithCancel(f.server)
-	return f
 }
 
-// admit puts the request on the list. It returns false if what it was decided
-// by holds no longer: then it is not forwarded, and has to be decided again.
+// Admit puts the request on the list. It returns false if what it was decided
+// by holds no longer: then it must not be forwarded, and has to be decided
+// again, as another Request.
 //
 // A sweep may have come by the request meanwhile, and rechecks it when it may.
 // So it is admitted only if it wasn't ended, and is over if it isn't admitted:
 // the writer, and the connection, are then another's.
-func (f *forwarded) admit(v *verdict) bool {
-	admitted := f.question.lease.Admit(&f.live, f, v.credential, v.invitation, v.everyone)
+func (f *Request) Admit(v *Verdict) bool {
+	admitted := f.lease.Admit(&f.listed, f, v.Credential, v.Invitation, v.Everyone)
 	f.mu.Lock()
 	admitted = admitted && !f.over
 	f.left, f.over = !admitted, !admitted
@@ -73,53 +87,31 @@ func (f *forwarded) admit(v *verdict) bool {
 	}
 	f.mu.Unlock()
 	if !admitted {
-		f.question.lease.Leave(&f.live)
+		f.lease.Leave(&f.listed)
 		f.cancel()
 		return false
 	}
-	f.arm(v.credential)
+	f.arm(v.Credential)
 	return true
 }
 
-// serve hands the request on: less the credential, with the caller's identity.
-// It takes over the lease's Exit.
-func (f *forwarded) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	// reverse_proxy leaves by a panic when a client goes away.
-	defer f.leave()
-	g := f.question.gate
-	if !g.ForwardCredential {
-		g.stripCredential(r)
-	}
-	g.tell(r.Header, &f.identity, &f.told)
-	if repl, ok := f.ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Map(f.identity.placeholder)
-	}
-	logFields(r, zap.Inline(f))
-	g.metrics.allowed.Inc()
-	// In place: handlers in front of the gate, and error routes, may serve the
-	// request once the gate has returned, and end with it.
-	*r = *r.WithContext(f.ctx)
-	err := next.ServeHTTP(w, r)
-	if m, ok := r.Body.(*tenant.Stream); ok && err != nil {
-		// The stream was broken off before the upstream answered.
-		if refused := refuseInspected(m.Broken()); refused != nil {
-			err = refused
-		}
-	}
-	if refused, ok := errors.AsType[*refusal](err); ok {
-		f.mu.Lock()
-		f.broken = refused
-		f.mu.Unlock()
-	}
-	f.whole = err == nil && g.endsRequests(r)
-	return err
+// Context is that of the request while it is served: it is done once the
+// request is ended.
+func (f *Request) Context() context.Context { return f.ctx }
+
+// Ended returns why a change has ended the request, 0 if none has.
+func (f *Request) Ended() authz.Reason {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ended
 }
 
-// leave is the return of the gate's handler, after which neither the writer
-// nor the connection is touched. The request stays on the list until the
-// server's own request ends: an error route, or a handler in front of the gate,
-// may serve a stream instead.
-func (f *forwarded) leave() {
+// Leave is the return of the gate's handler, after which neither the writer
+// nor the connection is touched. Unless whole says that nothing is served any
+// more, the request stays on the list until the server's own request ends: an
+// error route, or a handler in front of the gate, may serve a stream instead.
+// It panics with [http.ErrAbortHandler] if the request was ended.
+func (f *Request) Leave(whole bool) {
 	f.mu.Lock()
 	ended := f.ended != 0
 	lingers := f.lingers
@@ -135,7 +127,7 @@ func (f *forwarded) leave() {
 		// net/http takes the client for gone, and would cancel every later
 		// request on the connection, from any client: so it is closed.
 		panic(http.ErrAbortHandler)
-	case f.whole || f.server.Done() == nil || f.server.Err() != nil:
+	case whole || f.server.Done() == nil || f.server.Err() != nil:
 		f.finish()
 	case !lingers:
 		f.linger()
@@ -144,7 +136,7 @@ func (f *forwarded) leave() {
 }
 
 // finish takes the request off the list, once the server's request is over.
-func (f *forwarded) finish() {
+func (f *Request) finish() {
 	f.mu.Lock()
 	again := f.finished
 	f.finished, f.over = true, true
@@ -155,18 +147,18 @@ func (f *forwarded) finish() {
 	if again {
 		return
 	}
-	f.question.lease.Leave(&f.live)
+	f.lease.Leave(&f.listed)
 	f.cancel()
-	f.question.lease.Exit(f.question.digest)
+	f.lease.Exit(f.digest)
 }
 
 // Recheck decides again, after a change, and ends the request if it is
 // refused now. Where nothing can be read, it is ended too.
-func (f *forwarded) Recheck() {
-	if v := f.question.decide(context.Background()); v.refused != nil {
+func (f *Request) Recheck() {
+	if v := f.decider.Decide(context.Background()); v.Refused() {
 		f.end(&v)
 	} else {
-		f.arm(v.credential)
+		f.arm(v.Credential)
 	}
 }
 
@@ -177,12 +169,12 @@ const maxArmed = time.Minute
 // arm has the request decided again when its credential ends: when it
 // expires, or when its session has been idle too long. A live request is no use
 // of a session; a new request is, and moves the end.
-func (f *forwarded) arm(credential *directory.Entry) {
+func (f *Request) arm(credential *directory.Entry) {
 	ends := credential.Ends()
 	if ends.IsZero() {
 		return // what was armed before finds nothing to end
 	}
-	left := min(ends.Sub(f.question.lease.Now()), maxArmed)
+	left := min(ends.Sub(f.lease.Now()), maxArmed)
 	now := time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -198,17 +190,17 @@ func (f *forwarded) arm(credential *directory.Entry) {
 }
 
 // expire is Recheck by the timer, for which nobody else keeps the store open.
-func (f *forwarded) expire() {
-	lease := f.question.lease
-	if !lease.Enter(f.question.digest) {
+func (f *Request) expire() {
+	lease := f.lease
+	if !lease.Enter(f.digest) {
 		return // closed, and so is the request
 	}
-	defer lease.Exit(f.question.digest)
+	defer lease.Exit(f.digest)
 	f.Recheck()
 }
 
-// end ends the request. In shadow mode it only says so, once.
-func (f *forwarded) end(v *verdict) {
+// end ends the request, and tells so once.
+func (f *Request) end(v *Verdict) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.over {
@@ -221,12 +213,10 @@ func (f *forwarded) end(v *verdict) {
 	if f.left && !f.returned {
 		return // admit sees that it is over
 	}
-	if f.question.gate.shadow {
-		f.question.noteEnd(f.ctx, v)
+	if !f.decider.End(f.ctx, v) {
 		return
 	}
-	f.ended = v.refused.reason
-	f.question.gate.metrics.ended.Inc()
+	f.ended = v.Reason
 	f.cancel()
 	f.cut()
 }
@@ -235,7 +225,7 @@ func (f *forwarded) end(v *verdict) {
 // deadline), or in a response that nobody reads (the write deadline). Caddy
 // sets deadlines of its own before each read and write (its idle timeouts), so
 // it does so again until the handler has returned. It is called with mu held.
-func (f *forwarded) cut() {
+func (f *Request) cut() {
 	if f.left {
 		return
 	}
@@ -254,14 +244,4 @@ func (f *forwarded) cut() {
 		defer f.mu.Unlock()
 		f.cut()
 	})
-}
-
-// forwardPublic hands on a request of a public route.
-func (g *Gate) forwardPublic(w http.ResponseWriter, r *http.Request, rule *policy.Rule, next caddyhttp.Handler) error {
-	if !g.ForwardCredential {
-		g.stripCredential(r)
-	}
-	g.metrics.public.Inc()
-	logFields(r, zap.Inline(publicLog{rule}))
-	return next.ServeHTTP(w, r)
 }

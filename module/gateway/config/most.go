@@ -1,4 +1,4 @@
-package gateway
+package config
 
 import (
 	"bytes"
@@ -40,8 +40,11 @@ func (m *Most) UnmarshalJSON(text []byte) (err error) {
 	return err
 }
 
-// or is the number, which is 0 for no bound.
-func (m Most) or(otherwise int) int {
+// Valid reports whether it is a number, off or the default.
+func (m Most) Valid() bool { return m >= noBound }
+
+// Or returns the number, 0 for no bound, and otherwise for the default.
+func (m Most) Or(otherwise int) int {
 	switch m {
 	case 0:
 		return otherwise

@@ -1,0 +1,70 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-api-keys/gateway/module/gateway/serving"
+	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
+)
+
+// forwarded is a request that asks for a credential, from its question to the
+// end of what is served.
+type forwarded struct {
+	question
+	serving.Request
+	identity identity
+	told     told
+	broken   atomic.Bool // it was refused while it was served
+}
+
+// prepare makes the request ready to be admitted.
+func (f *forwarded) prepare(v *verdict, w http.ResponseWriter, r *http.Request) {
+	f.identity = identify(v)
+	f.Prepare(f, f.lease, f.Digest, w, r)
+}
+
+// serve hands an admitted request on: less the credential, with the caller's
+// identity.
+func (f *forwarded) serve(w http.ResponseWriter, r *http.Request, v *verdict, next caddyhttp.Handler) (err error) {
+	whole := false
+	// reverse_proxy leaves by a panic when a client goes away.
+	defer func() { f.Leave(whole) }()
+	d := f.decider
+	d.stripCredential(r)
+	d.tell(r.Header, &f.identity, &f.told)
+	f.identity.asPlaceholders(r)
+	d.observer.observe(f.Context(), &f.question, v, event{kind: forwardedEvent, live: f})
+	// In place: handlers in front of the gate, and error routes, may serve the
+	// request once the gate has returned, and end with it.
+	*r = *r.WithContext(f.Context())
+	err = next.ServeHTTP(w, r)
+	if m, ok := r.Body.(*tenant.Stream); ok && err != nil {
+		// The stream was broken off before the upstream answered.
+		if broken := m.Broken(); broken != nil {
+			err = &refused{inspected(broken)}
+		}
+	}
+	if _, broken := errors.AsType[*refused](err); broken {
+		f.broken.Store(true)
+	}
+	whole = err == nil && d.endsRequests(r)
+	return err
+}
+
+// Decide implements [serving.Decider].
+func (f *forwarded) Decide(ctx context.Context) verdict { return f.decide(ctx) }
+
+// End implements [serving.Decider]. In mode shadow the request goes on.
+func (f *forwarded) End(ctx context.Context, v *verdict) bool {
+	if f.decider.shadow {
+		f.observe(ctx, v, wouldEndEvent)
+		return false
+	}
+	f.decider.observer.observe(ctx, &f.question, v, event{kind: endedEvent})
+	return true
+}
