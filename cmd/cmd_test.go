@@ -131,7 +131,7 @@ func adminEndpoint(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api := &manage.API{Directory: d, Catalogue: catalogue, Brand: "ca"}
+	api := &manage.API{Directory: d.Directory, Catalogue: catalogue, Brand: "ca"}
 	mux := http.NewServeMux()
 	mux.Handle("/api_keys/", http.StripPrefix("/api_keys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if origin := r.Header.Get("Origin"); origin != "http://"+r.Host {

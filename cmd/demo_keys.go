@@ -45,7 +45,7 @@ func openDemoStore(c *call, path string) (*client, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	api := &manage.API{
-		Directory: d,
+		Directory: d.Directory,
 		Brand:     credential.DefaultBrand,
 		Failed:    func(_ string, cause error) { c.PrintErrln("The key store failed:", cause) },
 	}

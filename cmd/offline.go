@@ -44,10 +44,11 @@ func openStore(c *call, path string) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w; where a Caddy is running, leave --db out and it is asked", err)
 	}
-	api.Directory, err = directory.New(store, 0)
+	d, err := directory.New(store, 0)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	api.Directory = d.Directory
 	api.Explain = func(ctx context.Context, q manage.ExplainQuery) ([]manage.Explanation, error) {
 		return gateway.Explain(ctx, api.Directory, nil, q)
 	}
@@ -56,7 +57,7 @@ func openStore(c *call, path string) (*client, error) {
 		base:    "http://127.0.0.1",
 		where:   path,
 		offline: true,
-		close:   api.Directory.Close,
+		close:   d.Close,
 	}, nil
 }
 

@@ -80,10 +80,11 @@ func makeChanges(path string, first, end int, onFailure string) error {
 	if err != nil {
 		return err
 	}
-	d, err := directory.New(s, 1<<16)
+	owned, err := directory.New(s, 1<<16)
 	if err != nil {
 		return err
 	}
+	d := owned.Directory
 	fmt.Println("ready", first)
 	// Until it is let go.
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
@@ -122,7 +123,7 @@ func makeChanges(path string, first, end int, onFailure string) error {
 		}
 	}
 	fmt.Println("end", end)
-	return d.Close()
+	return owned.Close()
 }
 
 // waitForStore returns the last change when the store answers again.

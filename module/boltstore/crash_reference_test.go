@@ -22,11 +22,12 @@ type reference struct {
 const textsKept = 100
 
 func newReference(t *testing.T) *reference {
-	d, err := directory.New(newStore(t, inMemory(t), realFaults()), 1<<16)
+	owned, err := directory.New(newStore(t, inMemory(t), realFaults()), 1<<16)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = d.Close() })
+	d := owned.Directory
+	t.Cleanup(func() { _ = owned.Close() })
 	r := &reference{t: t, d: d, texts: map[int]string{}}
 	r.remember()
 	return r

@@ -91,12 +91,13 @@ func textOf(t *testing.T, path string, changes int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := directory.New(s, 1<<16)
+	owned, err := directory.New(s, 1<<16)
 	if err != nil {
 		t.Fatal(err)
 	}
+	d := owned.Directory
 	defer func() {
-		if err := d.Close(); err != nil {
+		if err := owned.Close(); err != nil {
 			t.Error(err)
 		}
 	}()

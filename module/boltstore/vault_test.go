@@ -20,7 +20,7 @@ var operator = keys.Actor{ID: keys.Operator}
 type vault struct {
 	t    *testing.T
 	path string
-	d    *directory.Directory
+	d    *directory.Owned
 
 	key, pat, session keys.Credential
 	invitation        keys.CollaboratorRef

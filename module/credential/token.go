@@ -83,7 +83,7 @@ func Mint(brand string, kind policy.Kind) (credential, id string) {
 	return body + checksum(body), id
 }
 
-// NewPublicID makes a key ID for a credential that was minted elsewhere.
+// NewID makes a key ID for a credential that was minted elsewhere.
 func NewID(brand string, kind policy.Kind) string {
 	_, id := Mint(brand, kind)
 	return id
@@ -123,7 +123,7 @@ func FormOf(text string) Form {
 	return Genuine
 }
 
-// IsPublicID reports whether a text has the form of a key ID.
+// IsKeyID reports whether a text has the form of a key ID.
 func IsKeyID(text string) bool {
 	head := len(text) - idLength - 1
 	return head >= 2 && isHead(text[:head]) && text[head] == '_' && isBase62(text[head+1:])

@@ -30,12 +30,13 @@ func withClock(t *testing.T) (*directory.Directory, *meddler, *wristwatch) {
 	t.Helper()
 	m, w := openStore(t), &wristwatch{}
 	w.set(year2026)
-	d, err := directory.NewForTest(m, directory.DefaultCacheBytes, w.Now, false)
+	owned, err := directory.NewForTest(m, directory.DefaultCacheBytes, w.Now, false)
 	if err != nil {
 		t.Fatal(err)
 	}
+	d := owned.Directory
 	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
+		if err := owned.Close(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -162,7 +162,7 @@ func TestADeletionIsFinishedAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range all {
-		if again.Standing(find(t, again, c.Digest)) != keys.Unknown || c.Kind != policy.AppKey {
+		if again.Standing(find(t, again.Directory, c.Digest)) != keys.Unknown || c.Kind != policy.AppKey {
 			t.Fatalf("%s is good", c.ID)
 		}
 	}

@@ -66,15 +66,27 @@ type Directory struct {
 	failing   atomic.Pointer[error]
 }
 
-// NewDirectory returns a directory over a store. Closing the directory closes
-// the store. cacheBytes is the budget of the cache, 0 for none.
-func New(store keys.Store, cacheBytes int64) (*Directory, error) {
-	return newWith(store, cacheBytes, time.Now, func(key uint64) (uint64, uint64) { return key, 0 })
+// Owned is a directory with the right to close it. A [Lease] doesn't have it,
+// because others share the directory.
+type Owned struct{ *Directory }
+
+// Close writes pending last uses and releases the store. The directory must not
+// be used afterwards.
+func (o *Owned) Close() error { return o.close() }
+
+// New returns a directory over a store. Closing the directory closes the store.
+// cacheBytes is the budget of the cache, 0 for none.
+func New(store keys.Store, cacheBytes int64) (*Owned, error) {
+	d, err := open(store, cacheBytes, time.Now, func(key uint64) (uint64, uint64) { return key, 0 })
+	if err != nil {
+		return nil, err
+	}
+	return &Owned{d}, nil
 }
 
-// newDirectory also takes the parts that tests replace: the clock, and the hash
-// by which the cache finds entries.
-func newWith(store keys.Store, cacheBytes int64, clock func() time.Time, hash func(uint64) (uint64, uint64)) (*Directory, error) {
+// open also takes the parts that tests replace: the clock, and the hash by which
+// the cache finds entries.
+func open(store keys.Store, cacheBytes int64, clock func() time.Time, hash func(uint64) (uint64, uint64)) (*Directory, error) {
 	d := &Directory{store: store, clock: clock, closing: make(chan struct{}), unfinished: make(chan struct{}, 1), walks: turns.New(1, maxWalks), lookUps: turns.New(1, maxWalks), throttle: signin.NewThrottle()}
 	d.retention.Store(int64(DefaultAuditRetention))
 	d.SetLimits(keys.Limits{})
@@ -125,7 +137,7 @@ func (d *Directory) Secret(purpose string) [32]byte {
 	return [32]byte(mac.Sum(nil))
 }
 
-// Logins returns the counts that slow down password guessing. They last as long
+// Throttle returns the counts that slow down password guessing. They last as long
 // as the directory, which outlives configurations.
 func (d *Directory) Throttle() *signin.Throttle { return d.throttle }
 
@@ -145,9 +157,7 @@ func (d *Directory) SetCache(bytes int64) {
 	d.cacheOff.Store(bytes <= 0)
 }
 
-// Close writes pending last uses and releases the store. The directory must not
-// be used afterwards.
-func (d *Directory) Close() error {
+func (d *Directory) close() error {
 	close(d.closing)
 	d.upkeep.Wait()
 	err := d.Flush(context.Background())

@@ -26,11 +26,12 @@ func (s *teller) Feed(feed func(keys.Change)) {
 func TestAllChanged(t *testing.T) {
 	m := openStore(t)
 	s := &teller{Store: m}
-	d, err := directory.New(s, directory.DefaultCacheBytes)
+	owned, err := directory.New(s, directory.DefaultCacheBytes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	d := owned.Directory
+	defer owned.Close()
 	update(t, d, func(tx *keys.Tx) error {
 		if _, err := tx.CreateUser(keys.User{ID: "alice"}); err != nil {
 			return err
@@ -122,11 +123,12 @@ func cache(t *testing.T, d *directory.Directory, digest credential.Digest) {
 // not count afterwards.
 func TestALoadBeforeTheCommit(t *testing.T) {
 	s := &meeting{Store: openStore(t)}
-	d, err := directory.New(s, directory.DefaultCacheBytes)
+	owned, err := directory.New(s, directory.DefaultCacheBytes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	d := owned.Directory
+	defer owned.Close()
 	update(t, d, func(tx *keys.Tx) error {
 		if _, err := tx.CreateUser(keys.User{ID: "alice"}); err != nil {
 			return err

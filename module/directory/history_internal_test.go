@@ -22,7 +22,7 @@ func TestAdmitLooksLast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	defer d.close()
 	e, err := d.Find(t.Context(), c.Digest)
 	if err != nil {
 		t.Fatal(err)

@@ -60,11 +60,11 @@ func TestConstantHash(t *testing.T) {
 		s.credentials[c.Digest] = c
 		digests = append(digests, c.Digest)
 	}
-	d, err := newWith(s, DefaultCacheBytes, time.Now, func(uint64) (uint64, uint64) { return 7, 0 })
+	d, err := open(s, DefaultCacheBytes, time.Now, func(uint64) (uint64, uint64) { return 7, 0 })
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	defer d.close()
 	for range 20 {
 		for _, digest := range digests {
 			e, err := d.Find(t.Context(), digest)
@@ -84,11 +84,11 @@ func TestClockSetBack(t *testing.T) {
 	c := keys.Credential{Digest: credential.DigestOf(text), ID: id, Kind: policy.PAT, UserID: "alice", ExpiresAt: now.Add(-time.Minute)}
 	s := &mapStore{credentials: map[credential.Digest]keys.Credential{c.Digest: c}, lastWrite: now}
 	clock := now.Add(-24 * time.Hour)
-	d, err := newWith(s, DefaultCacheBytes, func() time.Time { return clock }, func(k uint64) (uint64, uint64) { return k, 0 })
+	d, err := open(s, DefaultCacheBytes, func() time.Time { return clock }, func(k uint64) (uint64, uint64) { return k, 0 })
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	defer d.close()
 	e, err := d.Find(t.Context(), c.Digest)
 	if err != nil || d.Standing(e) != keys.Expired {
 		t.Errorf("standing %v (%v), want expired", d.Standing(e), err)
@@ -108,7 +108,7 @@ func TestFindAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	defer d.close()
 	if _, err := d.Find(t.Context(), c.Digest); err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func BenchmarkFind(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer d.Close()
+	defer d.close()
 	for _, digest := range digests {
 		_, _ = d.Find(b.Context(), digest)
 		d.cache.Wait()

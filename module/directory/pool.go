@@ -72,7 +72,7 @@ func Lend(opener keys.Opener, cacheBytes int64) (*Lease, error) {
 		if err != nil {
 			return nil, errors.Join(err, store.Close())
 		}
-		s = &shared{Directory: d, key: key}
+		s = &shared{Directory: d.Directory, key: key}
 		pool.open[key] = s
 	}
 	s.draining.Store(false)
@@ -189,7 +189,7 @@ func (s *shared) closeIfEmpty() error {
 		}
 	}
 	delete(pool.open, s.key)
-	if err := s.Directory.Close(); err != nil {
+	if err := s.close(); err != nil {
 		return fmt.Errorf("closing the key store: %w", err)
 	}
 	return nil

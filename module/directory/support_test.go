@@ -63,12 +63,13 @@ func openStore(t *testing.T) *meddler {
 func newDirectory(t *testing.T) (*directory.Directory, *meddler, keys.Credential) {
 	t.Helper()
 	m := openStore(t)
-	d, err := directory.New(m, directory.DefaultCacheBytes)
+	owned, err := directory.New(m, directory.DefaultCacheBytes)
 	if err != nil {
 		t.Fatal(err)
 	}
+	d := owned.Directory
 	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
+		if err := owned.Close(); err != nil {
 			t.Error(err)
 		}
 	})

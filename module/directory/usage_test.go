@@ -42,12 +42,12 @@ func newUsageDirectory(t *testing.T, c keys.Credential) (*Directory, *usageStore
 	now := new(testClock)
 	now.set(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
 	s := &usageStore{mapStore: mapStore{credentials: map[credential.Digest]keys.Credential{c.Digest: c}}, used: map[credential.Digest]keys.Usage{}}
-	d, err := newWith(s, 0, now.time, func(k uint64) (uint64, uint64) { return k, 0 })
+	d, err := open(s, 0, now.time, func(k uint64) (uint64, uint64) { return k, 0 })
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
+		if err := d.close(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -40,9 +40,9 @@ func newQueue(t *testing.T) *queue {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q.d = d
+	q.d = d.Directory
 	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
+		if err := d.close(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -68,7 +68,7 @@ func serviceOver(t testing.TB, store keys.Store) *service {
 	}
 	s := &service{t: t}
 	s.api = &manage.API{
-		Directory: d, Catalogue: catalogue, Brand: "ca",
+		Directory: d.Directory, Catalogue: catalogue, Brand: "ca",
 		Failed: func(_ string, cause error) { s.failures = append(s.failures, cause) },
 	}
 	return s

@@ -25,7 +25,7 @@ type Setup struct {
 	// Directory makes a directory whose clock is a test's, and whose cache
 	// finds all entries under one hash where collide says so. Nil where
 	// there is no way to; time is the machine's then.
-	Directory func(s keys.Store, cacheBytes int64, clock func() time.Time, collide bool) (*directory.Directory, error)
+	Directory func(s keys.Store, cacheBytes int64, clock func() time.Time, collide bool) (*directory.Owned, error)
 	// Histories is how many there are at most: no more are begun once a
 	// while is over, because a machine may be slow or busy. The environment
 	// variable HISTORIES says otherwise: a number, or a time as 10m.

@@ -18,7 +18,7 @@ func (h *run) context() context.Context { return context.Background() }
 // newest configuration.
 type user struct {
 	h         *run
-	directory *directory.Directory
+	directory *directory.Owned
 	lease     atomic.Pointer[directory.Lease]
 }
 
@@ -64,7 +64,7 @@ func (u *user) lend(cacheBytes int64) (*directory.Lease, error) {
 // with keeps the directory open while fn asks it.
 func (u *user) with(digest credential.Digest, fn func(*directory.Directory) error) error {
 	if u.directory != nil {
-		return fn(u.directory)
+		return fn(u.directory.Directory)
 	}
 	for {
 		l := u.lease.Load()

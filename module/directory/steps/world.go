@@ -155,7 +155,7 @@ func (w *world) with(s keys.Store, fn func(*directory.Directory) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(fn(d), d.Close())
+	return errors.Join(fn(d.Directory), d.Close())
 }
 
 func (w *world) view(fn func(keys.Reader) error) {
