@@ -77,21 +77,7 @@ func testFeedOrder(t *testing.T, s keys.Store) {
 	for range writers {
 		running.Go(func() {
 			for range writes {
-				var mine credential.Digest
-				_, err := s.Update(t.Context(), func(w keys.Writer) error {
-					u, err := w.User("counter")
-					if err != nil {
-						return err
-					}
-					n, err := strconv.Atoi(u.Name)
-					if err != nil {
-						return err
-					}
-					u.Name = strconv.Itoa(n + 1)
-					mine = digest(n)
-					w.Touch(at(n), mine)
-					return putAll(w, u, keys.Tombstone{Digest: mine, ID: "x"})
-				})
+				mine, err := countOn(t, s, digest)
 				if err != nil {
 					t.Errorf("Update: %v", err)
 				}
@@ -111,6 +97,25 @@ func testFeedOrder(t *testing.T, s keys.Store) {
 			t.Fatalf("commit %d is out of order", n)
 		}
 	}
+}
+
+// countOn counts one more, and touches the digest of the number before.
+func countOn(t *testing.T, s keys.Store, digest func(int) credential.Digest) (touched credential.Digest, err error) {
+	_, err = s.Update(t.Context(), func(w keys.Writer) error {
+		u, err := w.User("counter")
+		if err != nil {
+			return err
+		}
+		n, err := strconv.Atoi(u.Name)
+		if err != nil {
+			return err
+		}
+		u.Name = strconv.Itoa(n + 1)
+		touched = digest(n)
+		w.Touch(at(n), touched)
+		return putAll(w, u, keys.Tombstone{Digest: touched, ID: "x"})
+	})
+	return touched, err
 }
 
 func testFeedSilentWhereFailed(t *testing.T, s keys.Store) {

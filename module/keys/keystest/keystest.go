@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) keys.Store) {
 		"LastUsed":              testLastUsed,
 		"Tombstones":            testTombstones,
 		"Audit":                 testAudit,
+		"AuditShortened":        testAuditShortened,
 		"LastWrite":             testLastWrite,
 		"StoreID":               testStoreID,
 		"ReadsOwnWrites":        testReadsOwnWrites,
