@@ -34,7 +34,7 @@ func (d *Directory) update(ctx context.Context, r rank, actor keys.Actor, fn fun
 	var ended []keys.Credential
 	for {
 		err := d.updateOnce(ctx, r, keys.Terms{Actor: actor, Ended: ended}, fn)
-		left, ok := errors.AsType[*keys.SessionsLeft](err)
+		left, ok := errors.AsType[*keys.SessionsLeftError](err)
 		if !ok {
 			return err
 		}

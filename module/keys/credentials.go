@@ -147,16 +147,16 @@ func (tx *Tx) Revoke(id, reason string) error {
 
 // EndSessions ends the sessions of a user for which chosen returns true. It
 // returns their key IDs. If they are too many for one update, it returns
-// [SessionsLeft], which the change has to return.
+// [SessionsLeftError], which the change has to return.
 func (tx *Tx) EndSessions(userID, reason string, chosen func(*Credential) bool) (ids []string, err error) {
 	ended, all, err := tx.endSessions(userID, reason, chosen)
 	if err != nil {
 		return nil, err
 	}
 	if !all {
-		return nil, &SessionsLeft{userID, reason, chosen}
+		return nil, &SessionsLeftError{userID, reason, chosen}
 	}
-	for _, c := range append(tx.ended[:len(tx.ended):len(tx.ended)], ended...) {
+	for _, c := range append(slices.Clip(tx.ended), ended...) {
 		if c.UserID == userID {
 			ids = append(ids, c.ID)
 		}

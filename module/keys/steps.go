@@ -16,20 +16,20 @@ const writesAfter = 8
 // roomToRemove reports whether the change can remove one more record.
 func (tx *Tx) roomToRemove() bool { return tx.w.Left() >= WritesToRemove+writesAfter }
 
-// SessionsLeft is returned by a change that has to end more sessions than one
+// SessionsLeftError is returned by a change that has to end more sessions than one
 // update can. End ends some of them. Then the change is made again.
-type SessionsLeft struct {
+type SessionsLeftError struct {
 	userID, reason string
 	chosen         func(*Credential) bool
 }
 
 // Error returns whose sessions they are.
-func (e *SessionsLeft) Error() string {
+func (e *SessionsLeftError) Error() string {
 	return fmt.Sprintf("user %s has more sessions than one change of the key store can end", e.userID)
 }
 
 // End ends as many of the sessions as one update can. It returns them.
-func (e *SessionsLeft) End(tx *Tx) (ended []Credential, err error) {
+func (e *SessionsLeftError) End(tx *Tx) (ended []Credential, err error) {
 	ended, _, err = tx.endSessions(e.userID, e.reason, e.chosen)
 	return ended, err
 }
