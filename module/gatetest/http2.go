@@ -28,8 +28,10 @@ type HTTP2Answer struct {
 func (s *Server) SendHTTP2(method, path string, body []byte, lines ...string) HTTP2Answer {
 	s.T.Helper()
 	pseudo := []hpack.HeaderField{
-		{Name: ":method", Value: method}, {Name: ":scheme", Value: "http"},
-		{Name: ":authority", Value: s.Addr}, {Name: ":path", Value: path},
+		{Name: ":method", Value: method},
+		{Name: ":scheme", Value: "http"},
+		{Name: ":authority", Value: s.Addr},
+		{Name: ":path", Value: path},
 	}
 	must := s.must
 	conn, err := net.Dial("tcp", s.Addr)

@@ -8,9 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/h2c"
 )
 
 // Upstream is a server behind the gate. It keeps the requests that reach it and
@@ -36,7 +33,10 @@ type Request struct {
 func NewUpstream(tb testing.TB) *Upstream {
 	tb.Helper()
 	u := new(Upstream)
-	s := httptest.NewUnstartedServer(h2c.NewHandler(u, new(http2.Server)))
+	s := httptest.NewUnstartedServer(u)
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetHTTP1(true)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
 	s.Start()
 	u.Addr = s.Listener.Addr().String()
 	tb.Cleanup(func() {

@@ -81,8 +81,8 @@ func (s *Step) Expected(protocol string) (answers []string, reached []Reach, ok 
 func Unescape(text string, values map[string]string) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
-		switch {
-		case text[i] == '\\':
+		switch text[i] {
+		case '\\':
 			if i++; i == len(text) {
 				return "", errors.New(`a \ at the end`)
 			}
@@ -103,7 +103,7 @@ func Unescape(text string, values map[string]string) (string, error) {
 				return "", fmt.Errorf(`\%c stands for nothing`, text[i])
 			}
 			b.WriteByte("\r\n\t\x00 \\{"[at])
-		case text[i] == '{':
+		case '{':
 			name, _, ok := strings.Cut(text[i+1:], "}")
 			unit, times, repeated := strings.Cut(name, "*")
 			switch n, err := strconv.Atoi(times); {

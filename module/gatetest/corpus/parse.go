@@ -70,7 +70,7 @@ func (p *parser) field(number int, name, value string) error {
 		return fmt.Errorf("%q is not a field for one protocol", name+" "+protocol)
 	}
 	once := func(to *string) error {
-		if p.step != nil || *to != "" && !(name == "site" && *to == "api") {
+		if p.step != nil || *to != "" && (name != "site" || *to != "api") {
 			return fmt.Errorf("%s is given twice, or behind a step", name)
 		}
 		*to = value

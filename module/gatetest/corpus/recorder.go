@@ -56,10 +56,10 @@ func NewRecorder(tb testing.TB) *Recorder {
 		}
 	})
 	tb.Cleanup(func() {
-		ln.Close()
+		_ = ln.Close()
 		u.mu.Lock()
 		for _, c := range u.conns {
-			c.Close()
+			_ = c.Close()
 		}
 		u.mu.Unlock()
 		running.Wait()

@@ -1,7 +1,6 @@
 package attacks
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/caddy-api-keys/gateway/module/gatetest"
-	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
 // What some upstream takes for gRPC and the gate doesn't is neither.
@@ -95,85 +93,6 @@ func TestErrorRoutes(t *testing.T) {
 	for _, s := range saw {
 		if strings.Contains(s, good) || strings.Contains(s, lacking) || strings.Contains(s, "evil") {
 			t.Errorf("the error route was shown %s", s)
-		}
-	}
-}
-
-// A request that is ended when its answer is whole already takes its
-// connection along: nobody else's request on it is ended with it.
-func TestEndingSparesTheNextRequest(t *testing.T) {
-	server := gatetest.StartStreaming(t)
-	other := server.Session("alice")
-	for range 150 {
-		text, id := gatetest.NewStreamKey(server)
-		conn := server.Dial("")
-		in := bufio.NewReader(conn)
-		ask := func(credential string) (int, error) {
-			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: a\r\nAuthorization: Key %s\r\n\r\n", gatetest.StreamPath, credential)
-			resp, err := http.ReadResponse(in, nil)
-			if err != nil {
-				return 0, err
-			}
-			_, err = io.Copy(io.Discard, resp.Body)
-			return resp.StatusCode, err
-		}
-		revoked := make(chan error, 1)
-		go func() {
-			revoked <- server.Directory().Update(t.Context(), gatetest.Operator, func(tx *keys.Tx) error { return tx.Revoke(id, "leaked") })
-		}()
-		status, err := ask(text)
-		if e := gatetest.Receive(t, revoked, "the revocation"); e != nil {
-			t.Fatal(e)
-		}
-		if status == 200 && err == nil {
-			if status, err := ask(other); err == nil && status != 200 {
-				t.Fatalf("another's request on the connection is answered %d", status)
-			}
-		}
-		conn.Close()
-	}
-}
-
-// Connection says nothing about headers but what is the connection's own.
-func TestConnectionRemovesNothing(t *testing.T) {
-	server := gatetest.Start(t, "route * /v2/inputs", "request_header X-Tenant {http.auth.user.owner_id}")
-	server.AddUsers("alice")
-	server.AddApp("alice", "shop")
-	auth := "Authorization: Key " + server.AppKey("alice", "shop")
-	for _, name := range []string{"X-Tenant", "Content-Type", "X-Forwarded-For", "x-caller-app-id", "keep-alive, X-Tenant"} {
-		server.Raw("POST /v2/inputs HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n" + auth + "\r\nConnection: " + name + "\r\n\r\n")
-		h := server.Upstream.Last().Header
-		if h.Get("X-Tenant") != "alice" || h.Get("Content-Type") != "text/plain" || h.Get("X-Forwarded-For") == "" || h.Get("X-Caller-App-Id") != "shop" {
-			t.Errorf("Connection: %s removed something: %v", name, h)
-		}
-	}
-}
-
-// Preflights of gRPC methods and of escaped slashes are answered like others,
-// and every refusal to an allowed origin can be read.
-func TestCORSOfAllRoutes(t *testing.T) {
-	server := gatetest.Start(t, `
-		route grpc /pkg.Service/Method
-		route GET /v2/files/{name} {
-			allow encoded_slash
-		}
-		errors caddy
-		cors https://app.example.com`, "handle_errors {\nrespond \"handled\"\n}")
-	const origin = "Origin: https://app.example.com"
-	for _, tt := range []struct {
-		method, target string
-		lines          []string
-		status         int
-	}{
-		{"OPTIONS", "/pkg.Service/Method", []string{"Access-Control-Request-Method: POST"}, 204},
-		{"OPTIONS", "/v2/files/a%2Fb", []string{"Access-Control-Request-Method: GET"}, 204},
-		{"OPTIONS", "/v2/files/a%2F..%2Fb", []string{"Access-Control-Request-Method: GET"}, 400},
-		{"GET", "/v2//files", nil, 400},
-		{"GET", "/v2/files/x", nil, 401},
-	} {
-		a := server.Ask(gatetest.Client(t, "HTTP/1.1"), tt.method, tt.target, append(tt.lines, origin)...)
-		if a.StatusCode != tt.status || a.Header.Get("Access-Control-Allow-Origin") != "https://app.example.com" {
-			t.Errorf("%s %s is answered %s %v", tt.method, tt.target, a.Status, a.Header)
 		}
 	}
 }

@@ -30,7 +30,7 @@ var hiddenNames = []struct {
 
 // A name in a gRPC message can't hide from the gate, with the shipped table nor
 // with descriptors of one's own, in the first message nor in a later one.
-func TestNamesCannotHideInMessages(t *testing.T) {
+func TestOwnersCannotHideInMessages(t *testing.T) {
 	server := gatetest.Start(t, `
 		include clarifai
 		route grpc /pkg.Service/Method Inputs:Get

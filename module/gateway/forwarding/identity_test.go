@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-func TestTheUpstreamIsTold(t *testing.T) {
+func TestIdentityHeaders(t *testing.T) {
 	server := gatetest.Start(t, `
 		route GET /v2/users/{user_id}/apps/{app_id}/inputs
 		route GET /v2/users/{user_id}/inputs

@@ -87,7 +87,7 @@ func TestNothingFollowsAnEndedRequest(t *testing.T) {
 }
 
 // A credential's own end ends what lives by it, with no change to tell of it.
-func TestExpiryEndsWhatLives(t *testing.T) {
+func TestExpiryEndsLiveRequests(t *testing.T) {
 	s := startServer(t, liveSite)
 	for _, k := range liveKinds {
 		for _, protocol := range k.protocols {

@@ -160,7 +160,7 @@ func TestALingeringRequestOutlivesItsConfiguration(t *testing.T) {
 
 // A session that is not used ends what lives by it, however long that has run:
 // a live request is no use of it.
-func TestIdleSessionsEndWhatLives(t *testing.T) {
+func TestIdleSessionsEndLiveRequests(t *testing.T) {
 	s := startServer(t, liveSite)
 	for _, protocol := range liveProtocols {
 		t.Run(protocol, func(t *testing.T) {

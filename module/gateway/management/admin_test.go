@@ -79,7 +79,7 @@ func TestAdminAfterReloads(t *testing.T) {
 
 // A store that can't be opened fails the configuration, and changes nothing
 // about the one that runs.
-func TestAdminRefusesStoreThatIsNone(t *testing.T) {
+func TestAdminRefusesAnInvalidStore(t *testing.T) {
 	folder := t.TempDir()
 	e := gatetest.StartAdmin(t, gatetest.StoreApp(filepath.Join(folder, "keys.db")))
 	other := filepath.Join(folder, "other.db")

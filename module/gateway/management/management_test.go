@@ -105,7 +105,7 @@ func (m *managed) call(credential, method, path, body string) (int, manage.Answe
 
 // What a call asks of a credential is what Clarifai's own description asks,
 // where it has the call.
-func TestDemandsAreThoseOfClarifai(t *testing.T) {
+func TestCallsRequireClarifaisScopes(t *testing.T) {
 	described, err := tables.Shipped("clarifai")
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +163,7 @@ func TestManageOnASite(t *testing.T) {
 
 // Only the API's own paths are answered; the gate gets all others, and an
 // ambiguous one is nobody's.
-func TestManageHandsOnWhatIsNotItsOwn(t *testing.T) {
+func TestManageForwardsOtherPaths(t *testing.T) {
 	m := startManaged(t)
 	for _, c := range []struct {
 		method, path string
@@ -228,7 +228,7 @@ func TestManageRefuses(t *testing.T) {
 
 // A collaborator may read an app, and neither change nor delete it, nor make or
 // see its keys, whatever the invitation grants.
-func TestCollaboratorsAreNoOwners(t *testing.T) {
+func TestCollaboratorsAreNotOwners(t *testing.T) {
 	m := startManaged(t)
 	m.Update(func(tx *keys.Tx) error {
 		_, err := tx.Invite(keys.Collaborator{

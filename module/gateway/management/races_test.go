@@ -19,7 +19,7 @@ import (
 
 // A call is decided by what holds when it is made, and not when it was begun: a
 // client that sends its body slowly gets nothing that was revoked meanwhile.
-func TestManageDecidesAgainBehindTheBody(t *testing.T) {
+func TestManageDecidesAgainAfterTheBody(t *testing.T) {
 	m := startManaged(t)
 	invitation := keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: "alice", AppID: "alice-app"}, UserID: "bob"}
 	invite := func(tx *keys.Tx) error {
@@ -139,7 +139,7 @@ func (m *managed) slowly(head, credential, body string, meanwhile func()) (statu
 
 // A leaked token makes keys, and those make more, as fast as they can. Once it
 // is revoked, and then what it has made, none of them all is good.
-func TestManageRevokesWhatIsMadeMeanwhile(t *testing.T) {
+func TestManageRevokesKeysMadeDuringTheCall(t *testing.T) {
 	m := startManaged(t)
 	leaked := m.patWithID("alice", "All")
 	const body = `{"keys":[{"type":"personal_access_token","scopes":["All"]},{"scopes":["All"],"apps":[{"id":"alice-app"}]}]}`

@@ -73,7 +73,7 @@ func TestAFailingTaskIsLoggedAndCounted(t *testing.T) {
 // Every change has taken effect when it is acknowledged: under many clients,
 // with a slow store, no request that starts later is decided by what was
 // before.
-func TestNoRequestIsDecidedByWhatWasBefore(t *testing.T) {
+func TestNoDecisionIsMadeByOutdatedData(t *testing.T) {
 	const clients, rounds = 64, 8
 	server := gatetest.StartFaulty(t, "route GET /v2/inputs Inputs:Get")
 	server.AddUsers("alice")
