@@ -122,16 +122,7 @@ func kindOf(k manage.Key) string {
 
 // state is the state of a user's key, as the gate sees it.
 func state(k manage.Key, u *manage.User) string {
-	switch {
-	case u.Suspended:
-		return manage.StandingSuspended
-	case k.Disabled:
-		return manage.StandingDisabled
-	case k.ExpiresAt != nil && !k.ExpiresAt.After(time.Now()):
-		return manage.StandingExpired
-	default:
-		return manage.StandingActive
-	}
+	return k.Standing(u.Suspended, time.Now())
 }
 
 // lastUsed is when and from where a key was last used.

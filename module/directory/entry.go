@@ -105,7 +105,7 @@ func (d *Directory) loadCredential(r keys.Reader, digest credential.Digest) (*En
 		return nil, errors.Join(keys.ErrCorrupt, err)
 	}
 	e := &Entry{
-		standing: keys.Active,
+		standing: c.Standing(u.Suspended, time.Time{}),
 		caller: policy.Caller{
 			Kind:   c.Kind,
 			UserID: c.UserID,
@@ -119,12 +119,6 @@ func (d *Directory) loadCredential(r keys.Reader, digest credential.Digest) (*En
 	}
 	if !c.ExpiresAt.IsZero() {
 		e.expires = c.ExpiresAt.UnixNano()
-	}
-	switch {
-	case u.Suspended:
-		e.standing = keys.Suspended
-	case c.Disabled:
-		e.standing = keys.Disabled
 	}
 	return e, d.loadUsage(r, e, &c)
 }

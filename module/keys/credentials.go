@@ -30,7 +30,7 @@ func (tx *Tx) addCredential(action string, c Credential) (Credential, error) {
 	if err := tx.checkCredential(c); err != nil {
 		return Credential{}, err
 	}
-	if !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(tx.now) {
+	if c.ExpiredAt(tx.now) {
 		return Credential{}, invalid("expires_at", "%s is not in the future", c.ExpiresAt.Format(time.RFC3339))
 	}
 	if _, err := tx.User(c.UserID); err != nil {

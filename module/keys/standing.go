@@ -1,5 +1,7 @@
 package keys
 
+import "time"
+
 // Standing is whether a credential is valid, and if not, why.
 type Standing uint8
 
@@ -16,3 +18,23 @@ const (
 	// Expired: its expiry is in the past.
 	Expired
 )
+
+// Standing returns whether the credential of a user is valid at a time. What it
+// can't know is whether a session has been idle too long, or the credential was
+// revoked. At the zero time nothing has expired.
+func (c *Credential) Standing(suspended bool, now time.Time) Standing {
+	switch {
+	case suspended:
+		return Suspended
+	case c.Disabled:
+		return Disabled
+	case c.ExpiredAt(now):
+		return Expired
+	}
+	return Active
+}
+
+// ExpiredAt reports whether the credential has expired at a time.
+func (c *Credential) ExpiredAt(now time.Time) bool {
+	return !c.ExpiresAt.IsZero() && !now.Before(c.ExpiresAt)
+}

@@ -150,7 +150,7 @@ func (r *request) importKey(tx *keys.Tx, in *imports, known *holders, k imported
 		return Imported{}, err
 	}
 	// Again as the store checks it, before users and apps are made for it.
-	if !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(tx.Now()) {
+	if c.ExpiredAt(tx.Now()) {
 		return Imported{}, refuse(CodeInvalid, join(k.path, "expires_at"), "it is past: an expired key need not be imported")
 	}
 	if err := known.find(tx, k, c); err != nil {

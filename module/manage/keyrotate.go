@@ -43,7 +43,7 @@ func (r *request) rotateKey(tx *keys.Tx, how rotation) (*Answer, error) {
 	if how.expiresAt != nil {
 		next.ExpiresAt = *how.expiresAt
 	}
-	if !next.ExpiresAt.IsZero() && !next.ExpiresAt.After(tx.Now()) {
+	if next.ExpiredAt(tx.Now()) {
 		return nil, refuse(CodeInvalid, "expires_at", "the key has expired, and its successor would have too: give another expires_at, or create a new key")
 	}
 	if err := r.delegable("", &next); err != nil {

@@ -77,7 +77,7 @@ func (r *request) stillGood(tx *keys.Tx) error {
 	if grant := policy.NewGrant(own.Scopes, own.Endpoints); own.Kind != policy.Session && !reflect.DeepEqual(grant, r.caller.Grant) {
 		return refuse(CodeConflict, "", "what the credential of this call may do was changed meanwhile; nothing was changed, send the request again")
 	}
-	if own.Disabled || u.Suspended || !own.ExpiresAt.IsZero() && !own.ExpiresAt.After(tx.Now()) {
+	if own.Standing(u.Suspended, tx.Now()) != keys.Active {
 		return refuse(CodeKeyInvalid, "", "the credential of this call is no longer good; nothing was changed")
 	}
 	r.own = &own

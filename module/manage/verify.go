@@ -34,6 +34,15 @@ var standings = map[keys.Standing]string{
 	keys.Expired:   StandingExpired,
 }
 
+// Standing returns what the key of a user is good for at a time.
+func (k *Key) Standing(suspended bool, now time.Time) string {
+	c := keys.Credential{Disabled: k.Disabled}
+	if k.ExpiresAt != nil {
+		c.ExpiresAt = *k.ExpiresAt
+	}
+	return standings[c.Standing(suspended, now)]
+}
+
 func readCredential(o *object) (credential string) {
 	o.text("credential", &credential)
 	if credential == "" {

@@ -81,15 +81,7 @@ func (c *counter) user(u keys.User) {
 }
 
 func (c *counter) credential(cred keys.Credential) {
-	standing := keys.Active
-	switch {
-	case c.suspended[cred.UserID]:
-		standing = keys.Suspended
-	case cred.Disabled:
-		standing = keys.Disabled
-	case !cred.ExpiresAt.IsZero() && !c.now.Before(cred.ExpiresAt):
-		standing = keys.Expired
-	}
+	standing := cred.Standing(c.suspended[cred.UserID], c.now)
 	switch cred.Kind {
 	case policy.AppKey:
 		c.AppKeys.Add(standing)

@@ -136,16 +136,9 @@ func matches(k *manage.Key, query string) bool {
 	return true
 }
 
-// stateOf is whether a key is good now.
-func stateOf(k *manage.Key, now time.Time) string {
-	switch {
-	case k.ExpiresAt != nil && !k.ExpiresAt.After(now):
-		return "expired"
-	case k.Disabled:
-		return "disabled"
-	}
-	return "active"
-}
+// stateOf returns what a key is good for now. Its user is not suspended, because
+// they are signed in.
+func stateOf(k *manage.Key, now time.Time) string { return k.Standing(false, now) }
 
 // Link is the list with another page.
 func (l keyList) Link(page int) string {
