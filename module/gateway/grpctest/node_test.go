@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"sync"
@@ -56,7 +57,8 @@ func (server *grpcServer) nodeClients() func(name string) grpcClient {
 		}
 	})
 
-	lines := bufio.NewReader(stdout)
+	answers := make(chan grpcAnswer)
+	go readAnswers(ctx, stdout, answers)
 	return func(name string) grpcClient {
 		return func(t *testing.T, call grpcCall) grpcRun {
 			t.Helper()
@@ -67,13 +69,9 @@ func (server *grpcServer) nodeClients() func(name string) grpcClient {
 			run := grpcRun{first: make(chan struct{}), done: make(chan grpcAnswer, 1)}
 			go func() {
 				for {
-					var a grpcAnswer
-					line, err := lines.ReadBytes('\n')
-					if err == nil {
-						err = json.Unmarshal(line, &a)
-					}
-					if err != nil {
-						a.Error = "the client wrote " + string(line) + ": " + err.Error()
+					a, open := <-answers
+					if !open {
+						a.Error = "the clients wrote no more"
 					}
 					if !a.First {
 						run.done <- a
@@ -83,6 +81,27 @@ func (server *grpcServer) nodeClients() func(name string) grpcClient {
 				}
 			}()
 			return run
+		}
+	}
+}
+
+// readAnswers reads what the script writes, a line for each answer, until its
+// output or the context ends.
+func readAnswers(ctx context.Context, out io.Reader, answers chan<- grpcAnswer) {
+	defer close(answers)
+	for lines := bufio.NewReader(out); ; {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			return
+		}
+		var a grpcAnswer
+		if err := json.Unmarshal(line, &a); err != nil {
+			a.Error = "the client wrote " + string(line) + ": " + err.Error()
+		}
+		select {
+		case answers <- a:
+		case <-ctx.Done():
+			return
 		}
 	}
 }

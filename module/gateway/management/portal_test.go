@@ -73,6 +73,7 @@ func TestPortal(t *testing.T) {
 			defer cancel()
 			run := exec.CommandContext(ctx, node, "portal.mjs", task)
 			run.Dir = dir
+			run.WaitDelay = 10 * time.Second // for a browser that outlives the script
 			run.Env = append(os.Environ(), "BASE=http://localhost:"+port, "CHROMIUM="+browser,
 				"EMAIL=alice@example.com", "OTHER_EMAIL=bob@example.com", "OTHER_ID=bob", "PASSWORD="+password)
 			if out, err := run.CombinedOutput(); err != nil {
