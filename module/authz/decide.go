@@ -45,8 +45,8 @@ type Entry interface {
 type Registry[E Entry] interface {
 	// Find returns the entry of a credential.
 	Find(context.Context, credential.Digest) (E, error)
-	// Invitation returns the entry of a collaborator.
-	Invitation(context.Context, keys.CollaboratorRef) (E, error)
+	// Collaborator returns the entry of a collaborator.
+	Collaborator(context.Context, keys.CollaboratorRef) (E, error)
 	// Standing reports whether the credential of an entry is good now.
 	Standing(E) keys.Standing
 }
@@ -85,10 +85,10 @@ func (o *Outcome) unavailable(err error) bool {
 type Verdict[E Entry] struct {
 	Outcome
 
-	// Credential is nil if the credential is unknown. Invitation and Everyone
+	// Credential is nil if the credential is unknown. Collaborator and Everyone
 	// are the caller's record as a collaborator and everyone's, if the request
 	// addresses an app of someone else; none of them need exist.
-	Credential, Invitation, Everyone E
+	Credential, Collaborator, Everyone E
 
 	// Known reports that the credential is good, whatever it permits.
 	Known bool
@@ -163,7 +163,7 @@ func (v *Verdict[E]) ownership(ctx context.Context, from Registry[E], q *Questio
 	case policy.Own:
 		// What is told to the upstream as the app is an ID at the least.
 		return v.App == "" || keys.CheckID("app_id", v.App) == nil || v.refuse(Owner)
-	case policy.Invited:
+	case policy.AsCollaborator:
 		return v.collaborator(ctx, from, caller)
 	default:
 		return v.refuse(Owner)
@@ -176,14 +176,14 @@ func (v *Verdict[E]) ownership(ctx context.Context, from Registry[E], q *Questio
 func (v *Verdict[E]) collaborator(ctx context.Context, from Registry[E], caller *policy.Caller) bool {
 	ref := keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: v.Owner, AppID: v.App}, UserID: caller.UserID}
 	var err error
-	if v.Invitation, err = from.Invitation(ctx, ref); err != nil {
+	if v.Collaborator, err = from.Collaborator(ctx, ref); err != nil {
 		return v.unavailable(err)
 	}
 	ref.UserID = keys.Everyone
-	if v.Everyone, err = from.Invitation(ctx, ref); err != nil {
+	if v.Everyone, err = from.Collaborator(ctx, ref); err != nil {
 		return v.unavailable(err)
 	}
-	return v.Invitation.Exists() || v.Everyone.Exists() || v.refuse(Owner)
+	return v.Collaborator.Exists() || v.Everyone.Exists() || v.refuse(Owner)
 }
 
 // scopes requires that what the route needs is granted: by the credential, and
@@ -198,7 +198,7 @@ func (v *Verdict[E]) scopes(q *Question) bool {
 		return v.refuse(Scopes)
 	}
 	lacks := false
-	for _, record := range [...]E{v.Invitation, v.Everyone} {
+	for _, record := range [...]E{v.Collaborator, v.Everyone} {
 		if !record.Exists() {
 			continue
 		}

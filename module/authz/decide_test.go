@@ -33,7 +33,7 @@ func (r *registry) Find(_ context.Context, d credential.Digest) (*entry, error) 
 	return r.credentials[d], r.failsFind
 }
 
-func (r *registry) Invitation(_ context.Context, ref keys.CollaboratorRef) (*entry, error) {
+func (r *registry) Collaborator(_ context.Context, ref keys.CollaboratorRef) (*entry, error) {
 	return r.collaborators[ref], r.failsCollaborator
 }
 

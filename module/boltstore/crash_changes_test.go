@@ -228,9 +228,9 @@ func step(tx *keys.Tx, group, n int) (err error) {
 	case 4:
 		_, err = tx.Rotate(key.ID, keys.Rotation{Digest: digestOf(group, 1), ID: idOf(group, 1)})
 	case 5:
-		_, err = tx.Invite(keys.Collaborator{CollaboratorRef: guest, Scopes: key.Scopes})
+		_, err = tx.AddCollaborator(keys.Collaborator{CollaboratorRef: guest, Scopes: key.Scopes})
 	case 6:
-		err = tx.Uninvite(guest)
+		err = tx.RemoveCollaborator(guest)
 	case 7:
 		key.Digest, key.ID, key.Kind, key.AppID = digestOf(group, 2), idOf(group, 2), policy.PAT, ""
 		_, err = tx.CreateCredential(key)

@@ -16,8 +16,8 @@ import (
 
 var inAnHour = time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 
-func noInvitation(t *testing.T, v *vault) {
-	e, err := v.d.Invitation(t.Context(), v.invitation)
+func noCollaborator(t *testing.T, v *vault) {
+	e, err := v.d.Collaborator(t.Context(), v.collaborator)
 	if err != nil || e.Exists() {
 		t.Errorf("the invitation is there, %v", err)
 	}
@@ -53,10 +53,10 @@ func TestRestoreRules(t *testing.T) {
 			}
 		}
 	}
-	invitationIs := func(want string) func(*testing.T, *vault) {
+	collaboratorIs := func(want string) func(*testing.T, *vault) {
 		return func(t *testing.T, v *vault) {
 			v.view(func(r keys.Reader) error {
-				c, err := r.Collaborator(v.invitation)
+				c, err := r.Collaborator(v.collaborator)
 				if got := fmt.Sprint(c.Scopes, c.Endpoints, c.Endpoints != nil); err != nil || got != want {
 					t.Errorf("the invitation is %s, %v; want %s", got, err, want)
 				}
@@ -64,10 +64,10 @@ func TestRestoreRules(t *testing.T) {
 			})
 		}
 	}
-	invite := func(scopes, endpoints []string) step {
+	addCollaborator := func(scopes, endpoints []string) step {
 		return func(v *vault) func(*keys.Tx) error {
 			return func(tx *keys.Tx) error {
-				_, err := tx.Invite(keys.Collaborator{CollaboratorRef: v.invitation, Scopes: scopes, Endpoints: endpoints})
+				_, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: v.collaborator, Scopes: scopes, Endpoints: endpoints})
 				return err
 			}
 		}
@@ -95,7 +95,7 @@ func TestRestoreRules(t *testing.T) {
 		check         []func(*testing.T, *vault)
 	}{
 		"nothing": {
-			check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B]"), keyStands(keys.Active), invitationIs("[A B] [/p.S/A /p.S/B] true")},
+			check: []func(*testing.T, *vault){keyIs("[A B] [/p.S/A /p.S/B]"), keyStands(keys.Active), collaboratorIs("[A B] [/p.S/A /p.S/B] true")},
 		},
 		"revoked": {
 			after: func(v *vault) func(*keys.Tx) error {
@@ -257,30 +257,30 @@ func TestRestoreRules(t *testing.T) {
 		},
 		"invitation taken back": {
 			after: func(v *vault) func(*keys.Tx) error {
-				return func(tx *keys.Tx) error { return tx.Uninvite(v.invitation) }
+				return func(tx *keys.Tx) error { return tx.RemoveCollaborator(v.collaborator) }
 			},
 			want:  records.Counts{CollaboratorsRemoved: 1},
-			check: []func(*testing.T, *vault){noInvitation},
+			check: []func(*testing.T, *vault){noCollaborator},
 		},
 		"invitation narrowed": {
-			after: invite([]string{"B", "C"}, []string{endpointB}), want: records.Counts{CollaboratorsNarrowed: 1},
-			check: []func(*testing.T, *vault){invitationIs("[B] [/p.S/B] true")},
+			after: addCollaborator([]string{"B", "C"}, []string{endpointB}), want: records.Counts{CollaboratorsNarrowed: 1},
+			check: []func(*testing.T, *vault){collaboratorIs("[B] [/p.S/B] true")},
 		},
 		"invitation emptied": {
-			after: invite([]string{"C"}, []string{"/p.S/C"}), want: records.Counts{CollaboratorsRemoved: 1},
-			check: []func(*testing.T, *vault){noInvitation},
+			after: addCollaborator([]string{"C"}, []string{"/p.S/C"}), want: records.Counts{CollaboratorsRemoved: 1},
+			check: []func(*testing.T, *vault){noCollaborator},
 		},
 		"invitation widened": {
-			after: invite([]string{policy.ScopeAll}, nil),
-			check: []func(*testing.T, *vault){invitationIs("[A B] [/p.S/A /p.S/B] true")},
+			after: addCollaborator([]string{policy.ScopeAll}, nil),
+			check: []func(*testing.T, *vault){collaboratorIs("[A B] [/p.S/A /p.S/B] true")},
 		},
 		"taken back and made again, for less": {
 			after: func(v *vault) func(*keys.Tx) error {
 				return func(tx *keys.Tx) error {
-					return errors.Join(tx.Uninvite(v.invitation), invite([]string{"A"}, []string{endpointA})(v)(tx))
+					return errors.Join(tx.RemoveCollaborator(v.collaborator), addCollaborator([]string{"A"}, []string{endpointA})(v)(tx))
 				}
 			},
-			want: records.Counts{CollaboratorsNarrowed: 1}, check: []func(*testing.T, *vault){invitationIs("[A] [/p.S/A] true")},
+			want: records.Counts{CollaboratorsNarrowed: 1}, check: []func(*testing.T, *vault){collaboratorIs("[A] [/p.S/A] true")},
 		},
 		"made since": {
 			after: func(v *vault) func(*keys.Tx) error {
@@ -380,13 +380,13 @@ func (v *vault) wantNewVersions(before map[string][2]uint64) {
 // While the clock is behind the newest write, as after it was set back, every
 // change bears the time of that one: the backup's last and those behind it.
 func TestRestoreWhileTheClockIsBehind(t *testing.T) {
-	uninvite := func(v *vault) func(*keys.Tx) error {
-		return func(tx *keys.Tx) error { return tx.Uninvite(v.invitation) }
+	removeCollaborator := func(v *vault) func(*keys.Tx) error {
+		return func(tx *keys.Tx) error { return tx.RemoveCollaborator(v.collaborator) }
 	}
-	invite := func(scopes ...string) func(*vault) func(*keys.Tx) error {
+	addCollaborator := func(scopes ...string) func(*vault) func(*keys.Tx) error {
 		return func(v *vault) func(*keys.Tx) error {
 			return func(tx *keys.Tx) error {
-				_, err := tx.Invite(keys.Collaborator{CollaboratorRef: v.invitation, Scopes: scopes})
+				_, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: v.collaborator, Scopes: scopes})
 				return err
 			}
 		}
@@ -397,15 +397,15 @@ func TestRestoreWhileTheClockIsBehind(t *testing.T) {
 		check func(*testing.T, *vault)
 	}{
 		"invitation taken back": {
-			after: []func(*vault) func(*keys.Tx) error{uninvite},
-			want:  records.Counts{CollaboratorsRemoved: 1}, check: noInvitation,
+			after: []func(*vault) func(*keys.Tx) error{removeCollaborator},
+			want:  records.Counts{CollaboratorsRemoved: 1}, check: noCollaborator,
 		},
 		"invitation made again, for less": {
-			after: []func(*vault) func(*keys.Tx) error{uninvite, invite("B")},
+			after: []func(*vault) func(*keys.Tx) error{removeCollaborator, addCollaborator("B")},
 			want:  records.Counts{CollaboratorsNarrowed: 1},
 			check: func(t *testing.T, v *vault) {
 				v.view(func(r keys.Reader) error {
-					c, err := r.Collaborator(v.invitation)
+					c, err := r.Collaborator(v.collaborator)
 					if got := fmt.Sprint(c.Scopes); err != nil || got != "[B]" {
 						t.Errorf("the invitation is %s, %v; want [B]", got, err)
 					}
@@ -435,8 +435,8 @@ func TestRestoreWhileTheClockIsBehind(t *testing.T) {
 			}
 			v.open()
 			// Twice, so that the version of the backup's is a later one.
-			v.update(invite("A", "B")(v))
-			v.update(invite("A", "B")(v))
+			v.update(addCollaborator("A", "B")(v))
+			v.update(addCollaborator("A", "B")(v))
 			backup := v.backup("backup.db")
 			for _, step := range c.after {
 				v.update(step(v))

@@ -23,7 +23,7 @@ type vault struct {
 	d    *directory.Owned
 
 	key, pat, session keys.Credential
-	invitation        keys.CollaboratorRef
+	collaborator      keys.CollaboratorRef
 }
 
 const (
@@ -51,8 +51,8 @@ func newVault(t *testing.T) *vault {
 		v.key = v.mint(tx, keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"A", "B"}, Endpoints: []string{endpointA, endpointB}})
 		v.pat = v.mint(tx, keys.Credential{Kind: policy.PAT, UserID: "bob", Scopes: []string{policy.ScopeAll}})
 		v.session = v.mint(tx, keys.Credential{Kind: policy.Session, UserID: "bob"})
-		v.invitation = keys.CollaboratorRef{AppRef: shop, UserID: "bob"}
-		_, err := tx.Invite(keys.Collaborator{CollaboratorRef: v.invitation, Scopes: []string{"A", "B"}, Endpoints: []string{endpointA, endpointB}})
+		v.collaborator = keys.CollaboratorRef{AppRef: shop, UserID: "bob"}
+		_, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: v.collaborator, Scopes: []string{"A", "B"}, Endpoints: []string{endpointA, endpointB}})
 		return err
 	})
 	return v

@@ -75,15 +75,15 @@ func TestAuditOfEveryChange(t *testing.T) {
 			return tx.Revoke("cas_1", "signed out")
 		}},
 		{"collaborator.add", keys.Subject{UserID: "alice", AppID: "shop", CollaboratorID: "bob"}, "", `"scopes":["Predict"]`, func(tx *keys.Tx) error {
-			_, err := tx.Invite(keys.Collaborator{CollaboratorRef: ref, Scopes: []string{"Predict"}})
+			_, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: ref, Scopes: []string{"Predict"}})
 			return err
 		}},
 		{"collaborator.change", keys.Subject{UserID: "alice", AppID: "shop", CollaboratorID: "bob"}, `{"scopes":["Predict"]}`, `{"scopes":["Search"]}`, func(tx *keys.Tx) error {
-			_, err := tx.Invite(keys.Collaborator{CollaboratorRef: ref, Scopes: []string{"Search"}})
+			_, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: ref, Scopes: []string{"Search"}})
 			return err
 		}},
 		{"collaborator.remove", keys.Subject{UserID: "alice", AppID: "shop", CollaboratorID: "bob"}, `"scopes":["Search"]`, "", func(tx *keys.Tx) error {
-			return tx.Uninvite(ref)
+			return tx.RemoveCollaborator(ref)
 		}},
 		{"key.revoke", keys.Subject{UserID: "alice", AppID: "shop", KeyID: c.ID}, `"scopes":["Predict"]`, `{"reason":"rotated"}`, nil},
 		{"key.rotate", keys.Subject{UserID: "alice", AppID: "shop", KeyID: next.ID}, "", `"scopes":["Predict"]`, func(tx *keys.Tx) error {

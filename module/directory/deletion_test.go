@@ -30,7 +30,7 @@ func largeApp(t *testing.T, d *directory.Directory, ref keys.AppRef) (all []keys
 			}
 			all = append(all, c)
 		}
-		_, err := tx.Invite(keys.Collaborator{CollaboratorRef: bob, Scopes: []string{"All"}})
+		_, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: bob, Scopes: []string{"All"}})
 		return err
 	})
 	return all, bob
@@ -56,7 +56,7 @@ func TestADeletionTakesEffectAtOnce(t *testing.T) {
 			for _, c := range all {
 				find(t, d, c.Digest) // cached
 			}
-			if e, err := d.Invitation(t.Context(), bob); err != nil || !e.Exists() {
+			if e, err := d.Collaborator(t.Context(), bob); err != nil || !e.Exists() {
 				t.Fatalf("the collaborator before: %v, %v", e, err)
 			}
 			var left uint64
@@ -76,7 +76,7 @@ func TestADeletionTakesEffectAtOnce(t *testing.T) {
 					t.Fatalf("key %d is good after the deletion", i)
 				}
 			}
-			if e, err := d.Invitation(t.Context(), bob); err != nil || e.Exists() {
+			if e, err := d.Collaborator(t.Context(), bob); err != nil || e.Exists() {
 				t.Errorf("the collaborator is good after the deletion (%v)", err)
 			}
 			if r.rechecks.Load() == 0 {

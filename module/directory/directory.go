@@ -218,15 +218,15 @@ func (d *Directory) Find(ctx context.Context, digest credential.Digest) (*Entry,
 	return d.load(ctx, digest, func(ctx context.Context) (*Entry, error) { return d.readCredential(ctx, digest) })
 }
 
-// Invitation returns the entry of a collaborator, like [Directory.Find].
-func (d *Directory) Invitation(ctx context.Context, ref keys.CollaboratorRef) (*Entry, error) {
+// Collaborator returns the entry of a collaborator, like [Directory.Find].
+func (d *Directory) Collaborator(ctx context.Context, ref keys.CollaboratorRef) (*Entry, error) {
 	digest := ref.Digest()
 	if e := d.cached(digest); e != nil {
 		return e, nil
 	}
 	return d.load(ctx, digest, func(ctx context.Context) (*Entry, error) {
 		groups := d.groups(keys.UserGroup(ref.OwnerID), keys.AppGroup(ref.AppRef))
-		return d.read(ctx, groups, func(r keys.Reader) (*Entry, error) { return loadInvitation(r, ref) })
+		return d.read(ctx, groups, func(r keys.Reader) (*Entry, error) { return loadCollaborator(r, ref) })
 	})
 }
 

@@ -123,7 +123,7 @@ func (d *Directory) loadCredential(r keys.Reader, digest credential.Digest) (*En
 	return e, d.loadUsage(r, e, &c)
 }
 
-func loadInvitation(r keys.Reader, ref keys.CollaboratorRef) (*Entry, error) {
+func loadCollaborator(r keys.Reader, ref keys.CollaboratorRef) (*Entry, error) {
 	c, err := r.Collaborator(ref)
 	if errors.Is(err, keys.ErrNotFound) {
 		return &Entry{}, nil

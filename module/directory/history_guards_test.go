@@ -74,7 +74,7 @@ func TestATombstoneCounts(t *testing.T) {
 }
 
 // Ids that spell the same in a row are two invitations all the same.
-func TestInvitationsAreToldApart(t *testing.T) {
+func TestCollaboratorsAreToldApart(t *testing.T) {
 	refs := []keys.CollaboratorRef{
 		{AppRef: keys.AppRef{OwnerID: "alice", AppID: "shop"}, UserID: "bob"},
 		{AppRef: keys.AppRef{OwnerID: "ali", AppID: "ceshop"}, UserID: "bob"},

@@ -54,8 +54,8 @@ func (d *Directory) stripe(digest credential.Digest) *liveStripe {
 // A change raises generations and then reads the registered requests. Admit
 // registers the request and then reads the generations. So one of the two sees
 // the other.
-func (d *Directory) Admit(l *Live, r Request, credential, invitation, everyone *Entry) bool {
-	for _, e := range [maxHeld]*Entry{credential, invitation, everyone} {
+func (d *Directory) Admit(l *Live, r Request, credential, collaborator, everyone *Entry) bool {
+	for _, e := range [maxHeld]*Entry{credential, collaborator, everyone} {
 		if e == nil {
 			continue
 		}

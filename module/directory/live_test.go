@@ -48,41 +48,41 @@ func TestAdmit(t *testing.T) {
 
 // A change to the invitation reaches a request decided by it, as one to the
 // credential does.
-func TestAdmitByInvitation(t *testing.T) {
+func TestAdmitByCollaborator(t *testing.T) {
 	d, _, c := newDirectory(t)
 	update(t, d, func(tx *keys.Tx) error { _, err := tx.CreateUser(keys.User{ID: "bob"}); return err })
 	ref := keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: "alice", AppID: "shop"}, UserID: "bob"}
-	invite := func(scopes ...string) {
+	addCollaborator := func(scopes ...string) {
 		update(t, d, func(tx *keys.Tx) error {
-			_, err := tx.Invite(keys.Collaborator{CollaboratorRef: ref, Scopes: scopes})
+			_, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: ref, Scopes: scopes})
 			return err
 		})
 	}
-	invitation := func() *directory.Entry {
-		e, err := d.Invitation(t.Context(), ref)
+	collaborator := func() *directory.Entry {
+		e, err := d.Collaborator(t.Context(), ref)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return e
 	}
-	if invitation().Exists() {
+	if collaborator().Exists() {
 		t.Fatal("an invitation before there is one")
 	}
-	invite("Inputs:Get")
-	if !invitation().Exists() {
+	addCollaborator("Inputs:Get")
+	if !collaborator().Exists() {
 		t.Fatal("no invitation after there is one")
 	}
 	var r request
-	if !d.Admit(&r.live, &r, find(t, d, c.Digest), invitation(), nil) {
+	if !d.Admit(&r.live, &r, find(t, d, c.Digest), collaborator(), nil) {
 		t.Fatal("not admitted")
 	}
 	defer d.Leave(&r.live)
-	invite("Models:Get")
-	update(t, d, func(tx *keys.Tx) error { return tx.Uninvite(ref) })
+	addCollaborator("Models:Get")
+	update(t, d, func(tx *keys.Tx) error { return tx.RemoveCollaborator(ref) })
 	if n := r.rechecks.Load(); n != 2 {
 		t.Errorf("decided again %d times, want 2", n)
 	}
-	if invitation().Exists() {
+	if collaborator().Exists() {
 		t.Error("an invitation after it was taken back")
 	}
 }

@@ -199,8 +199,8 @@ func (s *Site) told(q *question, v *verdict) *explain.Verdict {
 		return told
 	}
 	told.Caller = v.Credential.Caller()
-	if v.Invitation.Exists() {
-		told.Invitation = v.Invitation.Grant()
+	if v.Collaborator.Exists() {
+		told.Collaborator = v.Collaborator.Grant()
 	}
 	if v.Everyone.Exists() {
 		told.Everyone = v.Everyone.Grant()

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Invite adds a collaborator to an app, or changes what a collaborator may do.
-func (tx *Tx) Invite(c Collaborator) (Collaborator, error) {
+// AddCollaborator adds a collaborator to an app, or changes what a collaborator may do.
+func (tx *Tx) AddCollaborator(c Collaborator) (Collaborator, error) {
 	if err := checkGrant(c.Scopes, c.Endpoints); err != nil {
 		return Collaborator{}, err
 	}
@@ -37,16 +37,16 @@ func (tx *Tx) Invite(c Collaborator) (Collaborator, error) {
 	return c, tx.record(action, c.about(), before, factsOfCollaborator(c))
 }
 
-// Uninvite removes a collaborator.
-func (tx *Tx) Uninvite(ref CollaboratorRef) error {
+// RemoveCollaborator removes a collaborator.
+func (tx *Tx) RemoveCollaborator(ref CollaboratorRef) error {
 	c, err := tx.Collaborator(ref)
 	if err != nil {
 		return fmt.Errorf("collaborator %s: %w", ref.UserID, err)
 	}
-	return tx.uninvite(c)
+	return tx.removeCollaborator(c)
 }
 
-func (tx *Tx) uninvite(c Collaborator) error {
+func (tx *Tx) removeCollaborator(c Collaborator) error {
 	tx.touch(c.CollaboratorRef.Digest())
 	if err := tx.w.DeleteCollaborator(c.CollaboratorRef); err != nil {
 		return err

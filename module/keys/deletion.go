@@ -59,7 +59,7 @@ func (tx *Tx) deleteOfApp(ref AppRef) (done bool, err error) {
 	if done, err = removeEach(tx, tx.AppCredentials(ref, 0), revoke); err != nil || !done {
 		return false, err
 	}
-	return removeEach(tx, tx.Collaborators(ref, 0), tx.uninvite)
+	return removeEach(tx, tx.Collaborators(ref, 0), tx.removeCollaborator)
 }
 
 func (tx *Tx) deleteOfUser(id string) (done bool, err error) {
@@ -67,7 +67,7 @@ func (tx *Tx) deleteOfUser(id string) (done bool, err error) {
 	if done, err = removeEach(tx, tx.Credentials(id, 0), revoke); err != nil || !done {
 		return false, err
 	}
-	if done, err = removeEach(tx, tx.Collaborations(id, 0), tx.uninvite); err != nil || !done {
+	if done, err = removeEach(tx, tx.Collaborations(id, 0), tx.removeCollaborator); err != nil || !done {
 		return false, err
 	}
 	for a, err := range tx.Apps(id, 0) {
@@ -75,7 +75,7 @@ func (tx *Tx) deleteOfUser(id string) (done bool, err error) {
 			return false, err
 		}
 		// The app goes last, because its collaborators are found by it.
-		if done, err := removeEach(tx, tx.Collaborators(a.AppRef, 0), tx.uninvite); err != nil || !done {
+		if done, err := removeEach(tx, tx.Collaborators(a.AppRef, 0), tx.removeCollaborator); err != nil || !done {
 			return false, err
 		}
 		if done, err := removeEach(tx, one(a), tx.removeApp); err != nil || !done {

@@ -125,7 +125,7 @@ func (r *request) addCollaborator(tx *keys.Tx, n newCollaborator) (c keys.Collab
 	if err := r.knownCollaborator(tx, c.UserID, n.field); err != nil {
 		return c, err
 	}
-	return tx.Invite(c)
+	return tx.AddCollaborator(c)
 }
 
 // knownCollaborator refuses what can't be a user's ID, and to the operator IDs
@@ -206,7 +206,7 @@ func (r *request) changeCollaborator(tx *keys.Tx, n collaboratorChange, act acti
 	if err := r.delegableTo(n.path, &c); err != nil {
 		return c, err
 	}
-	return tx.Invite(c)
+	return tx.AddCollaborator(c)
 }
 
 // collaboratorIDs name the collaborators to remove, by the IDs of their users.
@@ -235,7 +235,7 @@ func (r *request) removeCollaborators(tx *keys.Tx, in collaboratorIDs) (*Answer,
 		if err != nil {
 			return nil, err
 		}
-		if err := tx.Uninvite(c.CollaboratorRef); err != nil {
+		if err := tx.RemoveCollaborator(c.CollaboratorRef); err != nil {
 			return nil, err
 		}
 	}

@@ -189,7 +189,7 @@ func TestCollaboratorsDontTellWhoIsThere(t *testing.T) {
 var times = regexp.MustCompile(`20\d\d-[^"]*Z`)
 
 // Nobody invites to more than they may do.
-func TestInvitationsDelegate(t *testing.T) {
+func TestCollaboratorsDelegate(t *testing.T) {
 	s := friends(t)
 	s.must("POST", shared, `{"collaborators":[{"user_id":"carol","scopes":["All"]}]}`)
 	pat := func(scopes, more string) manage.Caller { return s.with(s.pat(operator, "alice", scopes, more).ID) }
@@ -231,7 +231,7 @@ func TestInvitationsDelegate(t *testing.T) {
 }
 
 // A change of a collaborator is in effect when it is answered.
-func TestInvitationsTakeEffectAtOnce(t *testing.T) {
+func TestCollaboratorsTakeEffectAtOnce(t *testing.T) {
 	s := friends(t)
 	ref := keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: "alice", AppID: "photos"}, UserID: "bob"}
 	table, err := policy.NewTable([]policy.Route{{Method: "GET", Pattern: "/x", Scopes: []string{"Predict"}}}, "user_id", "app_id")
@@ -240,7 +240,7 @@ func TestInvitationsTakeEffectAtOnce(t *testing.T) {
 	}
 	permits := func() bool {
 		t.Helper()
-		e, err := s.api.Directory.Invitation(t.Context(), ref)
+		e, err := s.api.Directory.Collaborator(t.Context(), ref)
 		if err != nil {
 			t.Fatal(err)
 		}

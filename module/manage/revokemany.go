@@ -292,7 +292,7 @@ func (r *request) isOwn(c keys.Credential) bool {
 // revokeIn revokes what was found, if it is still there.
 func (r *request) revokeIn(tx *keys.Tx, f found, reason string) error {
 	for _, c := range f.collaborators {
-		if err := tx.Uninvite(c.CollaboratorRef); err != nil && !errors.Is(err, keys.ErrNotFound) {
+		if err := tx.RemoveCollaborator(c.CollaboratorRef); err != nil && !errors.Is(err, keys.ErrNotFound) {
 			return err
 		}
 	}

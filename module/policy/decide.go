@@ -87,9 +87,9 @@ const (
 	Refused Reach = iota
 	// Own: the owner or app is the caller's, or the app key's.
 	Own
-	// Invited: the app is someone else's. The caller has to be its
+	// AsCollaborator: the app is someone else's. The caller has to be its
 	// collaborator, and the collaborator's record limits the grant.
-	Invited
+	AsCollaborator
 )
 
 // Reaches decides ownership. owner and app are the ones that the request names,
@@ -106,7 +106,7 @@ func (c *Caller) Reaches(owner, app string) Reach {
 	case mine:
 		return Own
 	case app != "":
-		return Invited
+		return AsCollaborator
 	}
 	return Refused
 }

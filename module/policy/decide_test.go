@@ -137,14 +137,14 @@ func TestReachesAndTarget(t *testing.T) {
 		{pat, "", "app1", Own, "bob", "app1"},
 		{pat, "eve", "", Refused, "", ""},
 		{pat, "ME", "", Refused, "", ""},
-		{pat, "eve", "app1", Invited, "eve", "app1"},
-		{pat, "Bob", "app1", Invited, "Bob", "app1"},
+		{pat, "eve", "app1", AsCollaborator, "eve", "app1"},
+		{pat, "Bob", "app1", AsCollaborator, "Bob", "app1"},
 
 		{session, "", "", Own, "", ""},
 		{session, "me", "app1", Own, "bob", "app1"},
 		{session, "", "app1", Own, "bob", "app1"},
 		{session, "eve", "", Refused, "", ""},
-		{session, "eve", "app1", Invited, "eve", "app1"},
+		{session, "eve", "app1", AsCollaborator, "eve", "app1"},
 	} {
 		t.Run(fmt.Sprintf("%v %q %q", tc.caller.Kind, tc.owner, tc.app), func(t *testing.T) {
 			if got := tc.caller.Reaches(tc.owner, tc.app); got != tc.reach {

@@ -101,12 +101,12 @@ type Read struct {
 
 // Look is one look at a request that was still live.
 type Look struct {
-	// Credential, Invitation and Everyone are the registers it was decided by;
+	// Credential, Collaborator and Everyone are the registers it was decided by;
 	// the last two are -1 where it didn't need an invitation.
-	Credential, Invitation, Everyone int
-	Permit                           uint32
-	Admitted                         int64
-	Start, End                       int64
+	Credential, Collaborator, Everyone int
+	Permit                             uint32
+	Admitted                           int64
+	Start, End                         int64
 }
 
 // Write is a transaction that wrote something, whether it changed a register or
@@ -224,8 +224,8 @@ func (h *History) checkLook(l *Look) string {
 			return !v.refuses(l.Permit) || v.Ended > l.Start && v.Standing == keys.Active && v.Permits&l.Permit != 0
 		})
 	}
-	invited := l.Invitation >= 0
-	if !permitted(l.Credential) || invited && !permitted(l.Invitation) && !permitted(l.Everyone) {
+	invited := l.Collaborator >= 0
+	if !permitted(l.Credential) || invited && !permitted(l.Collaborator) && !permitted(l.Everyone) {
 		return fmt.Sprintf("live by what was before: %+v\n%s", *l, h.listLook(l))
 	}
 	for i := range h.Registers[l.Credential] {
@@ -238,7 +238,7 @@ func (h *History) checkLook(l *Look) string {
 }
 
 func (h *History) listLook(l *Look) (text string) {
-	for _, register := range []int{l.Credential, l.Invitation, l.Everyone} {
+	for _, register := range []int{l.Credential, l.Collaborator, l.Everyone} {
 		if register >= 0 {
 			text += h.list(register, l.Start, l.End)
 		}

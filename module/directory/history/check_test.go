@@ -36,11 +36,11 @@ func expired(start, end int64, s State) Read {
 }
 
 func look(admitted, start, end int64) Look {
-	return Look{Invitation: -1, Everyone: -1, Permit: 1, Admitted: admitted, Start: start, End: end}
+	return Look{Collaborator: -1, Everyone: -1, Permit: 1, Admitted: admitted, Start: start, End: end}
 }
 
 func invited(admitted, start, end int64) Look {
-	return Look{Credential: 0, Invitation: 1, Everyone: 2, Permit: 1, Admitted: admitted, Start: start, End: end}
+	return Look{Credential: 0, Collaborator: 1, Everyone: 2, Permit: 1, Admitted: admitted, Start: start, End: end}
 }
 
 func one(versions ...Version) [][]Version { return [][]Version{versions} }

@@ -17,7 +17,7 @@ func (h *run) read(d *directory.Directory, register int) (e *directory.Entry, to
 	if register < len(h.slots) {
 		e, err = d.Find(h.context(), h.slots[register].digest)
 	} else {
-		e, err = d.Invitation(h.context(), invitations[register-len(h.slots)])
+		e, err = d.Collaborator(h.context(), collaborators[register-len(h.slots)])
 	}
 	if err != nil {
 		h.n.unanswered.Add(1)
@@ -72,18 +72,18 @@ func (h *run) digest(register int) credential.Digest {
 	if register < len(h.slots) {
 		return h.slots[register].digest
 	}
-	return invitations[register-len(h.slots)].Digest()
+	return collaborators[register-len(h.slots)].Digest()
 }
 
 // caller makes requests: each is decided, admitted, served for a while, and
 // looked at meanwhile.
 func (h *run) caller(r *rand.Rand) {
 	for !h.over() {
-		q := &request{h: h, credential: r.IntN(len(h.slots)), invitation: -1, everyone: -1, permit: 1 << r.IntN(len(probes))}
+		q := &request{h: h, credential: r.IntN(len(h.slots)), collaborator: -1, everyone: -1, permit: 1 << r.IntN(len(probes))}
 		if s := &h.slots[q.credential]; s.user == "bob" {
 			// shop and blog have an invitation for everyone.
 			pair := [][2]int{{0, 1}, {3, 4}}[r.IntN(2)]
-			q.invitation, q.everyone = len(h.slots)+pair[0], len(h.slots)+pair[1]
+			q.collaborator, q.everyone = len(h.slots)+pair[0], len(h.slots)+pair[1]
 		}
 		_ = h.use.with(h.slots[q.credential].digest, func(d *directory.Directory) error {
 			q.d = d
@@ -96,12 +96,12 @@ func (h *run) caller(r *rand.Rand) {
 
 // request is a forwarded request, as the gate makes it.
 type request struct {
-	h                                *run
-	d                                *directory.Directory
-	credential, invitation, everyone int // registers, -1 where there is none
-	permit                           uint32
-	live                             directory.Live
-	ended                            atomic.Bool
+	h                                  *run
+	d                                  *directory.Directory
+	credential, collaborator, everyone int // registers, -1 where there is none
+	permit                             uint32
+	live                               directory.Live
+	ended                              atomic.Bool
 }
 
 // decide answers with the entries that a decision rests on, nil where it is a
@@ -111,7 +111,7 @@ func (q *request) decide() (entries *[3]*directory.Entry) {
 	var permits [3]bool
 	var reads []Read
 	defer func() { q.h.keep(reads, nil) }()
-	for i, register := range [3]int{q.credential, q.invitation, q.everyone} {
+	for i, register := range [3]int{q.credential, q.collaborator, q.everyone} {
 		if register < 0 {
 			continue
 		}
@@ -123,7 +123,7 @@ func (q *request) decide() (entries *[3]*directory.Entry) {
 		found[i] = e
 		permits[i] = told.Standing == keys.Active && !told.Expired && told.Permits&q.permit != 0
 	}
-	if !permits[0] || q.invitation >= 0 && !permits[1] && !permits[2] {
+	if !permits[0] || q.collaborator >= 0 && !permits[1] && !permits[2] {
 		return nil
 	}
 	return &found
@@ -161,7 +161,7 @@ func (q *request) serve(r *rand.Rand) {
 	defer q.d.Leave(&q.live)
 	h.n.requests.Add(1)
 	look := Look{
-		Credential: q.credential, Invitation: q.invitation, Everyone: q.everyone,
+		Credential: q.credential, Collaborator: q.collaborator, Everyone: q.everyone,
 		Permit: q.permit, Admitted: h.tick(),
 	}
 	var looks []Look

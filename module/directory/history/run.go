@@ -114,7 +114,7 @@ func (h *run) run() (faults []string, err error) {
 
 // fill makes what is there before the history begins.
 func (h *run) fill() error {
-	h.registers = make([][]*entry, len(h.slots)+len(invitations))
+	h.registers = make([][]*entry, len(h.slots)+len(collaborators))
 	return h.use.with(h.slots[0].digest, func(d *directory.Directory) error {
 		return d.Update(h.context(), actor, func(tx *keys.Tx) error {
 			for _, id := range []string{"alice", "bob", "ali"} {
@@ -127,8 +127,8 @@ func (h *run) fill() error {
 					return err
 				}
 			}
-			for _, ref := range invitations[:2] {
-				if _, err := tx.Invite(keys.Collaborator{CollaboratorRef: ref, Scopes: scopes[:3]}); err != nil {
+			for _, ref := range collaborators[:2] {
+				if _, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: ref, Scopes: scopes[:3]}); err != nil {
 					return err
 				}
 			}

@@ -21,7 +21,7 @@ var (
 	ceshop = keys.AppRef{OwnerID: "ali", AppID: "ceshop"}
 
 	// bob's invitations to shop and to ceshop spell the same.
-	invitations = []keys.CollaboratorRef{
+	collaborators = []keys.CollaboratorRef{
 		{AppRef: shop, UserID: "bob"},
 		{AppRef: shop, UserID: keys.Everyone},
 		{AppRef: ceshop, UserID: "bob"},
@@ -138,7 +138,7 @@ func randomGrant(r *rand.Rand) (someScopes, someEndpoints []string) {
 // alone.
 func (h *run) stored(r keys.Reader, register int) (State, error) {
 	if register >= len(h.slots) {
-		c, err := r.Collaborator(invitations[register-len(h.slots)])
+		c, err := r.Collaborator(collaborators[register-len(h.slots)])
 		if errors.Is(err, keys.ErrNotFound) {
 			return State{}, nil
 		}

@@ -97,12 +97,12 @@ func (w *world) fill(tx *keys.Tx) error {
 		}
 		guest := fmt.Sprint("guest", i)
 		for _, r := range []register{{user: guest, app: shop}, {user: guest, app: blog}, {user: guest, app: bobs}} {
-			if err := w.invite(tx, r); err != nil {
+			if err := w.addCollaborator(tx, r); err != nil {
 				return err
 			}
 		}
 	}
-	return errors.Join(w.invite(tx, register{user: "alice", app: bobs}), w.invite(tx, register{user: "bob", app: shop}))
+	return errors.Join(w.addCollaborator(tx, register{user: "alice", app: bobs}), w.addCollaborator(tx, register{user: "bob", app: shop}))
 }
 
 // add makes a credential.
@@ -120,10 +120,10 @@ func (w *world) add(tx *keys.Tx, r register, i int) error {
 }
 
 // invite makes a collaborator.
-func (w *world) invite(tx *keys.Tx, r register) error {
+func (w *world) addCollaborator(tx *keys.Tx, r register) error {
 	r.name, r.collaborator = fmt.Sprint(r.user, " on ", r.app.AppID), true
 	w.registers[r.name] = r
-	_, err := tx.Invite(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{AppRef: r.app, UserID: r.user}})
+	_, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{AppRef: r.app, UserID: r.user}})
 	return err
 }
 
@@ -179,7 +179,7 @@ func (w *world) look() map[string]bool {
 			find := func() (*directory.Entry, error) { return d.Find(context.Background(), r.digest) }
 			if r.collaborator {
 				find = func() (*directory.Entry, error) {
-					return d.Invitation(context.Background(), keys.CollaboratorRef{AppRef: r.app, UserID: r.user})
+					return d.Collaborator(context.Background(), keys.CollaboratorRef{AppRef: r.app, UserID: r.user})
 				}
 			}
 			e, err := find()

@@ -81,7 +81,7 @@ func (s *corpusServer) populate() {
 	s.AddApp("bob", "barn")
 	s.AddApp("bob", "farm")
 	s.Update(func(tx *keys.Tx) error {
-		_, err := tx.Invite(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
+		_, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
 			AppRef: keys.AppRef{OwnerID: "bob", AppID: "farm"}, UserID: "alice"}, Scopes: []string{"Public:Get"}})
 		return err
 	})

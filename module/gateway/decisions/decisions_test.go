@@ -81,16 +81,16 @@ func TestDecision(t *testing.T) {
 		_, err := tx.ChangeUser("eve", func(u *keys.User) error { u.Suspended = true; return nil })
 		return err
 	})
-	invite := func(app, user string, scopes, endpoints []string) {
+	addCollaborator := func(app, user string, scopes, endpoints []string) {
 		server.Update(func(tx *keys.Tx) error {
-			_, err := tx.Invite(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
+			_, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
 				AppRef: keys.AppRef{OwnerID: "alice", AppID: app}, UserID: user}, Scopes: scopes, Endpoints: endpoints})
 			return err
 		})
 	}
-	invite("shop", "bob", []string{"Inputs:Get"}, nil)
-	invite("shop", "carol", []string{"All"}, []string{})
-	invite("open", keys.Everyone, []string{"All"}, []string{"/clarifai.api.V2/ListInputs"})
+	addCollaborator("shop", "bob", []string{"Inputs:Get"}, nil)
+	addCollaborator("shop", "carol", []string{"All"}, []string{})
+	addCollaborator("open", keys.Everyone, []string{"All"}, []string{"/clarifai.api.V2/ListInputs"})
 	forged := key[:len(key)-1] + string('A'+('B'-key[len(key)-1]+26)%26)
 	if credential.FormOf(forged) != credential.Forged {
 		forged = key[:len(key)-1] + "-"

@@ -53,7 +53,7 @@ func TestExplanationsAreTrue(t *testing.T) {
 	server.AddApp("alice", "shop")
 	server.AddApp("bob", "farm")
 	server.Update(func(tx *keys.Tx) error {
-		_, err := tx.Invite(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
+		_, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
 			AppRef: keys.AppRef{OwnerID: "alice", AppID: "shop"}, UserID: "bob"}, Scopes: []string{"Inputs:Get"}})
 		return err
 	})

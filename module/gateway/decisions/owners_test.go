@@ -34,7 +34,7 @@ func startOwners(t *testing.T) (server *gatetest.Server, key, pat string) {
 	server.AddApp("bob", "farm")
 	server.AddApp("bob", "barn")
 	server.Update(func(tx *keys.Tx) error {
-		_, err := tx.Invite(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
+		_, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
 			AppRef: keys.AppRef{OwnerID: "bob", AppID: "farm"}, UserID: "alice"}, Scopes: []string{"All"}})
 		return err
 	})

@@ -174,7 +174,7 @@ func (d *differential) populate() error {
 			_, err := tx.CreateApp(keys.App{AppRef: ref})
 			all = append(all, err)
 		}
-		_, err := tx.Invite(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
+		_, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
 			AppRef: keys.AppRef{OwnerID: "bob", AppID: "farm"}, UserID: "alice"}, Scopes: get})
 		all = append(all, err)
 		for name, c := range map[string]keys.Credential{

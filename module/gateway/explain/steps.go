@@ -46,9 +46,9 @@ type Verdict struct {
 	Caller *policy.Caller
 	// Owner and App are what was named, empty where nothing was.
 	Owner, App string
-	// Invitation and Everyone are what the caller's own invitation and
+	// Collaborator and Everyone are what the caller's own invitation and
 	// everyone's grant, or nil without one.
-	Invitation, Everyone *policy.Grant
+	Collaborator, Everyone *policy.Grant
 	// Told are the headers by which the upstream is told who calls, nil if it
 	// isn't told.
 	Told    []string

@@ -51,7 +51,7 @@ func endpointList(names []string) []string {
 	return names
 }
 
-// Supposition is a registry that knows one credential, and no invitation.
+// Supposition is a registry that knows one credential, and no collaborator.
 type Supposition struct{ Entry *directory.Entry }
 
 // Find answers the one credential.
@@ -59,8 +59,8 @@ func (s Supposition) Find(context.Context, credential.Digest) (*directory.Entry,
 	return s.Entry, nil
 }
 
-// Invitation answers that there is none.
-func (Supposition) Invitation(context.Context, keys.CollaboratorRef) (*directory.Entry, error) {
+// Collaborator answers that there is none.
+func (Supposition) Collaborator(context.Context, keys.CollaboratorRef) (*directory.Entry, error) {
 	return new(directory.Entry), nil
 }
 

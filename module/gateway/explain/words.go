@@ -51,8 +51,8 @@ func (t *Telling) ownership(q *Question, v *Verdict) string {
 	switch v.Caller.Reaches(v.Owner, v.App) {
 	case policy.Own:
 		saw += ": the caller's own"
-	case policy.Invited:
-		saw += ": someone else's, and " + invitations(v)
+	case policy.AsCollaborator:
+		saw += ": someone else's, and " + collaborators(v)
 	default:
 		saw += ": not the credential's"
 	}
@@ -62,11 +62,11 @@ func (t *Telling) ownership(q *Question, v *Verdict) string {
 	return saw
 }
 
-func invitations(v *Verdict) string {
+func collaborators(v *Verdict) string {
 	switch {
-	case v.Invitation != nil && v.Everyone != nil:
+	case v.Collaborator != nil && v.Everyone != nil:
 		return "the caller is invited, and so is everyone"
-	case v.Invitation != nil:
+	case v.Collaborator != nil:
 		return "the caller is invited"
 	case v.Everyone != nil:
 		return "everyone is invited"
@@ -159,8 +159,8 @@ func scopesChange(q *Question, v *Verdict) string {
 		}
 	}
 	grant("the credential", &v.Caller.Grant)
-	if v.Invitation != nil {
-		grant("the invitation", v.Invitation)
+	if v.Collaborator != nil {
+		grant("the invitation", v.Collaborator)
 	} else if v.Everyone != nil {
 		grant("everyone's invitation", v.Everyone)
 	}

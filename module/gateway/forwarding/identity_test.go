@@ -22,7 +22,7 @@ func TestIdentityHeaders(t *testing.T) {
 	key, keyRecord := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop"})
 	pat, patRecord := server.AddCredential(keys.Credential{Kind: policy.PAT, UserID: "bob"})
 	server.Update(func(tx *keys.Tx) error {
-		_, err := tx.Invite(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
+		_, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
 			AppRef: keys.AppRef{OwnerID: "alice", AppID: "shop"}, UserID: "bob"}})
 		return err
 	})

@@ -40,13 +40,13 @@ var changes = []struct {
 		return tx.DeleteApp(keys.AppRef{OwnerID: "alice", AppID: "shop"})
 	}},
 	{"take the invitation back", newGuestPAT, func(tx *keys.Tx, _ string) error {
-		return tx.Uninvite(keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: "alice", AppID: "shop"}, UserID: "bob"})
+		return tx.RemoveCollaborator(keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: "alice", AppID: "shop"}, UserID: "bob"})
 	}},
 }
 
 func newGuestPAT(server *gatetest.Server) (string, string) {
 	server.Update(func(tx *keys.Tx) error {
-		_, err := tx.Invite(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
+		_, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{
 			AppRef: keys.AppRef{OwnerID: "alice", AppID: "shop"}, UserID: "bob"}, Scopes: []string{"All"}})
 		return err
 	})

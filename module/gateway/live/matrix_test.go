@@ -51,9 +51,9 @@ var losses = []struct {
 	{"its user is deleted", nil, func(tx *keys.Tx, s *affected) error { return tx.DeleteUser(s.owner) }, false},
 	{"its app is deleted", nil, deleteApp, false},
 	{"the app of another is deleted", guestPAT, deleteApp, false},
-	{"the invitation is taken back", guestPAT, func(tx *keys.Tx, s *affected) error { return tx.Uninvite(s.collaborator().CollaboratorRef) }, true},
+	{"the invitation is taken back", guestPAT, func(tx *keys.Tx, s *affected) error { return tx.RemoveCollaborator(s.collaborator().CollaboratorRef) }, true},
 	{"the invitation is narrowed", guestPAT, func(tx *keys.Tx, s *affected) error {
-		_, err := tx.Invite(s.collaborator("Other:Get"))
+		_, err := tx.AddCollaborator(s.collaborator("Other:Get"))
 		return err
 	}, true},
 	{"everyone's invitation is taken back", func(tx *keys.Tx, s *affected) keys.Credential {
@@ -61,7 +61,7 @@ var losses = []struct {
 		c := guestPAT(tx, s)
 		c.UserID = "nina"
 		return c
-	}, func(tx *keys.Tx, s *affected) error { return tx.Uninvite(s.collaborator().CollaboratorRef) }, true},
+	}, func(tx *keys.Tx, s *affected) error { return tx.RemoveCollaborator(s.collaborator().CollaboratorRef) }, true},
 	{"a session is ended", ownerSession, func(tx *keys.Tx, s *affected) error { return tx.Revoke(s.id, "signed out") }, true},
 	{"the password is changed", ownerSession, func(tx *keys.Tx, s *affected) error {
 		_, err := tx.ChangeUser(s.owner, func(u *keys.User) error { u.PasswordHash = "another"; return nil })
@@ -94,7 +94,7 @@ func (s *affected) collaborator(scopes ...string) keys.Collaborator {
 }
 
 func guestPAT(tx *keys.Tx, s *affected) keys.Credential {
-	if _, err := tx.Invite(s.collaborator("All")); err != nil {
+	if _, err := tx.AddCollaborator(s.collaborator("All")); err != nil {
 		panic(err)
 	}
 	return keys.Credential{Kind: policy.PAT, UserID: s.guest, Scopes: []string{"Live:Get"}}

@@ -231,7 +231,7 @@ func TestManageRefuses(t *testing.T) {
 func TestCollaboratorsAreNotOwners(t *testing.T) {
 	m := startManaged(t)
 	m.Update(func(tx *keys.Tx) error {
-		_, err := tx.Invite(keys.Collaborator{
+		_, err := tx.AddCollaborator(keys.Collaborator{
 			CollaboratorRef: keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: "alice", AppID: "alice-app"}, UserID: "bob"},
 			Scopes:          []string{"All"},
 		})

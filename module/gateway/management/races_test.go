@@ -21,9 +21,9 @@ import (
 // client that sends its body slowly gets nothing that was revoked meanwhile.
 func TestManageDecidesAgainAfterTheBody(t *testing.T) {
 	m := startManaged(t)
-	invitation := keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: "alice", AppID: "alice-app"}, UserID: "bob"}
-	invite := func(tx *keys.Tx) error {
-		_, err := tx.Invite(keys.Collaborator{CollaboratorRef: invitation, Scopes: []string{"All"}})
+	collaborator := keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: "alice", AppID: "alice-app"}, UserID: "bob"}
+	addCollaborator := func(tx *keys.Tx) error {
+		_, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: collaborator, Scopes: []string{"All"}})
 		return err
 	}
 	narrow := func(id string) func(*keys.Tx) error {
@@ -46,18 +46,18 @@ func TestManageDecidesAgainAfterTheBody(t *testing.T) {
 		},
 		{
 			name: "an invitation taken back", credential: m.sessions["bob"], head: "GET /v2/users/alice/apps/alice-app",
-			before:    invite,
-			meanwhile: func(tx *keys.Tx) error { return tx.Uninvite(invitation) },
+			before:    addCollaborator,
+			meanwhile: func(tx *keys.Tx) error { return tx.RemoveCollaborator(collaborator) },
 			status:    403, code: manage.CodeKeyInvalid,
 		},
 		{
 			name: "an app that was deleted and made again", credential: m.sessions["bob"], head: "GET /v2/users/alice/apps/alice-app/collaborators",
-			before: invite,
+			before: addCollaborator,
 			meanwhile: func(tx *keys.Tx) error {
-				if err := tx.DeleteApp(invitation.AppRef); err != nil {
+				if err := tx.DeleteApp(collaborator.AppRef); err != nil {
 					return err
 				}
-				_, err := tx.CreateApp(keys.App{AppRef: invitation.AppRef})
+				_, err := tx.CreateApp(keys.App{AppRef: collaborator.AppRef})
 				return err
 			},
 			status: 403, code: manage.CodeKeyInvalid,

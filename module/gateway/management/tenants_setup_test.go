@@ -70,7 +70,7 @@ func startTenants(t *testing.T) *tenants {
 		if _, err := tx.CreateUser(keys.User{ID: "carol"}); err != nil {
 			return err
 		}
-		if _, err := tx.Invite(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{AppRef: app, UserID: "carol"}, Scopes: []string{"Inputs:Get"}}); err != nil {
+		if _, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{AppRef: app, UserID: "carol"}, Scopes: []string{"Inputs:Get"}}); err != nil {
 			return err
 		}
 		if _, err := tx.ImportCredential(keys.Credential{

@@ -187,7 +187,7 @@ func TestTenantsInCursors(t *testing.T) {
 
 // Who is invited to an app can do there what the invitation grants of the calls
 // that aren't the owner's alone, and nothing anywhere else.
-func TestTenantsBeyondAnInvitation(t *testing.T) {
+func TestTenantsBeyondACollaborator(t *testing.T) {
 	for _, granted := range [][]string{{}, {"Apps:Get"}, {"Apps:Get", "Workflows:Get"}, {"Apps:Get", "Collaborators:Get"}, {"All"}} {
 		t.Run(strings.Join(granted, " "), func(t *testing.T) {
 			m := startTenants(t)
@@ -195,7 +195,7 @@ func TestTenantsBeyondAnInvitation(t *testing.T) {
 				if _, err := tx.CreateApp(keys.App{AppRef: keys.AppRef{OwnerID: "alice", AppID: "other-app"}}); err != nil {
 					return err
 				}
-				_, err := tx.Invite(keys.Collaborator{
+				_, err := tx.AddCollaborator(keys.Collaborator{
 					CollaboratorRef: keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: "alice", AppID: "alice-app"}, UserID: "bob"}, Scopes: granted,
 				})
 				return err

@@ -78,7 +78,7 @@ func (f *Request) Prepare(d Decider, lease *directory.Lease, digest credential.D
 // So it is admitted only if it wasn't ended, and is over if it isn't admitted:
 // the writer, and the connection, are then another's.
 func (f *Request) Admit(v *Verdict) bool {
-	admitted := f.lease.Admit(&f.listed, f, v.Credential, v.Invitation, v.Everyone)
+	admitted := f.lease.Admit(&f.listed, f, v.Credential, v.Collaborator, v.Everyone)
 	f.mu.Lock()
 	admitted = admitted && !f.over
 	f.left, f.over = !admitted, !admitted
