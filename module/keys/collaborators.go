@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// AddCollaborator adds a collaborator to an app, or changes what a collaborator may do.
+// AddCollaborator adds a collaborator to an app, or changes what a collaborator
+// may do.
 func (tx *Tx) AddCollaborator(c Collaborator) (Collaborator, error) {
 	if err := checkGrant(c.Scopes, c.Endpoints); err != nil {
 		return Collaborator{}, err

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Logins slows down password guessing. It counts failures by account and by
+// Throttle slows down password guessing. It counts failures by account and by
 // address in leaky buckets: a burst is allowed, then one more per interval. An
 // attempt counts as a failure from its beginning until it succeeds, so that
 // concurrent guesses don't slip through.
@@ -61,7 +61,7 @@ var (
 // knownFor is how long an address stays an account's own.
 const knownFor = 30 * 24 * time.Hour
 
-// NewLogins returns empty counts.
+// NewThrottle returns empty counts.
 func NewThrottle() *Throttle {
 	return &Throttle{
 		seed: maphash.MakeSeed(), epoch: time.Now(),
