@@ -107,8 +107,8 @@ func (f *Request) Ended() authz.Reason {
 }
 
 // Leave is the return of the gate's handler, after which neither the writer
-// nor the connection is touched. Unless whole says that nothing is served any
-// more, the request stays on the list until the server's own request ends: an
+// nor the connection is touched. Unless the request is whole, so that nothing is
+// served any more, it stays on the list until the server's own request ends: an
 // error route, or a handler in front of the gate, may serve a stream instead.
 // It panics with [http.ErrAbortHandler] if the request was ended.
 func (f *Request) Leave(whole bool) {
