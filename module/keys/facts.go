@@ -3,7 +3,6 @@ package keys
 import (
 	"encoding/json"
 	"reflect"
-	"time"
 )
 
 // facts are the fields of a record that the audit log shows.
@@ -40,12 +39,11 @@ func factsOfUser(u User) facts {
 func factsOfApp(a App) facts { return facts{"name": a.Name} }
 
 func factsOfCredential(c Credential) facts {
-	f := facts{
-		"type": c.Kind.String(), "description": c.Description, "scopes": c.Scopes, "endpoints": c.Endpoints,
-		"disabled": c.Disabled, "created_by": c.CreatedBy,
-	}
-	if !c.ExpiresAt.IsZero() {
-		f["expires_at"] = c.ExpiresAt.UTC().Format(time.RFC3339Nano)
+	f := facts{}
+	for _, field := range CredentialFields {
+		if fact := field.Fact(&c); fact != nil {
+			f[field.Name] = fact
+		}
 	}
 	return f
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -49,5 +50,14 @@ func TestKeyFieldsAreThoseOfTheAPI(t *testing.T) {
 	}
 	for name := range answered {
 		t.Errorf("%s is a field of a key, and not described", name)
+	}
+}
+
+// What the audit log and a merge know of a key is shown, too, by the same name.
+func TestKeyFieldsHaveThoseOfTheRecord(t *testing.T) {
+	for _, f := range keys.CredentialFields {
+		if !slices.ContainsFunc(manage.KeyFields, func(shown manage.KeyField) bool { return shown.Name == f.Name }) {
+			t.Errorf("%s is a field of the record, and isn't shown", f.Name)
+		}
 	}
 }

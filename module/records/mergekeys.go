@@ -52,7 +52,7 @@ func (m *Merge) credentials() error {
 			return nil
 		}
 		switch {
-		case narrow(&c, now):
+		case c.Narrow(&now):
 			m.KeysNarrowed++
 		case now.Version == c.Version && now.ModifiedAt.Equal(c.ModifiedAt):
 			return nil // it is the same
@@ -62,55 +62,7 @@ func (m *Merge) credentials() error {
 	})
 }
 
-// narrow leaves a credential nothing that it doesn't have now.
-func narrow(c *keys.Credential, now keys.Credential) bool {
-	was := *c
-	c.Scopes = sharedScopes(c.Scopes, now.Scopes)
-	c.Endpoints = sharedEndpoints(c.Endpoints, now.Endpoints)
-	// A list that is left empty grants none, but is shown as if there were no
-	// list: a disabled key leaves no doubt.
-	c.Disabled = c.Disabled || now.Disabled || c.Endpoints != nil && len(c.Endpoints) == 0
-	if !now.ExpiresAt.IsZero() && (c.ExpiresAt.IsZero() || now.ExpiresAt.Before(c.ExpiresAt)) {
-		c.ExpiresAt = now.ExpiresAt
-	}
-	return c.Disabled != was.Disabled || !c.ExpiresAt.Equal(was.ExpiresAt) ||
-		!slices.Equal(c.Scopes, was.Scopes) || !sameEndpoints(c.Endpoints, was.Endpoints)
-}
-
-func sharedScopes(a, b []string) []string {
-	switch {
-	case slices.Contains(b, policy.ScopeAll):
-		return a
-	case slices.Contains(a, policy.ScopeAll):
-		return b
-	}
-	return shared(a, b)
-}
-
-// sharedEndpoints is nil, which is all, only where both are: with nothing
-// shared it is an empty list, which grants none.
-func sharedEndpoints(a, b []string) []string {
-	switch {
-	case b == nil:
-		return a
-	case a == nil:
-		return b
-	}
-	return shared(a, b)
-}
-
 func sameEndpoints(a, b []string) bool { return (a == nil) == (b == nil) && slices.Equal(a, b) }
-
-// shared is never nil.
-func shared(a, b []string) []string {
-	both := []string{}
-	for _, s := range a {
-		if slices.Contains(b, s) {
-			both = append(both, s)
-		}
-	}
-	return both
-}
 
 // lastUse takes over when a credential was last used.
 func (m *Merge) lastUse(w *update, d credential.Digest) error {
@@ -144,7 +96,7 @@ func (m *Merge) collaborators() error {
 		case !there, m.kinship != descendant && now.ModifiedAt.Before(c.ModifiedAt):
 			return nil // the versions of an invitation that was removed begin again
 		}
-		scopes, endpoints := sharedScopes(c.Scopes, now.Scopes), sharedEndpoints(c.Endpoints, now.Endpoints)
+		scopes, endpoints := keys.SharedScopes(c.Scopes, now.Scopes), keys.SharedEndpoints(c.Endpoints, now.Endpoints)
 		switch {
 		case endpoints != nil && len(endpoints) == 0: // nothing is left of it
 			m.CollaboratorsRemoved++
