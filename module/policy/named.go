@@ -72,7 +72,7 @@ func (n *Named) Merge(o Named) {
 
 // Settle returns who was named, as seen by the caller. ok is false if the
 // places don't agree, or if one names someone else and no app: an app named
-// elsewhere doesn't make that an invitation.
+// elsewhere doesn't make the caller its collaborator.
 func (n *Named) Settle(caller *Caller) (owner, app string, ok bool) {
 	another := n.Owner != "" && n.Owner != caller.UserID
 	switch {

@@ -94,7 +94,7 @@ func (m *Merge) collaborators() error {
 			m.CollaboratorsRemoved++
 			return w.DeleteCollaborator(c.CollaboratorRef)
 		case !there, m.kinship != descendant && now.ModifiedAt.Before(c.ModifiedAt):
-			return nil // the versions of an invitation that was removed begin again
+			return nil // the versions of a collaborator who was removed begin again
 		}
 		scopes, endpoints := keys.SharedScopes(c.Scopes, now.Scopes), keys.SharedEndpoints(c.Endpoints, now.Endpoints)
 		switch {

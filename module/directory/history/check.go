@@ -9,7 +9,7 @@
 // it begins and one after it has returned, so of two operations of which one
 // ended before the other began, the ticks say so.
 //
-// A register is what one digest stands for: a credential, or an invitation. Its
+// A register is what one digest stands for: a credential, or a collaborator. Its
 // versions are totally ordered, because the store writes one transaction at a time:
 // each takes the tick Began inside its transaction, and Ended once the Update
 // has returned. The first version is there before the history begins.
@@ -102,7 +102,7 @@ type Read struct {
 // Look is one look at a request that was still live.
 type Look struct {
 	// Credential, Collaborator and Everyone are the registers it was decided by;
-	// the last two are -1 where it didn't need an invitation.
+	// the last two are -1 where it didn't need a collaborator.
 	Credential, Collaborator, Everyone int
 	Permit                             uint32
 	Admitted                           int64
@@ -224,8 +224,8 @@ func (h *History) checkLook(l *Look) string {
 			return !v.refuses(l.Permit) || v.Ended > l.Start && v.Standing == keys.Active && v.Permits&l.Permit != 0
 		})
 	}
-	invited := l.Collaborator >= 0
-	if !permitted(l.Credential) || invited && !permitted(l.Collaborator) && !permitted(l.Everyone) {
+	shared := l.Collaborator >= 0
+	if !permitted(l.Credential) || shared && !permitted(l.Collaborator) && !permitted(l.Everyone) {
 		return fmt.Sprintf("live by what was before: %+v\n%s", *l, h.listLook(l))
 	}
 	for i := range h.Registers[l.Credential] {

@@ -81,7 +81,7 @@ func (h *run) caller(r *rand.Rand) {
 	for !h.over() {
 		q := &request{h: h, credential: r.IntN(len(h.slots)), collaborator: -1, everyone: -1, permit: 1 << r.IntN(len(probes))}
 		if s := &h.slots[q.credential]; s.user == "bob" {
-			// shop and blog have an invitation for everyone.
+			// shop and blog have everyone as a collaborator.
 			pair := [][2]int{{0, 1}, {3, 4}}[r.IntN(2)]
 			q.collaborator, q.everyone = len(h.slots)+pair[0], len(h.slots)+pair[1]
 		}

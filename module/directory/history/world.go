@@ -20,7 +20,7 @@ var (
 	blog   = keys.AppRef{OwnerID: "alice", AppID: "blog"}
 	ceshop = keys.AppRef{OwnerID: "ali", AppID: "ceshop"}
 
-	// bob's invitations to shop and to ceshop spell the same.
+	// bob as a collaborator on shop and on ceshop spells the same.
 	collaborators = []keys.CollaboratorRef{
 		{AppRef: shop, UserID: "bob"},
 		{AppRef: shop, UserID: keys.Everyone},

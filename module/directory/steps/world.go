@@ -119,7 +119,7 @@ func (w *world) add(tx *keys.Tx, r register, i int) error {
 	return err
 }
 
-// invite makes a collaborator.
+// addCollaborator adds a collaborator.
 func (w *world) addCollaborator(tx *keys.Tx, r register) error {
 	r.name, r.collaborator = fmt.Sprint(r.user, " on ", r.app.AppID), true
 	w.registers[r.name] = r

@@ -166,7 +166,7 @@ func TestExplainSupposed(t *testing.T) {
 		{"no endpoint", manage.ExplainQuery{Method: "GET", Target: "/v2/whoami", Caller: &manage.ExplainCaller{Endpoints: []string{"/a/b"}}}, manage.OutcomeRefused, 8, "scopes", "an endpoint of the route"},
 		{"a session", manage.ExplainQuery{Method: "POST", Target: inputs, Caller: caller("session", "")}, manage.OutcomeAllowed, 9, "allowed", ""},
 		{"another user", manage.ExplainQuery{Method: "GET", Target: "/v2/users/alice/inputs", Caller: caller("pat", "bob", "All")}, manage.OutcomeRefused, 7, "owner", "a credential of user alice"},
-		{"another's app", manage.ExplainQuery{Method: "GET", Target: inputs, Caller: caller("pat", "bob", "All")}, manage.OutcomeRefused, 7, "owner", "an invitation of user bob to app shop of user alice"},
+		{"another's app", manage.ExplainQuery{Method: "GET", Target: inputs, Caller: caller("pat", "bob", "All")}, manage.OutcomeRefused, 7, "owner", "user bob as a collaborator on app shop of user alice"},
 		{"another's app, by a key", manage.ExplainQuery{Method: "GET", Target: inputs, Caller: caller("", "bob", "All")}, manage.OutcomeRefused, 7, "owner", "a key of app shop of user alice"},
 		{"kind", manage.ExplainQuery{Method: "GET", Target: "/v2/users/alice/keys", Caller: caller("app_key", "")}, manage.OutcomeRefused, 6, "kind", "pat or session"},
 		{"closed", manage.ExplainQuery{Method: "GET", Target: "/v2/closed", Caller: caller("pat", "", "All")}, manage.OutcomeRefused, 6, "kind", "closed to every kind"},

@@ -46,8 +46,8 @@ type Verdict struct {
 	Caller *policy.Caller
 	// Owner and App are what was named, empty where nothing was.
 	Owner, App string
-	// Collaborator and Everyone are what the caller's own invitation and
-	// everyone's grant, or nil without one.
+	// Collaborator and Everyone are what the caller as a collaborator and
+	// everyone are granted, or nil without a record.
 	Collaborator, Everyone *policy.Grant
 	// Told are the headers by which the upstream is told who calls, nil if it
 	// isn't told.

@@ -65,13 +65,13 @@ func (t *Telling) ownership(q *Question, v *Verdict) string {
 func collaborators(v *Verdict) string {
 	switch {
 	case v.Collaborator != nil && v.Everyone != nil:
-		return "the caller is invited, and so is everyone"
+		return "the caller is a collaborator, and so is everyone"
 	case v.Collaborator != nil:
-		return "the caller is invited"
+		return "the caller is a collaborator"
 	case v.Everyone != nil:
-		return "everyone is invited"
+		return "everyone is a collaborator"
 	}
-	return "the caller is not invited"
+	return "the caller is not a collaborator"
 }
 
 func (t *Telling) scopes(q *Question, v *Verdict) string {
@@ -144,11 +144,11 @@ func ownerChange(q *Question, v *Verdict) string {
 	case c.Kind == policy.AppKey:
 		return fmt.Sprintf("a key of app %s of user %s, a personal access token of theirs, or one of a collaborator on the app", v.App, owner)
 	}
-	return fmt.Sprintf("an invitation of user %s to app %s of user %s, with %s", c.UserID, v.App, owner, needs(q.Rule))
+	return fmt.Sprintf("user %s as a collaborator on app %s of user %s, with %s", c.UserID, v.App, owner, needs(q.Rule))
 }
 
-// scopesChange says who lacks what: on someone else's app it may be the
-// invitation.
+// scopesChange returns what lacks scopes or endpoints: the credential, or on
+// someone else's app the collaborator.
 func scopesChange(q *Question, v *Verdict) string {
 	var parts []string
 	grant := func(to string, g *policy.Grant) {
@@ -160,9 +160,9 @@ func scopesChange(q *Question, v *Verdict) string {
 	}
 	grant("the credential", &v.Caller.Grant)
 	if v.Collaborator != nil {
-		grant("the invitation", v.Collaborator)
+		grant("the collaborator", v.Collaborator)
 	} else if v.Everyone != nil {
-		grant("everyone's invitation", v.Everyone)
+		grant("everyone as a collaborator", v.Everyone)
 	}
 	return strings.Join(parts, ", and ")
 }
