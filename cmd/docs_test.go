@@ -53,15 +53,21 @@ func (p page) blocks(language string) (list []string) {
 // whole finds the first line of global options or of a site.
 var whole = regexp.MustCompile(`(?m)^(\S+ )?\{$`)
 
-// Every Caddyfile in the pages can be adapted. One that has neither sites nor
-// global options is what stands in a site's api_keys block.
+// inSite completes a Caddyfile. One that has neither sites nor global options
+// is what stands in a site's api_keys block.
+func inSite(text string) string {
+	if whole.MatchString(text) {
+		return text
+	}
+	return ":80 {\n\tapi_keys {\n\t\troute GET /in_every_gate\n" + text + "\n\t}\n}\n"
+}
+
+// Every Caddyfile in the pages can be adapted.
 func TestCaddyfilesOfPages(t *testing.T) {
 	adapter := caddyconfig.GetAdapter("caddyfile")
 	for _, p := range pages(t) {
 		for _, text := range p.blocks("caddyfile") {
-			if !whole.MatchString(text) {
-				text = ":80 {\n\tapi_keys {\n\t\troute GET /in_every_gate\n" + text + "\n\t}\n}\n"
-			}
+			text = inSite(text)
 			if _, _, err := adapter.Adapt([]byte(text), map[string]any{"filename": "Caddyfile"}); err != nil {
 				t.Errorf("%s: %v\n%s", p.path, err, text)
 			}
