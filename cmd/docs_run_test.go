@@ -221,13 +221,19 @@ func (d *desk) try(command string) {
 }
 
 // Every Caddyfile in the pages is valid: its modules can be provisioned.
-func TestCaddyfilesOfPagesAreValid(t *testing.T) {
+// my-api.binpb describes the service of testdata/proto.
+func TestCaddyfilesOfPages(t *testing.T) {
+	descriptors, err := os.ReadFile("../testdata/proto/service.binpb")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, p := range pages(t) {
 		for i, text := range p.blocks("caddyfile") {
 			t.Run(fmt.Sprint(p.path, " ", i+1), func(t *testing.T) {
 				t.Parallel()
 				d := &desk{terminal: newTerminal(t)}
 				d.write("Caddyfile", strings.ReplaceAll(inSite(text), "/var/lib/caddy", d.folder))
+				d.write("my-api.binpb", string(descriptors))
 				if out, err := d.command("./caddy", "validate").CombinedOutput(); err != nil {
 					t.Errorf("%s: %v\n%s", text, err, out)
 				}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/spf13/cobra"
 )
 
@@ -60,19 +59,6 @@ func inSite(text string) string {
 		return text
 	}
 	return ":80 {\n\tapi_keys {\n\t\troute GET /in_every_gate\n" + text + "\n\t}\n}\n"
-}
-
-// Every Caddyfile in the pages can be adapted.
-func TestCaddyfilesOfPages(t *testing.T) {
-	adapter := caddyconfig.GetAdapter("caddyfile")
-	for _, p := range pages(t) {
-		for _, text := range p.blocks("caddyfile") {
-			text = inSite(text)
-			if _, _, err := adapter.Adapt([]byte(text), map[string]any{"filename": "Caddyfile"}); err != nil {
-				t.Errorf("%s: %v\n%s", p.path, err, text)
-			}
-		}
-	}
 }
 
 var ownCommand = regexp.MustCompile(`(?m)caddy api-keys ([^#|>\n]+)`)
