@@ -162,9 +162,14 @@ const (
 	maxDescription = 1024
 )
 
-// The years that an expiry may lie in. Times are counted in nanoseconds, which
-// end in 2262. A time in the distant past is probably meant as "never".
-const FirstYear, LastYear = 2000, 2200
+const (
+	// FirstYear is the first year that an expiry may lie in. A time in the
+	// distant past is probably meant as "never".
+	FirstYear = 2000
+	// LastYear is the last one. Times are counted in nanoseconds, which end in
+	// 2262.
+	LastYear = 2200
+)
 
 // CheckID returns an error if id can't be the ID of a user or an app. field is
 // the name of the field in the error.

@@ -54,7 +54,7 @@ const (
 	AcceptPublic Accept = 1 << 7
 )
 
-// AcceptAny, every kind, is the default of a route.
+// AcceptAny is every kind, the default of a route.
 const AcceptAny = Accept(1<<AppKey | 1<<PAT | 1<<Session)
 
 // ParseAccept reads the words of an accept line. No words mean [AcceptAny];

@@ -32,7 +32,7 @@ type turn struct {
 	ready chan error
 }
 
-// NewQueue returns a queue for a number of workers, in which as many holders can
+// New returns a queue for a number of workers, in which as many holders can
 // wait as there are places.
 func New(workers, places int) *Queue {
 	return &Queue{free: workers, places: places, waiting: map[uint64][]*turn{}}

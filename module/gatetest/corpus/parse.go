@@ -116,7 +116,7 @@ func (p *parser) begin(number int, kind, value string) error {
 		}
 	default:
 		if value != "" {
-			return fmt.Errorf("what is sent stands in the lines behind %s:", kind)
+			return fmt.Errorf("the lines behind %s are what is sent: put nothing on its own line", kind)
 		}
 	}
 	p.step = s
