@@ -93,7 +93,7 @@ func (c *call) moment(flag string) (string, error) {
 		at = time.Now().Add(-ago)
 	}
 	if err != nil {
-		return "", usagef("--%s takes a time, as 2030-12-31T23:59:59Z or 2030-12-31, or how long ago, as 24h", flag)
+		return "", usagef("--%s takes a time, such as 2030-12-31T23:59:59Z or 2030-12-31, or how long ago, such as 24h", flag)
 	}
 	return at.UTC().Format(time.RFC3339Nano), nil
 }

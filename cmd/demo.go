@@ -133,7 +133,7 @@ func demoFolder(folder string) (string, error) {
 // with any other Caddy of this user, which would get half of the requests.
 func (p *demoPlaces) find(listen string) (free func(), err error) {
 	if _, _, err := net.SplitHostPort(listen); err != nil {
-		return nil, usagef("--listen takes an address with a port, as 127.0.0.1:8080")
+		return nil, usagef("--listen takes an address with a port, such as 127.0.0.1:8080")
 	}
 	gate, err := net.Listen("tcp", listen)
 	if err != nil {

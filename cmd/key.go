@@ -21,7 +21,7 @@ func keyCommand() *cobra.Command {
 				f.String("app", "", "The app that the key is for")
 				f.Bool("pat", false, "Make a personal access token, which acts as the user on every app")
 				f.StringSlice("scopes", nil, "Scopes that the key has, or All (required)")
-				f.StringSlice("endpoints", nil, "Endpoints that the key is limited to, as /package.Service/Method (default all)")
+				f.StringSlice("endpoints", nil, "Endpoints that the key is limited to, such as /package.Service/Method (default all)")
 				f.String("description", "", "What the key is for")
 				durationFlag(f, "expires-in", "Time after which the key expires, such as 90d or 720h (default never)")
 			}),

@@ -80,7 +80,7 @@ func (in *reader) row(line int, fields map[string]string, scopes, endpoints []st
 	}
 	var ok bool
 	if k.ExpiresAt, ok = expiry(fields["expires_at"]); !ok {
-		return in.wrong(line, "expires_at", "it has to be a time of RFC 3339, as 2030-12-31T23:59:59Z, or a date")
+		return in.wrong(line, "expires_at", "it has to be a time of RFC 3339, such as 2030-12-31T23:59:59Z, or a date")
 	}
 	if k.Disabled, ok = truth(fields["disabled"]); !ok {
 		return in.wrong(line, "disabled", "it has to be true or false")

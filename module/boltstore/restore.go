@@ -63,7 +63,7 @@ type restoring struct {
 	Report
 	ctx  context.Context
 	path string
-	// before is the file that is at the path, nil where there is none.
+	// before is the file that is at the path, nil if there is none.
 	before fs.FileInfo
 
 	// current is that file, locked, and nil where it can't be read.

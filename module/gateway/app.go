@@ -38,7 +38,7 @@ type App struct {
 	// Default: bbolt, at {data dir}/api_keys/keys.db.
 	Store json.RawMessage `json:"store,omitempty" caddy:"namespace=api_keys.stores inline_key=module"`
 
-	// Cache is how much memory the cache of credentials may take, as 64MiB;
+	// Cache is how much memory the cache of credentials may take, such as 64MiB;
 	// off does without one, which asks the store about every request.
 	// Default: 64MiB.
 	Cache string `json:"cache,omitempty"`
@@ -105,7 +105,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("key_prefix: %w", err)
 	}
 	if a.AuditRetention < 0 {
-		return errors.New("audit_retention: give a duration, as 2160h")
+		return errors.New("audit_retention: give a duration, such as 2160h")
 	}
 	if a.AuditRetention == 0 {
 		a.AuditRetention = caddy.Duration(directory.DefaultAuditRetention)
@@ -153,7 +153,7 @@ func ParseCache(text string) (int64, error) {
 	}
 	n, err := humanize.ParseBytes(text)
 	if err != nil || n < 64<<10 || n > 1<<40 {
-		return 0, fmt.Errorf("cache %q: give a size from 64KiB to 1TiB, as 64MiB, or off", text)
+		return 0, fmt.Errorf("cache %q: give a size from 64KiB to 1TiB, such as 64MiB, or off", text)
 	}
 	return int64(n), nil
 }

@@ -40,7 +40,7 @@ type Manage struct {
 
 	decider *decider
 	mount   *manage.Mount
-	portal  *portal.Portal // nil where there is none
+	portal  *portal.Portal // nil if there is none
 	logger  *zap.Logger
 }
 
@@ -102,7 +102,7 @@ func (m *Manage) Check() error {
 		}
 		p, err := policy.ParsePattern(path.value + "/x")
 		if err != nil || len(p.Variables) > 0 || p.Verb != "" || strings.HasSuffix(path.value, "/") || strings.ContainsAny(path.value, "%:?#") {
-			return fmt.Errorf("%s %q: give a path without variables that doesn't end in a slash, as %s", path.option, path.value, path.example)
+			return fmt.Errorf("%s %q: give a path without variables that doesn't end in a slash, such as %s", path.option, path.value, path.example)
 		}
 	}
 	if inside(m.Portal, m.base()) || m.Portal != "" && inside(m.base(), m.Portal) {

@@ -122,13 +122,13 @@ func (s *Site) compilePlaces(g *Gate) error {
 	if g.OwnerLimit != "" {
 		n, err := humanize.ParseBytes(g.OwnerLimit)
 		if err != nil || n < 1 || n > 1<<30 {
-			return fmt.Errorf("owner_limit %q: give a size up to 1GiB, as 1MiB", g.OwnerLimit)
+			return fmt.Errorf("owner_limit %q: give a size up to 1GiB, such as 1MiB", g.OwnerLimit)
 		}
 		limit = int64(n)
 	}
 	switch {
 	case g.OwnerTimeout < 0:
-		return errors.New("owner_timeout: give a duration, as 10s")
+		return errors.New("owner_timeout: give a duration, such as 10s")
 	case s.shadow:
 		timeout = 0 // a body that was late once can't be handed on
 	case g.OwnerTimeout > 0:
@@ -148,7 +148,7 @@ func (s *Site) compileIdentity(g *Gate) error {
 	}
 	if strings.Trim(prefix, "-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" ||
 		!strings.HasSuffix(prefix, "-") || len(prefix) < 3 {
-		return fmt.Errorf("identity_headers %q: give a prefix of letters, digits and - that ends in -, as X-Caller-, or off", prefix)
+		return fmt.Errorf("identity_headers %q: give a prefix of letters, digits and - that ends in -, such as X-Caller-, or off", prefix)
 	}
 	s.identity = newIdentityNames(strings.ToLower(prefix))
 	return nil

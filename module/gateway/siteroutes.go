@@ -128,7 +128,7 @@ func (s *Site) ownersAreNamed(g *Gate) error {
 		if !slices.ContainsFunc(s.table.Rules(), func(r *policy.Rule) bool {
 			return slices.ContainsFunc(r.Parsed().Variables, func(v policy.Variable) bool { return v.Name == name })
 		}) {
-			return fmt.Errorf("%w {%s}, so nothing would be checked by it; name the variables that the routes have (%s where there is none)", ErrOwnerUnused, name, defaultOwner[i])
+			return fmt.Errorf("%w {%s}, so nothing would be checked by it; name the variables that the routes have (%s if there is none)", ErrOwnerUnused, name, defaultOwner[i])
 		}
 	}
 	return nil

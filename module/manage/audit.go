@@ -119,7 +119,7 @@ func (r *request) auditQuery() (auditQuery, error) {
 		}
 		at, err := time.Parse(time.RFC3339, query.Get(want.name))
 		if err != nil || len(query[want.name]) > 1 {
-			return q, refuse(CodeInvalid, want.name, "it has to be one time of RFC 3339, as 2030-12-31T23:59:59Z (in a URL, + is written %%2B)")
+			return q, refuse(CodeInvalid, want.name, "it has to be one time of RFC 3339, such as 2030-12-31T23:59:59Z (in a URL, + is written %%2B)")
 		}
 		*want.into = at
 	}

@@ -42,7 +42,7 @@ func readNamedUser(o *object) namedUser {
 		o.endOf(in)
 	}
 	if v.userID == "" {
-		o.fail(refuse(CodeInvalid, o.field("user"), `it is missing; name the user, as {"id":"…"}, where * is everyone`))
+		o.fail(refuse(CodeInvalid, o.field("user"), `it is missing; name the user, such as {"id":"…"}, where * is everyone`))
 	}
 	return v
 }

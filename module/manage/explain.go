@@ -32,7 +32,7 @@ type ExplainCaller struct {
 	UserID string `json:"user_id,omitempty"`
 	AppID  string `json:"app_id,omitempty"`
 	// Scopes are what the credential grants; Endpoints limits it to some, or
-	// doesn't where there are none.
+	// doesn't if there are none.
 	Scopes    []string `json:"scopes,omitempty"`
 	Endpoints []string `json:"endpoints,omitempty"`
 }
@@ -62,7 +62,7 @@ type Explanation struct {
 	// Details is what the answer says to the client, or why the gate never sees
 	// the request.
 	Details string `json:"details,omitempty"`
-	// Route is the method and pattern of the route, empty where there is none.
+	// Route is the method and pattern of the route, empty if there is none.
 	// Scopes, Endpoints and Accept are what it asks.
 	Route     string   `json:"route,omitempty"`
 	Scopes    []string `json:"scopes,omitempty"`

@@ -97,7 +97,7 @@ func (o *object) time(name string, into *time.Time) bool {
 	at, err := time.Parse(time.RFC3339, text)
 	switch at = at.UTC(); {
 	case err != nil:
-		o.fail(refuse(CodeInvalid, o.field(name), "it has to be a time of RFC 3339, as 2030-12-31T23:59:59Z"))
+		o.fail(refuse(CodeInvalid, o.field(name), "it has to be a time of RFC 3339, such as 2030-12-31T23:59:59Z"))
 	case at.Year() < keys.FirstYear || at.Year() > keys.LastYear:
 		o.fail(refuse(CodeInvalid, o.field(name), "its year has to be one from %d to %d; null is never", keys.FirstYear, keys.LastYear))
 	}

@@ -15,7 +15,7 @@ import (
 const maxFindings = 100
 
 // Examine checks a revision of a key store from end to end: every record, every
-// index, and whether records fit together. It returns [ErrNoStore] where there is none.
+// index, and whether records fit together. It returns [ErrNoStore] if there is none.
 func Examine(ctx context.Context, r Reader) (keys.Examination, error) {
 	format, err := FormatOf(r)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 // and good until the next write or the end of the revision. A Reader keeps no
 // key that it is given.
 type Reader interface {
-	// Get returns the value of a key, or nil where there is none.
+	// Get returns the value of a key, or nil if there is none.
 	Get(bucket, key []byte) []byte
 	// Seek returns the first entry at or after a key, or a nil key where there
 	// is none.
@@ -31,7 +31,7 @@ type Writer interface {
 	Reader
 	// Put sets the value of a key, which is not empty.
 	Put(bucket, key, value []byte) error
-	// Delete deletes a key. It does nothing where there is none.
+	// Delete deletes a key. It does nothing if there is none.
 	Delete(bucket, key []byte) error
 }
 

@@ -17,7 +17,7 @@ const formatName = "caddy-api-keys "
 var ErrNoStore = errors.New("it is not a key store")
 
 // FormatOf returns the format of a key store, which may be newer than [Format].
-// It returns [ErrNoStore] where there is none.
+// It returns [ErrNoStore] if there is none.
 func FormatOf(r Reader) (int, error) {
 	number, ours := strings.CutPrefix(string(r.Get(metaBucket, formatKey)), formatName)
 	if !ours {

@@ -84,7 +84,7 @@ func (b *BoltStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return d.Err("the path is given twice: take one of the two away")
 			}
 			if !d.NextArg() {
-				return d.Err("path: write path FILE, as path /var/lib/caddy/api_keys/keys.db")
+				return d.Err("path: write path FILE, such as path /var/lib/caddy/api_keys/keys.db")
 			}
 			if err := b.unmarshalPath(d); err != nil {
 				return err

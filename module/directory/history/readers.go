@@ -98,7 +98,7 @@ func (h *run) caller(r *rand.Rand) {
 type request struct {
 	h                                  *run
 	d                                  *directory.Directory
-	credential, collaborator, everyone int // registers, -1 where there is none
+	credential, collaborator, everyone int // registers, -1 if there is none
 	permit                             uint32
 	live                               directory.Live
 	ended                              atomic.Bool

@@ -20,7 +20,7 @@ import (
 
 // Setup is what histories are made with.
 type Setup struct {
-	// Open opens the store at a path, and makes it where there is none.
+	// Open opens the store at a path, and makes it if there is none.
 	Open func(path string) (keys.Store, error)
 	// Directory makes a directory whose clock is a test's, and whose cache
 	// finds all entries under one hash where collide says so. Nil where

@@ -15,7 +15,7 @@ import (
 
 // Config says which origins' scripts may call.
 type Config struct {
-	// Origins are scheme, host and port, as https://app.example.com; * is
+	// Origins are scheme, host and port, such as https://app.example.com; * is
 	// every origin.
 	Origins []string `json:"origins"`
 	// Headers are further request headers that scripts may send, besides
@@ -55,7 +55,7 @@ func Compile(c *Config, credentials []string) (*Policy, error) {
 		}
 		u, err := url.Parse(o)
 		if o != "*" && (err != nil || u.Scheme == "" || u.Host == "" || o != u.Scheme+"://"+u.Host || o != strings.ToLower(o)) {
-			return nil, fmt.Errorf("cors %q: an origin is scheme, host and port in lower case, as https://app.example.com", o)
+			return nil, fmt.Errorf("cors %q: an origin is scheme, host and port in lower case, such as https://app.example.com", o)
 		}
 	}
 	var allowed headerNames

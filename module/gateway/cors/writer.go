@@ -43,7 +43,7 @@ func (p *Policy) Guard(w http.ResponseWriter, r *http.Request) (guarded http.Res
 	return own, own.settle
 }
 
-// writerIn finds our writer below another, nil where there is none.
+// writerIn finds our writer below another, nil if there is none.
 func writerIn(w http.ResponseWriter) *writer {
 	for {
 		if own, ok := w.(*writer); ok {

@@ -24,9 +24,9 @@ func CheckQuery(q *manage.ExplainQuery) error {
 	unprintable := func(c rune) bool { return c < 0x20 || c == 0x7f }
 	switch {
 	case q.Method == "" || strings.ContainsFunc(q.Method, unprintable) || strings.Contains(q.Method, " "):
-		return Invalid("method", "give the request's method, as GET, or grpc for a gRPC call")
+		return Invalid("method", "give the request's method, such as GET, or grpc for a gRPC call")
 	case q.Target == "" || strings.ContainsFunc(q.Target, unprintable) || strings.Contains(q.Target, " "):
-		return Invalid("target", "give the request's path and query as they are sent, as /v2/inputs?page=1, with spaces escaped")
+		return Invalid("target", "give the request's path and query as they are sent, such as /v2/inputs?page=1, with spaces escaped")
 	case hasCredential(q.Target):
 		return Invalid("target", "there is a credential in it: leave it out, and name the key by its key ID")
 	case q.Key != "" && q.Caller != nil:

@@ -27,7 +27,7 @@ type watchedMethod struct {
 func (o *Places) messageField(text string) (f protowalk.Watch, err error) {
 	path, numbers, ok := strings.Cut(text, "=")
 	if !ok {
-		return f, fmt.Errorf("the field %q: write its path by name and by number, as user_app_id.user_id=1.1", text)
+		return f, fmt.Errorf("the field %q: write its path by name and by number, such as user_app_id.user_id=1.1", text)
 	}
 	p, err := o.partOf(path)
 	if err != nil {

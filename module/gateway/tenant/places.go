@@ -73,7 +73,7 @@ func (o *Places) watch(m policy.OwnerMessage) error {
 		return fmt.Errorf("owner_message: %w", err)
 	}
 	if len(m.Fields) == 0 {
-		return fmt.Errorf("owner_message %s: name the fields, as user_app_id.user_id=1.1", m.Method)
+		return fmt.Errorf("owner_message %s: name the fields, such as user_app_id.user_id=1.1", m.Method)
 	}
 	w := o.watched[m.Method]
 	if w == nil {
