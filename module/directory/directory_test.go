@@ -1,10 +1,12 @@
 package directory_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -83,9 +85,14 @@ func TestNegativeEntriesEndWithTheCreation(t *testing.T) {
 func TestASlowLoaderBringsNothingBack(t *testing.T) {
 	d, m, c := newDirectory(t)
 	read, goOn := make(chan struct{}), make(chan struct{})
-	var once sync.Once
+	// A load reads whose the credential is, and then the credential: it is held
+	// up behind that.
+	var views atomic.Int32
 	after := func() {
-		once.Do(func() { close(read); <-goOn })
+		if views.Add(1) == 2 {
+			close(read)
+			<-goOn
+		}
 	}
 	m.after.Store(&after)
 
@@ -100,13 +107,11 @@ func TestASlowLoaderBringsNothingBack(t *testing.T) {
 
 	// One joins the load that began before; it may not use what it finds.
 	joined := make(chan *directory.Entry, 1)
-	started := make(chan struct{})
 	go func() {
-		close(started)
 		e, _ := d.Find(t.Context(), c.Digest)
 		joined <- e
 	}()
-	receive(t, started, "the joining call")
+	waitForLoads(t, 2)
 	close(goOn)
 	if e := receive(t, joined, "the joined load"); e == nil || e.Exists() {
 		t.Error("who joined a load from before the revocation was answered from it")
@@ -117,6 +122,18 @@ func TestASlowLoaderBringsNothingBack(t *testing.T) {
 			t.Fatal("found after the revocation")
 		}
 	}
+}
+
+// waitForLoads waits until so many calls are within a load that they share.
+func waitForLoads(t *testing.T, n int) {
+	t.Helper()
+	stacks := make([]byte, 1<<20)
+	for limit := time.Now().Add(deadline); time.Now().Before(limit); runtime.Gosched() {
+		if bytes.Count(stacks[:runtime.Stack(stacks, true)], []byte("singleflight.(*Group).Do(")) >= n {
+			return
+		}
+	}
+	t.Fatalf("there are no %d calls within a load", n)
 }
 
 // No Find that starts after a change was acknowledged answers from before it.

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -12,6 +13,27 @@ import (
 type noRequest struct{}
 
 func (noRequest) Recheck() {}
+
+// An entry that was read while a change came may be from before it, so it isn't
+// current: its generation is that from before the reading.
+func TestALoadOverAChangeIsNotCurrent(t *testing.T) {
+	d, err := New(&mapStore{}, DefaultCacheBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	digest := credential.DigestOf("a key")
+	e, err := d.readOnce(t.Context(), digest, func(context.Context) (*Entry, error) {
+		d.changed(keys.Change{Touched: []credential.Digest{digest}})
+		return &Entry{standing: keys.Active}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.current(e) {
+		t.Error("what was read before the change counts as read after it")
+	}
+}
 
 // A change may come just when a request is registered, too late for the sweep
 // to find it: so the request looks last.

@@ -98,7 +98,7 @@ func TestParseIsStrict(t *testing.T) {
 		{"an unknown demand", "	- C", "	C", "says nothing"},
 		{"nothing and something", "reach: GET /y", "reach: nothing\nreach: GET /y", "or something"},
 		{"a name twice", "case: another", "case: a name", "another case"},
-		{"frames in the field's line", "frames:\n", "frames: HEADERS 1\n", "lines behind"},
+		{"frames in the field's line", "frames:\n", "frames: HEADERS 1\n", "may follow frames"},
 		{"no frames", "frames:\n	HEADERS 1\n		:method: GET\n", "frames:\n", "nothing is sent"},
 		{"a body of frames", "answer: grpc 7", "body: x\nanswer: grpc 7", "a body"},
 	} {

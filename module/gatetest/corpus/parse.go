@@ -116,7 +116,7 @@ func (p *parser) begin(number int, kind, value string) error {
 		}
 	default:
 		if value != "" {
-			return fmt.Errorf("the lines behind %s are what is sent: put nothing on its own line", kind)
+			return fmt.Errorf("nothing may follow %s on its line; the lines after it are sent", kind)
 		}
 	}
 	p.step = s
