@@ -34,7 +34,7 @@ type demoKeys struct {
 	email, password string
 }
 
-// openDemoStore opens the store, and makes it if there is none.
+// openDemoStore opens the store, and creates a missing one.
 func openDemoStore(c *call, path string) (*client, error) {
 	store, err := boltstore.Open(path)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -100,7 +101,7 @@ type desk struct {
 	*terminal
 	admin, site string
 	caddy       *exec.Cmd // nil while it is stopped
-	log         bytes.Buffer
+	log         *caddyLog
 }
 
 func newDesk(t *testing.T, caddyfiles []string) *desk {
@@ -146,18 +147,43 @@ func (d *desk) write(name, text string) {
 func (d *desk) start() {
 	d.t.Helper()
 	d.caddy = d.command("./caddy", "run")
-	d.caddy.Stderr = &d.log
+	d.log = &caddyLog{serving: make(chan struct{})}
+	d.caddy.Stderr = d.log
 	if err := d.caddy.Start(); err != nil {
 		d.t.Fatal(err)
 	}
-	for range 600 {
-		if run(d.t, "", "user", "list", "--address", d.admin).err == nil {
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
+	select {
+	case <-d.log.serving:
+	case <-time.After(time.Minute):
+		d.stop()
+		d.t.Fatalf("Caddy didn't start: %s", d.log)
 	}
-	d.stop()
-	d.t.Fatalf("Caddy didn't start: %s", d.log.String())
+}
+
+// caddyLog keeps what Caddy logs, and tells when it serves its configuration.
+type caddyLog struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	once    sync.Once
+	serving chan struct{}
+}
+
+// Write implements [io.Writer].
+func (l *caddyLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, err := l.text.Write(p)
+	if bytes.Contains(l.text.Bytes(), []byte("serving initial configuration")) {
+		l.once.Do(func() { close(l.serving) })
+	}
+	return n, err
+}
+
+// String returns what was logged so far.
+func (l *caddyLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func (d *desk) stop() {
@@ -168,7 +194,7 @@ func (d *desk) stop() {
 		d.t.Error(err)
 	}
 	if err := d.caddy.Wait(); err != nil {
-		d.t.Errorf("Caddy ended with %v: %s", err, d.log.String())
+		d.t.Errorf("Caddy ended with %v: %s", err, d.log)
 	}
 	d.caddy = nil
 }

@@ -213,7 +213,7 @@ func (r *yamlReader) value(n *yaml.Node, depth int) (*value, error) {
 	return v, nil
 }
 
-// get is the item of an object under a key, nil if there is none.
+// get returns the value of a key of an object, nil if the key is missing.
 func (v *value) get(key string) *value {
 	if v == nil || v.kind != object {
 		return nil

@@ -26,9 +26,9 @@ type splitter struct {
 	section string
 	indent  int // of the section's items; less than 0 before the first
 	text    []byte
-	start   int // the line that text begins on; 0 if there is none
+	start   int // the line that text begins on; 0 if no text was read
 	// skipped is what was read of an item of another section, and list how far
-	// such items are indented, less than 0 if there are none.
+	// such items are indented, less than 0 without items.
 	skipped []byte
 	list    int
 }

@@ -20,7 +20,7 @@ type Question struct {
 	// escaped, as it is forwarded.
 	Method, Path string
 	Table        *policy.Table
-	// Rule is the route that the request addresses, nil if there is none.
+	// Rule is the route that the request addresses, nil if no route matches.
 	Rule *policy.Rule
 
 	// Named are the owner and the app that the request names.

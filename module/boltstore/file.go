@@ -33,7 +33,7 @@ var (
 	errLocked   = fmt.Errorf("it is still in use by another process after %s: stop that process, or give one of the two a path of its own", lockTimeout)
 )
 
-// create opens the file, and makes it if there is none.
+// create opens the file, and creates a missing one.
 func (s *Store) create() (*bolt.DB, error) {
 	folder := filepath.Dir(s.path)
 	if err := makeFolder(folder); err != nil {

@@ -16,8 +16,9 @@ import (
 
 // recorder is an observer that keeps what it is told.
 type recorder struct {
-	mu   sync.Mutex
-	told []string
+	mu       sync.Mutex
+	told     []string
+	reopened chan struct{} // closed once the file was opened again; may be nil
 }
 
 func (r *recorder) tell(format string, args ...any) {
@@ -35,10 +36,16 @@ func (r *recorder) all() []string {
 func (r *recorder) Upgraded(before int, kept string) { r.tell("upgraded %d, kept %s", before, kept) }
 func (r *recorder) CommitFailed(err error)           { r.tell("commit failed: %v", err) }
 func (r *recorder) ReopenFailed(err error)           { r.tell("reopen failed: %v", err) }
-func (r *recorder) Reopened()                        { r.tell("reopened") }
+
+func (r *recorder) Reopened() {
+	r.tell("reopened")
+	if r.reopened != nil {
+		close(r.reopened)
+	}
+}
 
 func TestObserverOfAFailure(t *testing.T) {
-	o, path := new(recorder), newPath(t)
+	o, path := &recorder{reopened: make(chan struct{})}, newPath(t)
 	failed, opened := false, 0
 	s, err := open(path, o, faults{
 		commit: func(db *bolt.DB, fn func(*bolt.Tx) error) error {
@@ -68,11 +75,10 @@ func TestObserverOfAFailure(t *testing.T) {
 	if err := put(); !errors.Is(err, errDisk) {
 		t.Fatalf("got %v", err)
 	}
-	for end := time.Now().Add(10 * time.Second); s.Ready(t.Context()) != nil; {
-		if time.Now().After(end) {
-			t.Fatal("it never answers again")
-		}
-		time.Sleep(time.Millisecond)
+	select {
+	case <-o.reopened:
+	case <-time.After(30 * time.Second):
+		t.Fatal("it never answers again")
 	}
 	if err := put(); err != nil {
 		t.Fatal(err)
