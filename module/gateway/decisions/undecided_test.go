@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 	"github.com/caddy-api-keys/gateway/module/gateway"
 	"github.com/caddy-api-keys/gateway/module/gateway/config"
 	"github.com/caddy-api-keys/gateway/module/manage"
@@ -47,19 +47,9 @@ func TestUndecidedRequestsAreWarnedOf(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			log := filepath.Join(t.TempDir(), "log")
 			caddyfile := fmt.Sprintf("{\nadmin off\nauto_https off\nlog {\noutput file %s\n}\n}\nhttp://localhost:18330 {\n%s\n}\nhttp://localhost:18331 {\nreverse_proxy 127.0.0.1:3\n}\n", log, row.site)
-			text, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			text := gatetest.Validate(t, caddyfile)
 			found, err := config.UndecidedRequests(text)
 			if err != nil {
-				t.Fatal(err)
-			}
-			var c caddy.Config
-			if err := caddy.StrictUnmarshalJSON(text, &c); err != nil {
-				t.Fatal(err)
-			}
-			if err := caddy.Validate(&c); err != nil {
 				t.Fatal(err)
 			}
 			logged, err := os.ReadFile(log)

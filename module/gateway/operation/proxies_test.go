@@ -7,8 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
 // Behind trusted proxies, a client must not choose the address that sign-ins
@@ -30,17 +29,7 @@ func TestChosenAddressesAreWarnedOf(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			log := filepath.Join(t.TempDir(), "log")
 			text := fmt.Sprintf("{\nadmin off\nauto_https off\nlog {\noutput file %s\n}\nservers {\n%s}\n}\nhttp://localhost:18340 {\n%s}\n", log, row.options, row.site)
-			config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var c caddy.Config
-			if err := caddy.StrictUnmarshalJSON(config, &c); err != nil {
-				t.Fatal(err)
-			}
-			if err := caddy.Validate(&c); err != nil {
-				t.Fatal(err)
-			}
+			gatetest.Validate(t, text)
 			logged, err := os.ReadFile(log)
 			if err != nil && !os.IsNotExist(err) {
 				t.Fatal(err)
