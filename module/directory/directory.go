@@ -84,6 +84,17 @@ func New(store keys.Store, cacheBytes int64) (*Owned, error) {
 // open also takes the parts that tests replace: the clock, and the hash by which
 // the cache finds entries.
 func open(store keys.Store, cacheBytes int64, clock func() time.Time, hash func(uint64) (uint64, uint64)) (*Directory, error) {
+	d, err := openIdle(store, cacheBytes, clock, hash)
+	if err != nil {
+		return nil, err
+	}
+	d.finishSoon() // begun before a restart
+	d.upkeep.Go(d.keepUp)
+	return d, nil
+}
+
+// openIdle opens a directory whose upkeep nothing runs.
+func openIdle(store keys.Store, cacheBytes int64, clock func() time.Time, hash func(uint64) (uint64, uint64)) (*Directory, error) {
 	d := &Directory{store: store, clock: clock, closing: make(chan struct{}), unfinished: make(chan struct{}, 1), walks: turns.New(1, maxWalks), lookUps: turns.New(1, maxWalks), throttle: signin.NewThrottle()}
 	d.retention.Store(int64(DefaultAuditRetention))
 	d.SetLimits(keys.Limits{})
@@ -121,8 +132,6 @@ func open(store keys.Store, cacheBytes int64, clock func() time.Time, hash func(
 		return nil, fmt.Errorf("reading the key store: %w", err)
 	}
 	store.Feed(d.changed)
-	d.finishSoon() // begun before a restart
-	d.upkeep.Go(d.keepUp)
 	return d, nil
 }
 

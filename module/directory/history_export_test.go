@@ -6,8 +6,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// NewForTest is a directory with the clock of a test. Where collide says
-// so its cache finds all entries under one hash.
+// NewForTest returns a directory with the clock of a test. If collide is true,
+// the cache finds all entries under one hash.
 func NewForTest(store keys.Store, cacheBytes int64, clock func() time.Time, collide bool) (*Owned, error) {
 	hash := func(key uint64) (uint64, uint64) { return key, 0 }
 	if collide {

@@ -60,7 +60,7 @@ func TestConstantHash(t *testing.T) {
 		s.credentials[c.Digest] = c
 		digests = append(digests, c.Digest)
 	}
-	d, err := open(s, DefaultCacheBytes, time.Now, func(uint64) (uint64, uint64) { return 7, 0 })
+	d, err := openIdle(s, DefaultCacheBytes, time.Now, func(uint64) (uint64, uint64) { return 7, 0 })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestClockSetBack(t *testing.T) {
 	c := keys.Credential{Digest: credential.DigestOf(text), ID: id, Kind: policy.PAT, UserID: "alice", ExpiresAt: now.Add(-time.Minute)}
 	s := &mapStore{credentials: map[credential.Digest]keys.Credential{c.Digest: c}, lastWrite: now}
 	clock := now.Add(-24 * time.Hour)
-	d, err := open(s, DefaultCacheBytes, func() time.Time { return clock }, func(k uint64) (uint64, uint64) { return k, 0 })
+	d, err := openIdle(s, DefaultCacheBytes, func() time.Time { return clock }, func(k uint64) (uint64, uint64) { return k, 0 })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestClockSetBack(t *testing.T) {
 func TestFindAllocatesNothing(t *testing.T) {
 	text, id := credential.Mint("ca", policy.PAT)
 	c := keys.Credential{Digest: credential.DigestOf(text), ID: id, Kind: policy.PAT, UserID: "alice"}
-	d, err := New(&mapStore{credentials: map[credential.Digest]keys.Credential{c.Digest: c}}, DefaultCacheBytes)
+	d, err := openIdle(&mapStore{credentials: map[credential.Digest]keys.Credential{c.Digest: c}}, DefaultCacheBytes, time.Now, func(k uint64) (uint64, uint64) { return k, 0 })
 	if err != nil {
 		t.Fatal(err)
 	}

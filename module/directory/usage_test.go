@@ -37,12 +37,14 @@ type testClock struct{ at atomic.Pointer[time.Time] }
 func (c *testClock) time() time.Time   { return *c.at.Load() }
 func (c *testClock) set(now time.Time) { c.at.Store(&now) }
 
+// newUsageDirectory runs no upkeep, so that uses are written only when a test
+// says so.
 func newUsageDirectory(t *testing.T, c keys.Credential) (*Directory, *usageStore, *testClock) {
 	t.Helper()
 	now := new(testClock)
 	now.set(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
 	s := &usageStore{mapStore: mapStore{credentials: map[credential.Digest]keys.Credential{c.Digest: c}}, used: map[credential.Digest]keys.Usage{}}
-	d, err := open(s, 0, now.time, func(k uint64) (uint64, uint64) { return k, 0 })
+	d, err := openIdle(s, 0, now.time, func(k uint64) (uint64, uint64) { return k, 0 })
 	if err != nil {
 		t.Fatal(err)
 	}
