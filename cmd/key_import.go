@@ -32,22 +32,21 @@ func importCommand() *cobra.Command {
 		f.Bool("skip-revoked", false, "Pass over keys that were revoked here, which stay so")
 	})
 	cmd.Long = `
-Imports keys that were minted elsewhere, so that they go on working as they are.
-Of each the SHA-256 is stored; clear text is written nowhere.
+Imports keys that were minted elsewhere, so that clients can keep using them.
+The store keeps only the SHA-256 of each key, never its text.
 
-First the whole file is checked, against the store too, and what is wrong is
-reported by line. Only if nothing is (or with --skip-invalid) the keys are
-imported, in batches of which each is imported whole or not at all. A key that
-is there already is passed over, so an import that was broken off goes on where
-it was when it is run again.
+The import first checks the whole file, against the store too, and reports
+mistakes by line. If there are none (or with --skip-invalid), it imports the keys
+in batches, each completely or not at all. It skips keys that exist already, so
+an interrupted import continues where it was when it is run again.
 
-The report ends with the credential lines that a site needs to read keys where
-the old gateway's clients send them, and lists the new ID of each key beside
-what the file calls it. A file that is one page of a longer list is warned of.
+The report lists each key's name in the file with its new ID, and ends with the
+credential lines that a site needs to read keys where the old gateway's clients
+send them. It warns of a file that is one page of a longer list.
 
-Standard input (-) can be read only once, and nothing of it may be kept on disk:
-there each batch is checked and then imported, and one that has a mistake ends
-the import.
+Standard input (-) can be read only once, and must not be copied to disk. Each
+batch is checked and then imported; the first batch with a mistake ends the
+import.
 
 csv     has a header line that names the columns: credential or sha256, user,
         app, type (` + migrate.AppKey + `, the default where there is an app,
@@ -63,7 +62,7 @@ aws     is what "aws apigateway get-api-keys --include-values" writes`
 	return cmd
 }
 
-// errWrong is returned where the report says what is wrong.
+// errWrong is returned if the report lists mistakes.
 var errWrong = errors.New("nothing was imported, because some keys can't be, as the report says: correct them, or leave them out with --skip-invalid")
 
 func importKeys(c *call) (err error) {
@@ -82,7 +81,7 @@ func importKeys(c *call) (err error) {
 	}
 	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
 	defer stop()
-	// The second time it ends at once.
+	// A second interrupt ends the program at once.
 	context.AfterFunc(ctx, stop)
 	var file *os.File
 	if c.args[0] != "-" {
@@ -102,7 +101,7 @@ func importKeys(c *call) (err error) {
 func newImport(c *call) (*keyImport, error) {
 	scopes := c.list("scopes")
 	if c.Flags().Changed("scopes") && len(scopes) == 0 {
-		scopes = []string{} // none, and that was said
+		scopes = []string{} // the flag asks for none
 	}
 	sources := new(migrate.Sources)
 	i := &keyImport{
@@ -130,7 +129,7 @@ func newImport(c *call) (*keyImport, error) {
 	return i, nil
 }
 
-// fromFile goes through the file twice: to check it, and to import it.
+// fromFile reads the file twice: to check it, and to import it.
 func (i *keyImport) fromFile(ctx context.Context, file *os.File) error {
 	before, err := file.Stat()
 	if err != nil {
@@ -154,7 +153,7 @@ func (i *keyImport) fromFile(ctx context.Context, file *os.File) error {
 	}
 	now, err := file.Stat()
 	if err == nil && (now.Size() != before.Size() || !now.ModTime().Equal(before.ModTime())) {
-		err = errors.New("it was changed while it was checked; nothing was imported: run this again")
+		err = errors.New("the file changed during the check, so nothing was imported; run this again")
 	}
 	if err == nil {
 		_, err = file.Seek(0, io.SeekStart)
@@ -174,7 +173,7 @@ func (i *keyImport) fromFile(ctx context.Context, file *os.File) error {
 	return nil
 }
 
-// fromInput goes through what can be read only once.
+// fromInput imports from a source that can be read only once.
 func (i *keyImport) fromInput(ctx context.Context, input io.Reader) error {
 	i.report.applied = !i.dryRun
 	i.bar.begin("Read", 0)
@@ -195,7 +194,8 @@ func (i *keyImport) fromInput(ctx context.Context, input io.Reader) error {
 // errWrongHere is errWrong for standard input.
 var errWrongHere = errors.New("some keys can't be imported, as the report says: correct them, or leave them out with --skip-invalid")
 
-// brokenOff adds to what ended an import how far it came, and what to do.
+// brokenOff adds to the error that ended an import how far the import got, and
+// the remedy.
 func (i *keyImport) brokenOff(err error, far string) error {
 	if err == nil {
 		return nil

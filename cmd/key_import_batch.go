@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// keyImport is an import under way.
+// keyImport is a running import.
 type keyImport struct {
 	*call
 	options             migrate.Options
@@ -30,24 +30,24 @@ type keyImport struct {
 	answered bool
 }
 
-// entry is one key of the file, or what is wrong with one.
+// entry is a key of the file, or a problem with one.
 type entry struct {
 	line    int
 	name    string // in the file
 	user    string
-	element json.RawMessage // nil where it is not to be imported, or no key
+	element json.RawMessage // nil if there is no key to import
 	problem *migrate.Problem
 	outcome string // of a check
 }
 
-// The most of a batch: the API takes no more keys in a request, and what they
-// are in bytes leaves its limit far away.
+// The largest batch. batchKeys is the API's limit for one request, and
+// batchBytes stays far below the API's limit.
 const (
 	batchKeys  = 1000
 	batchBytes = 4 << 20
 )
 
-// pass reads the file once, and does something with each batch.
+// pass reads the file once, and calls do with each batch.
 func (i *keyImport) pass(ctx context.Context, source io.Reader, do func(context.Context, []entry) error) error {
 	counted := &countingReader{source: source}
 	var batch []entry
@@ -89,7 +89,7 @@ func (i *keyImport) pass(ctx context.Context, source io.Reader, do func(context.
 	return err
 }
 
-// elementOf is a key as the API takes one.
+// elementOf returns a key as the API expects it.
 func elementOf(k migrate.Record) map[string]any {
 	e := map[string]any{"user_id": k.User, "type": k.Type, "description": k.Description, "scopes": k.Scopes, "disabled": k.Disabled}
 	if k.Credential != "" {
@@ -109,8 +109,8 @@ func elementOf(k migrate.Record) map[string]any {
 	return e
 }
 
-// check asks the API what would become of a batch, and reports it. What it
-// refuses is taken out of the batch.
+// check asks the API for the outcomes of a batch, and reports them. It removes
+// refused keys from the batch.
 func (i *keyImport) check(ctx context.Context, batch []entry) error {
 	if err := i.judge(ctx, batch); err != nil {
 		return err
@@ -147,8 +147,8 @@ func (i *keyImport) judge(ctx context.Context, batch []entry) error {
 	return nil
 }
 
-// apply imports what is left of a batch, all of it or nothing. What was found
-// wrong when the file was checked is found again.
+// apply imports the keys that are left in a batch, either all or none. Problems
+// found by the check of the file are found again.
 func (i *keyImport) apply(ctx context.Context, batch []entry) error {
 	for {
 		done, err := i.send(ctx, batch, false)
@@ -173,7 +173,7 @@ func (i *keyImport) apply(ctx context.Context, batch []entry) error {
 		if err := i.judge(ctx, batch); err != nil {
 			return err
 		}
-		if remaining(batch) == left { // it was refused, and now it isn't
+		if remaining(batch) == left { // the key was refused, and now it isn't
 			return err
 		}
 	}
@@ -188,7 +188,7 @@ func remaining(batch []entry) (n int) {
 	return n
 }
 
-// refusedElement is the element of a list that the API refuses.
+// refusedElement returns the index of the key that the API refused.
 func refusedElement(err error) (n int, ok bool) {
 	r, ok := errors.AsType[refusedError](err)
 	if !ok {
@@ -198,7 +198,7 @@ func refusedElement(err error) (n int, ok bool) {
 	return n, scanErr == nil
 }
 
-// atLine says of a refusal of the n-th key of a request on which line it is.
+// atLine adds the line to the refusal of the n-th key of a request.
 func (i *keyImport) atLine(batch []entry, n int, err error) error {
 	var r refusedError
 	errors.As(err, &r)
@@ -213,7 +213,7 @@ func (i *keyImport) atLine(batch []entry, n int, err error) error {
 	return err
 }
 
-// send makes a request of a batch.
+// send sends a batch to the API.
 func (i *keyImport) send(ctx context.Context, batch []entry, dryRun bool) ([]manage.Imported, error) {
 	list := make([]json.RawMessage, 0, len(batch))
 	for _, e := range batch {
@@ -236,15 +236,15 @@ func (i *keyImport) send(ctx context.Context, batch []entry, dryRun bool) ([]man
 	return answer.Imported, nil
 }
 
-// firstPause is how long to wait where the store can't answer now; it is twice
-// as long each time. All pauses together are about two minutes.
+// firstPause is the first pause before a retry. Each pause is twice as long as
+// the one before, and all together take about two minutes.
 var firstPause = time.Second
 
 const maxPauses = 7
 
-// askPatiently asks again where the API can't answer now. What was sent is
-// waited for, even if it is interrupted. A batch that was imported though
-// nobody heard of it is found there when it is sent again.
+// askPatiently retries while the API can't answer. An interrupt doesn't cancel a
+// request that was sent. If the answer to an imported batch was lost, the retry
+// finds its keys in the store.
 func (i *keyImport) askPatiently(ctx context.Context, body any) (*manage.Answer, error) {
 	pause := firstPause
 	for n := 0; ; n++ {
@@ -274,7 +274,7 @@ func (i *keyImport) passing(err error) bool {
 	return connection && i.answered
 }
 
-// inFlags says with the command's flags what the API advises with its fields.
+// inFlags replaces field names in the API's advice by the command's flags.
 func inFlags(details string) string {
 	details = strings.ReplaceAll(details, "create_missing", "--create-missing")
 	details = strings.ReplaceAll(details, manage.EarlierKey, "a key of an earlier line")
@@ -284,7 +284,7 @@ func inFlags(details string) string {
 	return details
 }
 
-// column is the field of the file for one of the API's.
+// column returns the file's column for a field of the API.
 func column(field string) string {
 	switch {
 	case field == "user_id":
@@ -295,7 +295,7 @@ func column(field string) string {
 	return field
 }
 
-// countingReader counts what is read.
+// countingReader counts the bytes read.
 type countingReader struct {
 	source io.Reader
 	n      int64

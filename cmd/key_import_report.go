@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// report says of a file what becomes of it, by line. It is printed as it comes,
-// and ends with the sums.
+// report prints the outcome of an import by line, as the import proceeds, and the
+// sums at the end.
 type report struct {
 	*call `json:"-"`
 	first bool
@@ -30,7 +30,7 @@ type report struct {
 	Warnings int `json:"warnings"`
 }
 
-// reported is what is said of a line, in JSON.
+// reported is a problem with a line, in JSON.
 type reported struct {
 	Line    int    `json:"line"`
 	Field   string `json:"field,omitempty"`
@@ -38,7 +38,7 @@ type reported struct {
 	Warning bool   `json:"warning,omitempty"`
 }
 
-// renamed is what a key is called from now on, in JSON.
+// renamed is the new ID of a key, in JSON.
 type renamed struct {
 	Line    int    `json:"line"`
 	Name    string `json:"name,omitempty"`
@@ -78,7 +78,7 @@ func (r *report) add(e *entry) {
 	r.say(p, warning)
 }
 
-// say prints what is wrong.
+// say prints a problem.
 func (r *report) say(p *migrate.Problem, warning bool) {
 	if !r.json {
 		switch {
@@ -102,8 +102,8 @@ func (r *report) say(p *migrate.Problem, warning bool) {
 	fmt.Fprintf(r.OutOrStdout(), "%s%s", before, text)
 }
 
-// became counts a key that was imported, or is there, and prints its new ID
-// next to its name in the file.
+// became counts a key that was imported or existed already, and prints its new
+// ID next to its name in the file.
 func (r *report) became(e *entry, one manage.Imported) {
 	r.count(one.Outcome)
 	if one.KeyID == "" {
@@ -127,7 +127,7 @@ func (r *report) became(e *entry, one manage.Imported) {
 	r.keys = append(append(r.keys, "\n    "...), text...)
 }
 
-// count counts what became of a key, or would.
+// count counts an outcome.
 func (r *report) count(outcome string) {
 	switch outcome {
 	case manage.BecameImported:
@@ -139,8 +139,8 @@ func (r *report) count(outcome string) {
 	}
 }
 
-// undo takes back what was counted of a batch that was checked: it is counted
-// again when it is imported.
+// undo subtracts the outcomes of a checked batch, because the import counts them
+// again.
 func (r *report) undo(batch []entry) {
 	for _, e := range batch {
 		switch {
@@ -155,10 +155,10 @@ func (r *report) undo(batch []entry) {
 	}
 }
 
-// done is how many keys are or would be where they should be.
+// done returns how many keys are, or would be, in the store or revoked.
 func (r *report) done() int { return r.Imported + r.Existing + r.Revoked }
 
-// again begins to count what is imported, after all was checked.
+// again resets the counts between the check and the import.
 func (r *report) again() { r.Imported, r.Existing, r.Revoked, r.applied = 0, 0, 0, true }
 
 // end prints the sums.
@@ -192,8 +192,8 @@ func (r *report) end() error {
 	return err
 }
 
-// places says what a site needs to read keys where the old gateway's clients
-// send them.
+// places prints the lines that a site needs to read keys where the old gateway's
+// clients send them.
 func (r *report) places() {
 	out := r.OutOrStdout()
 	if lines := r.sources.Lines(); len(lines) > 0 {

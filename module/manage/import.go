@@ -23,24 +23,23 @@ const (
 	BecameExisting = "existing"
 	// BecameRevoked was revoked here, and stays so.
 	BecameRevoked = "revoked"
-	// BecameRefused is wrong in the way that Refusal names. Only a dry run goes
-	// on after it.
+	// BecameRefused is a key that Refusal describes. Only a dry run continues
+	// after it.
 	BecameRefused = "refused"
 )
 
-// Imported is what became of one key of an import.
+// Imported is the outcome for one key of an import.
 type Imported struct {
 	Outcome string `json:"outcome"`
 	// KeyID is the key ID; a new key has none in a dry run.
 	KeyID string `json:"key_id,omitempty"`
-	// Warning is there for a credential that works, but looks as if it could
-	// be guessed.
+	// Warning is set for a credential that works, but looks guessable.
 	Warning string `json:"warning,omitempty"`
-	// Refusal is what is wrong with a key that is refused.
+	// Refusal describes why the key is refused.
 	Refusal *Refusal `json:"refusal,omitempty"`
 }
 
-// Refusal is how a key of a dry run would be refused.
+// Refusal is the error that an import would answer for a key.
 type Refusal struct {
 	Code    Code   `json:"code"`
 	Field   string `json:"field"`
@@ -52,18 +51,18 @@ type Refusal struct {
 //	{"keys": [{"credential": "…", "user_id": "ada", "apps": [{"id": "photos"}], "scopes": ["Predict"]}],
 //	 "existing": "skip", "revoked": "skip", "create_missing": true, "dry_run": true}
 //
-// All of it is done or nothing. The other fields of a key are those on create,
-// and user_id is its user. Instead of credential, the whole text, a key may have
-// sha256, the SHA-256 of that text in hexadecimal.
+// A request imports all its keys or none. user_id is the key's user; the other
+// fields are those of a new key. Instead of credential, the whole text, a key
+// may have sha256, the SHA-256 of that text in hexadecimal.
 //
-// A credential that is there already is refused, unless existing is skip: then
-// one of the same user, app and type is passed over, so that an import that was
-// broken off can be repeated. One that was revoked is refused, unless revoked
-// is skip: then it is passed over, and stays revoked. create_missing creates
-// users and apps that don't exist.
+// A credential that exists already is refused. If existing is skip, one of the
+// same user, app and type is skipped, so that an interrupted import can be
+// repeated. A revoked credential is refused too. If revoked is skip, it is
+// skipped, and stays revoked. create_missing creates users and apps that don't
+// exist.
 //
-// A dry_run does the same and then takes it back. It goes on after a key that
-// is refused, so that it finds all that are.
+// A dry_run makes the same change and discards it. It continues after a refused
+// key, so that it finds all of them.
 type imports struct {
 	keys                      []importedKey
 	skipExisting, skipRevoked bool
@@ -75,15 +74,14 @@ type importedKey struct {
 	newKey
 	userID  string
 	warning string
-	// refused is what is wrong with the key in the body. Only a dry run keeps
-	// it.
+	// refused is an error in the key's fields. Only a dry run keeps it.
 	refused error
 }
 
-// errDryRun takes back what a dry run has done.
+// errDryRun discards the change of a dry run.
 var errDryRun = errors.New("this was a dry run")
 
-// importKeys imports keys. A dry run makes the same change and takes it back.
+// importKeys imports keys. A dry run makes the same change and discards it.
 func (r *request) importKeys(in imports) (*Answer, error) {
 	answer := &Answer{}
 	err := r.update(func(tx *keys.Tx) (err error) {
@@ -98,7 +96,7 @@ func (r *request) importKeys(in imports) (*Answer, error) {
 	return answer, nil
 }
 
-// importAll imports all keys. A dry run goes on after a key that is refused.
+// importAll imports all keys. A dry run continues after a refused key.
 func (r *request) importAll(tx *keys.Tx, in imports) ([]Imported, error) {
 	done := make([]Imported, 0, len(in.keys))
 	known := holders{users: map[string]bool{}, apps: map[keys.AppRef]bool{}, create: in.createMissing}
@@ -117,7 +115,7 @@ func (r *request) importAll(tx *keys.Tx, in imports) ([]Imported, error) {
 	return done, nil
 }
 
-// refusalOf is how a dry run shows a key that would be refused.
+// refusalOf returns a dry run's answer for a key that would be refused.
 func refusalOf(k importedKey, e *Error) *Refusal {
 	e = tellNothing(e).(*Error)
 	return &Refusal{
@@ -127,7 +125,7 @@ func refusalOf(k importedKey, e *Error) *Refusal {
 	}
 }
 
-// importKey imports one key. What it refuses it has not begun.
+// importKey imports one key. It changes nothing before all checks have passed.
 func (r *request) importKey(tx *keys.Tx, in *imports, known *holders, k importedKey) (Imported, error) {
 	if k.refused != nil {
 		return Imported{}, k.refused
@@ -137,8 +135,8 @@ func (r *request) importKey(tx *keys.Tx, in *imports, known *holders, k imported
 	if c.Kind == policy.AppKey {
 		c.AppID = k.apps[0].id
 	}
-	// First what is there: a key that was deleted with its app is to be found
-	// revoked, and not to bring the app back.
+	// Look for the credential first: a key that was deleted with its app must be
+	// found revoked, and must not bring the app back.
 	if one, done, err := in.passOver(tx, k, c); done || err != nil {
 		return one, err
 	}
@@ -149,7 +147,7 @@ func (r *request) importKey(tx *keys.Tx, in *imports, known *holders, k imported
 	if err := r.api.checkEndpoints(join(k.path, "endpoints"), c.Endpoints, nil); err != nil {
 		return Imported{}, err
 	}
-	// Again as the store checks it, before users and apps are made for it.
+	// The store checks this too, but users and apps are made before that.
 	if c.ExpiredAt(tx.Now()) {
 		return Imported{}, refuse(CodeInvalid, join(k.path, "expires_at"), "it is past: an expired key need not be imported")
 	}
@@ -168,7 +166,7 @@ func (r *request) importKey(tx *keys.Tx, in *imports, known *holders, k imported
 	return one, nil
 }
 
-// passOver finds what is there of a credential already.
+// passOver looks for an existing or revoked credential.
 func (in *imports) passOver(tx *keys.Tx, k importedKey, c keys.Credential) (one Imported, done bool, err error) {
 	switch stone, err := tx.Tombstone(c.Digest); {
 	case err == nil && in.skipRevoked:
@@ -197,7 +195,7 @@ func (in *imports) passOver(tx *keys.Tx, k importedKey, c keys.Credential) (one 
 }
 
 // EarlierKey is what an error calls an earlier key of the same request. Its key
-// ID would lead nowhere, because nothing of the request is kept.
+// ID would be useless, because nothing of a refused request is kept.
 const EarlierKey = "an earlier key of this request"
 
 func named(tx *keys.Tx, c keys.Credential) string {

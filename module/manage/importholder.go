@@ -50,7 +50,7 @@ func (h *holders) makeUser(tx *keys.Tx, field, id string) error {
 	}
 	_, err := tx.CreateUser(keys.User{ID: id})
 	if errors.Is(err, keys.ErrExists) {
-		return refuse(CodeExists, field, "a user of this id was deleted, and the id is never used again: import the keys for another")
+		return refuse(CodeExists, field, "a user with this ID was deleted, and IDs are never used again: import the keys for another")
 	}
 	return err
 }

@@ -56,8 +56,8 @@ func readImportedKey(o *object) importedKey {
 	}
 	k.credential.Disabled = disabled
 	k.readDigest(o, text, digest)
-	// Before anything that would repeat it: a file with two columns mixed up
-	// has a credential in the place of an ID or a scope.
+	// Check this before anything whose error repeats a field: a file with mixed
+	// up columns has a credential in the place of an ID or a scope.
 	if o.err == nil {
 		k.checkTells(o, text)
 	}
@@ -66,7 +66,7 @@ func readImportedKey(o *object) importedKey {
 	return k
 }
 
-// readDigest reads which credential it is: the whole text or its SHA-256.
+// readDigest reads the credential, given as its whole text or its SHA-256.
 func (k *importedKey) readDigest(o *object, text, digest string) {
 	c := &k.credential
 	switch sum, err := hex.DecodeString(digest); {
@@ -85,14 +85,14 @@ func (k *importedKey) readDigest(o *object, text, digest string) {
 	}
 }
 
-// checkHolder refuses what can't be the ID of a user or an app.
+// checkHolder refuses texts that can't be the ID of a user or an app.
 func (k *importedKey) checkHolder(o *object) {
 	if k.userID == policy.Me || keys.CheckID("user_id", k.userID) != nil {
-		o.fail(refuse(CodeInvalid, o.field("user_id"), "it is not the id of a user: use 1 to 48 letters, digits, - and _, and not %q", policy.Me))
+		o.fail(refuse(CodeInvalid, o.field("user_id"), "it is not the ID of a user: use 1 to 48 letters, digits, - and _, and not %q", policy.Me))
 	}
 	for _, a := range k.apps {
 		if keys.CheckID("id", a.id) != nil {
-			o.fail(refuse(CodeInvalid, join(a.path, "id"), "it is not the id of an app: use 1 to 48 letters, digits, - and _"))
+			o.fail(refuse(CodeInvalid, join(a.path, "id"), "it is not the ID of an app: use 1 to 48 letters, digits, - and _"))
 		}
 		if a.userID != nil && *a.userID != k.userID {
 			o.fail(refuse(CodeInvalid, join(a.path, "user_id"), "it is not the user_id of the key, who has to own the app"))
@@ -100,17 +100,17 @@ func (k *importedKey) checkHolder(o *object) {
 	}
 }
 
-// checkGrant refuses what can't be a scope or an endpoint, without repeating
-// it.
+// checkGrant refuses texts that can't be a scope or an endpoint, without
+// repeating them.
 func (k *importedKey) checkGrant(o *object) {
 	for _, s := range k.credential.Scopes {
 		if policy.CheckScopeName(s) != nil {
-			o.fail(refuse(CodeInvalid, o.field("scopes"), "one of them is not a name of a scope: use letters and digits, with _ - . : between them, for example Inputs:Get"))
+			o.fail(refuse(CodeInvalid, o.field("scopes"), "one of them is not the name of a scope: use letters and digits, with _ - . : between them, for example Inputs:Get"))
 		}
 	}
 	for _, e := range k.credential.Endpoints {
 		if policy.CheckEndpoint(e) != nil {
-			o.fail(refuse(CodeInvalid, o.field("endpoints"), "one of them is no endpoint, which has the form /package.Service/Method"))
+			o.fail(refuse(CodeInvalid, o.field("endpoints"), "one of them is not an endpoint, which has the form /package.Service/Method"))
 		}
 	}
 }
