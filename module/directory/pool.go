@@ -3,12 +3,12 @@ package directory
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
@@ -140,30 +140,36 @@ func (l *Lease) Close() error {
 	return s.closeIfEmpty()
 }
 
-// Enter keeps the directory open until [Lease.Exit] is called with the same
-// digest. It returns false if the directory has been closed.
-func (l *Lease) Enter(digest credential.Digest) bool {
-	s := l.shared
-	n := &s.inside[digest[12]%insideStripes].n
+// Visit keeps a directory open from [Lease.Enter] to [Visit.Exit].
+type Visit struct {
+	shared *shared
+	stripe uint8 // of inside
+}
+
+// Enter keeps the directory open until [Visit.Exit] is called. It returns false
+// if the directory has been closed.
+func (l *Lease) Enter() (Visit, bool) {
+	v := Visit{l.shared, uint8(rand.Uint32() % insideStripes)}
+	n := &v.shared.inside[v.stripe].n
 	n.Add(1)
-	if !s.closed.Load() {
-		return true
+	if !v.shared.closed.Load() {
+		return v, true
 	}
 	n.Add(-1)
 	// closeIfEmpty may only be checking: look again under the lock.
 	pool.Lock()
 	defer pool.Unlock()
-	if s.closed.Load() {
-		return false
+	if v.shared.closed.Load() {
+		return Visit{}, false
 	}
 	n.Add(1)
-	return true
+	return v, true
 }
 
-// Exit ends the use that Enter began.
-func (l *Lease) Exit(digest credential.Digest) {
-	s := l.shared
-	s.inside[digest[12]%insideStripes].n.Add(-1)
+// Exit ends the visit. It must be called once.
+func (v Visit) Exit() {
+	s := v.shared
+	s.inside[v.stripe].n.Add(-1)
 	if s.draining.Load() {
 		pool.Lock()
 		defer pool.Unlock()

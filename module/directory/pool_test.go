@@ -72,22 +72,22 @@ func TestLeasesShareOneDirectory(t *testing.T) {
 func TestTheLastRequestCloses(t *testing.T) {
 	o := newOpener(t)
 	a := lend(t, o)
-	inside := credential.DigestOf("inside")
-	if !a.Enter(inside) {
+	inside, open := a.Enter()
+	if !open {
 		t.Fatal("not let in")
 	}
 	giveBack(t, a)
 	// A request of the configuration that has ended goes on to be served.
-	if _, err := a.Find(t.Context(), inside); err != nil {
+	if _, err := a.Find(t.Context(), credential.DigestOf("inside")); err != nil {
 		t.Errorf("the directory was closed under a request: %v", err)
 	}
-	if late := credential.DigestOf("late"); !a.Enter(late) {
+	if late, open := a.Enter(); !open {
 		t.Error("a request that comes while another is inside is turned away")
 	} else {
-		a.Exit(late)
+		late.Exit()
 	}
-	a.Exit(inside)
-	if a.Enter(inside) {
+	inside.Exit()
+	if _, open := a.Enter(); open {
 		t.Error("let in after the directory was closed")
 	}
 	giveBack(t, lend(t, o)) // the file's lock is free
@@ -96,18 +96,18 @@ func TestTheLastRequestCloses(t *testing.T) {
 func TestADrainingDirectoryIsRevived(t *testing.T) {
 	o := newOpener(t)
 	a := lend(t, o)
-	inside := credential.DigestOf("inside")
-	a.Enter(inside)
+	inside, _ := a.Enter()
 	giveBack(t, a)
 	b := lend(t, o)
 	if a.Directory != b.Directory || o.opens.Load() != 1 {
 		t.Error("opened again, next to the one that is draining")
 	}
-	a.Exit(inside)
-	if !b.Enter(inside) {
+	inside.Exit()
+	visit, open := b.Enter()
+	if !open {
 		t.Fatal("closed by a request of the old configuration")
 	}
-	b.Exit(inside)
+	visit.Exit()
 	giveBack(t, b)
 }
 
@@ -130,14 +130,15 @@ func TestLeasesUnderTraffic(t *testing.T) {
 				default:
 				}
 				l := current.Load()
-				if !l.Enter(digest) {
+				visit, open := l.Enter()
+				if !open {
 					t.Error("turned away")
 					return
 				}
 				if _, err := l.Find(t.Context(), digest); err != nil {
 					t.Error(err)
 				}
-				l.Exit(digest)
+				visit.Exit()
 			}
 		})
 	}

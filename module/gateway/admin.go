@@ -7,7 +7,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
@@ -58,11 +57,12 @@ func (adminAPI) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	// A reload may let go of the store meanwhile: it stays open until this is
 	// answered.
-	if !lease.Enter(credential.Digest{}) {
+	visit, open := lease.Enter()
+	if !open {
 		api.Refuse(w, r, keys.ErrClosed)
 		return
 	}
-	defer lease.Exit(credential.Digest{})
+	defer visit.Exit()
 	// A socket that is a file has no address.
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	api.Serve(w, r, manage.Caller{Operator: true, Address: host})

@@ -79,6 +79,7 @@ type question struct {
 	// registry is the directory, except where a decision is only explained.
 	registry authz.Registry[*directory.Entry]
 	lease    *directory.Lease
+	visit    directory.Visit
 	// inspected reports that the body has been read for owner and app.
 	inspected bool
 }
@@ -179,16 +180,18 @@ func (q *question) credential(r *http.Request) authz.Reason {
 	return authz.Allowed
 }
 
-// enter keeps the store open until the lease's Exit, and asks its directory.
+// enter keeps the store open until the end of the visit, and asks its
+// directory.
 func (q *question) enter() authz.Outcome {
 	lease, err := q.decider.app.Directory()
-	if err == nil && !lease.Enter(q.Digest) {
-		err = keys.ErrClosed
-	}
 	if err != nil {
 		return authz.Outcome{Reason: authz.StoreUnavailable, Err: err}
 	}
-	q.lease, q.registry = lease, lease.Directory
+	visit, open := lease.Enter()
+	if !open {
+		return authz.Outcome{Reason: authz.StoreUnavailable, Err: keys.ErrClosed}
+	}
+	q.lease, q.visit, q.registry = lease, visit, lease.Directory
 	return authz.Outcome{Reason: authz.Allowed}
 }
 

@@ -25,7 +25,7 @@ type forwarded struct {
 // prepare makes the request ready to be admitted.
 func (f *forwarded) prepare(v *verdict, w http.ResponseWriter, r *http.Request) {
 	f.identity = identify(v)
-	f.Prepare(f, f.lease, f.Digest, w, r)
+	f.Prepare(f, f.lease, f.visit, w, r)
 }
 
 // serve hands an admitted request on: less the credential, with the caller's

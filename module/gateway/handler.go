@@ -64,7 +64,7 @@ func (d *decider) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	admitted := false // then the request exits once it is over
 	defer func() {
 		if !admitted {
-			q.lease.Exit(q.Digest)
+			q.visit.Exit()
 		}
 	}()
 

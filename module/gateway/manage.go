@@ -166,7 +166,7 @@ func (m *Manage) serve(w http.ResponseWriter, r *http.Request) error {
 		if o := q.enter(); o.Refused() {
 			return q.refuse(w, r, &verdict{Outcome: o})
 		}
-		defer q.lease.Exit(q.Digest)
+		defer q.visit.Exit()
 		v = m.decide(r, q)
 		if !v.Refused() && r.Body != nil && r.Body != http.NoBody {
 			// A client that may send the body as slowly as it likes could
@@ -238,11 +238,12 @@ func (m *Manage) answer(w http.ResponseWriter, r *http.Request, rule *policy.Rul
 		api.Refuse(w, r, unavailable(err))
 		return
 	}
-	if !lease.Enter(caller.Digest) {
+	visit, open := lease.Enter()
+	if !open {
 		api.Refuse(w, r, keys.ErrClosed)
 		return
 	}
-	defer lease.Exit(caller.Digest)
+	defer visit.Exit()
 	if err := m.decider.app.prepare(api, lease); err != nil {
 		api.Refuse(w, r, err)
 		return

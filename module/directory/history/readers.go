@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
@@ -47,7 +46,7 @@ func (h *run) reader(r *rand.Rand) {
 	for !h.over() {
 		register := r.IntN(len(h.registers))
 		for range 1 + r.IntN(8) {
-			_ = h.use.with(h.digest(register), func(d *directory.Directory) error {
+			_ = h.use.with(func(d *directory.Directory) error {
 				_, told, err := h.read(d, register)
 				if err == nil {
 					reads = append(reads, told)
@@ -67,14 +66,6 @@ func (h *run) pause(r *rand.Rand) {
 	}
 }
 
-// digest is what keeps the directory open for a register.
-func (h *run) digest(register int) credential.Digest {
-	if register < len(h.slots) {
-		return h.slots[register].digest
-	}
-	return collaborators[register-len(h.slots)].Digest()
-}
-
 // caller makes requests: each is decided, admitted, served for a while, and
 // looked at meanwhile.
 func (h *run) caller(r *rand.Rand) {
@@ -85,7 +76,7 @@ func (h *run) caller(r *rand.Rand) {
 			pair := [][2]int{{0, 1}, {3, 4}}[r.IntN(2)]
 			q.collaborator, q.everyone = len(h.slots)+pair[0], len(h.slots)+pair[1]
 		}
-		_ = h.use.with(h.slots[q.credential].digest, func(d *directory.Directory) error {
+		_ = h.use.with(func(d *directory.Directory) error {
 			q.d = d
 			q.serve(r)
 			return nil

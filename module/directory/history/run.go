@@ -115,7 +115,7 @@ func (h *run) run() (faults []string, err error) {
 // fill makes what is there before the history begins.
 func (h *run) fill() error {
 	h.registers = make([][]*entry, len(h.slots)+len(collaborators))
-	return h.use.with(h.slots[0].digest, func(d *directory.Directory) error {
+	return h.use.with(func(d *directory.Directory) error {
 		return d.Update(h.context(), actor, func(tx *keys.Tx) error {
 			for _, id := range []string{"alice", "bob", "ali"} {
 				if _, err := tx.CreateUser(keys.User{ID: id}); err != nil {
@@ -187,7 +187,7 @@ func (h *run) over() bool {
 func (h *run) writer(r *rand.Rand) {
 	for range h.changesEach {
 		name := anyChange(r)
-		err := h.use.with(h.anySlot(r).digest, func(d *directory.Directory) error { return h.change(d, r, name) })
+		err := h.use.with(func(d *directory.Directory) error { return h.change(d, r, name) })
 		switch {
 		case err == nil:
 			h.n.changes.Add(1)
@@ -229,7 +229,7 @@ func (h *run) meddler(r *rand.Rand) {
 // conclude settles the last change.
 func (h *run) conclude() error {
 	for end := time.Now().Add(deadline); ; {
-		err := h.use.with(h.slots[0].digest, func(d *directory.Directory) error {
+		err := h.use.with(func(d *directory.Directory) error {
 			return d.View(h.context(), h.settle)
 		})
 		if err == nil || time.Now().After(end) {

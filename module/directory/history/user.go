@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"sync/atomic"
 
-	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
@@ -62,14 +61,14 @@ func (u *user) lend(cacheBytes int64) (*directory.Lease, error) {
 }
 
 // with keeps the directory open while fn asks it.
-func (u *user) with(digest credential.Digest, fn func(*directory.Directory) error) error {
+func (u *user) with(fn func(*directory.Directory) error) error {
 	if u.directory != nil {
 		return fn(u.directory.Directory)
 	}
 	for {
 		l := u.lease.Load()
-		if l.Enter(digest) {
-			defer l.Exit(digest)
+		if visit, open := l.Enter(); open {
+			defer visit.Exit()
 			return fn(l.Directory)
 		}
 		runtime.Gosched() // the next one is on its way

@@ -12,7 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
-	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/directory"
 )
 
@@ -37,7 +36,7 @@ type Decider interface {
 type Request struct {
 	decider Decider
 	lease   *directory.Lease
-	digest  credential.Digest
+	visit   directory.Visit
 	listed  directory.Live
 	w       http.ResponseWriter
 	// server is the request's context before the gate: it is done when the
@@ -61,11 +60,10 @@ type Request struct {
 	due      time.Time    // of timer
 }
 
-// Prepare makes a request ready to be admitted. lease keeps the store open for
-// the credential of that digest: once the request is admitted, it exits by
-// itself.
-func (f *Request) Prepare(d Decider, lease *directory.Lease, digest credential.Digest, w http.ResponseWriter, r *http.Request) {
-	f.decider, f.lease, f.digest = d, lease, digest
+// Prepare makes a request ready to be admitted. The visit keeps the store open;
+// an admitted request ends it by itself.
+func (f *Request) Prepare(d Decider, lease *directory.Lease, visit directory.Visit, w http.ResponseWriter, r *http.Request) {
+	f.decider, f.lease, f.visit = d, lease, visit
 	f.w, f.server, f.left = w, r.Context(), true
 	f.ctx, f.cancel = context.WithCancel(f.server)
 }
@@ -149,7 +147,7 @@ func (f *Request) finish() {
 	}
 	f.lease.Leave(&f.listed)
 	f.cancel()
-	f.lease.Exit(f.digest)
+	f.visit.Exit()
 }
 
 // Recheck decides again, after a change, and ends the request if it is
@@ -191,11 +189,11 @@ func (f *Request) arm(credential *directory.Entry) {
 
 // expire is Recheck by the timer, for which nobody else keeps the store open.
 func (f *Request) expire() {
-	lease := f.lease
-	if !lease.Enter(f.digest) {
+	visit, open := f.lease.Enter()
+	if !open {
 		return // closed, and so is the request
 	}
-	defer lease.Exit(f.digest)
+	defer visit.Exit()
 	f.Recheck()
 }
 

@@ -94,11 +94,12 @@ func (c *caller) good() *Verdict {
 // prepared is the request, ready to be admitted.
 func (c *caller) prepared(w http.ResponseWriter) *Request {
 	c.t.Helper()
-	if !c.lease.Enter(c.digest) {
+	visit, open := c.lease.Enter()
+	if !open {
 		c.t.Fatal("the store is closed")
 	}
 	f := new(Request)
-	f.Prepare(c, c.lease, c.digest, w, httptest.NewRequestWithContext(c.t.Context(), http.MethodGet, "/", http.NoBody))
+	f.Prepare(c, c.lease, visit, w, httptest.NewRequestWithContext(c.t.Context(), http.MethodGet, "/", http.NoBody))
 	return f
 }
 
@@ -165,7 +166,7 @@ func TestARequestThatIsNotAdmittedIsNotCut(t *testing.T) {
 			v := c.good()
 			w := &keptConn{ResponseWriter: httptest.NewRecorder()}
 			f := c.prepared(w)
-			defer c.lease.Exit(c.digest)
+			defer f.visit.Exit()
 			meanwhile(c, f)
 			if f.Admit(v) {
 				t.Fatal("admitted")
