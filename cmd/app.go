@@ -63,7 +63,7 @@ func deleteApp(c *call) error {
 	if err != nil {
 		return err
 	}
-	question := fmt.Sprintf("This deletes app %s of %s with its collaborators, and revokes its keys. None of it can be undone.", c.args[0], user)
+	question := fmt.Sprintf("This deletes app %s of %s with its collaborators, and revokes its keys. This can't be undone.", c.args[0], user)
 	if err := c.confirm(question); err != nil {
 		return err
 	}

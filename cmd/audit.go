@@ -20,23 +20,23 @@ import (
 func auditCommand() *cobra.Command {
 	cmd := command("audit [--user USER] [--app APP] [--key ID] [--since TIME] [--until TIME] | --verify", "Shows who changed what, when and from where, or verifies that the log is whole",
 		0, 0, audit, func(f *pflag.FlagSet) {
-			f.String("user", "", "Only what was done to the things of this user")
-			f.String("app", "", "Only what was done to this app, its keys and collaborators")
-			f.String("key", "", "Only changes of the key of this key ID")
-			f.String("actor", "", "Only changes by this user, or with the key of this key ID")
+			f.String("user", "", "Only changes to this user and to what the user owns")
+			f.String("app", "", "Only changes to this app, its keys and collaborators")
+			f.String("key", "", "Only changes to the key with this key ID")
+			f.String("actor", "", "Only changes by this user, or with the key with this key ID")
 			f.String("action", "", "Only this action, for example key.revoke")
-			f.String("since", "", "Only from this time on: 2030-12-31T23:59:59Z, 2030-12-31, or 24h for the last day")
-			f.String("until", "", "Only before this time, given as with --since")
-			f.Bool("verify", false, "Verify that no entry was altered or taken out")
+			f.String("since", "", "Only since this time: 2030-12-31T23:59:59Z, 2030-12-31, or 24h for the last day")
+			f.String("until", "", "Only before this time, written like --since")
+			f.Bool("verify", false, "Verify that no entry was altered or removed")
 		})
 	cmd.Long = `
-Shows the audit log, oldest first: who changed what, when, from where, and which
-fields, with what was before and after. It holds no secret.
+Shows the audit log, oldest first: who changed what, when, from where, and the
+fields before and after the change. The log holds no secret.
 
-Entries are chained: with --verify, one that was altered or taken out shows. Who
-can write the file can also rewrite the log, to its end. Against that, keep
-the newest hash, which --verify prints, where they can't write: it has to be
-found in the log later on, in the output of -o json.`
+Entries are chained, so --verify finds one that was altered or removed. A person
+who can write the file can also rewrite the log up to its end. To notice that,
+keep the newest hash, which --verify prints, where that person can't write, and
+look for the hash in the output of -o json later.`
 	return cmd
 }
 
@@ -48,7 +48,7 @@ func audit(c *call) error {
 		}
 	}
 	for _, name := range []string{"since", "until"} {
-		at, err := c.moment(name)
+		at, err := c.timeFlag(name)
 		if err != nil {
 			return err
 		}
@@ -74,9 +74,9 @@ func audit(c *call) error {
 	})
 }
 
-// moment is the value of a flag that holds a time, as the API takes it; empty
-// where it isn't given.
-func (c *call) moment(flag string) (string, error) {
+// timeFlag returns the value of a flag that holds a time, in the API's format, or
+// an empty string if the flag isn't given.
+func (c *call) timeFlag(flag string) (string, error) {
 	value := c.flag(flag)
 	if value == "" {
 		return "", nil
@@ -98,7 +98,7 @@ func (c *call) moment(flag string) (string, error) {
 	return at.UTC().Format(time.RFC3339Nano), nil
 }
 
-// subject is what was changed.
+// subject returns the IDs of the record that was changed.
 func subject(e manage.AuditEntry) string {
 	owner := e.UserID
 	if e.AppID != "" {
@@ -107,16 +107,16 @@ func subject(e manage.AuditEntry) string {
 	return strings.Join(strings.Fields(owner+" "+e.KeyID+" "+e.CollaboratorID), " ")
 }
 
-// actor is who changed it, and with what.
+// actor returns the user who made a change, and the ID of the credential used.
 func actor(e manage.AuditEntry) string {
 	return strings.TrimSpace(e.ActorUserID + " " + e.ActorID)
 }
 
-// changes are the fields that changed. Of what is gone only the reason is
-// shown; -o json has all.
+// changes lists the fields that changed. Of a deleted record it shows only the
+// reason; -o json has all fields.
 func changes(e manage.AuditEntry) string {
 	var before, after map[string]json.RawMessage
-	_ = json.Unmarshal(e.Before, &before) // what isn't an object is not shown
+	_ = json.Unmarshal(e.Before, &before) // only objects are shown
 	_ = json.Unmarshal(e.After, &after)
 	fields := map[string]json.RawMessage{}
 	maps.Copy(fields, after)
@@ -147,7 +147,7 @@ func verifyAudit(c *call) error {
 	if c.json {
 		err = c.printJSON(text)
 	} else if v.Whole && v.Entries == 0 {
-		err = c.say(nil, "The audit log is whole: nothing was written yet.")
+		err = c.say(nil, "The audit log is whole, and has no entries yet.")
 	} else if v.Whole {
 		err = errors.Join(
 			c.say(nil, "The audit log is whole. Keep the newest hash where those who can write the store can't."),

@@ -147,8 +147,8 @@ func TestMistakesOfAuditAndRevoke(t *testing.T) {
 		{[]string{"audit", "alice"}, "no arguments"},
 		{[]string{"key", "revoke", "--user", "alice"}, "--all"},
 		{[]string{"key", "revoke", "--all"}, "--user is missing"},
-		{[]string{"key", "revoke", "--user", "alice", "--all", "--app", "photos"}, "leave it out"},
-		{[]string{"key", "revoke", "cap_000000000000", "--all"}, "not both"},
+		{[]string{"key", "revoke", "--user", "alice", "--all", "--app", "photos"}, "leave out either"},
+		{[]string{"key", "revoke", "cap_000000000000", "--all"}, "either name keys"},
 		{[]string{"key", "revoke", "--user", "alice", "--minted-by", "0123456789abcdef0123456789abcdef"}, "key ID"},
 		{[]string{"key", "revoke", "--user", "alice", "--created-before", "x"}, "takes a time"},
 	} {

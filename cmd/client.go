@@ -23,8 +23,8 @@ type client struct {
 	http http.Client
 	// base is scheme and host.
 	base string
-	// origin is that again, where the API is asked by TCP: the admin endpoint
-	// may insist on it there, and refuses it elsewhere.
+	// origin is the Origin header: base over TCP, where the admin endpoint may
+	// require it. Over a Unix socket it is empty, because it would be refused.
 	origin string
 	// where names the API in errors.
 	where string
@@ -49,8 +49,8 @@ func newClient(c *call) (*client, error) {
 	return dialAdmin(address)
 }
 
-// adminAddress is the address of the admin endpoint: that of --address, or that
-// of the configuration, or Caddy's default.
+// adminAddress returns the address of the admin endpoint: from --address, else
+// from the configuration, else Caddy's default.
 func adminAddress(c *call) (string, error) {
 	if address := c.flag("address"); address != "" || c.flag("config") == "" {
 		return caddycmd.DetermineAdminAPIAddress(address, nil, "", "")
@@ -66,16 +66,16 @@ func adminAddress(c *call) (string, error) {
 		return "", fmt.Errorf("reading admin of %s: %w", file, err)
 	}
 	if written.Admin.Disabled {
-		return "", fmt.Errorf("%s turns the admin endpoint off, and commands reach a running Caddy by nothing else: "+
+		return "", fmt.Errorf("%s turns off the admin endpoint, which is the only way to reach a running Caddy: "+
 			"remove \"admin off\", or stop Caddy and open the key store itself with --db FILE", file)
 	}
 	return caddycmd.DetermineAdminAPIAddress("", config, file, c.flag("adapter"))
 }
 
-// dialAdmin speaks to the admin endpoint of a Caddy, which is not always TCP.
+// dialAdmin returns a client of an admin endpoint, which may be a Unix socket.
 func dialAdmin(address string) (*client, error) {
 	if _, bare, ok := strings.Cut(address, "://"); ok {
-		return nil, usagef("%q is a URL, and this takes the address alone, such as %s", address, strings.TrimRight(bare, "/"))
+		return nil, usagef("%q is a URL; give the address alone, such as %s", address, strings.TrimRight(bare, "/"))
 	}
 	parsed, err := caddy.ParseNetworkAddress(address)
 	if err != nil || parsed.PortRangeSize() > 1 {
@@ -83,7 +83,7 @@ func dialAdmin(address string) (*client, error) {
 	}
 	api := &client{base: "http://127.0.0.1", where: address}
 	if parsed.IsUnixNetwork() {
-		// The permissions of the socket may stand behind its path.
+		// The path may be followed by the permissions of the socket.
 		parsed.Host, _, _ = strings.Cut(parsed.Host, "|")
 	} else {
 		api.base = "http://" + parsed.JoinHostPort(0)
@@ -103,13 +103,13 @@ func dialAdmin(address string) (*client, error) {
 	return api, nil
 }
 
-// ask makes a call of the API below /v2, as [client.askAt].
+// ask calls the API below /v2, like [client.askAt].
 func (c *client) ask(ctx context.Context, method string, path []string, query url.Values, body any) ([]byte, *manage.Answer, error) {
 	return c.askAt(ctx, method, append([]string{"v2"}, path...), query, body)
 }
 
-// askAt makes a call of the API, and answers its body, as it is and read. The
-// parts of path are escaped; body nil sends none.
+// askAt calls the API, and returns the raw and the decoded body of its answer. It
+// escapes the parts of path. With a nil body it sends none.
 func (c *client) askAt(ctx context.Context, method string, path []string, query url.Values, body any) ([]byte, *manage.Answer, error) {
 	resp, err := c.send(ctx, method, path, query, body)
 	if err != nil {
@@ -119,7 +119,7 @@ func (c *client) askAt(ctx context.Context, method string, path []string, query 
 	return c.answer(resp)
 }
 
-// send sends a call of the API.
+// send sends a request to the API.
 func (c *client) send(ctx context.Context, method string, path []string, query url.Values, body any) (*http.Response, error) {
 	parts := []string{c.base + "/api_keys"}
 	for _, part := range path {
@@ -152,7 +152,7 @@ func (c *client) send(ctx context.Context, method string, path []string, query u
 	return resp, nil
 }
 
-// answer reads what was answered, as it is and read.
+// answer returns the raw and the decoded body of a response.
 func (c *client) answer(resp *http.Response) ([]byte, *manage.Answer, error) {
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -160,7 +160,7 @@ func (c *client) answer(resp *http.Response) ([]byte, *manage.Answer, error) {
 	}
 	answer := new(manage.Answer)
 	if err := json.Unmarshal(text, answer); err != nil || answer.Status.Code == 0 {
-		return nil, nil, fmt.Errorf("what answers at %s (%s) has no API keys to manage: "+
+		return nil, nil, fmt.Errorf("the server at %s (%s) doesn't manage API keys: "+
 			"is it the admin endpoint of a Caddy with this plug-in?", c.where, resp.Status)
 	}
 	if answer.Status.Code != manage.CodeOK {
@@ -169,7 +169,7 @@ func (c *client) answer(resp *http.Response) ([]byte, *manage.Answer, error) {
 	return text, answer, nil
 }
 
-// unreachable says what to do where nobody answers.
+// unreachable adds a remedy to the error of a failed connection.
 func (c *client) unreachable(err error) error {
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" {
@@ -178,7 +178,7 @@ func (c *client) unreachable(err error) error {
 	return fmt.Errorf("asking %s: %w", c.where, err)
 }
 
-// refusedError is an answer of the API that it won't.
+// refusedError is a refusal by the API.
 type refusedError manage.Status
 
 func (r refusedError) Error() string {
@@ -186,9 +186,9 @@ func (r refusedError) Error() string {
 	case r.Details == "":
 		return r.Description
 	case r.Code == manage.CodeNotFound && r.Field == "user_id":
-		return r.Details + "; \"user list\" shows those that there are"
+		return r.Details + "; \"user list\" shows all users"
 	case r.Code == manage.CodeNotFound && (r.Field == "app_id" || strings.HasSuffix(r.Field, "apps[0].id")):
-		return r.Details + "; \"app list\" shows those that there are"
+		return r.Details + "; \"app list\" shows all apps"
 	}
 	return r.Details
 }

@@ -178,7 +178,7 @@ func TestUsers(t *testing.T) {
 		if r := s.run("short", "user", "create", "zoe", "--password-file", "-"); r.err == nil || !strings.Contains(r.err.Error(), "longer") {
 			t.Errorf("got %v", r.err)
 		}
-		if r := s.run("", "user", "create", "zoe", "--password-file", "-"); r.err == nil || !strings.Contains(r.err.Error(), "nothing to read") {
+		if r := s.run("", "user", "create", "zoe", "--password-file", "-"); r.err == nil || !strings.Contains(r.err.Error(), "the input is empty") {
 			t.Errorf("got %v", r.err)
 		}
 	})
@@ -233,7 +233,7 @@ func TestKeys(t *testing.T) {
 
 		next := s.answer("", "key", "rotate", key.KeyID, "--grace", "1h").Key
 		contains(t, s.must(key.ID, "key", "verify"), "active")
-		contains(t, s.must("", "key", "rotate", next.KeyID), "in the place of "+next.KeyID, "is revoked", "\n    cak_")
+		contains(t, s.must("", "key", "rotate", next.KeyID), "to replace "+next.KeyID, "is revoked", "\n    cak_")
 		r = s.run(next.ID, "key", "verify")
 		contains(t, r.out, "revoked", "rotated", next.KeyID)
 		if r.err == nil {
@@ -244,7 +244,7 @@ func TestKeys(t *testing.T) {
 		pats := s.answer("", "key", "create", "--user", "alice", "--pat", "--scopes", "All").Keys
 		pats = append(pats, s.answer("", "key", "create", "--user", "alice", "--pat", "--scopes", "All").Keys...)
 		out := s.must(pats[0].ID+"\n\n"+pats[1].KeyID+"\n", "key", "revoke", "-")
-		contains(t, out, "Revoked "+pats[0].KeyID+", "+pats[1].KeyID+", for good.")
+		contains(t, out, "Revoked "+pats[0].KeyID+", "+pats[1].KeyID+" permanently.")
 		if strings.Contains(out, pats[0].ID) {
 			t.Errorf("it printed the whole credential: %s", out)
 		}
@@ -262,7 +262,7 @@ func TestKeys(t *testing.T) {
 		if r.err != nil {
 			t.Errorf("a list with an unknown line ended with %v", r.err)
 		}
-		contains(t, r.out, "Revoked "+leaked.KeyID+", for good.", "Revoked before: "+pats[0].KeyID+".")
+		contains(t, r.out, "Revoked "+leaked.KeyID+" permanently.", "Revoked before: "+pats[0].KeyID+".")
 		contains(t, r.errOut, "line 1: no key here has this credential (…)", "line 4: ")
 		if strings.Contains(r.errOut+r.out, foreign) || strings.Contains(r.errOut+r.out, leaked.ID) {
 			t.Errorf("it printed a whole credential: %s%s", r.out, r.errOut)
@@ -286,7 +286,7 @@ func TestKeys(t *testing.T) {
 				t.Errorf("%v ended with %v, want %s", args, r.err, want)
 			}
 		}
-		contains(t, s.must("", "key", "revoke", left.KeyID, gone), "Revoked "+left.KeyID+", for good.", "Revoked before: "+gone+".")
+		contains(t, s.must("", "key", "revoke", left.KeyID, gone), "Revoked "+left.KeyID+" permanently.", "Revoked before: "+gone+".")
 		for says, args := range map[string][]string{
 			`"user list"`: {"app", "create", "music", "--user", "nobody"},
 			`"app list"`:  {"key", "create", "--user", "alice", "--app", "music", "--scopes", "All"},
@@ -299,7 +299,7 @@ func TestKeys(t *testing.T) {
 			t.Errorf("ended with %v", r.err)
 		}
 
-		for credential, says := range map[string]string{pats[0].ID[:54] + "~": "nothing is known", pats[0].ID[:54] + flip(pats[0].ID[54]): "mistyped"} {
+		for credential, says := range map[string]string{pats[0].ID[:54] + "~": "it is unknown", pats[0].ID[:54] + flip(pats[0].ID[54]): "mistyped"} {
 			if r := s.run(credential, "key", "verify"); r.err == nil || !strings.Contains(r.err.Error(), says) {
 				t.Errorf("verified with %v, want %q", r.err, says)
 			}
@@ -462,8 +462,8 @@ func TestUsageMistakes(t *testing.T) {
 		{"revoke by an id and -", []string{"key", "revoke", id, "-"}, "is not a key ID"},
 		{"credential as argument", []string{"key", "revoke", text}, "standard input"},
 		{"credential to verify as argument", []string{"key", "verify", text}, "standard input"},
-		{"foreign credential as argument", []string{"key", "verify", "0123456789abcdef0123456789abcdef"}, "it takes no argument but -"},
-		{"two credentials to verify", []string{"key", "verify", "-", "--file", "x"}, "only one"},
+		{"foreign credential as argument", []string{"key", "verify", "0123456789abcdef0123456789abcdef"}, "it takes no argument except -"},
+		{"two credentials to verify", []string{"key", "verify", "-", "--file", "x"}, "either from standard input or"},
 		{"credential in a flag", []string{"key", "list", "--user", text}, "--user"},
 		{"two places", []string{"user", "list", "--address", "localhost:1"}, "one of them"},
 	} {

@@ -11,43 +11,44 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// What a shell is offered comes from the admin endpoint, and soon: who presses
-// a key waits. Where that doesn't answer, nothing is offered and nothing said.
+// Completions come from the admin endpoint. The user is waiting for them, so the
+// time is short. If the endpoint doesn't answer, there are no completions and no
+// error.
 const (
 	completionTime = time.Second
 	maxOffered     = 200
 )
 
-// offer lists what may stand in one place of a command.
+// offer returns the completions for one place of a command.
 type offer func(*completing) []string
 
-// completing is one question of a shell.
+// completing is one request of a shell for completions.
 type completing struct {
 	*call
 	ctx   context.Context
 	typed string
 }
 
-// flagOffers are for flags, wherever they stand. A flag that isn't among them
-// is offered files, or nothing where it takes none.
+// flagOffers are the completions of flags, by name. For other flags the shell
+// completes file names, except for those in nothingOffers.
 var flagOffers = map[string]offer{
 	"user": offerUsers, "app": offerApps, "scopes": offerScopes, "endpoints": offerEndpoints,
 	"key": offerKeys, "minted-by": offerKeys, "actor": offerUsers, "output": func(*completing) []string { return []string{"text", "json"} },
 }
 
-// argumentOffers are for the arguments of commands, by their names.
+// argumentOffers are the completions of arguments, by command.
 var argumentOffers = map[string]offer{
 	"user delete": offerUsers,
 	"app delete":  offerApps,
 	"key show":    offerKeys, "key disable": offerKeys, "key enable": offerKeys, "key rotate": offerKeys, "key revoke": offerKeys,
 }
 
-// nothingOffers are flags that take neither files nor what is known.
+// nothingOffers are flags without completions.
 var nothingOffers = []string{
 	"name", "email", "description", "expires-in", "grace", "address", "since", "until", "created-before", "action",
 }
 
-// completions adds what shells are offered to a command and those below it.
+// completions adds completions to a command and its subcommands.
 func completions(cmd *cobra.Command, path string) {
 	for _, name := range append([]string{"output"}, nothingOffers...) {
 		if cmd.PersistentFlags().Lookup(name) != nil || cmd.LocalNonPersistentFlags().Lookup(name) != nil {
@@ -70,7 +71,8 @@ func completions(cmd *cobra.Command, path string) {
 	}
 }
 
-// register says what a flag is offered. It is there, and once.
+// register adds completions to a flag. It can't fail, because the flag exists and
+// is registered once.
 func register(cmd *cobra.Command, name string) {
 	f := cobra.NoFileCompletions
 	if o, ok := flagOffers[name]; ok {
@@ -101,8 +103,8 @@ func completion(o offer) cobra.CompletionFunc {
 	}
 }
 
-// get asks the API; nil where that doesn't answer. The store itself is not
-// opened for a question.
+// get calls the API, and returns nil if that doesn't answer. Completing never
+// opens the store itself.
 func (c *completing) get(path ...string) *manage.Answer {
 	if c.flag("db") != "" || c.refuseCredentials() != nil || c.connect() != nil {
 		return nil
@@ -114,13 +116,13 @@ func (c *completing) get(path ...string) *manage.Answer {
 	return answer
 }
 
-// offered is one line: what is offered, and what it is.
-func offered(id, what string) string {
-	what = strings.Join(strings.Fields(what), " ")
-	if what == "" {
+// offered returns one completion with its description.
+func offered(id, description string) string {
+	description = strings.Join(strings.Fields(description), " ")
+	if description == "" {
 		return id
 	}
-	return id + "\t" + what
+	return id + "\t" + description
 }
 
 func offerUsers(c *completing) (list []string) {
@@ -145,7 +147,7 @@ func offerApps(c *completing) (list []string) {
 	return list
 }
 
-// offerKeys lists the keys of the user of --user, or of any.
+// offerKeys lists the keys of the user that --user names, or of all users.
 func offerKeys(c *completing) (list []string) {
 	users := []string{c.flag("user")}
 	if users[0] == "" {
@@ -167,7 +169,7 @@ func offerKeys(c *completing) (list []string) {
 	return list
 }
 
-// offerScopes completes the last of several.
+// offerScopes completes the last scope of a list.
 func offerScopes(c *completing) []string {
 	var names []string
 	if a := c.catalogue(); a != nil {
@@ -185,7 +187,7 @@ func offerEndpoints(c *completing) []string {
 	return nil
 }
 
-// catalogue is the same whichever user is named.
+// catalogue gets all scopes and endpoints, which are the same for every user.
 func (c *completing) catalogue() *manage.Answer {
 	user := c.flag("user")
 	if user == "" {
@@ -194,8 +196,8 @@ func (c *completing) catalogue() *manage.Answer {
 	return c.get("users", user, "scopes")
 }
 
-// last puts what was typed before the last comma in front of each name that
-// isn't there yet.
+// last completes the last element of a comma-separated list: it puts the text up
+// to the last comma in front of each name that isn't listed yet.
 func (c *completing) last(names []string) (list []string) {
 	typed := ""
 	if comma := strings.LastIndexByte(c.typed, ','); comma >= 0 {

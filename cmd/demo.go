@@ -19,19 +19,18 @@ import (
 )
 
 func demoCommand() *cobra.Command {
-	cmd := command("demo [--listen ADDR] [--data DIR]", "Runs everything on this machine, and says what to try", 0, 0, runDemo, func(f *pflag.FlagSet) {
+	cmd := command("demo [--listen ADDR] [--data DIR]", "Runs everything on this machine, and prints commands to try", 0, 0, runDemo, func(f *pflag.FlagSet) {
 		f.String("listen", "127.0.0.1:8080", "Address that the gate listens on")
 		f.String("data", "", "Folder of the demo's data (default api_keys/demo in Caddy's data directory)")
 	})
 	cmd.Long = `
-Runs a gate with a key store, and an upstream that echoes what it is told, on
-this machine. It prints commands to paste, one for each kind of answer.
+Runs a gate with a key store on this machine, and an upstream that echoes its
+requests. It prints commands to paste, one for each kind of answer.
 
-What you make meanwhile, users, apps and keys, is there again when the demo is
-started again. The keys that it prints are new each time, for their text is not
-stored.`
+The users, apps and keys that you make are kept for the next run. The keys that
+the demo prints are new each time, because their text is not stored.`
 	cmd.SetHelpFunc(func(cmd *cobra.Command, args []string) {
-		for _, name := range notOfDemo {
+		for _, name := range refusedByDemo {
 			cmd.InheritedFlags().Lookup(name).Hidden = true
 		}
 		cmd.Parent().HelpFunc()(cmd, args)
@@ -39,13 +38,13 @@ stored.`
 	return cmd
 }
 
-// notOfDemo are the flags of all commands that the demo refuses, because it has
-// a Caddy, a configuration and a store of its own.
-var notOfDemo = []string{"address", "config", "adapter", "db", "output"}
+// refusedByDemo are the shared flags that the demo refuses, because it has a
+// Caddy, a configuration and a store of its own.
+var refusedByDemo = []string{"address", "config", "adapter", "db", "output"}
 
-// demoPlaces is where the parts of the demo are.
+// demoPlaces are the folder and the addresses of the demo.
 type demoPlaces struct {
-	// folder is that of the data.
+	// folder holds the data.
 	folder string
 	// gate, admin and upstream are addresses; admin is that of the admin
 	// endpoint.
@@ -58,7 +57,7 @@ func (p *demoPlaces) log() string   { return filepath.Join(p.folder, "caddy.log"
 
 // runDemo runs until it is interrupted.
 func runDemo(c *call) error {
-	for _, name := range notOfDemo {
+	for _, name := range refusedByDemo {
 		if c.Flags().Changed(name) {
 			return usagef("the demo has a Caddy, a configuration and a store of its own, and takes no --%s", name)
 		}
@@ -66,8 +65,8 @@ func runDemo(c *call) error {
 	interrupted, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	// The store comes first: that it is in use says best that a demo is
-	// running already, and nothing is changed before all is known to work.
+	// Open the store first: if another demo is running, its lock gives the best
+	// error. Change nothing before everything is known to work.
 	places := &demoPlaces{}
 	var err error
 	c.PrintErrln("Opening the demo's key store ...")
@@ -109,7 +108,7 @@ func runDemo(c *call) error {
 	if _, err = fmt.Fprint(c.OutOrStdout(), demoText(places, made)); err == nil {
 		<-interrupted.Done()
 	}
-	stop() // from here on, a second Ctrl-C ends it at once
+	stop() // from now on, a second Ctrl-C ends the program at once
 	if err = errors.Join(err, caddy.Stop()); err != nil {
 		return err
 	}
@@ -128,16 +127,16 @@ func demoFolder(folder string) (string, error) {
 	return folder, nil
 }
 
-// find finds addresses that are free, and holds them until free is called.
-// Caddy itself would not notice one that is taken: it shares its addresses
-// with any other Caddy of this user, which would get half of the requests.
+// find finds free addresses, and holds them until free is called. Caddy itself
+// wouldn't notice a taken address: it shares its addresses with other Caddys of
+// this user, which would get half of the requests.
 func (p *demoPlaces) find(listen string) (free func(), err error) {
 	if _, _, err := net.SplitHostPort(listen); err != nil {
 		return nil, usagef("--listen takes an address with a port, such as 127.0.0.1:8080")
 	}
 	gate, err := net.Listen("tcp", listen)
 	if err != nil {
-		return nil, fmt.Errorf("the gate can't listen on %s (%w); choose another address, as --listen 127.0.0.1:8081", listen, reason(err))
+		return nil, fmt.Errorf("the gate can't listen on %s (%w); choose another address, such as --listen 127.0.0.1:8081", listen, reason(err))
 	}
 	admin, err := net.Listen("tcp", caddy.DefaultAdminListen)
 	if err != nil {
@@ -153,7 +152,7 @@ func (p *demoPlaces) find(listen string) (free func(), err error) {
 	}, nil
 }
 
-// reason is why nobody can listen, without the address.
+// reason returns why listening failed, without the address.
 func reason(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Err
@@ -161,7 +160,7 @@ func reason(err error) error {
 	return err
 }
 
-// startEcho starts an upstream that answers with what it is told.
+// startEcho starts an upstream that echoes its requests.
 func startEcho() (*http.Server, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -172,8 +171,8 @@ func startEcho() (*http.Server, error) {
 	return server, nil
 }
 
-// echo answers with the request as an upstream sees it, as far as it is about
-// the decision.
+// echo answers with the method, the path and the identity headers of a request,
+// as an upstream sees them.
 func echo(w http.ResponseWriter, r *http.Request) {
 	told := map[string]string{}
 	for name := range r.Header {
@@ -184,7 +183,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	answer := json.NewEncoder(w)
 	answer.SetIndent("", "  ")
-	// A client that has gone away needs no answer.
+	// An error means that the client has gone away.
 	_ = answer.Encode(struct {
 		Method  string            `json:"method"`
 		Path    string            `json:"path"`

@@ -13,8 +13,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gateway"
 )
 
-// site is the Caddyfile of the demo, as far as there is something to learn
-// from it.
+// site returns the part of the demo's Caddyfile that users can learn from.
 func (p *demoPlaces) site() string {
 	return fmt.Sprintf(`http://:%d {
     bind %s
@@ -30,14 +29,14 @@ func (p *demoPlaces) site() string {
 `, p.gate.Port, p.gate.IP, p.upstream)
 }
 
-// config is the whole configuration: the site, and what keeps the demo apart
-// from any other Caddy of this user.
+// config returns the whole configuration: the site, and settings that keep the
+// demo apart from other Caddys of this user.
 func (p *demoPlaces) config() ([]byte, error) {
 	adapter := caddyconfig.GetAdapter("caddyfile")
 	if adapter == nil {
-		return nil, errors.New("this program can't read a Caddyfile: build one with Caddy's standard modules, as ./cmd/caddy has them")
+		return nil, errors.New("this program can't read a Caddyfile: build it with Caddy's standard modules, like ./cmd/caddy")
 	}
-	// A request that doesn't end must not keep the demo from ending.
+	// An endless request must not keep the demo from ending.
 	const globals = "{\n    grace_period 2s\n}\n"
 	adapted, _, err := adapter.Adapt([]byte(globals+p.site()), nil)
 	if err != nil {
@@ -49,7 +48,7 @@ func (p *demoPlaces) config() ([]byte, error) {
 	}
 	config.Admin = &caddy.AdminConfig{Listen: p.admin, Config: &caddy.ConfigSettings{Persist: new(false)}}
 	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{
-		// The terminal is for the commands, so only errors join them there.
+		// The terminal shows the commands to paste, so it gets only errors.
 		"default": {BaseLog: caddy.BaseLog{
 			Level:      "ERROR",
 			WriterRaw:  object{"output": "stderr"}.json(),
@@ -61,13 +60,13 @@ func (p *demoPlaces) config() ([]byte, error) {
 		}},
 	}}
 	config.AppsRaw["api_keys"] = caddyconfig.JSON(&gateway.App{Store: object{"module": "bbolt", "path": literal(p.store())}.json()}, nil)
-	// There are no certificates, nor a place to look after where they were.
+	// The demo has no certificates, so Caddy needn't maintain their storage.
 	config.AppsRaw["tls"] = caddyconfig.JSON(&caddytls.TLS{DisableStorageCheck: true, DisableStorageClean: true}, nil)
 	return json.Marshal(config)
 }
 
-// withoutSessions is the filter that the gate asks for when it starts: Caddy
-// redacts Authorization and cookies by itself, and knows of no other header.
+// withoutSessions returns the log filter that the gate asks for when it starts.
+// Caddy itself redacts only Authorization and cookies.
 func withoutSessions(format object) json.RawMessage {
 	return object{
 		"format": "filter",
@@ -76,7 +75,7 @@ func withoutSessions(format object) json.RawMessage {
 	}.json()
 }
 
-// object is one of JSON.
+// object is a JSON object.
 type object map[string]any
 
 func (o object) json() json.RawMessage { return caddyconfig.JSON(o, nil) }

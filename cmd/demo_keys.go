@@ -14,12 +14,12 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// What the demo has of its own.
+// The demo's user, and the mark of the demo's keys.
 const (
 	demoUser  = "demo"
 	demoEmail = "demo@example.com"
-	// demoMark begins the description of every key of the demo's, by which
-	// those of the last run are found.
+	// demoMark begins the description of every key that the demo makes. The next
+	// run finds the keys by it.
 	demoMark = "caddy api-keys demo: "
 )
 
@@ -27,10 +27,10 @@ var demoApps = []string{"photos", "music"}
 
 // demoKeys are the keys that the demo prints.
 type demoKeys struct {
-	// predicts may read and predict in the app photos, reads only read; music
-	// may do everything in the other app, and pat in both.
+	// predicts may read and predict in the app photos; reads may only read there.
+	// music may do everything in the app music, and pat in both apps.
 	predicts, reads, music, pat manage.Key
-	// email and password are what the user signs in with on the portal.
+	// email and password are for signing in to the portal.
 	email, password string
 }
 
@@ -58,8 +58,8 @@ func openDemoStore(c *call, path string) (*client, error) {
 	}, nil
 }
 
-// prepareDemo makes what the demo needs and isn't there yet, and puts new keys
-// in the place of those of the last run. What others made stays as it is.
+// prepareDemo makes the missing user and apps of the demo, and replaces the keys
+// of the last run. It leaves everything else as it is.
 func prepareDemo(c *call) (made demoKeys, err error) {
 	email, password, err := prepareUser(c)
 	if err != nil {
@@ -88,8 +88,8 @@ func prepareDemo(c *call) (made demoKeys, err error) {
 	return demoKeys{predicts: k[0], reads: k[1], music: k[2], pat: k[3], email: email, password: password}, nil
 }
 
-// demoKey describes a key to be made, for an app, or without one a personal
-// access token.
+// demoKey returns the request to make a key: an app key, or a personal access
+// token if app is empty.
 func demoKey(purpose string, scopes []string, app string) map[string]any {
 	key := map[string]any{"description": demoMark + purpose, "scopes": scopes}
 	if app == "" {
@@ -100,9 +100,9 @@ func demoKey(purpose string, scopes []string, app string) map[string]any {
 	return key
 }
 
-// prepareUser makes the user, and gives it a new password, for that of the last
-// run is written down nowhere. One who was suspended to see what happens is let
-// in again, or no command would do what is printed.
+// prepareUser makes the user, or gives an existing one a new password, because
+// the last run's password is written down nowhere. It also ends a suspension;
+// otherwise the printed commands wouldn't work.
 func prepareUser(c *call) (email, password string, err error) {
 	email, password = demoEmail, strings.ToLower(rand.Text())
 	path := []string{"users", demoUser}
@@ -112,7 +112,7 @@ func prepareUser(c *call) (email, password string, err error) {
 			map[string]string{"id": demoUser, "email": email, "password": password},
 		}})
 		if err != nil {
-			err = fmt.Errorf("making the user %s, whose id can't be used again once deleted: %w", demoUser, err)
+			err = fmt.Errorf("making the user %s, whose ID can't be used again after a deletion: %w", demoUser, err)
 		}
 		return email, password, err
 	}
@@ -126,8 +126,8 @@ func prepareUser(c *call) (email, password string, err error) {
 	return email, password, err
 }
 
-// prepareApp makes an app. The key that comes with it is nobody's, so it is
-// revoked.
+// prepareApp makes a missing app. It revokes the key that comes with the app,
+// because nobody gets that key.
 func prepareApp(c *call, app string) error {
 	path := []string{"users", demoUser, "apps", app}
 	if _, _, err := c.ask("GET", path, nil, nil); err == nil {
@@ -140,9 +140,8 @@ func prepareApp(c *call, app string) error {
 	return revokeAll(c, []string{answer.Keys[0].KeyID})
 }
 
-// revokeDemoKeys revokes the keys of the last run. They aren't rotated: their
-// successors would have what was changed about them meanwhile, and some may be
-// gone.
+// revokeDemoKeys revokes the keys of the last run. It doesn't rotate them,
+// because their successors would inherit changes, and some keys may be gone.
 func revokeDemoKeys(c *call) error {
 	query := url.Values{"per_page": {pageSize}}
 	var ids []string

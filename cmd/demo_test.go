@@ -300,7 +300,7 @@ func TestDemoBesideAnother(t *testing.T) {
 	}
 	taken := strings.TrimPrefix(first.where("gate"), "http://")
 	refused("a demo is running already", "--listen", "127.0.0.1:0", "--data", "a {strange} folder's name")
-	refused("choose another address, as --listen", "--listen", taken, "--data", "another")
+	refused("choose another address, such as --listen", "--listen", taken, "--data", "another")
 
 	second := term.start("--data", "another", "--listen", ":0")
 	tryAll(t, second)

@@ -30,7 +30,7 @@ func (*durationValue) Type() string { return "duration" }
 // usage explains.
 func durationFlag(f *pflag.FlagSet, name, usage string) { f.Var(new(durationValue), name, usage) }
 
-// duration is the value of a flag that [durationFlag] declared.
+// duration returns the value of a flag that [durationFlag] declared.
 func (c *call) duration(name string) time.Duration {
 	d, _ := c.Flags().Lookup(name).Value.(*durationValue) // declared as such
 	return time.Duration(*d)

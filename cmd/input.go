@@ -14,18 +14,18 @@ import (
 	"github.com/caddy-api-keys/gateway/module/credential"
 )
 
-// maxSecret bounds what is read in search of a secret, in bytes.
+// maxSecret limits the input that holds a secret, in bytes.
 const maxSecret = 1 << 20
 
-// secret reads what must not be an argument: from a file, or where that is
-// empty or -, from standard input. what says to people what to type.
+// secret reads a text that must not be an argument, from a file, or from standard
+// input if file is empty or -. what names the text in the prompt and in errors.
 func (c *call) secret(file, what string) (string, error) {
 	text, err := c.read(file, what)
 	if err != nil {
 		return "", fmt.Errorf("reading %s: %w", what, err)
 	}
 	if text = strings.TrimRight(text, "\r\n"); text == "" {
-		return "", fmt.Errorf("reading %s: there is nothing to read", what)
+		return "", fmt.Errorf("reading %s: the input is empty", what)
 	}
 	return text, nil
 }
@@ -48,15 +48,15 @@ func (c *call) read(file, what string) (string, error) {
 	return readSome(c.InOrStdin())
 }
 
-// confirm asks a person at a terminal whether to go on, unless --yes was given.
-// A script, whose input isn't a terminal, isn't asked. What it returns is an
-// error unless the answer was yes.
+// confirm asks a person at a terminal for confirmation, unless --yes was given,
+// and returns an error unless the answer is yes. It doesn't ask a script, whose
+// input isn't a terminal.
 func (c *call) confirm(question string) error {
 	f, ok := c.InOrStdin().(*os.File)
 	if c.flag("yes") == "true" || !ok || !term.IsTerminal(int(f.Fd())) {
 		return nil
 	}
-	c.PrintErrf("%s Type yes to go on: ", question)
+	c.PrintErrf("%s Type yes to continue: ", question)
 	answer, err := bufio.NewReader(f).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("reading the answer: %w", err)
@@ -78,8 +78,8 @@ func readSome(r io.Reader) (string, error) {
 	return string(text), err
 }
 
-// keyIDs returns the arguments, each a key ID. Another text may be a credential
-// that was minted elsewhere, so it is neither sent nor repeated.
+// keyIDs returns the arguments, each a key ID. Any other argument may be a
+// credential that was minted elsewhere, so it is neither sent nor repeated.
 func (c *call) keyIDs() ([]string, error) {
 	for i, id := range c.args {
 		if !credential.IsKeyID(id) {
@@ -89,7 +89,7 @@ func (c *call) keyIDs() ([]string, error) {
 	return c.args, nil
 }
 
-// quoted is what may be repeated of an argument.
+// quoted returns an argument for an error, unless it is a credential.
 func quoted(arg string) string {
 	if credential.FormOf(arg) != credential.Foreign {
 		return "of that name"

@@ -16,7 +16,7 @@ import (
 func keyCommand() *cobra.Command {
 	cmd := group(&cobra.Command{Use: "key <command>", Short: "Creates, shows, changes, revokes and verifies keys"})
 	cmd.AddCommand(
-		command("create --user USER (--app APP | --pat) --scopes SCOPE,...", "Creates an app key or a personal access token, and shows it, this once",
+		command("create --user USER (--app APP | --pat) --scopes SCOPE,...", "Creates an app key or a personal access token, and shows it once",
 			0, 0, createKey, ofUser, func(f *pflag.FlagSet) {
 				f.String("app", "", "The app that the key is for")
 				f.Bool("pat", false, "Make a personal access token, which acts as the user on every app")
@@ -26,19 +26,19 @@ func keyCommand() *cobra.Command {
 				durationFlag(f, "expires-in", "Time after which the key expires, such as 90d or 720h (default never)")
 			}),
 		command("list --user USER [--app APP]", "Lists the keys of a user or an app", 0, 0, listKeys, ofUser, func(f *pflag.FlagSet) {
-			f.String("app", "", "List the keys of this app alone")
+			f.String("app", "", "List only the keys of this app")
 		}),
-		command("show ID", "Shows what is known of a key", 1, 1, showKey),
+		command("show ID", "Shows the details of a key", 1, 1, showKey),
 		command("disable ID...", "Disables keys, until they are enabled", 1, many, func(c *call) error { return setDisabled(c, true) }),
 		command("enable ID...", "Enables keys that were disabled", 1, many, func(c *call) error { return setDisabled(c, false) }),
-		command("rotate ID", "Puts a new key in the place of one, and shows it, this once", 1, 1, rotateKey, func(f *pflag.FlagSet) {
-			durationFlag(f, "grace", "Time for which the old key still works, such as 24h or 2d (default it ends now)")
+		command("rotate ID", "Replaces a key with a new one, and shows the new one once", 1, 1, rotateKey, func(f *pflag.FlagSet) {
+			durationFlag(f, "grace", "Time for which the old key still works, such as 24h or 2d (default none)")
 			durationFlag(f, "expires-in", "Time after which the new key expires, such as 90d (default when the old one does)")
 		}),
 		command("revoke (ID... | - | --file FILE | --user USER (--app APP | --created-before TIME | --minted-by ID | --all))",
 			"Revokes keys permanently: by key ID, by whole credentials (one a line, from standard input or a file), or many of a user's at once",
 			0, many, revokeKeys, revokeFlagsOf),
-		command("verify [- | --file FILE]", "Says whose a credential is and what it is good for; it is read from standard input or a file",
+		command("verify [- | --file FILE]", "Shows whether a credential is valid, and its user, app and scopes; reads it from standard input or a file",
 			0, 1, verifyKey, func(f *pflag.FlagSet) {
 				f.String("file", "", "File that the credential is read from")
 			}),
@@ -61,9 +61,9 @@ func createKey(c *call) error {
 	app, pat := c.flag("app"), c.flag("pat") == "true"
 	switch {
 	case pat == (app != ""):
-		return usagef("give either --app, for a key of an app, or --pat, for a personal access token")
+		return usagef("give either --app for an app key, or --pat for a personal access token")
 	case len(c.list("scopes")) == 0:
-		return usagef("--scopes is missing; give those that the key is to have, or All")
+		return usagef("--scopes is missing; give the scopes of the key, or All")
 	case pat:
 		key["type"] = manage.TypePAT
 	default:
@@ -120,12 +120,12 @@ func kindOf(k manage.Key) string {
 	}
 }
 
-// state is the state of a user's key, as the gate sees it.
+// state returns the state of a user's key, as the gate sees it.
 func state(k manage.Key, u *manage.User) string {
 	return k.Standing(u.Suspended, time.Now())
 }
 
-// lastUsed is when and from where a key was last used.
+// lastUsed returns when and from where a key was last used.
 func lastUsed(k manage.Key) string {
 	if k.LastUsedAt == nil {
 		return "never"
@@ -143,7 +143,7 @@ func listKeys(c *call) error {
 		path = []string{"users", user, "apps", app, "keys"}
 	}
 	owner := new(manage.User)
-	if !c.json { // which shows the keys as the API does
+	if !c.json { // JSON shows the keys as the API does
 		if owner, err = c.user(user); err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func showKey(c *call) error {
 	return c.details(append(lines, [2]string{"Last used", lastUsed(*answer.Key)})...)
 }
 
-// user asks what is known of a user.
+// user gets a user from the API.
 func (c *call) user(id string) (*manage.User, error) {
 	_, answer, err := c.ask("GET", []string{"users", id}, nil, nil)
 	if err != nil {
@@ -186,7 +186,7 @@ func (c *call) user(id string) (*manage.User, error) {
 	return answer.User, nil
 }
 
-// describe shows a key to people, with what it is good for now.
+// describe returns the fields of a key for people, with its current state.
 func describe(k manage.Key, standing string) (lines [][2]string) {
 	if k.Type == manage.TypeSession {
 		k.Scopes = []string{policy.ScopeAll}
@@ -204,7 +204,7 @@ func describe(k manage.Key, standing string) (lines [][2]string) {
 	return lines
 }
 
-// inWords is the value of a [manage.KeyField] for people.
+// inWords returns the value of a [manage.KeyField] for people.
 func inWords(value any) string {
 	switch v := value.(type) {
 	case []string:

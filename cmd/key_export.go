@@ -19,23 +19,22 @@ import (
 )
 
 func exportCommand() *cobra.Command {
-	cmd := command("export [--user USER [--app APP]]", "Writes what is known of all keys, without anything secret", 0, 0, exportKeys, func(f *pflag.FlagSet) {
-		f.String("user", "", "Export the keys of this user alone")
-		f.String("app", "", "Export the keys of this app of the user alone")
-		f.String("format", "jsonl", "Form of the output: jsonl, one of the API's objects a line, or csv")
+	cmd := command("export [--user USER [--app APP]]", "Exports all keys, without their secrets", 0, 0, exportKeys, func(f *pflag.FlagSet) {
+		f.String("user", "", "Export only the keys of this user")
+		f.String("app", "", "Export only the keys of this app of the user")
+		f.String("format", "jsonl", "Form of the output: jsonl, with one object of the API a line, or csv")
 	})
 	cmd.Long = `
-Writes what is known of all keys, a line each, user by user in order of
-creation. Neither a key nor its digest is in it: it can't be imported again, but
-be searched, counted and compared. For a copy of everything there is
-"store backup".
+Writes the details of all keys, one key a line, ordered by user and creation.
+The output holds neither keys nor their digests: it can be searched, counted and
+compared, but not imported again. "store backup" copies everything.
 
-In csv a description that a spreadsheet would take for a formula has an
-apostrophe in front.`
+In csv, an apostrophe precedes a description that a spreadsheet would take for a
+formula.`
 	return cmd
 }
 
-// exported writes keys as they come.
+// exported writes keys one by one.
 type exported interface {
 	write(raw json.RawMessage) error
 	end() error
@@ -44,7 +43,7 @@ type exported interface {
 func exportKeys(c *call) error {
 	user, app := c.flag("user"), c.flag("app")
 	if app != "" && user == "" {
-		return usagef("--app is an app of a --user: give that too")
+		return usagef("--app names an app of a user: give --user too")
 	}
 	out := bufio.NewWriterSize(c.OutOrStdout(), 64<<10)
 	var to exported
@@ -54,13 +53,13 @@ func exportKeys(c *call) error {
 	case format == "csv" && !c.json:
 		to = newCSVLines(out)
 	default:
-		return usagef("--format takes jsonl or csv, and -o json goes with jsonl alone")
+		return usagef("--format takes jsonl or csv, and -o json only works with jsonl")
 	}
 	err := c.exportUsers(user, app, to)
 	return errors.Join(err, to.end(), out.Flush())
 }
 
-// exportUsers exports the keys of one user, or of one after the other.
+// exportUsers exports the keys of one user, or of all users one after the other.
 func (c *call) exportUsers(user, app string, to exported) error {
 	if user != "" {
 		return c.exportUser(user, app, to)
@@ -100,8 +99,7 @@ func (c *call) exportUser(user, app string, to exported) error {
 	})
 }
 
-// pages asks for a whole list, page by page. All that is held in memory is one
-// page.
+// pages gets a whole list page by page, and holds only one page in memory.
 func (c *call) pages(path []string, each func(text []byte, answer *manage.Answer) error) error {
 	query := url.Values{"per_page": {pageSize}}
 	for {
@@ -119,18 +117,18 @@ func (c *call) pages(path []string, each func(text []byte, answer *manage.Answer
 	}
 }
 
-// jsonLines are the API's own objects, a line each.
+// jsonLines writes the API's own objects, one a line.
 type jsonLines struct{ out io.Writer }
 
 func (l jsonLines) write(raw json.RawMessage) error {
-	// The API writes each without a line end in it.
+	// The API writes objects without line ends.
 	_, err := l.out.Write(append(slices.Clip(raw), '\n'))
 	return err
 }
 
 func (jsonLines) end() error { return nil }
 
-// csvLines are rows.
+// csvLines writes rows of CSV.
 type csvLines struct{ w *csv.Writer }
 
 func newCSVLines(out io.Writer) csvLines {
@@ -139,7 +137,7 @@ func newCSVLines(out io.Writer) csvLines {
 	for _, f := range manage.KeyFields {
 		columns = append(columns, f.Name)
 	}
-	_ = l.w.Write(columns) // end returns what goes wrong
+	_ = l.w.Write(columns) // end returns the error
 	return l
 }
 
@@ -159,7 +157,7 @@ func (l csvLines) write(raw json.RawMessage) error {
 	return l.w.Write(cells)
 }
 
-// inData is the value of a [manage.KeyField] for programs.
+// inData returns the value of a [manage.KeyField] for programs.
 func inData(value any) string {
 	switch v := value.(type) {
 	case []string:
@@ -179,8 +177,8 @@ func (l csvLines) end() error {
 	return l.w.Error()
 }
 
-// noFormula keeps a spreadsheet from taking a text for a formula: users write
-// descriptions, and operators open them.
+// noFormula keeps a spreadsheet from taking a text for a formula, because users
+// write descriptions that operators open.
 func noFormula(text string) string {
 	if text != "" && strings.ContainsRune("=+-@", rune(text[0])) {
 		return "'" + text

@@ -11,20 +11,19 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// revokeFlags are those that choose among a user's keys.
+// revokeFlags are the flags that choose among a user's keys.
 var revokeFlags = []string{"app", "created-before", "minted-by", "all"}
 
 func revokeFlagsOf(f *pflag.FlagSet) {
 	f.String("file", "", "File that whole credentials are read from")
-	f.String("user", "", "Revoke those keys of this user that all of the following choose")
+	f.String("user", "", "Revoke those keys of this user that match all of the following flags")
 	f.String("app", "", "Keys of this app")
-	f.String("created-before", "", "Keys made before this time: 2030-12-31T23:59:59Z, 2030-12-31, or 24h for those older than a day")
-	f.String("minted-by", "", "Keys that were made with the key of this key ID, and keys made with those in turn; also removes the collaborators that were added with them")
+	f.String("created-before", "", "Keys made before this time: 2030-12-31T23:59:59Z, 2030-12-31, or 24h for keys older than a day")
+	f.String("minted-by", "", "Keys that were made with the key with this key ID, and keys made with those in turn; also removes the collaborators that were added with them")
 	f.Bool("all", false, "Every key of the user")
 }
 
-// choosesKeys reports whether keys are selected by a description instead of by
-// name.
+// choosesKeys reports whether flags choose among a user's keys.
 func (c *call) choosesKeys() bool {
 	for _, name := range append([]string{"user"}, revokeFlags...) {
 		if c.Flags().Changed(name) {
@@ -34,10 +33,10 @@ func (c *call) choosesKeys() bool {
 	return false
 }
 
-// revokeMany revokes those of a user's keys that the flags choose.
+// revokeMany revokes the keys of a user that the flags choose.
 func revokeMany(c *call) error {
 	if len(c.args) > 0 || c.flag("file") != "" {
-		return usagef("name keys, or choose among those of a user by --%s, and not both", strings.Join(revokeFlags, ", --"))
+		return usagef("either name keys, or choose among those of a user by --%s", strings.Join(revokeFlags, ", --"))
 	}
 	user, err := c.required("user")
 	if err != nil {
@@ -52,7 +51,7 @@ func revokeMany(c *call) error {
 	if minter, ok := body["minted_by"]; ok && !credential.IsKeyID(minter.(string)) {
 		return usagef("--minted-by takes a key ID, which looks like cap_0123456789AB")
 	}
-	before, err := c.moment("created-before")
+	before, err := c.timeFlag("created-before")
 	if err != nil {
 		return err
 	}
@@ -62,9 +61,9 @@ func revokeMany(c *call) error {
 	all := c.flag("all") == "true"
 	switch {
 	case !all && len(body) == 0:
-		return usagef("say which keys of %s: --app, --created-before, --minted-by, or --all for every one", quoted(user))
+		return usagef("choose the keys of %s: by --app, --created-before or --minted-by, or --all for all", quoted(user))
 	case all && len(body) > 0:
-		return usagef("--all is every key of the user: leave it out, or what would limit it")
+		return usagef("--all revokes every key of the user: leave out either --all or the flags that limit it")
 	case all:
 		body["all"] = true
 	}
@@ -87,7 +86,7 @@ func revokeMany(c *call) error {
 	if len(answer.KeyIDs) < n {
 		ids += "\n…"
 	}
-	return c.say(text, "Revoked %s of %s, for good:\n%s%s", counted(n, "key"), user, ids, gone)
+	return c.say(text, "Revoked %s of %s permanently:\n%s%s", counted(n, "key"), user, ids, gone)
 }
 
 // listedAtOnce is how many credentials of a list one request names, and
@@ -97,15 +96,15 @@ const (
 	longestCredential = 512
 )
 
-// listed is a credential of a list, and where it stands.
+// listed is a credential of a list, with its line.
 type listed struct {
 	text string
 	line int
 }
 
 // revokeListed revokes the credentials that a file or standard input lists, one
-// a line, and names the lines that aren't credentials of ours. It fails only
-// where one of ours could not be revoked.
+// a line, and names the lines with unknown credentials. It fails only if a known
+// one could not be revoked.
 func revokeListed(c *call, file string) error {
 	text, err := c.secret(file, "the credentials")
 	if err != nil {
@@ -129,7 +128,7 @@ func revokeListed(c *call, file string) error {
 			if len(all.KeyIDs) > 0 {
 				c.PrintErrln(revokedNow(all))
 			}
-			return fmt.Errorf("revoking those of lines %d to %d: %w; send the list again", chunk[0].line, chunk[len(chunk)-1].line, err)
+			return fmt.Errorf("revoking the credentials of lines %d to %d: %w; send the list again", chunk[0].line, chunk[len(chunk)-1].line, err)
 		}
 	}
 	slices.SortFunc(all.Unknown, func(a, b manage.UnknownCredential) int { return a.Index - b.Index })
@@ -143,7 +142,7 @@ func revokeListed(c *call, file string) error {
 	return c.say(nil, "%s", revokedNow(all))
 }
 
-// revokeChunk revokes some of a list, and adds the answer to that of all.
+// revokeChunk revokes a part of a list, and adds its answer to all.
 func (c *call) revokeChunk(chunk []listed, all *manage.Answer) error {
 	texts := make([]string, len(chunk))
 	for i, one := range chunk {
@@ -163,12 +162,12 @@ func (c *call) revokeChunk(chunk []listed, all *manage.Answer) error {
 	return nil
 }
 
-// revokedNow says which keys were revoked, and which were before.
+// revokedNow describes which keys were revoked now, and which before.
 func revokedNow(a *manage.Answer) string {
 	now := slices.DeleteFunc(slices.Clone(a.KeyIDs), func(id string) bool { return slices.Contains(a.AlreadyRevoked, id) })
 	var said []string
 	if len(now) > 0 {
-		said = append(said, "Revoked "+strings.Join(now, ", ")+", for good.")
+		said = append(said, "Revoked "+strings.Join(now, ", ")+" permanently.")
 	}
 	if len(a.AlreadyRevoked) > 0 {
 		said = append(said, "Revoked before: "+strings.Join(a.AlreadyRevoked, ", ")+".")

@@ -24,7 +24,7 @@ func setDisabled(c *call, disabled bool) error {
 		return placed(err, "keys[#].id", ids)
 	}
 	if disabled {
-		return c.say(text, "Disabled %s: refused from now on, until enabled.", strings.Join(ids, ", "))
+		return c.say(text, "Disabled %s until enabled again.", strings.Join(ids, ", "))
 	}
 	return c.say(text, "Enabled %s.", strings.Join(ids, ", "))
 }
@@ -51,7 +51,7 @@ func rotateKey(c *call) error {
 	if grace > 0 {
 		end = "works until " + when(time.Now().Add(grace)) + " at the latest"
 	}
-	return c.say(text, "Created %s in the place of %s, which %s.\n%s", answer.Key.KeyID, ids[0], end, shownOnce(*answer.Key))
+	return c.say(text, "Created %s to replace %s, which %s.\n%s", answer.Key.KeyID, ids[0], end, shownOnce(*answer.Key))
 }
 
 func revokeKeys(c *call) error {
@@ -81,8 +81,8 @@ func revokeKeys(c *call) error {
 	return c.say(text, "%s", revokedNow(answer))
 }
 
-// placed says of a refusal of one element of a list where that was given. In
-// field, which the API names, # is its number.
+// placed puts the place where an element of a list was given in front of its
+// refusal. In field, the API's name, # is the number of the element.
 func placed(err error, field string, places []string) error {
 	r, ok := errors.AsType[refusedError](err)
 	if !ok {
@@ -96,8 +96,8 @@ func placed(err error, field string, places []string) error {
 	return err
 }
 
-// flagged says of a refusal of what a command makes by which flag or argument
-// that was given. places are those, by the API's names of the fields.
+// flagged puts the flag or argument that gave a field in front of its refusal.
+// places are the flags and arguments by the API's names of the fields.
 func flagged(err error, places map[string]string) error {
 	for field, place := range places {
 		err = placed(err, field, []string{place})
@@ -112,14 +112,14 @@ var why = map[string]string{
 	manage.StandingSuspended: "its user is suspended",
 	manage.StandingRevoked:   "it was revoked",
 	manage.StandingMistyped:  "its checksum is wrong: it was mistyped or cut off",
-	manage.StandingUnknown:   "nothing is known of it",
+	manage.StandingUnknown:   "it is unknown",
 }
 
-// verifyKey says what the gate would make of a credential. It fails where that
-// is a refusal, so that scripts can ask.
+// verifyKey shows whether the gate accepts a credential. It fails if the gate
+// refuses it, so that scripts can check the exit status.
 func verifyKey(c *call) error {
 	if len(c.args) == 1 && (c.args[0] != "-" || c.flag("file") != "") {
-		return usagef("it takes no argument but -: the credential is read from standard input, or from a file by --file, and only one of these")
+		return usagef("it takes no argument except -; the credential is read either from standard input or from the file that --file names")
 	}
 	credential, err := c.secret(c.flag("file"), "the credential")
 	if err != nil {
@@ -135,7 +135,7 @@ func verifyKey(c *call) error {
 	case answer.Key != nil:
 		err = c.details(describe(*answer.Key, answer.Standing)...)
 	case answer.Revocation != nil:
-		err = c.details([2]string{"Id", answer.Revocation.KeyID}, [2]string{"State", answer.Standing},
+		err = c.details([2]string{"ID", answer.Revocation.KeyID}, [2]string{"State", answer.Standing},
 			[2]string{"Revoked", when(answer.Revocation.RevokedAt)}, [2]string{"Reason", answer.Revocation.Reason})
 	}
 	if err != nil || answer.Standing == manage.StandingActive {

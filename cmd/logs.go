@@ -18,14 +18,14 @@ func logsCommand() *cobra.Command {
 		f.String("site", "", "Host of the site whose credentials are hidden (default: those of every site)")
 	})
 	filter.Long = `
-Caddy's logs show requests with their headers and their query. Caddy redacts
-Authorization and cookies by itself, and no other place where a site reads
+Caddy's logs show requests with their headers and their query. Caddy itself
+redacts only Authorization and cookies, and no other place where a site reads
 credentials.
 
 CONFIG, or the file that --config names, is read and not run; the default is
-Caddyfile. Paste what is printed into each log block: that of the global options
-and those of sites. Nothing is printed where no site reads credentials elsewhere
-than in Authorization.`
+Caddyfile. Paste the printed filter into each log block, in the global options
+and in sites. Nothing is printed if all sites read credentials only in
+Authorization.`
 	cmd.AddCommand(filter)
 	return cmd
 }
@@ -74,7 +74,7 @@ func logFilter(c *call) error {
 		return c.printValue(map[string]string{"filter": filter})
 	}
 	if filter == "" {
-		c.PrintErrln("No filter is needed: no site reads credentials elsewhere than in Authorization.")
+		c.PrintErrln("No filter is needed: all sites read credentials only in Authorization.")
 		return nil
 	}
 	_, err = fmt.Fprintln(c.OutOrStdout(), filter)

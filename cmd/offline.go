@@ -22,11 +22,11 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// makesStore marks the commands that create a missing store. For all
-// others a path that leads nowhere is a mistake.
+// makesStore marks the commands that create a missing store. For all other
+// commands a missing store is a mistake.
 const makesStore = "makes-store"
 
-// openStore is a client of the store itself.
+// openStore returns a client of the store itself.
 func openStore(c *call, path string) (*client, error) {
 	api := &manage.API{
 		Brand:  credential.DefaultBrand,
@@ -42,7 +42,7 @@ func openStore(c *call, path string) (*client, error) {
 	}
 	store, err := boltstore.File{Path: path}.Open() // follows links, as a running Caddy does
 	if err != nil {
-		return nil, fmt.Errorf("%w; where a Caddy is running, leave --db out and it is asked", err)
+		return nil, fmt.Errorf("%w; if a Caddy is running, leave --db out to ask it", err)
 	}
 	d, err := directory.New(store, 0)
 	if err != nil {
@@ -61,7 +61,7 @@ func openStore(c *call, path string) (*client, error) {
 	}, nil
 }
 
-// inProcess hands requests to the API without a network between.
+// inProcess hands requests to the API without a network in between.
 type inProcess struct{ api *manage.API }
 
 // RoundTrip implements [http.RoundTripper].
@@ -83,7 +83,7 @@ func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// recorder keeps an answer.
+// recorder keeps a response.
 type recorder struct {
 	header http.Header
 	status int
@@ -94,8 +94,9 @@ func (w *recorder) Header() http.Header            { return w.header }
 func (w *recorder) WriteHeader(status int)         { w.status = status }
 func (w *recorder) Write(text []byte) (int, error) { return w.body.Write(text) }
 
-// configured takes from a configuration what a running Caddy would check by:
-// the scopes that can be granted, and the prefix of new credentials.
+// configured takes the settings that a running Caddy would use from a
+// configuration: the scopes that can be granted, and the prefix of new
+// credentials.
 func configured(api *manage.API, file, adapter string) error {
 	text, _, _, err := caddycmd.LoadConfig(file, adapter)
 	if err != nil {
@@ -123,7 +124,7 @@ func configured(api *manage.API, file, adapter string) error {
 	return nil
 }
 
-// catalogues are the scopes of every gate in a configuration.
+// catalogues returns the scopes of every gate in a configuration.
 func catalogues(text []byte) ([]*policy.Catalogue, error) {
 	sites, err := gateway.Sites(text)
 	if err != nil {

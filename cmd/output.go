@@ -12,8 +12,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// say prints what was done: the API's own answer where that is wanted, or else
-// a sentence.
+// say prints what was done: the API's own answer for -o json, or else a sentence.
 func (c *call) say(answer []byte, format string, args ...any) error {
 	if c.json {
 		return c.printJSON(answer)
@@ -41,13 +40,12 @@ func (c *call) printValue(v any) error {
 	return c.printJSON(text)
 }
 
-// pageSize is how many elements of a list are asked for at a time. All that is
-// held in memory is one page.
+// pageSize is how many elements of a list one request asks for. Only one page is
+// held in memory.
 const pageSize = "1000"
 
-// table prints a whole list, page by page: rows under a header, or one JSON
-// object with the elements as the API gave them. name is the list's in the
-// answer.
+// table prints a whole list page by page: rows under a header, or one JSON object
+// with the elements as the API gave them. name is the list's name in the answer.
 func (c *call) table(path []string, name, header string, rows func(*manage.Answer) []string) error {
 	return c.tableOf(path, url.Values{}, name, header, rows)
 }
@@ -93,7 +91,8 @@ func (c *call) tableOf(path []string, query url.Values, name, header string, row
 	return nil
 }
 
-// elements prints those of one page, with what has to stand before the next.
+// elements prints the elements of one page, and returns the text that has to
+// precede the next element.
 func (c *call) elements(page []byte, name, before string) (string, error) {
 	var fields map[string]json.RawMessage
 	var list []json.RawMessage
@@ -118,7 +117,7 @@ func (c *call) elements(page []byte, name, before string) (string, error) {
 	return before, nil
 }
 
-// row is one line of a table.
+// row returns one line of a table.
 func row(cells ...string) string {
 	for i, cell := range cells {
 		if cell == "" {
@@ -128,7 +127,7 @@ func row(cells ...string) string {
 	return strings.Join(cells, "\t")
 }
 
-// details prints what is known of one thing, a line each.
+// details prints the details of one record, one a line.
 func (c *call) details(lines ...[2]string) error {
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, line := range lines {
@@ -137,10 +136,11 @@ func (c *call) details(lines ...[2]string) error {
 	return w.Flush()
 }
 
-// when has the distance from UTC: what is printed is read elsewhere too.
+// when formats a time with its distance from UTC, because the output is read
+// elsewhere too.
 func when(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 -07:00") }
 
-// whenever is a time that may be never.
+// whenever formats a time that may be missing, as never.
 func whenever(t *time.Time) string {
 	if t == nil {
 		return "never"
@@ -148,7 +148,7 @@ func whenever(t *time.Time) string {
 	return when(*t)
 }
 
-// counted is a number of things, each of which is called one.
+// counted returns a number with a noun; one is its singular.
 func counted(n int, one string) string {
 	if n == 1 {
 		return "1 " + one

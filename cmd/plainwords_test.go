@@ -78,7 +78,7 @@ func TestAddressThatIsAURL(t *testing.T) {
 func TestDemoHelp(t *testing.T) {
 	r := run(t, "", "demo", "--help")
 	contains(t, r.out, "--listen", "--data")
-	for _, flag := range notOfDemo {
+	for _, flag := range refusedByDemo {
 		if strings.Contains(r.out, "--"+flag) {
 			t.Errorf("the help of the demo has --%s, which it refuses:\n%s", flag, r.out)
 		}
@@ -111,7 +111,7 @@ func TestDeletingAsksAtATerminal(t *testing.T) {
 				}
 				s.run("", "app", "create", "shop", "--user", "bob")
 				errOut, err := atTerminal(t, c.typed, append(append(command, c.more...), "--db", db)...)
-				if asked := strings.Contains(errOut, "Type yes to go on"); asked != c.asked {
+				if asked := strings.Contains(errOut, "Type yes to continue"); asked != c.asked {
 					t.Errorf("asked: %v, want %v: %s", asked, c.asked, errOut)
 				}
 				if deleted := err == nil; deleted != c.deleted {

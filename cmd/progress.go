@@ -16,11 +16,11 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// progressInterval is how often a terminal is told how far a copy is.
+// progressInterval is how often the progress of a copy is shown.
 const progressInterval = 200 * time.Millisecond
 
 // newLine makes the line that shows on a terminal how far a command is, up to a
-// size; 0 where the size is not known.
+// size; 0 if the size is not known.
 func newLine(out io.Writer, size int64, more ...progressbar.Option) *progressbar.ProgressBar {
 	if size <= 0 {
 		size = -1
@@ -31,8 +31,8 @@ func newLine(out io.Writer, size int64, more ...progressbar.Option) *progressbar
 		progressbar.OptionSetTheme(progressbar.ThemeASCII),
 		progressbar.OptionUseANSICodes(true),
 		progressbar.OptionClearOnFinish(),
-		// Without an interval the line changes only when it is told to, so that
-		// it never mixes with what else is printed.
+		// Without an interval the line changes only on request, so it never mixes
+		// with other output.
 		progressbar.OptionSetSpinnerChangeInterval(0),
 	}, more...)...)
 }
@@ -46,15 +46,15 @@ func newCopied(out io.Writer, size int64) copied {
 }
 
 func (c copied) Write(data []byte) (int, error) {
-	_ = c.line.Add(len(data)) // of a terminal that has gone
+	_ = c.line.Add(len(data)) // fails only if the terminal has gone
 	return len(data), nil
 }
 
 // clear removes the line.
-func (c copied) clear() { _ = c.line.Clear() } // of a terminal that has gone
+func (c copied) clear() { _ = c.line.Clear() } // fails only if the terminal has gone
 
-// bar shows how far an import is: on a terminal as one line that changes,
-// elsewhere as a line from time to time.
+// bar shows how far an import is: on a terminal as one changing line, elsewhere
+// as a new line from time to time.
 type bar struct {
 	out      io.Writer
 	terminal bool
@@ -65,12 +65,12 @@ type bar struct {
 	next     int
 }
 
-// barStep is after how many keys there is another line.
+// barStep is the number of keys between two lines.
 const barStep = 100_000
 
 func newBar(out io.Writer) *bar { return &bar{out: out, terminal: isTerminal(out)} }
 
-// begin begins a pass over a file of a size; 0 where that is not known.
+// begin begins a pass over a file of a size; 0 if the size is not known.
 func (b *bar) begin(doing string, size int64) {
 	b.doing, b.size, b.next = doing, size, barStep
 	if b.terminal {
@@ -86,7 +86,7 @@ func (b *bar) at(done int, read int64) {
 	}
 	switch {
 	case b.terminal:
-		_ = b.line.Set64(read) // of a terminal that has gone
+		_ = b.line.Set64(read) // fails only if the terminal has gone
 		b.line.Describe(text)
 		b.shown = true
 	case done >= b.next:
@@ -101,7 +101,7 @@ func (b *bar) at(done int, read int64) {
 // clear makes room for other lines.
 func (b *bar) clear() {
 	if b.shown {
-		_ = b.line.Clear() // of a terminal that has gone
+		_ = b.line.Clear() // fails only if the terminal has gone
 		b.shown = false
 	}
 }

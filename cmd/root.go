@@ -1,6 +1,6 @@
-// Package cmd is the group of commands caddy api-keys. They speak to the
-// management API: that of a running Caddy by its admin endpoint, or their own
-// over a store that they open themselves, which is the same code.
+// Package cmd is the command group caddy api-keys. The commands call the
+// management API of a running Caddy through its admin endpoint. With --db they
+// open the store themselves and run the same API in process.
 package cmd
 
 import (
@@ -22,18 +22,17 @@ func init() {
 		Usage: "<command>",
 		Short: "Manages users, apps and API keys",
 		Long: `
-Manages the users, apps and API keys of a running Caddy, by its admin endpoint:
-the default one, the one that --address names, or that of the configuration
-file given by --config.
+Manages the users, apps and API keys of a running Caddy through its admin
+endpoint: the default one, the one that --address names, or the one in the
+configuration file that --config names.
 
-Where no Caddy is running, --db opens the key store itself. Scopes are then
-checked against the configuration file given by --config, if one is.
+If no Caddy is running, --db opens the key store itself. Scopes are then checked
+against the configuration file that --config names, if any.
 
-With -o json the answers of the API are printed as they are. The exit status is
-0 when all was done, 1 when something failed, and 2 when the command was not
-understood. Passwords and credentials are never arguments, which other users of
-the machine can see and shells write down: they are read from standard input or
-a file.`,
+With -o json the answers of the API are printed unchanged. The exit status is 0
+on success, 1 on failure, and 2 if the command was not understood. Passwords and
+credentials are never arguments, because other users of the machine can see those
+and shells record them. They are read from standard input or a file.`,
 		CobraFunc: configure,
 	})
 }
@@ -54,9 +53,9 @@ var groups = []func() *cobra.Command{
 func configure(root *cobra.Command) {
 	flags := root.PersistentFlags()
 	flags.String("address", "", "Address of the administration API listener (if --config is not used)")
-	flags.StringP("config", "c", "", "Configuration file (if --address is not used; with --db, what scopes are checked against)")
+	flags.StringP("config", "c", "", "Configuration file (if --address is not used; with --db, scopes are checked against it)")
 	flags.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
-	flags.String("db", "", "Key store file to open, where no Caddy is running")
+	flags.String("db", "", "Key store file to open, if no Caddy is running")
 	flags.StringP("output", "o", "text", "Form of the output: text or json")
 	group(root)
 	for _, build := range groups {
@@ -66,7 +65,7 @@ func configure(root *cobra.Command) {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return finish(cmd, usageError{err}) })
 }
 
-// group makes a command do nothing but hold others.
+// group makes a command that only holds other commands.
 func group(cmd *cobra.Command) *cobra.Command {
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -86,8 +85,8 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // exitUsage is the exit status of a command that was not understood.
 const exitUsage = 2
 
-// finish prints what went wrong, and turns it into the exit status: only an
-// error that Caddy's own wrapper makes carries one other than 1.
+// finish prints a usage error, and turns it into an exit status. Only errors from
+// Caddy's own wrapper can carry an exit status other than 1.
 func finish(cmd *cobra.Command, err error) error {
 	if _, usage := errors.AsType[usageError](err); !usage {
 		return err
@@ -97,26 +96,26 @@ func finish(cmd *cobra.Command, err error) error {
 	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return exitUsage, nil })(cmd, nil)
 }
 
-// call is one command under way.
+// call is one running command.
 type call struct {
 	*cobra.Command
 	args []string
 	json bool
-	// api is there once connect was called.
+	// api is nil before connect.
 	api *client
 }
 
-// many is any number of arguments.
+// many stands for any number of arguments.
 const many = 1 << 30
 
-// command makes a command. use shows its arguments, for example create ID;
-// their number is one from least to most.
+// command makes a command. use shows its arguments, for example create ID; their
+// number is between least and most.
 func command(use, short string, least, most int, run func(*call) error, flags ...func(*pflag.FlagSet)) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   use,
 		Short: short,
-		// Checked in start, because this is a mistake of usage, and cobra would
-		// repeat the arguments, of which one may be a credential.
+		// start checks the arguments: a wrong number is a usage error, and cobra
+		// would repeat the arguments, one of which may be a credential.
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return finish(cmd, start(&call{Command: cmd, args: args}, least, most, run))
@@ -150,7 +149,7 @@ func start(c *call, least, most int, run func(*call) error) (err error) {
 	return run(c)
 }
 
-// miscounted says how many arguments a command takes, and how many were given.
+// miscounted describes how many arguments a command takes, and how many it got.
 func miscounted(n, least, most int) string {
 	takes := "no arguments"
 	switch {
@@ -170,7 +169,7 @@ func miscounted(n, least, most int) string {
 	return fmt.Sprintf("it takes %s, and %d were given", takes, n)
 }
 
-// ask makes a call of the API, as [client.ask].
+// ask calls the API, like [client.ask].
 func (c *call) ask(method string, path []string, query url.Values, body any) (text []byte, answer *manage.Answer, err error) {
 	if err := c.connect(); err != nil {
 		return nil, nil, err
@@ -178,7 +177,7 @@ func (c *call) ask(method string, path []string, query url.Values, body any) (te
 	return c.api.ask(c.Context(), method, path, query, body)
 }
 
-// connect finds the API, at the first call.
+// connect finds the API, on the first call only.
 func (c *call) connect() (err error) {
 	if c.api == nil {
 		c.api, err = newClient(c)
@@ -189,8 +188,8 @@ func (c *call) connect() (err error) {
 // refuseCredentials refuses a credential on the command line, and doesn't
 // repeat it.
 func (c *call) refuseCredentials() error {
-	const advice = "a whole credential was given %s, where other users of this machine can see it and shells write it down: " +
-		"revoke it, by \"key revoke -\", which reads it from standard input, as \"key verify\" does"
+	const advice = "a whole credential was given %s, where other users of this machine can see it and shells record it: " +
+		"revoke it with \"key revoke -\", which reads it from standard input, like \"key verify\""
 	for _, arg := range c.args {
 		if credential.FormOf(arg) != credential.Foreign {
 			return usagef(advice, "as an argument")
@@ -205,7 +204,7 @@ func (c *call) refuseCredentials() error {
 	return found
 }
 
-// flag is the value of a flag that holds a text.
+// flag returns the value of a flag as text.
 func (c *call) flag(name string) string {
 	f := c.Flags().Lookup(name)
 	if f == nil {
@@ -214,13 +213,13 @@ func (c *call) flag(name string) string {
 	return f.Value.String()
 }
 
-// list is the value of a flag that holds several texts.
+// list returns the value of a flag that holds several texts.
 func (c *call) list(name string) []string {
 	list, _ := c.Flags().GetStringSlice(name) // declared as such
 	return list
 }
 
-// required is a flag without which the command makes no sense.
+// required returns the value of a flag that must be given.
 func (c *call) required(name string) (string, error) {
 	value := c.flag(name)
 	if value == "" {

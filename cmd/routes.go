@@ -20,7 +20,7 @@ import (
 
 func routesCommand() *cobra.Command {
 	cmd := group(&cobra.Command{Use: "routes <command>", Short: "Imports, checks and explains route tables"})
-	imports := group(&cobra.Command{Use: "import <kind>", Short: "Makes scope and route lines of an API's published description"})
+	imports := group(&cobra.Command{Use: "import <kind>", Short: "Makes scope and route lines from an API's published description"})
 	imports.AddCommand(importProtoCommand(), importOpenAPICommand())
 	cmd.AddCommand(imports, explainCommand(), suggestCommand(), checkCommand())
 	return cmd
@@ -32,15 +32,15 @@ func importProtoCommand() *cobra.Command {
 	cmd.Long = `
 Each method of the services in FILE becomes a gRPC route, and a route for each
 of its google.api.http bindings. A FILE that doesn't end in .proto is a compiled
-descriptor set; with one, no other need be named.
+descriptor set; one of these is enough.
 
-The table is printed, or written to --out. That file is made to be reviewed and
-edited: one that differs from the import is replaced only with --force. Where
-messages name owner and app, the descriptors by which they are read are written
-beside it, as FILE.binpb for FILE.routes; the table names that file. What the
-table can't say as the description does is reported on standard error, with its
-place, and is closed rather than open. The options of clarifai.auth.util and
-google.api.oauth_scopes are known.`
+The table is printed, or written to the file that --out names. That file is for
+review and editing, so one that differs from the import is replaced only with
+--force. If messages name owner and app, the descriptors for reading them are
+written next to the table, as FILE.binpb for FILE.routes, and the table names
+that file. Parts of the description that the table can't express are reported on
+standard error, with their place, and are closed rather than open. The options of
+clarifai.auth.util and google.api.oauth_scopes are known.`
 	return cmd
 }
 
@@ -48,38 +48,39 @@ func importOpenAPICommand() *cobra.Command {
 	cmd := command("openapi (FILE | -)", "Imports an OpenAPI 3.1 or 3.0 or a Swagger 2.0 document, in JSON or YAML",
 		1, 1, importOpenAPI, importFlags, sharedFlags, openAPIFlags)
 	cmd.Long = `
-Each operation becomes a route under each base path of its servers, demanding
+Each operation becomes a route under each base path of its servers, and requires
 the scopes of its security requirements.
 
-The table is printed, or written to --out. That file is made to be reviewed and
-edited: one that differs from the import is replaced only with --force. What the
-table can't say as the document does is reported on standard error, with its
-place, and is closed rather than open: of alternatives all are demanded.`
+The table is printed, or written to the file that --out names. That file is for
+review and editing, so one that differs from the import is replaced only with
+--force. Parts of the document that the table can't express are reported on
+standard error, with their place, and are closed rather than open: if there are
+alternatives, all are required.`
 	return cmd
 }
 
-// importFlags are those of every import.
+// importFlags are the flags of every import.
 func importFlags(f *pflag.FlagSet) {
 	f.String("out", "", "File to write the table to (default standard output)")
 	f.Bool("force", false, "Replace the file that --out names even if it isn't the result of this import")
 	f.Bool("no-descriptions", false, "Leave out the descriptions of scopes")
 }
 
-// sharedFlags are those that say how any description is read.
+// sharedFlags are the flags for reading any description.
 func sharedFlags(f *pflag.FlagSet) {
-	f.StringSlice("unstated", []string{"none"}, "What routes accept whose operation states no demand: none, or kinds of credential")
+	f.StringSlice("unstated", []string{"none"}, "What a route accepts if its operation states no demand: none, or kinds of credential")
 	f.String("owner-field", "", "Variable in paths that names the owner; becomes {user_id} (default, protobuf: user_app_id.user_id)")
 	f.String("app-field", "", "Variable in paths that names the app; becomes {app_id} (default, protobuf: user_app_id.app_id)")
 }
 
 func protoFlags(f *pflag.FlagSet) {
-	f.StringSlice("import-path", nil, "Folder that imports are looked for in; may be repeated (default the current one)")
+	f.StringSlice("import-path", nil, "Folder to look for imports in; may be repeated (default the current one)")
 	f.String("scopes-option", "", "Option of methods or services that lists scopes (default: Clarifai's and Google's)")
-	f.String("auth-option", "", "Option of methods or services that names the kind of credential that is required (default: Clarifai's)")
+	f.String("auth-option", "", "Option of methods or services that names the required kind of credential (default: Clarifai's)")
 	f.StringArray("auth", nil, "What a value of --auth-option accepts, for example KeyAuth=app_key,pat,session; may be repeated (default: Clarifai's)")
-	f.String("scope-needs-option", "", "Option of enum values that lists the scopes that one needs (default: Clarifai's)")
+	f.String("scope-needs-option", "", "Option of enum values that lists the scopes that a scope needs (default: Clarifai's)")
 	f.String("scope-listed-option", "", "Option of enum values without which a scope is hidden (default: Clarifai's)")
-	f.String("scope-separator", ":", "What stands in scopes for the _ of enum values")
+	f.String("scope-separator", ":", "Replacement in scopes for the _ of enum values")
 }
 
 func openAPIFlags(f *pflag.FlagSet) {
@@ -166,8 +167,8 @@ func (c *call) readOpenAPI(file string) (*importer.Result, error) {
 	})
 }
 
-// importName is a source's name as import lines have it: below the first of
-// the folders that it is in.
+// importName returns the name by which import lines name a source: its path below
+// the first of the folders that contains it.
 func importName(folders []string, file string) string {
 	for _, folder := range folders {
 		name, err := filepath.Rel(folder, file)
@@ -181,8 +182,8 @@ func importName(folders []string, file string) string {
 	return filepath.ToSlash(file)
 }
 
-// description reads a file, or standard input for -, and no more of it than an
-// importer would take.
+// description reads a file, or standard input for -. It stops after one byte more
+// than an importer accepts.
 func (c *call) description(file string) ([]byte, error) {
 	in := c.InOrStdin()
 	if file != "-" {
@@ -200,7 +201,7 @@ func (c *call) description(file string) ([]byte, error) {
 	return data, nil
 }
 
-// imported prints what came of an import, or writes it to a file.
+// imported prints the result of an import, or writes it to a file.
 func (c *call) imported(res *importer.Result, err error) error {
 	if err != nil {
 		return err
@@ -215,7 +216,7 @@ func (c *call) imported(res *importer.Result, err error) error {
 	switch {
 	case res.Descriptors == nil:
 	case out == "" || c.json:
-		c.PrintErrln("Warning: gRPC messages are read by descriptors, which are written with --out FILE.routes only; add them to the table as descriptors FILE")
+		c.PrintErrln("Warning: gRPC messages are read by descriptors, which are only written with --out FILE.routes; add them to the table as descriptors FILE")
 	default:
 		res.Table.Descriptors = filepath.Base(descriptors)
 	}
@@ -251,7 +252,7 @@ func writeTable(file string, text []byte, force bool) error {
 		case err == nil && bytes.Equal(before, text):
 			return nil
 		case err == nil:
-			return fmt.Errorf("%s is there and is not what this import gives, so edits would be lost: "+
+			return fmt.Errorf("%s exists and differs from this import, so edits would be lost: "+
 				"see the drift with \"routes check %[1]s --description …\", or replace the file with --force", file)
 		case !errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("reading what --out would replace: %w", err)

@@ -20,26 +20,26 @@ import (
 )
 
 func checkCommand() *cobra.Command {
-	cmd := command("check FILE", "Looks for what a route table can't mean, and for drift from a description", 1, 1, check, sharedFlags, protoFlags, openAPIFlags, func(f *pflag.FlagSet) {
+	cmd := command("check FILE", "Finds mistakes in a route table, and drift from a description", 1, 1, check, sharedFlags, protoFlags, openAPIFlags, func(f *pflag.FlagSet) {
 		f.StringSlice("description", nil, "Description to compare with: protobuf sources or a descriptor set, or an OpenAPI document (.json, .yaml, .yml)")
 		f.Bool("strict", false, "Fail on warnings too")
 	})
 	cmd.Long = `
-FILE is a .routes file, or a configuration, each of whose gates is checked.
+FILE is a .routes file, or a configuration. All gates of a configuration are
+checked.
 
-Errors are mistakes, routes that no request comes to, and with --description
-whatever the two don't both have, and the operations that no table can express. Warnings are scopes that nothing needs, routes
-that an upstream may take for one another, and variables that are named like
-the owner's or the app's but not checked. In a configuration, so are handlers
-that forward requests which the gate never sees. Public routes and those that accept
-nobody are listed.
+Errors are mistakes and routes that no request reaches. With --description,
+errors are also differences from the description, and operations that no table
+can express. Warnings are scopes that nothing needs, routes that an upstream may
+confuse, and variables that are named like the owner's or the app's but not
+checked. In a configuration, handlers that forward requests past the gate are
+warnings too. Public routes and routes that accept nobody are listed.
 
-The exit status is 1 where there are errors, or with --strict warnings.`
+The exit status is 1 if there are errors, or with --strict warnings.`
 	return cmd
 }
 
-// checkedSite is a table with the hosts that it is for, none for a file of
-// routes.
+// checkedSite is a table with its hosts. A file of routes has no hosts.
 type checkedSite struct {
 	Hosts    []string         `json:"hosts,omitempty"`
 	Findings []policy.Finding `json:"findings"`
@@ -86,8 +86,8 @@ func check(c *call) error {
 	return nil
 }
 
-// refusedPath returns why every request of an escaped path is refused, empty if
-// none is. slash reports that a route allows an escaped slash.
+// refusedPath returns why every request for an escaped path is refused, or an
+// empty string. slash is true if a route allows an escaped slash.
 func refusedPath(path string, slash bool) string {
 	if err := wire.CheckPath(path, wire.Allowed{Slash: slash}); err != nil {
 		return err.Error()
@@ -95,7 +95,7 @@ func refusedPath(path string, slash bool) string {
 	return ""
 }
 
-// tablesOf reads a file of routes, or what the gates of a configuration have.
+// tablesOf reads a file of routes, or the tables of a configuration's gates.
 func (c *call) tablesOf(file string) ([]checkedSite, error) {
 	if filepath.Ext(file) == ".routes" {
 		text, err := os.ReadFile(file)
@@ -138,7 +138,7 @@ func (c *call) tablesOf(file string) ([]checkedSite, error) {
 	return sites, nil
 }
 
-// described is the table of a description, nil where none is given.
+// described returns the table of a description, or nil if none is given.
 func (c *call) described(files []string) (*policy.Checked, error) {
 	if len(files) == 0 {
 		return nil, nil
@@ -185,8 +185,8 @@ func (c *call) printFindings(sites []checkedSite) error {
 	return nil
 }
 
-// undecidedAt are the warnings about requests of a site that reach an upstream
-// without its gate.
+// undecidedAt returns the warnings about requests of a site that reach an
+// upstream without passing its gate.
 func undecidedAt(site *gateway.Site, all []config.Undecided) []policy.Finding {
 	found := []policy.Finding{}
 	for _, u := range all {

@@ -16,23 +16,23 @@ import (
 )
 
 func explainCommand() *cobra.Command {
-	cmd := command("explain METHOD TARGET", "Says how a request would be decided, step by step", 2, 2, explain, func(f *pflag.FlagSet) {
+	cmd := command("explain METHOD TARGET", "Shows how a request would be decided, step by step", 2, 2, explain, func(f *pflag.FlagSet) {
 		f.String("key", "", "Key ID of the calling key")
 		f.StringSlice("scopes", nil, "Scopes of a supposed caller's credential")
-		f.StringSlice("endpoints", nil, "Endpoints that it is limited to (default: no limit)")
-		f.String("kind", "app_key", "Its kind: app_key, pat or session")
-		f.String("user", "", "Its user (default: whom the request names)")
-		f.String("app", "", "Its app, for an app_key (default: the one that the request names)")
-		f.StringArray("header", nil, `Header that is sent, as "Origin: https://example.com"; may be repeated`)
+		f.StringSlice("endpoints", nil, "Endpoints that the supposed credential is limited to (default: no limit)")
+		f.String("kind", "app_key", "Kind of the supposed credential: app_key, pat or session")
+		f.String("user", "", "User of the supposed credential (default: the one that the request names)")
+		f.String("app", "", "App of the supposed app_key (default: the one that the request names)")
+		f.StringArray("header", nil, `Header of the request, such as "Origin: https://example.com"; may be repeated`)
 		f.String("against", "", "Configuration file whose gates are asked, without running it (default: the running configuration)")
 		f.String("site", "", "Host of the site that is asked (default: every site with a gate)")
 	})
 	cmd.Long = `
-Tells each step of a decision: what it saw, what it decided, and what would
-change that. The gate's own code decides; nothing is forwarded or counted.
+Shows each step of a decision: what it saw, what it decided, and what would
+change the outcome. The gate's own code decides; nothing is forwarded or counted.
 
-METHOD is grpc for a gRPC call. Without --key, --scopes or --kind nobody calls.
-No credential is needed, and none may be given.`
+METHOD is grpc for a gRPC call. Without --key, --scopes or --kind, the request
+has no credential. The command needs no credential, and refuses one.`
 	return cmd
 }
 
@@ -71,8 +71,8 @@ func explain(c *call) error {
 	return nil
 }
 
-// explanations asks the gates of a file, or of the running configuration. Who
-// holds a key only a store can say; for all else a file will do.
+// explanations asks the gates of a file, or of the running configuration. It
+// needs a store only to look up a key.
 func (c *call) explanations(q manage.ExplainQuery) ([]manage.Explanation, error) {
 	var undecided []manage.Explanation
 	if file := c.flag("against"); file != "" {
@@ -109,7 +109,7 @@ func (c *call) explanations(q manage.ExplainQuery) ([]manage.Explanation, error)
 	return append(undecided, answer.Explanations...), nil
 }
 
-// configOfFile is a configuration file as JSON.
+// configOfFile returns a configuration file as JSON.
 func configOfFile(file, adapter string) ([]byte, error) {
 	config, _, _, err := caddycmd.LoadConfig(file, adapter)
 	if err != nil {

@@ -13,16 +13,15 @@ import (
 )
 
 func suggestCommand() *cobra.Command {
-	cmd := command("suggest (LOGFILE | -)", "Says from a log of shadow mode which scopes each key uses, and which it lacks", 1, 1, suggest)
+	cmd := command("suggest (LOGFILE | -)", "Lists from a log of shadow mode which scopes each key uses, and which it lacks", 1, 1, suggest)
 	cmd.Long = `
-Reads the log of a Caddy that has a site with "mode shadow", and prints for each
-key the scopes and endpoints that its requests needed and had, so that its
-grants can be narrowed to them, and those that it lacks. With --config, the
-scopes that these need to be granted with are named too.
+Reads the log of a Caddy that has a site with "mode shadow". For each key it
+prints the scopes and endpoints that its requests used, so that its grants can be
+narrowed to them, and those that it lacks. With --config it also names the scopes
+that have to be granted together with these.
 
-The decisions are lines of JSON in Caddy's own log, that of the global option
-log. A site's access log has none of them. All other lines are passed over and
-counted.`
+The decisions are lines of JSON in Caddy's own log, which the global option log
+configures, not in a site's access log. All other lines are skipped and counted.`
 	return cmd
 }
 
@@ -41,7 +40,7 @@ func suggest(c *call) error {
 		return err
 	}
 	if len(usage.Keys)+usage.Public+usage.Unknown == 0 && usage.Others > 0 {
-		c.PrintErrln("There is no decision of mode shadow in it: they are in Caddy's own log, as JSON, and not in a site's access log.")
+		c.PrintErrln("The log has no decision of mode shadow: these are in Caddy's own log, as JSON, not in a site's access log.")
 	}
 	if file := c.flag("config"); file != "" {
 		var api manage.API
@@ -62,7 +61,7 @@ func suggest(c *call) error {
 			return err
 		}
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%s; %s of public routes, %d without a known credential; %s passed over\n",
+	fmt.Fprintf(c.OutOrStdout(), "%s; %s of public routes, %d without a known credential; %s skipped\n",
 		counted(len(usage.Keys), "key"), counted(usage.Public, "request"), usage.Unknown, counted(usage.Others, "other line"))
 	return nil
 }
@@ -81,7 +80,7 @@ func (c *call) printUsage(k *shadowlog.KeyUsage) error {
 	list("lacks scopes", k.MissingScopes)
 	list("to grant with them", k.Needs)
 	if k.NoEndpoint {
-		lines = append(lines, [2]string{"  endpoints", "it uses routes without one, so it can't be limited to endpoints"})
+		lines = append(lines, [2]string{"  endpoints", "the key uses routes without an endpoint, so it can't be limited to endpoints"})
 	} else {
 		list("uses endpoints", k.Endpoints)
 	}

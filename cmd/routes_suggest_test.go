@@ -37,7 +37,7 @@ func TestRoutesSuggest(t *testing.T) {
 	}
 	contains(t, out.out, "cak_1 (app_key of alice)", "2 allowed, 1 lacking scopes or endpoints, 1 refused otherwise",
 		"Apps:Get,Inputs:Get", "/a.V2/List,/a.V2/Post", "cap_2 (pat of bob)", "can't be limited to endpoints",
-		"2 keys; 1 request of public routes, 1 without a known credential; 2 other lines passed over")
+		"2 keys; 1 request of public routes, 1 without a known credential; 2 other lines skipped")
 	if strings.Contains(out.out, "Keys:Get") || strings.Contains(out.out, "Stream") {
 		t.Errorf("scopes that would not have helped are named: %s", out.out)
 	}

@@ -17,31 +17,32 @@ import (
 
 func storeCommand() *cobra.Command {
 	cmd := group(&cobra.Command{Use: "store <command>", Short: "Backs up, restores and checks the key store"})
-	restore := command("restore FILE --db STORE", "Puts a backup in the place of a key store that no server is using; what was revoked since stays revoked",
+	restore := command("restore FILE --db STORE", "Replaces a key store that no server is using with a backup; keys revoked since stay revoked",
 		1, 1, restoreStore, func(f *pflag.FlagSet) {
-			f.Bool("accept-lost-revocations", false, "Restore even where the store before doesn't tell what was revoked since the backup, and so that works again")
+			f.Bool("accept-lost-revocations", false, "Restore even if revocations since the backup are lost, so that those keys work again")
 		})
 	restore.Long = `
-Puts a backup in the place of the key store that --db names. No server may be
-using it: stop Caddy, restore, start Caddy.
+Replaces the key store that --db names with a backup. No server may be using the
+store: stop Caddy, restore, start Caddy.
 
-What was taken away since the backup stays away: that is read from the store
-that is replaced. Revoked keys stay revoked, deleted users deleted, disabled
-keys disabled; scopes, endpoints and expiries are the narrower of the two;
-passwords and second factors are the newer ones; everybody is signed out. A backup
-leaves a mark in its store, and only the store that has it tells all of this.
-Where that store is gone or damaged, or what is there is another store, a copy
-from before the backup, or one that another backup was restored to since,
-nothing is restored unless --accept-lost-revocations is given.
+Restrictions since the backup are kept, because they are read from the replaced
+store. Revoked keys stay revoked, deleted users deleted, and disabled keys
+disabled. Scopes, endpoints and expiries are the narrower of the two; passwords
+and second factors are the newer ones; everybody is signed out.
+
+A backup leaves a mark in its store, and only a store with that mark knows all
+restrictions since. Nothing is restored if that store is gone or damaged, or is
+another store, a copy from before the backup, or one that another backup was
+restored to since, unless --accept-lost-revocations is given.
 
 The previous store is kept next to the new one, as STORE.replaced-TIME.`
 	cmd.AddCommand(
-		command("backup [FILE | -]", "Copies the key store while it is used, checks the copy, and only then gives it its name; - is standard output",
+		command("backup [FILE | -]", "Copies the key store while it is in use, and checks the copy before naming it FILE; - is standard output",
 			0, 1, backUpStore, func(f *pflag.FlagSet) {
 				f.Bool("force", false, "Replace a file of that name")
 			}),
 		restore,
-		command("check", "Reads the whole key store, and lists what is wrong with it", 0, 0, checkStore),
+		command("check", "Reads the whole key store, and lists its faults", 0, 0, checkStore),
 		command("clock", "Accepts the server's clock if it is far from the newest write in the key store", 0, 0, acceptClock, func(f *pflag.FlagSet) {
 			f.Bool("accept", false, "Make the server's clock the time of the newest write")
 		}),
@@ -53,10 +54,10 @@ The previous store is kept next to the new one, as STORE.replaced-TIME.`
 func restoreStore(c *call) error {
 	store, err := c.required("db")
 	if err != nil {
-		return usagef("--db is missing: name the key store that is to be replaced; no server may be using it")
+		return usagef("--db is missing: name the key store to replace, which no server may be using")
 	}
 	if c.flag("address") != "" {
-		return usagef("a store is restored where no server is using it: leave --address out, and stop Caddy")
+		return usagef("a store can't be restored while a server is using it: leave --address out, and stop Caddy")
 	}
 	accept, _ := c.Flags().GetBool("accept-lost-revocations") // declared as such
 	report, err := boltstore.Restore(c.Context(), c.args[0], store, accept)
@@ -69,12 +70,12 @@ func restoreStore(c *call) error {
 	return c.tellRestored(store, report)
 }
 
-// tellRestored says in words what a restore did.
+// tellRestored describes what a restore did.
 func (c *call) tellRestored(store string, r boltstore.Report) error {
 	out := c.OutOrStdout()
 	fmt.Fprintf(out, "Restored %s as it was at %s.\n", store, when(r.BackupAt))
 	if r.ReplacedFile != "" {
-		fmt.Fprintf(out, "The store before is %s: delete it when you don't need it any more.\n", r.ReplacedFile)
+		fmt.Fprintf(out, "The previous store is %s: delete it when you no longer need it.\n", r.ReplacedFile)
 	}
 	for _, line := range []struct {
 		n    int
@@ -87,18 +88,18 @@ func (c *call) tellRestored(store string, r boltstore.Report) error {
 		{r.UsersChanged, "user", "suspended or with another e-mail address, password or second factor since, stays so"},
 		{r.CollaboratorsRemoved, "collaborator", "removed since, stays removed"},
 		{r.CollaboratorsNarrowed, "collaborator", "narrowed since, stays so"},
-		{r.AppsReturned, "app", "deleted since, is there again, without keys and collaborators: delete what you don't want"},
+		{r.AppsReturned, "app", "deleted since, exists again without keys and collaborators: delete those you don't want"},
 		{r.SessionsEnded, "session", "ended: sign in again"},
 		{r.UsersGone, "user", "created since, is gone"},
 		{r.KeysGone, "key", "created since, is gone: the holder needs another"},
-		{r.Unreadable, "record", "of the store before could not be read"},
+		{r.Unreadable, "record", "of the previous store could not be read"},
 	} {
 		if line.n > 0 {
 			fmt.Fprintf(out, "  %s: %s\n", counted(line.n, line.one), line.what)
 		}
 	}
 	if r.LostRevocations != "" {
-		fmt.Fprintf(out, "It is not known what was revoked since the backup (%s): such keys may work again. Revoke them.\n", r.LostRevocations)
+		fmt.Fprintf(out, "Revocations since the backup are unknown (%s), so keys revoked since may work again. Revoke them again.\n", r.LostRevocations)
 	}
 	for _, notice := range r.Notices {
 		fmt.Fprintf(out, "Notice: %s.\n", notice)
@@ -106,8 +107,9 @@ func (c *call) tellRestored(store string, r boltstore.Report) error {
 	return nil
 }
 
-// checkStore fails where there is anything to tell, so that scripts can ask. A
-// file is checked as it is: one that is damaged can't be opened as a store.
+// checkStore fails if it finds a fault, so that scripts can check the exit status.
+// It checks a file without opening it as a store, because that fails for a
+// damaged one.
 func checkStore(c *call) error {
 	var text []byte
 	var check *manage.StoreCheck
@@ -117,7 +119,7 @@ func checkStore(c *call) error {
 		}
 		found, err := boltstore.Examine(c.Context(), file)
 		if err != nil {
-			return fmt.Errorf("%w; where a Caddy is running, leave --db out and it is asked", err)
+			return fmt.Errorf("%w; if a Caddy is running, leave --db out to ask it", err)
 		}
 		check = manage.ShowCheck(found)
 		if text, err = json.Marshal(map[string]any{"store_check": check}); err != nil {
@@ -138,10 +140,10 @@ func checkStore(c *call) error {
 		return err
 	}
 	if damaged(check.Findings) {
-		return errors.New("the key store is damaged: stop Caddy and restore a backup with \"store restore\", which keeps what was revoked since as far as it can be read")
+		return errors.New("the key store is damaged: stop Caddy and restore a backup with \"store restore\", which keeps the revocations since that can still be read")
 	}
 	if !check.Good {
-		return errors.New("the key store can be read, and some records in it don't fit together")
+		return errors.New("the key store can be read, but some of its records don't fit together")
 	}
 	return nil
 }
@@ -179,7 +181,7 @@ func damaged(list []keys.Finding) bool {
 // acceptClock makes the clock the time of the newest write.
 func acceptClock(c *call) error {
 	if accept, _ := c.Flags().GetBool("accept"); !accept { // declared as such
-		return usagef("--accept is missing: it makes the server's clock the time of the newest write, so see first that the clock is right")
+		return usagef("--accept is missing: check first that the server's clock is right, because it becomes the time of the newest write")
 	}
 	if err := c.connect(); err != nil {
 		return err
@@ -192,7 +194,7 @@ func acceptClock(c *call) error {
 		return c.printJSON(text)
 	}
 	done, out := answer.StoreClock, c.OutOrStdout()
-	fmt.Fprintf(out, "The newest write was of %s, and is now of %s.\n", when(done.Was), when(done.Now))
+	fmt.Fprintf(out, "The newest write was dated %s, and is now dated %s.\n", when(done.Was), when(done.Now))
 	if done.SessionsEnded > 0 {
 		fmt.Fprintf(out, "  %s: dated ahead of the clock, ended\n", counted(done.SessionsEnded, "session"))
 	}
@@ -224,17 +226,17 @@ func countStore(c *call) error {
 		[2]string{"Revoked keys", fmt.Sprint(s.Tombstones)},
 		[2]string{"Audit entries", span(s)},
 		[2]string{"Last write", whenever(s.LastWrite)},
-		[2]string{"File", fmt.Sprintf("%s, of which %s are free to be used again", humanize.Bytes(uint64(s.FileBytes)), humanize.Bytes(uint64(s.FreeBytes)))},
+		[2]string{"File", fmt.Sprintf("%s, of which %s are free", humanize.Bytes(uint64(s.FileBytes)), humanize.Bytes(uint64(s.FreeBytes)))},
 	)
 }
 
-// part is how many of a number are of a state.
+// part is how many of a total have a state.
 type part struct {
 	n     int
 	state string
 }
 
-// and is a number with what is to be told of it.
+// and returns a total with its nonzero parts.
 func and(n int, parts ...part) string {
 	var told []string
 	for _, p := range parts {

@@ -49,7 +49,7 @@ func TestAcceptClock(t *testing.T) {
 			if r := run(t, "", "store", "clock", "--db", path); r.err == nil || r.err.Error() != "exiting with status 2" {
 				t.Errorf("without --accept it ended with %v", r.err)
 			}
-			contains(t, offline.must("", "store", "clock", "--accept"), "The newest write was of "+c.newest.Format("2006"))
+			contains(t, offline.must("", "store", "clock", "--accept"), "The newest write was dated "+c.newest.Format("2006"))
 			if r := run(t, "", args...); r.err != nil {
 				t.Errorf("afterwards it ended with %v", r.err)
 			}

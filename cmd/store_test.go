@@ -123,7 +123,7 @@ func TestStoreBackupThatGoesWrong(t *testing.T) {
 			altered := bytes.Clone(good)
 			altered[len(good)/2] ^= 1
 			_, _ = w.Write(altered)
-		}, "did not arrive as it was sent"},
+		}, "arrived damaged"},
 		"no store": {func(w http.ResponseWriter) {
 			w.Header().Set("Content-Length", "4")
 			w.Header().Set("Repr-Digest", sum([]byte("text")))

@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// backedUp is what is printed of a backup.
+// backedUp describes a backup in JSON.
 type backedUp struct {
 	File    string `json:"file"`
 	Size    int64  `json:"size"`
@@ -37,21 +37,21 @@ func backUpStore(c *call) error {
 			return usagef("standard output is for the backup: with -o json, name a file")
 		}
 		if isTerminal(c.OutOrStdout()) {
-			return usagef("a backup is nothing to look at: name a file, or lead standard output to one")
+			return usagef("a backup is binary: name a file, or redirect standard output to one")
 		}
 		_, _, err := c.fetchBackup(c.OutOrStdout())
 		return err
 	}
 	if force, _ := c.Flags().GetBool("force"); !force { // declared as such
 		if _, err := os.Lstat(target); err == nil {
-			return fmt.Errorf("there is a file %s: name another, or replace it with --force", target)
+			return fmt.Errorf("the file %s exists: name another, or replace it with --force", target)
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	b, err := c.saveBackup(target)
 	if err != nil {
-		return fmt.Errorf("there is no backup: %w", err)
+		return fmt.Errorf("no backup was made: %w", err)
 	}
 	if c.json {
 		return c.printValue(b)
@@ -60,18 +60,18 @@ func backUpStore(c *call) error {
 	return err
 }
 
-// saveBackup writes a backup next to its place, checks the written file, and
-// only then lets it have its name.
+// saveBackup writes a backup to a temporary file in the target's folder, checks
+// the written file, and only then gives it its name.
 func (c *call) saveBackup(target string) (b backedUp, err error) {
 	folder, name := filepath.Split(target)
 	if folder == "" {
 		folder = "."
 	}
-	file, err := os.CreateTemp(folder, "."+name+".backup-*") // for this user alone
+	file, err := os.CreateTemp(folder, "."+name+".backup-*") // readable by this user only
 	if err != nil {
 		return b, err
 	}
-	defer func() { _ = os.Remove(file.Name()) }() // it isn't there any more where all went well
+	defer func() { _ = os.Remove(file.Name()) }() // fails after a success, which renames the file
 	size, sum, err := c.fetchBackup(file)
 	if err == nil {
 		err = file.Sync()
@@ -84,10 +84,10 @@ func (c *call) saveBackup(target string) (b backedUp, err error) {
 		return b, err
 	}
 	if d := found.Damage(); d != nil {
-		return b, fmt.Errorf("what has arrived is damaged (%s): try again, and if it stays so, try \"store check\"", d.Text)
+		return b, fmt.Errorf("the received backup is damaged (%s): try again, and if that fails too, run \"store check\"", d.Text)
 	}
 	if !found.Marked {
-		c.PrintErrln("Notice: the key store has no mark of this backup, since it could not be written to: restoring it will need --accept-lost-revocations.")
+		c.PrintErrln("Notice: the key store has no mark of this backup, because it could not be written to: restoring the backup will need --accept-lost-revocations.")
 	}
 	for _, f := range found.Findings {
 		c.PrintErrf("Notice: %s.\n", f.Text)
@@ -98,8 +98,8 @@ func (c *call) saveBackup(target string) (b backedUp, err error) {
 	return backedUp{File: target, Size: size, SHA256: hex.EncodeToString(sum[:]), Records: found.Records}, boltstore.SyncFolder(folder)
 }
 
-// fetchBackup copies a backup to where it is to go. It fails unless all of it
-// came as it was sent.
+// fetchBackup copies a backup to a writer. It fails unless the backup arrived
+// complete and unchanged.
 func (c *call) fetchBackup(to io.Writer) (size int64, sum credential.Digest, err error) {
 	if err := c.connect(); err != nil {
 		return 0, sum, err
@@ -118,13 +118,13 @@ func (c *call) fetchBackup(to io.Writer) (size int64, sum credential.Digest, err
 	case err != nil:
 		return 0, sum, fmt.Errorf("copying the backup of %s: %w", c.api.where, err)
 	case got != size || manage.SHA256Digest(sum) != digest:
-		return 0, sum, fmt.Errorf("the backup of %s did not arrive as it was sent: try again", c.api.where)
+		return 0, sum, fmt.Errorf("the backup of %s arrived damaged: try again", c.api.where)
 	}
 	return got, sum, nil
 }
 
-// openBackup begins to read a backup: of a running Caddy, or of the store
-// itself.
+// openBackup opens a backup of a running Caddy's store, or of the store that the
+// command has open itself.
 func (c *call) openBackup() (from io.ReadCloser, size int64, digest string, err error) {
 	if itself, ok := c.api.http.Transport.(inProcess); ok {
 		b, err := itself.api.Directory.Backup(c.Context(), "")
@@ -147,12 +147,12 @@ func (c *call) openBackup() (from io.ReadCloser, size int64, digest string, err 
 		if _, _, err := c.api.answer(resp); err != nil {
 			return nil, 0, "", err
 		}
-		return nil, 0, "", fmt.Errorf("what answers at %s sends no backups: is it an older version?", c.api.where)
+		return nil, 0, "", fmt.Errorf("the server at %s sends no backups: is it an older version?", c.api.where)
 	}
 	return resp.Body, resp.ContentLength, digest, nil
 }
 
-// temporary is a file that is gone once it is closed.
+// temporary is a file that Close removes.
 type temporary struct{ *os.File }
 
 func (t *temporary) Close() error { return errors.Join(t.File.Close(), os.Remove(t.Name())) }

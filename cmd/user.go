@@ -66,7 +66,7 @@ func listUsers(c *call) error {
 }
 
 func deleteUsers(c *call) error {
-	question := fmt.Sprintf("This deletes %s with all apps, and revokes all keys there. Nothing of it can be undone, and no new user can have the ID.", strings.Join(c.args, ", "))
+	question := fmt.Sprintf("This deletes %s with all apps, and revokes all keys there. This can't be undone, and no new user can have the ID.", strings.Join(c.args, ", "))
 	if err := c.confirm(question); err != nil {
 		return err
 	}
@@ -74,5 +74,5 @@ func deleteUsers(c *call) error {
 	if err != nil {
 		return placed(err, "ids[#]", c.args)
 	}
-	return c.say(text, "Deleted %s, with all apps and collaborations. Their keys are revoked.", strings.Join(c.args, ", "))
+	return c.say(text, "Deleted %s, with all apps and collaborators. Their keys are revoked.", strings.Join(c.args, ", "))
 }
