@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -105,7 +107,7 @@ func newImport(c *call) (*keyImport, error) {
 	}
 	sources := new(migrate.Sources)
 	i := &keyImport{
-		call: c, report: &report{call: c, sources: sources}, bar: newBar(c.ErrOrStderr()),
+		call: c, report: &report{call: c, sources: sources}, bar: newBar(c.ErrOrStderr()), most: batchKeys,
 		options: migrate.Options{
 			Format: c.flag("format"), User: c.flag("user"), App: c.flag("app"), PAT: c.flag("pat") == "true",
 			Scopes: scopes, UserFrom: c.flag("user-from"), ClearText: c.flag("clear-text") == "true", Now: time.Now(),
@@ -141,8 +143,13 @@ func (i *keyImport) fromFile(ctx context.Context, file *os.File) error {
 	if !before.Mode().IsRegular() { // a pipe, such as shells make of <(…)
 		return i.fromInput(ctx, file)
 	}
+	if i.api.offline {
+		i.most = batchKeysOffline
+	}
 	i.bar.begin("Checked", before.Size())
-	if err := i.pass(ctx, file, i.check); err != nil {
+	sum := sha256.New()
+	all := io.TeeReader(file, sum)
+	if err := i.pass(ctx, all, i.check); err != nil {
 		return i.brokenOff(err, "nothing was imported")
 	}
 	if i.report.Refused > 0 && !i.skipInvalid {
@@ -151,6 +158,11 @@ func (i *keyImport) fromFile(ctx context.Context, file *os.File) error {
 	if i.dryRun {
 		return nil
 	}
+	_, err = io.Copy(io.Discard, all) // what no format reads, such as a line's end
+	if err != nil {
+		return fmt.Errorf("reading the keys: %w", err)
+	}
+	i.file = hex.EncodeToString(sum.Sum(nil))
 	now, err := file.Stat()
 	if err == nil && (now.Size() != before.Size() || !now.ModTime().Equal(before.ModTime())) {
 		err = errors.New("the file changed during the check, so nothing was imported; run this again")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/url"
 	"strings"
 	"time"
@@ -25,6 +26,10 @@ type keyImport struct {
 	asked  map[string]any
 	report *report
 	bar    *bar
+	// most is how many keys a request may have.
+	most int
+	// file is the SHA-256 of the file, once the whole of it was read.
+	file string
 	// answered is true once the API has answered, so that a connection that
 	// fails now is one that may come back.
 	answered bool
@@ -40,11 +45,14 @@ type entry struct {
 	outcome string // of a check
 }
 
-// The largest batch. batchKeys is the API's limit for one request, and
-// batchBytes stays far below the API's limit.
+// The largest batches. Other changes to a running Caddy wait for a batch to end,
+// so batchKeys is small. batchKeysOffline is for a file that goes into a store
+// nobody else has open; it is the API's limit for one request. batchBytes stays
+// far below the API's limit.
 const (
-	batchKeys  = 1000
-	batchBytes = 4 << 20
+	batchKeys        = 1000
+	batchKeysOffline = 10_000
+	batchBytes       = 4 << 20
 )
 
 // pass reads the file once, and calls do with each batch.
@@ -57,6 +65,7 @@ func (i *keyImport) pass(ctx context.Context, source io.Reader, do func(context.
 			return err
 		}
 		i.bar.at(read, counted.n)
+		clear(batch)
 		batch, size = batch[:0], 0
 		return ctx.Err()
 	}
@@ -74,7 +83,7 @@ func (i *keyImport) pass(ctx context.Context, source io.Reader, do func(context.
 		if p == nil || !p.Warning {
 			read++
 		}
-		if size += len(e.element); len(batch) < batchKeys && size < batchBytes {
+		if size += len(e.element); len(batch) < i.most && size < batchBytes {
 			return nil
 		}
 		return flush()
@@ -112,7 +121,7 @@ func elementOf(k migrate.Record) map[string]any {
 // check asks the API for the outcomes of a batch, and reports them. It removes
 // refused keys from the batch.
 func (i *keyImport) check(ctx context.Context, batch []entry) error {
-	if err := i.judge(ctx, batch); err != nil {
+	if err := i.inParts(ctx, batch, i.judge); err != nil {
 		return err
 	}
 	for n := range batch {
@@ -150,6 +159,27 @@ func (i *keyImport) judge(ctx context.Context, batch []entry) error {
 // apply imports the keys that are left in a batch, either all or none. Problems
 // found by the check of the file are found again.
 func (i *keyImport) apply(ctx context.Context, batch []entry) error {
+	return i.inParts(ctx, batch, i.applyPart)
+}
+
+// inParts does something with a batch, and halves a batch that is more than the
+// key store can change at once. The batches that follow are no larger.
+func (i *keyImport) inParts(ctx context.Context, batch []entry, do func(context.Context, []entry) error) error {
+	err := do(ctx, batch)
+	r, refused := errors.AsType[refusedError](err)
+	if !refused || r.Code != manage.CodeTooLarge || len(batch) < 2 {
+		return err
+	}
+	half := len(batch) / 2
+	i.most = min(i.most, half)
+	if err := i.inParts(ctx, batch[:half], do); err != nil {
+		return err
+	}
+	return i.inParts(ctx, batch[half:], do)
+}
+
+// applyPart is apply for one request.
+func (i *keyImport) applyPart(ctx context.Context, batch []entry) error {
 	for {
 		done, err := i.send(ctx, batch, false)
 		if err == nil {
@@ -216,15 +246,20 @@ func (i *keyImport) atLine(batch []entry, n int, err error) error {
 // send sends a batch to the API.
 func (i *keyImport) send(ctx context.Context, batch []entry, dryRun bool) ([]manage.Imported, error) {
 	list := make([]json.RawMessage, 0, len(batch))
+	first, last := math.MaxInt, 0
 	for _, e := range batch {
 		if e.element != nil {
 			list = append(list, e.element)
+			first, last = min(first, e.line), max(last, e.line)
 		}
 	}
 	if len(list) == 0 {
 		return nil, nil
 	}
 	body := map[string]any{"keys": list, "dry_run": dryRun}
+	if i.file != "" {
+		body["file"] = map[string]any{"sha256": i.file, "first_line": first, "last_line": last}
+	}
 	maps.Copy(body, i.asked)
 	answer, err := i.askPatiently(ctx, body)
 	if err != nil {

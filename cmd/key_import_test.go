@@ -163,21 +163,21 @@ func TestKeyImportInBatches(t *testing.T) {
 // A credential that the file has twice, for two users and in two batches, is
 // found only when the first of them is there.
 func TestKeyImportOfOneCredentialForTwo(t *testing.T) {
-	file := dump(t, "keys.csv", manyKeys(1000)+strings.Replace(strings.Split(manyKeys(1), "\n")[1], "alice", "bob", 1)+"\n")
+	file := dump(t, "keys.csv", manyKeys(batchKeysOffline)+strings.Replace(strings.Split(manyKeys(1), "\n")[1], "alice", "bob", 1)+"\n")
 	for _, args := range [][]string{nil, {"--skip-invalid"}} {
 		s := &shell{t: t, where: []string{"--db", filepath.Join(t.TempDir(), "keys.db")}}
 		s.must("", "user", "create", "alice")
 		args = append([]string{"key", "import", file, "--create-missing"}, args...)
 		r := s.run("", args...)
-		contains(t, r.out, "1001 keys read: 1000 imported")
-		says := "line 1002: this credential is there already, as the key "
+		contains(t, r.out, "10001 keys read: 10000 imported")
+		says := "line 10002: this credential is there already, as the key "
 		if len(args) == 5 {
 			says = "1 key was refused that could have been imported"
 		}
 		if r.err == nil || !strings.Contains(r.err.Error(), says) {
 			t.Errorf("%v ended with %v", args, r.err)
 		}
-		contains(t, s.run("", args...).out, "line 1002: this credential is there already")
+		contains(t, s.run("", args...).out, "line 10002: this credential is there already")
 	}
 }
 

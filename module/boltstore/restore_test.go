@@ -110,7 +110,7 @@ func TestRestoreRules(t *testing.T) {
 					return nil
 				})
 				c := v.key
-				err := v.d.Update(t.Context(), operator, func(tx *keys.Tx) error { _, err := tx.ImportCredential(c); return err })
+				err := v.d.Update(t.Context(), operator, func(tx *keys.Tx) error { _, err := tx.ImportCredential(keys.ImportSource{}, c); return err })
 				if !errors.Is(err, keys.ErrRevoked) {
 					t.Errorf("it could be imported: %v", err)
 				}

@@ -68,7 +68,7 @@ func TestRestoreOverWhatIsNotItsStore(t *testing.T) {
 				if _, err := tx.CreateUser(keys.User{ID: "bob"}); err != nil {
 					return err
 				}
-				_, err := tx.ImportCredential(keys.Credential{Kind: c.Kind, UserID: "bob", ID: c.ID, Digest: c.Digest, Scopes: []string{"A"}})
+				_, err := tx.ImportCredential(keys.ImportSource{}, keys.Credential{Kind: c.Kind, UserID: "bob", ID: c.ID, Digest: c.Digest, Scopes: []string{"A"}})
 				return err
 			})
 			return backup

@@ -64,7 +64,7 @@ func TestAuditOfEveryChange(t *testing.T) {
 			return err
 		}},
 		{"key.import", keys.Subject{UserID: "alice", KeyID: "cak_foreign"}, "", `"type":"pat"`, func(tx *keys.Tx) error {
-			_, err := tx.ImportCredential(foreign)
+			_, err := tx.ImportCredential(keys.ImportSource{}, foreign)
 			return err
 		}},
 		{"session.create", keys.Subject{UserID: "alice", KeyID: "cas_1"}, "", `"type":"session"`, func(tx *keys.Tx) error {

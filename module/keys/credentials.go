@@ -20,13 +20,16 @@ func (tx *Tx) CreateCredential(c Credential) (Credential, error) {
 	return tx.addCredential(action, c)
 }
 
-// ImportCredential is like [Tx.CreateCredential] for a credential that was
-// minted elsewhere.
-func (tx *Tx) ImportCredential(c Credential) (Credential, error) {
-	return tx.addCredential(ActionKeyImport, c)
+func (tx *Tx) addCredential(action string, c Credential) (Credential, error) {
+	c, err := tx.putNew(c, tx.actor.ID)
+	if err != nil {
+		return Credential{}, err
+	}
+	return c, tx.record(action, c.about(), nil, factsOfCredential(c))
 }
 
-func (tx *Tx) addCredential(action string, c Credential) (Credential, error) {
+// putNew writes a new credential, without an audit entry.
+func (tx *Tx) putNew(c Credential, createdBy string) (Credential, error) {
 	if err := tx.checkCredential(c); err != nil {
 		return Credential{}, err
 	}
@@ -60,13 +63,10 @@ func (tx *Tx) addCredential(action string, c Credential) (Credential, error) {
 	} else if err := tx.roomForKey(c.UserID); err != nil {
 		return Credential{}, err
 	}
-	c.CreatedAt, c.ModifiedAt, c.CreatedBy = tx.now, tx.now, tx.actor.ID
+	c.CreatedAt, c.ModifiedAt, c.CreatedBy = tx.now, tx.now, createdBy
 	c.Version, c.Seq = 1, 0
 	tx.touch(c.Digest)
-	if err := tx.w.PutCredential(c); err != nil {
-		return Credential{}, err
-	}
-	return c, tx.record(action, c.about(), nil, factsOfCredential(c))
+	return c, tx.w.PutCredential(c)
 }
 
 // ChangeCredential changes the description, scopes, endpoints and expiry of a

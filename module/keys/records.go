@@ -72,8 +72,8 @@ type Credential struct {
 	Endpoints             []string
 	Disabled              bool
 	CreatedAt, ModifiedAt time.Time
-	// CreatedBy is the key ID of the credential that it was made with, or
-	// [Operator].
+	// CreatedBy is the key ID of the credential that it was made with,
+	// [Operator], or the name of the import ([ImportSource.Name]).
 	CreatedBy string
 	// ExpiresAt is zero if the credential never expires.
 	ExpiresAt time.Time

@@ -46,6 +46,8 @@ type Tx struct {
 	ended []Credential
 	// deleting is true if the change began a deletion that isn't finished.
 	deleting bool
+	// imported is what the change has imported so far, or nil.
+	imported *batch
 	// clock is the time by the clock; now may be ahead of it. It is zero if the
 	// change issues nothing.
 	clock  time.Time
@@ -58,6 +60,9 @@ type Tx struct {
 func Apply(w Writer, terms Terms, fn func(*Tx) error) (deleting bool, err error) {
 	tx := &Tx{Reader: w, w: w, now: terms.Now, actor: terms.Actor, clock: terms.Clock, limits: terms.Limits, ended: terms.Ended}
 	if err := fn(tx); err != nil {
+		return false, err
+	}
+	if err := tx.recordImport(); err != nil {
 		return false, err
 	}
 	w.Touch(tx.now, tx.touched...)

@@ -61,6 +61,11 @@ func (o *object) texts(name string, into *[]string) bool {
 // be. One element too many ends the reading, so that a long list costs no more
 // than a short one.
 func list[T any](o *object, name, wanted string) (values []T, ok bool) {
+	return listUpTo[T](o, name, wanted, maxElements)
+}
+
+// listUpTo is list for a call that takes more elements than others.
+func listUpTo[T any](o *object, name, wanted string, most int) (values []T, ok bool) {
 	value, ok := o.take(name)
 	if !ok || isNull(value) {
 		return nil, ok
@@ -71,8 +76,8 @@ func list[T any](o *object, name, wanted string) (values []T, ok bool) {
 		return nil, true
 	}
 	for d.More() {
-		if len(values) == maxElements {
-			o.fail(refuse(CodeInvalid, o.field(name), "it has more than %d elements; send the rest in another request", maxElements))
+		if len(values) == most {
+			o.fail(refuse(CodeInvalid, o.field(name), "it has more than %d elements; send the rest in another request", most))
 			return nil, true
 		}
 		var v T

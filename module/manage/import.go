@@ -10,9 +10,12 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// importMaxBody is the largest body of an import: a thousand keys with all
-// that each may have.
-const importMaxBody = 16 << 20
+// The most that an import takes: ten thousand keys, or a thousand with all that
+// each may have.
+const (
+	importMaxKeys = 10_000
+	importMaxBody = 16 << 20
+)
 
 // Values of [Imported.Outcome].
 const (
@@ -49,11 +52,14 @@ type Refusal struct {
 // imports is a request to import keys:
 //
 //	{"keys": [{"credential": "…", "user_id": "ada", "apps": [{"id": "photos"}], "scopes": ["Predict"]}],
+//	 "file": {"sha256": "…", "first_line": 2, "last_line": 2},
 //	 "existing": "skip", "revoked": "skip", "create_missing": true, "dry_run": true}
 //
-// A request imports all its keys or none. user_id is the key's user; the other
-// fields are those of a new key. Instead of credential, the whole text, a key
-// may have sha256, the SHA-256 of that text in hexadecimal.
+// A request imports all its keys or none, and writes one audit entry. file names
+// the file that the keys were read from, for that entry; it is optional. user_id
+// is the key's user; the other fields are those of a new key. Instead of
+// credential, the whole text, a key may have sha256, the SHA-256 of that text in
+// hexadecimal.
 //
 // A credential that exists already is refused. If existing is skip, one of the
 // same user, app and type is skipped, so that an interrupted import can be
@@ -65,6 +71,7 @@ type Refusal struct {
 // key, so that it finds all of them.
 type imports struct {
 	keys                      []importedKey
+	from                      keys.ImportSource
 	skipExisting, skipRevoked bool
 	createMissing, dryRun     bool
 }
@@ -74,8 +81,11 @@ type importedKey struct {
 	newKey
 	userID  string
 	warning string
-	// refused is an error in the key's fields. Only a dry run keeps it.
+	// refused is an error in the key's fields. Only a dry run continues after it.
 	refused error
+	// malformed is true if the element is no object that could be read. It ends
+	// a dry run too.
+	malformed bool
 }
 
 // errDryRun discards the change of a dry run.
@@ -155,7 +165,7 @@ func (r *request) importKey(tx *keys.Tx, in *imports, known *holders, k imported
 		return Imported{}, err
 	}
 	c.ID = credential.NewID(r.api.Brand, c.Kind)
-	c, err := tx.ImportCredential(c)
+	c, err := tx.ImportCredential(in.from, c)
 	if err != nil {
 		return Imported{}, locate(k.path, err)
 	}

@@ -60,27 +60,16 @@ func TestImport(t *testing.T) {
 		}
 	}
 	k := s.must("GET", "/v2/keys/"+made.Imported[0].KeyID, "").Key
-	if !strings.HasPrefix(k.KeyID, "cak_") || k.Description != "from elsewhere" || k.Apps[0].ID != "photos" || k.CreatedBy != "(operator)" {
+	if !strings.HasPrefix(k.KeyID, "cak_") || k.Description != "from elsewhere" || k.Apps[0].ID != "photos" || !strings.HasPrefix(k.CreatedBy, "(import ") {
 		t.Errorf("it is %+v", k)
 	}
 	k = s.must("GET", "/v2/keys/"+made.Imported[1].KeyID, "").Key
 	if !strings.HasPrefix(k.KeyID, "cap_") || fmt.Sprint(k.Scopes, k.Endpoints) != "[All] [/a.B/C]" || k.ExpiresAt == nil || k.ExpiresAt.Year() != 2100 {
 		t.Errorf("it is %+v", k)
 	}
-	var entries []string
-	err := s.api.Directory.View(t.Context(), func(r keys.Reader) error {
-		for e, err := range r.AuditEntries("alice", 0) {
-			if err != nil {
-				return err
-			}
-			if e.Action == keys.ActionKeyImport {
-				entries = append(entries, e.KeyID)
-			}
-		}
-		return nil
-	})
-	if err != nil || len(entries) != 3 {
-		t.Errorf("the audit log has %v (%v)", entries, err)
+	entries := s.must("GET", "/v2/users/alice/audit?action=key.import", "").Entries
+	if len(entries) != 1 || entries[0].KeyID != "" || entries[0].AppID != "" || string(entries[0].After) != `{"created_by":"`+k.CreatedBy+`","keys":3}` {
+		t.Errorf("the audit log has %+v", entries)
 	}
 
 	// Again: nothing that is there is changed.
@@ -91,6 +80,60 @@ func TestImport(t *testing.T) {
 	if outcomes(again) != "existing existing existing" || again.Imported[1].KeyID != made.Imported[1].KeyID || again.Imported[2].Warning == "" {
 		t.Errorf("answered %s", again.body)
 	}
+}
+
+// A request has one audit entry, which is about what all of its keys have in
+// common, and names the file.
+func TestImportIsRecordedOnce(t *testing.T) {
+	s := newService(t)
+	key := func(text, user, app string) string {
+		return fmt.Sprintf(`{"credential":%q,"user_id":%q,"apps":[{"id":%q}],"scopes":["Predict"]}`, text, user, app)
+	}
+	text := func(n int) string { return fmt.Sprintf("%s%02d", foreign, n) }
+	file := `"create_missing":true,"file":{"sha256":"` + strings.ToUpper(sum("the file")) + `","first_line":2,"last_line":9}`
+	inFile := `"created_by":"(import ` + sum("the file")[:16] + `)"`
+	lines := `"file_sha256":"` + sum("the file") + `","first_line":2,"keys":`
+	for _, c := range []struct {
+		name, keys string
+		subject    keys.Subject
+		after      []string
+	}{
+		{"one key", key(text(1), "alice", "photos"), keys.Subject{UserID: "alice", AppID: "photos"}, []string{inFile, lines + `1,"last_line":9`, `"scopes":["Predict"]`}},
+		{"of one app", key(text(2), "alice", "photos") + "," + key(text(3), "alice", "photos"), keys.Subject{UserID: "alice", AppID: "photos"}, []string{inFile, lines + `2,"last_line":9`}},
+		{"of one user", key(text(4), "alice", "photos") + "," + key(text(5), "alice", "shop"), keys.Subject{UserID: "alice"}, []string{inFile, lines + `2,"last_line":9`}},
+		{"of two users", key(text(6), "alice", "photos") + "," + key(text(7), "bob", "photos") + "," + key(text(8), "alice", "photos"), keys.Subject{}, []string{inFile, lines + `3,"last_line":9`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			made := s.must("POST", importPath, `{"keys":[`+c.keys+`],`+file+`}`)
+			if len(made.Imported) == 1 {
+				c.subject.KeyID = made.Imported[0].KeyID
+			}
+			e := s.must("GET", "/v2/audit?order=newest&action=key.import", "").Entries[0]
+			if got := (keys.Subject{UserID: e.UserID, AppID: e.AppID, KeyID: e.KeyID}); got != c.subject {
+				t.Errorf("it is about %+v", got)
+			}
+			for _, part := range c.after {
+				if !strings.Contains(string(e.After), part) {
+					t.Errorf("%s is not in %s", part, e.After)
+				}
+			}
+			for _, one := range made.Imported {
+				if k := s.must("GET", "/v2/keys/"+one.KeyID, "").Key; k.CreatedBy != "(import "+sum("the file")[:16]+")" {
+					t.Errorf("it was created by %s", k.CreatedBy)
+				}
+			}
+		})
+	}
+	if v := s.must("GET", "/v2/audit/verify", "").Verification; !v.Whole {
+		t.Errorf("the audit log is %+v", v)
+	}
+	one := key(text(9), "alice", "photos")
+	s.refuses(t, []refusal{
+		{"no digest", "POST", importPath, `{"keys":[` + one + `],"file":{"first_line":1,"last_line":1}}`, manage.CodeInvalid, "file.sha256", "64"},
+		{"no lines", "POST", importPath, `{"keys":[` + one + `],"file":{"sha256":"` + sum("") + `"}}`, manage.CodeInvalid, "file.first_line", "from 1"},
+		{"lines backwards", "POST", importPath, `{"keys":[` + one + `],"file":{"sha256":"` + sum("") + `","first_line":3,"last_line":2}}`, manage.CodeInvalid, "file.first_line", "not before"},
+		{"a field of the file", "POST", importPath, `{"keys":[` + one + `],"file":{"sha256":"` + sum("") + `","first_line":1,"last_line":1,"` + foreign + `":1}}`, manage.CodeInvalid, "file", "known are sha256, first_line, last_line"},
+	})
 }
 
 // A credential that stands in another field too would be kept in clear text: as
@@ -220,7 +263,7 @@ func TestImportRefuses(t *testing.T) {
 	secret := "Xy7pQm2Wv9Tz4Rk8Lc3Nb6Hd"
 	cases := []refusal{
 		{"no keys", "POST", importPath, `{"keys":[]}`, manage.CodeInvalid, "keys", "at least one"},
-		{"more than 1000", "POST", importPath, `{"keys":[` + strings.Repeat("{},", 1000) + `{}]}`, manage.CodeInvalid, "keys", "another request"},
+		{"more than 10000", "POST", importPath, `{"keys":[` + strings.Repeat("{},", 10_000) + `{}]}`, manage.CodeInvalid, "keys", "another request"},
 		{"unknown option", "POST", importPath, `{"keys":[{}],"existing":"replace"}`, manage.CodeInvalid, "existing", "skip"},
 		{"unknown field", "POST", importPath, `{"keys":[{}],"` + secret + `":1}`, manage.CodeInvalid, "", "known are"},
 		{"unknown field of a key", "POST", importPath, key(`"user_id"`, `"`+secret+`":"x","user_id"`), manage.CodeInvalid, "keys[1]", "known are"},

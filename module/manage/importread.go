@@ -1,11 +1,17 @@
 package manage
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -17,20 +23,81 @@ func readImports(o *object) (in imports) {
 	o.flag("create_missing", &in.createMissing)
 	in.skipExisting = o.skip("existing")
 	in.skipRevoked = o.skip("revoked")
-	list := o.objects("keys")
+	file := o.inner("file")
+	list, _ := listUpTo[json.RawMessage](o, "keys", "a list of objects", importMaxKeys)
 	if len(list) == 0 {
 		o.fail(refuse(CodeInvalid, o.field("keys"), "name at least one"))
 	}
 	o.err = o.end()
-	for _, element := range list {
-		k := readImportedKey(element)
-		if k.refused = element.end(); k.refused != nil && !in.dryRun {
-			o.fail(k.refused)
-		}
-		in.keys = append(in.keys, k)
-	}
+	in.keys = readImportedKeys(o, list, in.dryRun)
+	in.from = readImportSource(o, file, in.keys)
 	o.err = tellNothing(o.err)
 	return in
+}
+
+// readImportedKeys reads keys on all processors: to parse and to hash them takes
+// longer than to store them. A dry run goes on after a key that is refused.
+func readImportedKeys(o *object, list []json.RawMessage, dryRun bool) []importedKey {
+	found := make([]importedKey, len(list))
+	var next atomic.Int64
+	var readers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(list)) {
+		readers.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(list) {
+					return
+				}
+				found[i] = readElement(fmt.Sprintf("%s[%d]", o.field("keys"), i), list[i])
+			}
+		})
+	}
+	readers.Wait()
+	for i := range found {
+		if err := found[i].refused; err != nil && (!dryRun || found[i].malformed) {
+			o.fail(err)
+			break
+		}
+	}
+	return found
+}
+
+// readElement reads one key of the list.
+func readElement(path string, text json.RawMessage) importedKey {
+	element, err := parseObject(path, text)
+	if err != nil {
+		return importedKey{refused: err, malformed: true}
+	}
+	k := readImportedKey(element)
+	k.refused = element.end()
+	return k
+}
+
+// readImportSource reads which file the keys come from. Without one, the digest
+// is that of the keys' digests.
+func readImportSource(o, file *object, list []importedKey) (from keys.ImportSource) {
+	if file == nil {
+		sum := sha256.New()
+		for i := range list {
+			sum.Write(list[i].credential.Digest[:])
+		}
+		sum.Sum(from.Digest[:0])
+		return from
+	}
+	var digest string
+	var first, last uint64
+	file.text("sha256", &digest)
+	file.number("first_line", &first)
+	file.number("last_line", &last)
+	if sum, err := hex.DecodeString(digest); err != nil || copy(from.Digest[:], sum) != len(sum) || len(sum) != len(from.Digest) {
+		file.fail(refuse(CodeInvalid, file.field("sha256"), "it has to be the 64 hexadecimal digits of a SHA-256"))
+	}
+	if first == 0 || last < first || last > math.MaxInt32 {
+		file.fail(refuse(CodeInvalid, file.field("first_line"), "lines are counted from 1, and last_line is not before first_line"))
+	}
+	from.FirstLine, from.LastLine = int(first), int(last)
+	o.endOf(file)
+	return from
 }
 
 // skip reads what to do with keys that can't be imported: skip, or absent.
@@ -141,11 +208,13 @@ func (k *importedKey) checkTells(o *object, text string) {
 	o.fail(refuse(CodeInvalid, o.field(field), "the credential stands here too, where it would be kept and shown as it is: write something else"))
 }
 
-// importFields are the fields that an error may name.
-var importFields = []string{
-	"", "dry_run", "create_missing", "existing", "revoked", "keys", "id",
-	"credential", "sha256", "user_id", "apps", "type", "description", "scopes", "endpoints", "expires_at", "disabled",
-}
+// The fields that an error may name: of a request, of its file, and of a key.
+var (
+	importFields      = []string{"dry_run", "create_missing", "existing", "revoked", "file", "keys"}
+	importFileFields  = []string{"sha256", "first_line", "last_line"}
+	importedKeyFields = []string{"credential", "sha256", "user_id", "apps", "type", "description", "scopes", "endpoints", "expires_at", "disabled"}
+	importNames       = slices.Concat([]string{"", "id"}, importFields, importFileFields, importedKeyFields)
+)
 
 // tellNothing removes the name of an unknown field from an error: in a mixed-up
 // file it may be a credential.
@@ -162,12 +231,16 @@ func tellNothing(err error) error {
 			end = at + dot
 		}
 		name, _, _ := strings.Cut(e.Field[at:end], "[")
-		if !slices.Contains(importFields, name) {
+		if !slices.Contains(importNames, name) {
 			quiet.Field = strings.TrimSuffix(e.Field[:at], ".")
-			quiet.Details = "it has a field that isn't known here; known are " + strings.Join(importFields[7:], ", ")
-			if quiet.Field == "" {
-				quiet.Details = "the request has a field that isn't known here; known are " + strings.Join(importFields[1:6], ", ")
+			what, known := "it", importedKeyFields
+			switch quiet.Field {
+			case "":
+				what, known = "the request", importFields
+			case "file":
+				known = importFileFields
 			}
+			quiet.Details = what + " has a field that isn't known here; known are " + strings.Join(known, ", ")
 			return &quiet
 		}
 		if dot < 0 {

@@ -22,6 +22,13 @@ func TestSmallStore(t *testing.T) {
 			leaked = append(leaked, k.KeyID)
 		}
 	}
+	keys := `{"sha256":"` + sum("0") + `","user_id":"alice","type":"personal_access_token","scopes":[]}`
+	for n := range 40 {
+		keys += `,{"sha256":"` + sum(fmt.Sprint("key ", n)) + `","user_id":"alice","type":"personal_access_token","scopes":[]}`
+	}
+	if a := s.call("POST", importPath, `{"keys":[`+keys+`]}`); a.Status.Code != manage.CodeTooLarge {
+		t.Errorf("to import more keys than one change can write answered %s", a.body)
+	}
 	kept := s.left()
 	refused := s.call("DELETE", "/v2/users/alice/keys", `{"ids":["`+strings.Join(leaked, `","`)+`"]}`)
 	if refused.Status.Code != manage.CodeTooLarge || !strings.Contains(refused.Status.Details, "several requests") {

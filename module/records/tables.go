@@ -113,10 +113,12 @@ var (
 			return place(join(c.UserID), c.Seq)
 		},
 	}
+	// The indexes by creator have the records that a credential made. Those of
+	// the operator and of imports are not looked for.
 	credentialsOfCreator = index[keys.Credential]{
 		bucket: []byte("credentials_by_creator"),
 		key: func(c keys.Credential) []byte {
-			if !isCreator(c.CreatedBy) {
+			if !keys.IsKeyID(c.CreatedBy) {
 				return nil
 			}
 			return place(join(c.UserID, c.CreatedBy), c.Seq)
@@ -151,7 +153,7 @@ var (
 	collaboratorsOfCreator = index[keys.Collaborator]{
 		bucket: []byte("collaborators_by_creator"),
 		key: func(c keys.Collaborator) []byte {
-			if !isCreator(c.CreatedBy) {
+			if !keys.IsKeyID(c.CreatedBy) {
 				return nil
 			}
 			return place(join(c.OwnerID, c.CreatedBy), c.Seq)
@@ -178,7 +180,7 @@ var (
 	tombstonesOfCreator = index[keys.Tombstone]{
 		bucket: []byte("tombstones_by_creator"),
 		key: func(t keys.Tombstone) []byte {
-			if !isCreator(t.CreatedBy) {
+			if !keys.IsKeyID(t.CreatedBy) {
 				return nil
 			}
 			return append(join(t.UserID, t.CreatedBy), t.Digest[:]...)
@@ -193,10 +195,6 @@ var (
 		indexes: []index[keys.Tombstone]{tombstoneIDs, tombstonesOfCreator},
 	}
 )
-
-// isCreator reports whether an index by creator has the records of a creator:
-// those of credentials alone, since the operator's are not looked for.
-func isCreator(id string) bool { return id != "" && id != keys.Operator }
 
 var deletions = table[keys.Deletion, deletionRecord]{
 	name:   "deletion",

@@ -73,7 +73,7 @@ func startTenants(t *testing.T) *tenants {
 		if _, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{AppRef: app, UserID: "carol"}, Scopes: []string{"Inputs:Get"}}); err != nil {
 			return err
 		}
-		if _, err := tx.ImportCredential(keys.Credential{
+		if _, err := tx.ImportCredential(keys.ImportSource{}, keys.Credential{
 			Kind: policy.PAT, UserID: "alice", Scopes: []string{"All"},
 			Digest: credential.DigestOf(foreign), ID: credential.NewID("ca", policy.PAT),
 		}); err != nil {
