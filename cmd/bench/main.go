@@ -1,0 +1,78 @@
+// Command bench compares the gate with other ways to check keys, on this machine.
+// Its README describes what it measures and how.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+)
+
+// The helpers that this program starts itself as.
+const (
+	upstreamCommand = "serve-upstream"
+	authCommand     = "serve-auth"
+)
+
+// The main goroutine stays on the main thread, because the kernel ends a child
+// with the thread that started it.
+func init() { runtime.LockOSThread() }
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+		}
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	switch {
+	case len(args) == 1 && args[0] == upstreamCommand:
+		return serveUpstream()
+	case len(args) == 2 && args[0] == authCommand:
+		return serveAuth(args[1])
+	}
+	o, err := parseOptions(args, os.Stderr)
+	if err != nil {
+		return err
+	}
+	if o.list {
+		return writeContenders(os.Stdout)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	return work(ctx, o)
+}
+
+// work does what the options ask for.
+func work(ctx context.Context, o options) (err error) {
+	b, err := newBench(ctx, o)
+	defer func() { err = errors.Join(err, b.close()) }()
+	if err != nil {
+		return err
+	}
+	if o.profile != "" {
+		return b.writeProfile(o.profile)
+	}
+	results := []*result{}
+	for i, c := range o.comparisons {
+		b.progress("%d of %d: %v", i+1, len(o.comparisons), c)
+		r, err := b.compare(c)
+		if err != nil {
+			return fmt.Errorf("%v: %w", c, err)
+		}
+		b.progress("  processor time %s", ratioText(r.Processor))
+		results = append(results, r)
+	}
+	if o.json {
+		return writeJSON(os.Stdout, o, results)
+	}
+	return writeTables(os.Stdout, o, results)
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"testing"
+)
+
+func TestParseStatus(t *testing.T) {
+	const status = "Name:\tcaddy\nVmPeak:\t 1268940 kB\nVmRSS:\t   61200 kB\nRssAnon:\t   24104 kB\nRssFile:\t   37096 kB\nThreads:\t9\n"
+	m, err := parseStatus(status)
+	if want := (memory{Resident: 61200 << 10, Anonymous: 24104 << 10}); m != want || err != nil {
+		t.Errorf("got %+v and %v, want %+v", m, err, want)
+	}
+	for _, text := range []string{"", "VmRSS:\t1 kB\n", "VmRSS:\t1 MB\nRssAnon:\t1 kB\n", "VmRSS:\tmuch kB\nRssAnon:\t1 kB\n"} {
+		if m, err := parseStatus(text); err == nil {
+			t.Errorf("%q is read as %+v", text, m)
+		}
+	}
+}
+
+func TestProcessTree(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs /proc")
+	}
+	child := exec.CommandContext(t.Context(), "sleep", "60")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer child.Wait() //nolint:errcheck // it is killed
+	defer child.Process.Kill()
+	pids, err := processTree(os.Getpid())
+	if err != nil || pids[0] != os.Getpid() || !slices.Contains(pids, child.Process.Pid) {
+		t.Errorf("got %v and %v, want %d with its child %d", pids, err, os.Getpid(), child.Process.Pid)
+	}
+	if m, err := memoryOf([]int{os.Getpid()}); err != nil || m.Anonymous == 0 || m.Resident < m.Anonymous {
+		t.Errorf("got %+v and %v", m, err)
+	}
+}
