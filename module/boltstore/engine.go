@@ -61,6 +61,7 @@ func (r *revision) cursor(name []byte) *bolt.Cursor {
 
 // Get implements [records.Reader].
 func (r *revision) Get(bucket, key []byte) []byte {
+	defer markAstray(bucket)
 	b := r.bucket(bucket)
 	if b == nil {
 		return nil
@@ -70,6 +71,7 @@ func (r *revision) Get(bucket, key []byte) []byte {
 
 // Seek implements [records.Reader].
 func (r *revision) Seek(bucket, key []byte) (k, v []byte) {
+	defer markAstray(bucket)
 	c := r.cursor(bucket)
 	if c == nil {
 		return nil, nil
@@ -79,6 +81,7 @@ func (r *revision) Seek(bucket, key []byte) (k, v []byte) {
 
 // SeekBack implements [records.Reader].
 func (r *revision) SeekBack(bucket, key []byte) (k, v []byte) {
+	defer markAstray(bucket)
 	c := r.cursor(bucket)
 	if c == nil {
 		return nil, nil
@@ -94,11 +97,13 @@ func (r *revision) SeekBack(bucket, key []byte) (k, v []byte) {
 
 // Put implements [records.Writer].
 func (r *revision) Put(bucket, key, value []byte) error {
+	defer markAstray(bucket)
 	return r.tx.Bucket(bucket).Put(key, value)
 }
 
 // Delete implements [records.Writer].
 func (r *revision) Delete(bucket, key []byte) error {
+	defer markAstray(bucket)
 	return r.tx.Bucket(bucket).Delete(key)
 }
 

@@ -39,7 +39,7 @@ func (s *Store) create() (*bolt.DB, error) {
 	if err := makeFolder(folder); err != nil {
 		return nil, err
 	}
-	if err := s.inspect(); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errEmpty) {
+	if err := inspect(s.path, s.openFile); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errEmpty) {
 		return nil, err
 	}
 	db, err := s.openDB(os.O_CREATE)
@@ -59,23 +59,18 @@ func (s *Store) create() (*bolt.DB, error) {
 }
 
 // existing opens the file, which must be there: one made in its place would
-// have forgotten every revocation.
+// have forgotten every revocation. It reads the whole file first, without
+// writing to it, because bbolt, opening a damaged file to write, panics and
+// keeps the lock.
 func (s *Store) existing() (*bolt.DB, error) {
-	if err := s.inspect(); err != nil {
+	db, err := openToRead(context.Background(), s.path, s.openFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Close(); err != nil {
 		return nil, err
 	}
 	return s.openDB(0)
-}
-
-// inspect reads the whole file, without writing to it, and refuses one that is
-// not ours, newer, damaged, or empty. It comes first because bbolt, opening a
-// damaged file to write, panics and keeps the lock.
-func (s *Store) inspect() error {
-	db, err := openToRead(context.Background(), s.path, s.openFile)
-	if err != nil {
-		return err
-	}
-	return db.Close()
 }
 
 func checkPages(tx *bolt.Tx) error {

@@ -44,11 +44,24 @@ type pages struct {
 	high uint64
 	// met has a bit for each page that was come by.
 	met []uint64
+	// rootsOnly leaves out what is below the root of a bucket, and inBucket is
+	// true there.
+	rootsOnly, inBucket bool
 }
 
 // checkTree refuses a file in which a page is not as bbolt writes it.
 func checkTree(ctx context.Context, file io.ReaderAt, size int64, pageSize int) error {
-	p := &pages{ctx: ctx, file: file, pageSize: pageSize}
+	return (&pages{ctx: ctx, file: file, pageSize: pageSize}).check(size)
+}
+
+// checkRoots is checkTree for the pages that bbolt needs to open a file: the
+// meta pages, the free list and the roots of the buckets. It takes as long for a
+// large file as for a small one.
+func checkRoots(file io.ReaderAt, size int64, pageSize int) error {
+	return (&pages{ctx: context.Background(), file: file, pageSize: pageSize, rootsOnly: true}).check(size)
+}
+
+func (p *pages) check(size int64) error {
 	root, freelist, err := p.newestMeta(size)
 	if err != nil {
 		return err
@@ -169,7 +182,7 @@ func (p *pages) branch(id uint64, page, low, high []byte, depth int) error {
 		}
 		keys[i], children[i] = key, native.Uint64(e[8:])
 	}
-	if err := inOrder(id, keys, low, high); err != nil {
+	if err := inOrder(id, keys, low, high); err != nil || p.inBucket {
 		return err
 	}
 	for i, child := range children {
@@ -216,6 +229,8 @@ func (p *pages) bucket(id uint64, i int, value []byte, depth int) error {
 		return outside(id, i)
 	}
 	if root := native.Uint64(value); root != 0 {
+		p.inBucket = p.rootsOnly
+		defer func() { p.inBucket = false }()
 		return p.tree(root, nil, nil, depth+1)
 	}
 	page := value[header:]

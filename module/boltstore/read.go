@@ -15,6 +15,32 @@ type opening func(name string, flag int, mode os.FileMode) (*os.File, error)
 // openToRead opens a file without writing to it, reads the whole of it, and
 // refuses one that is not ours, newer, damaged, or empty.
 func openToRead(ctx context.Context, path string, open opening) (*bolt.DB, error) {
+	return openChecked(path, open, func(file *os.File, size int64, db *bolt.DB) error {
+		// Before anything is read by bbolt: a page that leads astray ends the
+		// process.
+		if err := checkTree(ctx, file, size, db.Info().PageSize); err != nil {
+			return err
+		}
+		return db.View(checkPages)
+	})
+}
+
+// inspect refuses a file that is not ours, newer, cut short, or empty, or whose
+// first pages are damaged. It reads nothing else: what is below is checked when
+// it is read.
+func inspect(path string, open opening) error {
+	db, err := openChecked(path, open, func(file *os.File, size int64, db *bolt.DB) error {
+		return checkRoots(file, size, db.Info().PageSize)
+	})
+	if err != nil {
+		return err
+	}
+	return db.Close()
+}
+
+// openChecked opens a file without writing to it, and refuses one that is not
+// ours, newer, empty, or that check refuses.
+func openChecked(path string, open opening, check func(file *os.File, size int64, db *bolt.DB) error) (*bolt.DB, error) {
 	file, err := open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
@@ -35,17 +61,12 @@ func openToRead(ctx context.Context, path string, open opening) (*bolt.DB, error
 	if err != nil {
 		return nil, explain(err)
 	}
-	// Before anything is read by bbolt: a page that leads astray ends the
-	// process.
-	if err = checkTree(ctx, file, info.Size(), db.Info().PageSize); err == nil {
+	if err = check(file, info.Size(), db); err == nil {
 		err = db.View(func(tx *bolt.Tx) error {
 			// Behind its end a file is not zeros but a fault that ends the
 			// process.
 			if info.Size() < tx.Size() {
 				return fmt.Errorf("%w (it has %d bytes, of %d)", errDamaged, info.Size(), tx.Size())
-			}
-			if err := checkPages(tx); err != nil {
-				return err
 			}
 			return checkFormat(tx)
 		})

@@ -98,10 +98,12 @@ func (s *Store) View(ctx context.Context, fn func(keys.Reader) error) error {
 	return s.read(ctx, func(tx *bolt.Tx) error { return fn(view(tx)) })
 }
 
-func (s *Store) read(ctx context.Context, fn func(*bolt.Tx) error) error {
+func (s *Store) read(ctx context.Context, fn func(*bolt.Tx) error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	defer faultsPanic()()
+	defer s.caughtAstray(&err)
 	tx, err := s.begin()
 	if err != nil {
 		return err
@@ -162,12 +164,14 @@ func (s *Store) Ready(ctx context.Context) error {
 	return err
 }
 
-func (s *Store) write(ctx context.Context, write func(records.Writer) (records.Written, error)) (keys.Commit, error) {
+func (s *Store) write(ctx context.Context, write func(records.Writer) (records.Written, error)) (commit keys.Commit, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if err := ctx.Err(); err != nil {
 		return keys.Commit{}, err
 	}
+	defer faultsPanic()()
+	defer s.caughtAstray(&err)
 	return s.update(write, nil)
 }
 
