@@ -145,13 +145,21 @@ func Redact(text string) string {
 }
 
 func isBase62(s string) bool {
-	for _, c := range []byte(s) {
-		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+	for i := range len(s) {
+		if !inBase62[s[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+// inBase62 holds true for the characters of base62.
+var inBase62 = func() (in [256]bool) {
+	for i := range len(base62) {
+		in[base62[i]] = true
+	}
+	return in
+}()
 
 func checksum(body string) string {
 	var sum [crcLength]byte
@@ -167,12 +175,29 @@ func putChecksum(sum *[crcLength]byte, body string) {
 	}
 }
 
-// crcOf returns the CRC-32 (IEEE), computed with the table, because
-// crc32.ChecksumIEEE would make the string escape into a copy.
+// crcOf returns the CRC-32 (IEEE), four bytes at a time. crc32.ChecksumIEEE
+// would make the string escape into a copy.
 func crcOf(s string) uint32 {
 	crc := ^uint32(0)
-	for _, c := range []byte(s) {
-		crc = crc32.IEEETable[byte(crc)^c] ^ crc>>8
+	for ; len(s) >= 4; s = s[4:] {
+		crc ^= uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+		crc = crcTables[3][byte(crc)] ^ crcTables[2][byte(crc>>8)] ^ crcTables[1][byte(crc>>16)] ^ crcTables[0][crc>>24]
+	}
+	for i := range len(s) {
+		crc = crcTables[0][byte(crc)^s[i]] ^ crc>>8
 	}
 	return ^crc
 }
+
+// crcTables are the CRC-32 of each byte followed by none, one, two and three
+// zero bytes ("slicing").
+var crcTables = func() (tables [4]crc32.Table) {
+	tables[0] = *crc32.IEEETable
+	for i := range tables[0] {
+		for n := 1; n < len(tables); n++ {
+			before := tables[n-1][i]
+			tables[n][i] = tables[0][byte(before)] ^ before>>8
+		}
+	}
+	return tables
+}()
