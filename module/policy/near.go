@@ -18,7 +18,7 @@ import (
 // extensions. NearLiteral returns nil if there is no such route or r allows
 // near literals.
 func (t *Table) NearLiteral(r *Rule, method string, grpc bool, path string) *Rule {
-	if r == nil || !r.near {
+	if r == nil || !r.near || !r.nearPlain && isPlain(path) {
 		return nil
 	}
 	s := nearSearch{table: t, rule: r, method: method, grpc: grpc}
@@ -33,6 +33,25 @@ func (t *Table) NearLiteral(r *Rule, method string, grpc bool, path string) *Rul
 		s.try(path)
 	}
 }
+
+// isPlain reports whether loosening a path changes nothing: it has neither
+// escapes nor capital letters, no dot, and no slash at its end.
+func isPlain(path string) bool {
+	for i := range len(path) {
+		if !plain[path[i]] {
+			return false
+		}
+	}
+	return path[len(path)-1] != '/'
+}
+
+// plain holds true for the characters of plain paths.
+var plain = func() (is [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyz0123456789/-_~:") {
+		is[c] = true
+	}
+	return is
+}()
 
 // nearSearch is one search for a near literal.
 type nearSearch struct {
@@ -172,7 +191,11 @@ func (t *Table) loosen() {
 		if v := r.pattern.Verb; v != "" && !slices.Contains(t.verbs[loose(v)], v) {
 			t.verbs[loose(v)] = append(t.verbs[loose(v)], v)
 		}
-		r.near = !r.nearAllowed && slices.ContainsFunc(t.rules, func(o *Rule) bool { return r.mayBeTakenFor(o) })
+		for _, o := range t.rules {
+			if !r.nearAllowed && r.mayBeTakenFor(o) {
+				r.near, r.nearPlain = true, r.nearPlain || !o.isLoose()
+			}
+		}
 	}
 	t.root.loosen()
 }
@@ -215,6 +238,17 @@ func (r *Rule) mayBeTakenFor(o *Rule) bool {
 			return false
 		}
 	}
+}
+
+// isLoose reports whether every literal of the route's pattern, and its verb, is
+// in its loose form.
+func (r *Rule) isLoose() bool {
+	for _, segment := range r.pattern.Segments {
+		if segment != anySegment && segment != anyRest && loose(segment) != segment {
+			return false
+		}
+	}
+	return loose(r.pattern.Verb) == r.pattern.Verb
 }
 
 func trimEmpty(segments []string) []string {

@@ -88,7 +88,10 @@ type Rule struct {
 	// near is true if a path of this route may be near to another route.
 	// nearAllowed is true if the route allows such a path.
 	near, nearAllowed bool
-	pattern           Pattern
+	// nearPlain is true if a plain path of this route may be near to another
+	// route, one with a literal that isn't in its loose form.
+	nearPlain bool
+	pattern   Pattern
 	// owner and app are the positions of the segments that name the owner and
 	// the app, or -1 if the path doesn't name them.
 	owner, app int
