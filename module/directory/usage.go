@@ -26,12 +26,14 @@ type usage struct {
 // Used notes that the credential of an entry is used now, once a minute.
 // address returns the client's address and is called only if the use is noted.
 func (d *Directory) Used(e *Entry, address func() string) {
-	now := d.Now()
-	if d.CheckClock() != nil {
-		return // its last use is unknown
+	now, last := d.Now(), e.seen.Load()
+	if now.UnixNano()-last < int64(time.Minute) {
+		return
 	}
-	last := e.seen.Load()
-	if now.UnixNano()-last < int64(time.Minute) || !e.seen.CompareAndSwap(last, now.UnixNano()) {
+	if d.CheckClock() != nil {
+		return // the time of this use is unknown
+	}
+	if !e.seen.CompareAndSwap(last, now.UnixNano()) {
 		return
 	}
 	d.usage.note(e.digest, keys.Usage{At: now.Truncate(time.Minute).UTC(), Address: address()})
