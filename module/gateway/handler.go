@@ -21,6 +21,7 @@ const maxDecisions = 16
 // ServeHTTP decides on a request, and hands it on or refuses it.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	d := g.decider
+	wire.DropEmptyBody(r)
 	if wire.InChunks(r) {
 		next = chunked{next}
 	}

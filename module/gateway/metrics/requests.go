@@ -14,17 +14,19 @@ import (
 
 // Requests counts what the gate decides.
 type Requests struct {
-	allowed, public, ended prometheus.Counter
-	refusals, shadow       *prometheus.CounterVec
+	allowed, public  *counter
+	ended            prometheus.Counter
+	refusals, shadow *prometheus.CounterVec
 }
 
 // NewRequests registers the counters. Caddy's registry is a new one at every
 // reload, and the gates of one configuration share it.
 func NewRequests(registry prometheus.Registerer) (*Requests, error) {
-	requests, err := register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "caddy_api_keys_requests_total",
-		Help: "Requests that were let through: allowed ones of callers, and those of public routes.",
-	}, []string{"decision"}))
+	allowed, err := register(registry, requestsOf("allowed"))
+	if err != nil {
+		return nil, err
+	}
+	public, err := register(registry, requestsOf("public"))
 	if err != nil {
 		return nil, err
 	}
@@ -50,12 +52,20 @@ func NewRequests(registry prometheus.Registerer) (*Requests, error) {
 		return nil, err
 	}
 	return &Requests{
-		allowed:  requests.WithLabelValues("allowed"),
-		public:   requests.WithLabelValues("public"),
+		allowed:  allowed,
+		public:   public,
 		ended:    ended,
 		refusals: refusals,
 		shadow:   shadow,
 	}, nil
+}
+
+func requestsOf(decision string) *counter {
+	return newCounter(prometheus.CounterOpts{
+		Name:        "caddy_api_keys_requests_total",
+		Help:        "Requests that were let through: allowed ones of callers, and those of public routes.",
+		ConstLabels: prometheus.Labels{"decision": decision},
+	})
 }
 
 // Forwarded counts a request that is handed on, for this reason.

@@ -8,6 +8,15 @@ import (
 	"sync/atomic"
 )
 
+// DropEmptyBody takes the body off a request that has none. Caddy wraps every
+// body, so http.NoBody is seen no more. For the length 0, reverse_proxy forwards
+// no body either.
+func DropEmptyBody(r *http.Request) {
+	if r.ContentLength == 0 {
+		r.Body = http.NoBody
+	}
+}
+
 // InChunks reports whether the request's end is that of a last chunk (RFC 9112,
 // section 7.1).
 func InChunks(r *http.Request) bool { return r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 }
