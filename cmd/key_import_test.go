@@ -205,10 +205,10 @@ func TestKeyImportFromOtherGateways(t *testing.T) {
 		wrong string
 		user  string // one of whom keys were imported
 	}{
-		{"kong-deck.yaml", []string{"--app", "imported"}, 8, "line 40: credential: this is not a key but a reference to one", "ada-example-com-b5fc85e55755"},
+		{"kong-deck.yaml", []string{"--app", "imported"}, 8, "line 40: credential: this is a reference to a key", "ada-example-com-b5fc85e55755"},
 		{"kong-db_export.yaml", []string{"--pat"}, 1, "line 16: consumer", "storefront"},
-		{"tyk-detailed.json", []string{"--app", "imported"}, 3, "line 6: key_hash: it looks like a hash of murmur", "hashed"},
-		{"apisix-standalone.yaml", []string{"--app", "imported"}, 3, "line 12: credential: this is not a key", "jack"},
+		{"tyk-detailed.json", []string{"--app", "imported"}, 3, "line 6: key_hash: it looks like a murmur hash", "hashed"},
+		{"apisix-standalone.yaml", []string{"--app", "imported"}, 3, "line 12: credential: this is a reference to a key", "jack"},
 		{"aws-keys.json", []string{"--user", "aws", "--app", "imported"}, 2, "line 20: value: the key itself is not in the dump", "aws"},
 	} {
 		t.Run(c.file, func(t *testing.T) {
@@ -244,11 +244,11 @@ func TestKeyImportReport(t *testing.T) {
 		},
 		{
 			"Tyk", "tyk", `[{"key_id":"` + foreign + otherForeign + `","alias":"shop"}]`, nil, false,
-			[]string{"line 1: Tyk, alias shop is cak_", "Note: the key stands in Authorization"},
+			[]string{"line 1: Tyk, alias shop is cak_", "Note: clients send the key in Authorization"},
 		},
 		{
 			"Latin-1", "csv", "credential,user,app,description,scopes\n" + foreign + ",u1,main,caf\xe9,Predict\n", nil, true,
-			[]string{"line 2: it has bytes that are not UTF-8", "0 to import"},
+			[]string{"line 2: it has, or once had, bytes that are not UTF-8", "0 to import"},
 		},
 		{"nothing imported", "aws", `{"items":[{"value":"` + foreign + `","name":"first"}]}`, []string{"--dry-run"}, false, []string{"1 to import", "credential header x-api-key"}},
 	} {
@@ -437,7 +437,7 @@ func TestKeyImportUsage(t *testing.T) {
 		{"no file", nil, "1 argument"},
 		{"no format", []string{"-"}, "--format is missing"},
 		{"unknown format", []string{file, "--format", "xml"}, "no such format"},
-		{"app and PAT", []string{file, "--app", "a", "--pat"}, "either"},
+		{"app and PAT", []string{file, "--app", "a", "--pat"}, "leave out --pat or --app"},
 		{"users of CSV", []string{file, "--user-from", "consumer"}, "column user"},
 		{"a folder", []string{t.TempDir(), "--format", "csv"}, "folder"},
 	} {

@@ -72,7 +72,7 @@ func TestRoutesImport(t *testing.T) {
 			name:  "protobuf, the file as imports name it",
 			args:  append([]string{"proto", "--import-path", protos, "acme/api.proto", "--owner-field", "name"}, acme...),
 			lines: "scope Things:Get\nroute GET /v1/{user_id} Things:Get {\n\tendpoint /acme.API/Get\n\taccept pat session\n# Ping states no demand.\nroute grpc /acme.API/Ping {\n\taccept none",
-			err:   "Warning: acme/api.proto:4: acme.M.name can be named outside of the path too\nWarning: acme/api.proto:9: Ping states no demand: accept none\n2 operations, 1 binding: 3 routes and 1 scope, 2 warnings",
+			err:   "Warning: acme/api.proto:4: acme.M.name can also be named outside the path\nWarning: acme/api.proto:9: Ping states no demand: accept none\n2 operations, 1 binding: 3 routes and 1 scope, 2 warnings",
 		},
 		{
 			name:  "protobuf, the file where it is",

@@ -11,13 +11,12 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// demand is what an operation states that its caller needs.
+// demand is what an operation requires of its caller.
 type demand struct {
 	// scopes are names as the description has them, a sorted set.
 	scopes []string
 	accept policy.Accept
-	// note is why this differs from what the description states, empty if it
-	// doesn't.
+	// note explains a difference from the description, or is empty.
 	note string
 }
 
@@ -42,13 +41,13 @@ func bothAccept(a, b policy.Accept) policy.Accept {
 // binding is one way to call an operation.
 type binding struct {
 	method, pattern string
-	// template is the path as in the description. star is what a * outside
-	// braces stands for in it.
+	// template is the path in the description. star is the meaning of a * outside
+	// braces in it.
 	template, star string
-	// exact is true if the template has no other reading.
+	// exact is true if the template has only one reading.
 	exact bool
-	// closed is why the pattern can't be checked as the description means it,
-	// so that nobody may call it. It is empty if it can.
+	// closed explains why the pattern can't be checked as described, so that
+	// nobody may call it, or is empty.
 	closed string
 	// endpoint is the operation's name in credentials, or empty.
 	endpoint string
@@ -84,8 +83,8 @@ type builder struct {
 	operations, bindings, size int
 }
 
-// newBuilder also takes the fields that name owner and app if o doesn't name
-// them.
+// newBuilder returns a builder. owner and app are the fields that name owner and
+// app by default.
 func newBuilder(o Shared, owner, app string) (*builder, error) {
 	b := &builder{Shared: o, naming: namesOf(o, owner, app), scopes: map[string]*policy.Scope{}, byShape: map[string]*route{}}
 	if len(o.Unstated) > 0 {
@@ -94,14 +93,14 @@ func newBuilder(o Shared, owner, app string) (*builder, error) {
 			return nil, fmt.Errorf("routes that state no demand: %w", err)
 		}
 		if b.unstated.Public() {
-			return nil, fmt.Errorf("routes that state no demand can't be made public all at once: use none or kinds of credential, and state in the description which are public")
+			return nil, fmt.Errorf("routes that state no demand can't all be made public: use none or kinds of credential, and declare the public ones in the description")
 		}
 	}
 	return b, nil
 }
 
-// warn adds a warning. Strings of the description among args are made plain
-// first.
+// warn adds a warning. It makes strings among args plain, because they come from
+// the description.
 func (b *builder) warn(place, format string, args ...any) {
 	for i, arg := range args {
 		if text, ok := arg.(string); ok {
@@ -119,7 +118,7 @@ func (b *builder) spend(bytes int) error {
 	return nil
 }
 
-// scope declares a scope, or adds to what is known of it.
+// scope declares a scope, or adds its description.
 func (b *builder) scope(name, description string) *policy.Scope {
 	s := b.scopes[name]
 	if s == nil {
@@ -132,13 +131,13 @@ func (b *builder) scope(name, description string) *policy.Scope {
 	return s
 }
 
-// undemanded is the demand of an operation that states none.
+// undemanded returns the demand of an operation that states none.
 func (b *builder) undemanded(operation, place string) demand {
 	b.warn(place, "%s states no demand: accept %s", operation, strings.Join(b.unstated.Words(), " "))
 	return demand{accept: b.unstated, note: operation + " states no demand."}
 }
 
-// operation counts one, within bounds.
+// operation counts an operation, and fails beyond the limit.
 func (b *builder) operation() error {
 	if b.operations++; b.operations > MaxRoutes {
 		return fmt.Errorf("more than %d operations: import a part of the description", MaxRoutes)
@@ -146,7 +145,7 @@ func (b *builder) operation() error {
 	return nil
 }
 
-// add makes a route of a binding, or joins it to one of the same shape. It
+// add makes a route from a binding, or joins it to a route of the same shape. It
 // leaves out a binding that can't be a route.
 func (b *builder) add(bind binding, d demand) error {
 	if bind.method != policy.MethodGRPC {
@@ -205,8 +204,8 @@ func (b *builder) join(into, rt *route) {
 	into.demand = both(into.demand, rt.demand)
 	switch {
 	case into.owner == rt.owner && into.app == rt.app:
-		// Which names the other variables have is of no importance, but must
-		// not depend on the order in the source.
+		// The names of the other variables don't matter, but must not depend on
+		// the order in the source.
 		into.pattern = min(into.pattern, rt.pattern)
 	case covers(rt.owner, into.owner) && covers(rt.app, into.app):
 		into.pattern, into.owner, into.app = rt.pattern, rt.owner, rt.app

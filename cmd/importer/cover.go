@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// expansion is what a variable of a path template may stand for.
+// expansion is the set of texts that a variable of a path template stands for.
 type expansion int
 
 const (
@@ -69,8 +69,8 @@ func plainName(name string) bool {
 	})
 }
 
-// braces is the length of the text up to the brace that closes the first one,
-// or -1.
+// braces returns the length of the text up to the brace that closes the first
+// one, or -1.
 func braces(text string) int {
 	depth := 0
 	for i := range len(text) {
@@ -109,10 +109,10 @@ func splitTemplate(template string) ([]string, error) {
 
 var errEscape = errors.New("it has an escape that a pattern can't express")
 
-// decodeLiteral is a literal as a pattern has it.
+// decodeLiteral returns a literal in the notation of a pattern.
 func decodeLiteral(text string) (string, error) {
 	decoded, err := url.PathUnescape(text)
-	// An escaped character of these would be read as syntax.
+	// A pattern would read these characters as syntax.
 	for _, c := range []string{"/", "{", "}", ":"} {
 		if err == nil && strings.Count(decoded, c) != strings.Count(text, c) {
 			err = errEscape
@@ -124,9 +124,9 @@ func decodeLiteral(text string) (string, error) {
 	return decoded, nil
 }
 
-// coverOf is the set of paths that a template may stand for, whatever its
-// notation. fields are the variables of each of its elements. star is what a *
-// outside of braces stands for: * for one segment, ** for any number.
+// coverOf returns the set of paths that a template may stand for, whatever its
+// notation. fields are the variables of each element. star is the meaning of a *
+// outside braces: * for one segment, ** for any number.
 func coverOf(template, star string) (cover policy.Cover, fields [][]string) {
 	c := coverer{star: star}
 	c.read(strings.TrimPrefix(template, "/"))
@@ -139,8 +139,8 @@ type coverer struct {
 	cover  policy.Cover
 	fields [][]string
 
-	// The segment under way: its glob so far, literal text that is not decoded
-	// yet, and its variables. It is spread if more segments may follow.
+	// The current segment: its glob so far, literal text that is not decoded yet,
+	// and its variables. It is spread if more segments may follow.
 	glob, raw strings.Builder
 	names     []string
 	spread    bool
@@ -172,7 +172,7 @@ func (c *coverer) read(text string) {
 	c.segment()
 }
 
-// wildcard reads a star outside of braces. Two of them spread.
+// wildcard reads a star outside braces. Two of them spread.
 func (c *coverer) wildcard() {
 	c.literal()
 	if c.star == "**" || strings.HasSuffix(c.glob.String(), "*") {
@@ -218,11 +218,11 @@ func (c *coverer) template(template string) {
 	}
 }
 
-// literal takes over the text read outside of braces.
+// literal adds the text read outside braces to the glob.
 func (c *coverer) literal() {
 	text := c.raw.String()
 	c.raw.Reset()
-	text, _, _ = strings.Cut(text, ";") // parameters, which some take off
+	text, _, _ = strings.Cut(text, ";") // some servers remove parameters
 	if decoded, err := url.PathUnescape(text); err == nil {
 		text = decoded
 	}
@@ -237,14 +237,13 @@ func (c *coverer) literal() {
 	}, text))
 }
 
-// segment ends a segment. One that is spread and may be empty is nothing but
-// a **.
+// segment ends a segment. A spread segment that may be empty becomes just **.
 func (c *coverer) segment() {
 	c.literal()
 	glob := c.glob.String()
 	c.glob.Reset()
 	if c.spread {
-		// What follows the first * may stand in a later segment.
+		// The text after the first * may be in a later segment.
 		glob, _, _ = strings.Cut(glob, "*")
 		if glob != "" {
 			glob += "*"
@@ -259,8 +258,8 @@ func (c *coverer) segment() {
 	c.names, c.spread = nil, false
 }
 
-// Bounds of a cover; beyond them any path counts. With more than two ** it
-// would be slow to compare.
+// Limits of a cover; beyond them it stands for any path. With more than two **
+// comparing would be slow.
 const (
 	maxCover  = 40
 	maxSpread = 2

@@ -1,7 +1,7 @@
 package importer
 
-// The files of google/api that descriptions import, for those that don't bring
-// them along.
+// The files of google/api, for descriptions that import them without including
+// them.
 import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	_ "google.golang.org/genproto/googleapis/api/httpbody"

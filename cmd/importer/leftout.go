@@ -13,21 +13,21 @@ import (
 // compared with every route.
 const MaxLeftOut = 1000
 
-// leftOut is an operation that no route expresses, or several of one method
-// and cover.
+// leftOut is an operation that no route can express, or several such operations
+// of one method and cover.
 type leftOut struct {
 	policy.LeftOut
 	demand    demand
 	endpoints []string
 	pattern   string
-	// owner and app are the segments that name them, or -1. They are unchecked
-	// where no route can check them.
+	// owner and app are the segments that name owner and app, or -1. unchecked is
+	// true if no route can check them.
 	owner, app int
 	unchecked  bool
 	operations []string
-	warnings   []int // of these operations, in the builder's list
-	// closedBy is the route made for them, or empty; routes are those that
-	// demand what they do too.
+	warnings   []int // of these operations, as indexes of the builder's list
+	// closedBy is the route made for the operations, or empty. routes are other
+	// routes that also demand what the operations do.
 	closedBy string
 	routes   []string
 }
@@ -59,7 +59,7 @@ func (b *builder) leave(bind binding, d demand, why error) error {
 	return b.spend(len(l.pattern) + len(bind.operation) + len(l.Why))
 }
 
-// cover finds out which paths the operation's requests may have.
+// cover determines the paths that the operation's requests may have.
 func (b *builder) cover(l *leftOut, bind binding) (err error) {
 	cover, fields := coverOf(bind.template, bind.star)
 	for i, names := range fields {
@@ -84,7 +84,7 @@ func (b *builder) cover(l *leftOut, bind binding) (err error) {
 	return nil
 }
 
-// coverNames are names for the variables of a cover's pattern.
+// coverNames returns names for the variables of a cover's pattern.
 func (b *builder) coverNames(cover policy.Cover, fields [][]string) []string {
 	var joined []string
 	for i, glob := range cover {
@@ -112,11 +112,11 @@ func (b *builder) coverNames(cover policy.Cover, fields [][]string) []string {
 	return names
 }
 
-// settle closes what was left out: a route of the operation's own shape that
-// accepts nobody, or, where one of that shape is described, a route that
-// demands what both do; and so does every route that its requests would come
-// to first.
-func (b *builder) settle() error {
+// closeLeftOut closes the operations that were left out. Each gets a route of its own
+// shape that accepts nobody. If the description has a route of that shape, that
+// route also demands what the operation does; so does every route that the
+// operation's requests would reach first.
+func (b *builder) closeLeftOut() error {
 	left, err := b.grouped()
 	if err != nil {
 		return err
@@ -147,8 +147,8 @@ func (b *builder) settle() error {
 	return nil
 }
 
-// grouped joins those of one method and cover, and puts them in an order that
-// does not depend on the source's.
+// grouped joins operations of one method and cover, and sorts them independently
+// of the source.
 func (b *builder) grouped() ([]*leftOut, error) {
 	groups := map[string]*leftOut{}
 	var list []*leftOut
@@ -186,7 +186,7 @@ func (b *builder) grouped() ([]*leftOut, error) {
 	return list, nil
 }
 
-// demandToo makes a route demand what the operations do.
+// demandToo makes a route also demand what the operations do.
 func (b *builder) demandToo(rt *route, l *leftOut) error {
 	before := rt.demand
 	rt.demand = both(rt.demand, l.demand)
@@ -212,8 +212,8 @@ func (b *builder) demandToo(rt *route, l *leftOut) error {
 	return b.spend(size)
 }
 
-// closed adds the route that accepts nobody, or joins it to that of another
-// cover of its shape.
+// closed adds a route that accepts nobody, or joins the operations to such a
+// route of the same shape.
 func (b *builder) closed(l *leftOut) {
 	l.closedBy = l.Method + " " + l.pattern
 	note := clean(fmt.Sprintf("%s is left out: %s.", l.name(), l.Why))
@@ -234,7 +234,7 @@ func (b *builder) closed(l *leftOut) {
 	b.routes = append(b.routes, rt)
 }
 
-// name is what messages call the operations.
+// name returns the name of the operations for messages.
 func (l *leftOut) name() string {
 	if more := len(l.operations) - 1; more > 0 {
 		return fmt.Sprintf("%s (and %d more)", l.operations[0], more)
@@ -245,7 +245,7 @@ func (l *leftOut) name() string {
 // maxNamed is how many routes a warning names.
 const maxNamed = 3
 
-// tell completes the warnings of the operations.
+// tell completes the warnings about the operations.
 func (b *builder) tell(l *leftOut) {
 	text := ""
 	if l.closedBy != "" {

@@ -13,9 +13,10 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// tableNames finds for each scope of a description the name it has in the
-// table: its own where that can be one. Two that would come out alike get a
-// checksum of their own names behind it: granting one must not grant the other.
+// tableNames maps each scope of a description to its name in the table, which is
+// its own name if that is valid. If two scopes would get the same name, each gets
+// a checksum of its own name at the end, because granting one must not grant the
+// other.
 func tableNames(scopes map[string]*policy.Scope) map[string]string {
 	claims := map[string]int{}
 	for name := range scopes {
@@ -33,8 +34,8 @@ func tableNames(scopes map[string]*policy.Scope) map[string]string {
 	return names
 }
 
-// tableName is the nearest name that a scope may have: of the URL of an OAuth
-// scope what is behind the scheme, with colons for slashes.
+// tableName returns the nearest valid name of a scope. For an OAuth scope that is
+// a URL, this is the part after the scheme, with colons for slashes.
 func tableName(name string) string {
 	if policy.CheckScopeName(name) == nil {
 		return name
@@ -64,13 +65,13 @@ func tableName(name string) string {
 // naming knows which fields in paths name the owner and the app.
 type naming struct {
 	owner, app string
-	// ownerTold and appTold say that these were named by who imports, so that
-	// a field that only happens to be called user_id is none. Otherwise it is
-	// taken for what its name says, and checked.
+	// ownerTold and appTold are true if the options name these fields. Then a
+	// field that happens to be called user_id is not the owner. Otherwise it is
+	// taken for the owner, and checked.
 	ownerTold, appTold bool
 }
 
-// namesOf are the fields that o names, or else those that are known.
+// namesOf returns the fields that o names, or else the defaults.
 func namesOf(o Shared, owner, app string) naming {
 	return naming{
 		owner: cmp.Or(o.OwnerField, owner), ownerTold: o.OwnerField != "",
@@ -78,9 +79,8 @@ func namesOf(o Shared, owner, app string) naming {
 	}
 }
 
-// variables finds the names that the variables of one path have in its
-// pattern. The fields that name owner and app come first, so that no other
-// takes their names.
+// variables maps the variables of one path to their names in its pattern. It
+// names owner and app first, so that no other variable takes their names.
 func (n *naming) variables(fields []string) []string {
 	names := make([]string, len(fields))
 	used := map[string]bool{}
@@ -107,7 +107,7 @@ func (n *naming) variables(fields []string) []string {
 	return names
 }
 
-// variable is the name of a field that is neither owner nor app.
+// variable returns the name of a field that is neither owner nor app.
 func (n *naming) variable(field string) string {
 	name := strings.Map(func(r rune) rune {
 		if r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r)) {
@@ -119,14 +119,14 @@ func (n *naming) variable(field string) string {
 		name = "_" + name
 	}
 	reserved := name == ownerVariable && n.ownerTold || name == appVariable && n.appTold
-	// Caddy gives some names a meaning of its own.
+	// Caddy reserves some names.
 	if _, err := policy.ParsePattern("/{" + name + "}"); reserved || err != nil {
 		name += "_"
 	}
 	return name
 }
 
-// describe makes one line of a comment: its first paragraph.
+// describe returns the first paragraph of a comment as one line.
 func describe(comment string) string {
 	var first []string
 	for line := range strings.Lines(strings.TrimSpace(comment)) {
@@ -138,11 +138,11 @@ func describe(comment string) string {
 	return strings.TrimSuffix(clean(strings.Join(first, "")), ".")
 }
 
-// maxLine is how many bytes of a description's own text are taken over.
+// maxLine is the length, in bytes, to which texts of a description are cut.
 const maxLine = 200
 
-// plain makes one line of a text that others wrote, of bounded length and
-// without anything that can't be seen.
+// plain turns an untrusted text into one line of bounded length without invisible
+// characters.
 func plain(text string) string {
 	if len(text) > maxLine {
 		text = strings.ToValidUTF8(text[:maxLine-3], "") + "…"
@@ -156,8 +156,8 @@ func plain(text string) string {
 	}, text)
 }
 
-// clean makes a text safe to stand in a comment or a description of a
-// Caddyfile, where braces may be replaced and a backslash joins lines.
+// clean makes a text safe for a comment or a description in a Caddyfile, where
+// braces may be replaced and a backslash joins lines.
 func clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch r {

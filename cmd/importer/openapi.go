@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// OpenAPIOptions say how to import an OpenAPI document.
+// OpenAPIOptions configure the import of an OpenAPI document.
 type OpenAPIOptions struct {
 	Shared
-	// Name is what the document is called in places and in the table's text;
-	// usually the name of its file. Default: openapi.
+	// Name is the document's name in places and in the table's text, usually the
+	// name of its file. Default: openapi.
 	Name string
-	// ScopesExtension is the field of operations and paths that lists scopes
-	// where security can't: API keys have none before OpenAPI 3.1. What it
-	// lists is demanded in addition to security. Default: x-required-scopes.
+	// ScopesExtension is the field of operations and paths that lists scopes if
+	// security can't, because API keys have none before OpenAPI 3.1. These scopes
+	// are demanded in addition to security. Default: x-required-scopes.
 	ScopesExtension string
 }
 
@@ -39,8 +39,8 @@ type document struct {
 	merged   *value // the first value looked at that has a merge key
 }
 
-// visit counts the items of a value before they are gone through. If it
-// reports false the import is about to fail, with the error of stopped.
+// visit counts the items of a value before they are visited. If it returns false,
+// the import has to fail with the error of stopped.
 func (d *document) visit(v *value) bool {
 	if v.merge > 0 && d.merged == nil {
 		d.merged = v
@@ -49,7 +49,7 @@ func (d *document) visit(v *value) bool {
 	return d.visited <= MaxNodes && d.merged == nil
 }
 
-// stopped is the error after visit has reported false, nil before.
+// stopped returns an error after visit has returned false, and nil before.
 func (d *document) stopped() error {
 	switch {
 	case d.merged != nil:
@@ -86,7 +86,7 @@ func OpenAPI(data []byte, o OpenAPIOptions) (*Result, error) {
 	if err := d.paths("paths"); err != nil {
 		return nil, err
 	}
-	// Azure's paths that differ in their queries.
+	// Azure's paths that differ only in their queries.
 	if err := d.paths("x-ms-paths"); err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func OpenAPI(data []byte, o OpenAPIOptions) (*Result, error) {
 	if b.operations == 0 {
 		return nil, errors.New("the document has no operation under paths")
 	}
-	if err := b.settle(); err != nil {
+	if err := b.closeLeftOut(); err != nil {
 		return nil, err
 	}
 	return b.result(d.name), nil
@@ -134,7 +134,7 @@ func (d *document) version() error {
 // maxHops bounds how many references are followed, one to another.
 const maxHops = 16
 
-// lookUp finds what a reference within the document means.
+// lookUp finds the value that a reference within the document names.
 func (d *document) lookUp(ref string) (*value, error) {
 	pointer, ok := strings.CutPrefix(ref, "#/")
 	if !ok {

@@ -278,7 +278,7 @@ paths: {"/r/{name}/{repo}/{user_id}/{app_id}": {get: {}}}`,
 			doc: `
 security: [{key: []}]
 paths: {"/r/{user-id}/{user-id}": {get: {operationId: A}}}`,
-			routes: `# A: it names the owner or the app twice (user-id), of which one can't be checked.
+			routes: `# A: it names the owner or the app twice (user-id), and one of them can't be checked.
 route GET /r/{user_id}/{user_id_2} {
 	accept none
 }`,
@@ -331,11 +331,11 @@ route * /c {
 route * /d {
 	accept none
 }
-# path /e is left out: its operations are elsewhere: it refers to itself, or over too many places.
+# path /e is left out: its operations are elsewhere: it refers to itself, or follows too many references.
 route * /e {
 	accept none
 }
-# path /f is left out: its operations are elsewhere: it refers to itself, or over too many places.
+# path /f is left out: its operations are elsewhere: it refers to itself, or follows too many references.
 route * /f {
 	accept none
 }
@@ -343,7 +343,7 @@ route * /f {
 route GET /f {
 	accept none
 }
-# path /g is left out: its operations are elsewhere: it refers to itself, or over too many places.
+# path /g is left out: its operations are elsewhere: it refers to itself, or follows too many references.
 route * /g {
 	accept none
 }

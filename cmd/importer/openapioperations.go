@@ -13,8 +13,8 @@ import (
 // notOperations are the fields of a path that aren't operations.
 var notOperations = []string{"$ref", "summary", "description", "servers", "parameters", "security"}
 
-// anyMethod is AWS's field for the operation of all methods that a path
-// doesn't have otherwise.
+// anyMethod is AWS's field for the operation of all methods that a path doesn't
+// list.
 const anyMethod = "x-amazon-apigateway-any-method"
 
 // paths adds the routes of all operations in a field of the document.
@@ -37,7 +37,7 @@ func (d *document) paths(field string) error {
 			continue
 		}
 		if template == "$ref" {
-			return fmt.Errorf("%s: %s has a $ref, so that its paths are elsewhere: bundle the document first", d.place(paths.items[i]), field)
+			return fmt.Errorf("%s: %s has a $ref, so its paths are elsewhere: bundle the document first", d.place(paths.items[i]), field)
 		}
 		if err := d.path(template, paths.items[i]); err != nil {
 			return err
@@ -46,7 +46,7 @@ func (d *document) paths(field string) error {
 	return nil
 }
 
-// path adds the operations of one path. One that has none known is closed.
+// path adds the operations of one path, and closes a path without any.
 func (d *document) path(template string, item *value) error {
 	known := d.operations + len(d.left)
 	if err := d.pathItem(template, item, nil); err != nil || d.operations+len(d.left) > known {
@@ -62,7 +62,7 @@ func (d *document) pathItem(template string, item *value, from []*value) error {
 		return d.stopped()
 	}
 	if item.kind != object {
-		return d.unknownPath(template, item, errors.New("it is not an object, so that its operations are not known"))
+		return d.unknownPath(template, item, errors.New("it is not an object, so its operations are not known"))
 	}
 	if key := item.twice(); key != "" {
 		return fmt.Errorf("%s: %s has %q twice: remove one of them", d.place(item), plain(template), plain(key))
@@ -85,7 +85,7 @@ func (d *document) pathItem(template string, item *value, from []*value) error {
 	}
 	target, err := d.lookUp(ref.text)
 	if from = append(from, item); err == nil && (slices.Contains(from, target) || len(from) > maxHops) {
-		err = errors.New("it refers to itself, or over too many places")
+		err = errors.New("it refers to itself, or follows too many references")
 	}
 	if err != nil {
 		return d.unknownPath(template, item, fmt.Errorf("its operations are elsewhere: %w", err))
@@ -111,7 +111,7 @@ func (d *document) field(template, key string, item, op *value) error {
 		return d.unknownPath(template, op, errors.New("its additionalOperations are not an object"))
 	}
 	for i, method := range op.keys {
-		// There the key is the method, in its own case.
+		// Here the key is the method, in its own case.
 		if err := d.operationOf(binding{method: method}, template, item, op.items[i]); err != nil {
 			return err
 		}
@@ -198,8 +198,8 @@ func (d *document) leaveUnder(bind binding, template string, item, op *value, de
 	return nil
 }
 
-// greedy writes variables as {name=**} whose values may have slashes by their
-// parameter's description.
+// greedy writes a variable as {name=*/**} if its parameter allows slashes in its
+// value.
 func (d *document) greedy(template string, item, op *value) (string, error) {
 	for _, of := range []*value{item, op} {
 		list := of.get("parameters")
@@ -223,8 +223,8 @@ func (d *document) greedy(template string, item, op *value) (string, error) {
 	return template, nil
 }
 
-// parameter is what a parameter, or a reference to one, means; nil where that
-// is not known.
+// parameter follows the references of a parameter. It returns nil if one of them
+// leads nowhere.
 func (d *document) parameter(p *value) (*value, error) {
 	for hops := 0; p.str("$ref") != "" && hops < maxHops; hops++ {
 		if !d.visit(p) {
@@ -232,7 +232,7 @@ func (d *document) parameter(p *value) (*value, error) {
 		}
 		target, err := d.lookUp(p.str("$ref"))
 		if err != nil {
-			d.warnOnce(p, p.str("$ref"), "the parameter %s is elsewhere, and not looked at: if it is part of a path its value may have no slash")
+			d.warnOnce(p, p.str("$ref"), "the parameter %s is elsewhere, and not read: if it is part of a path, its value may have no slash")
 			return nil, d.stopped()
 		}
 		p = target

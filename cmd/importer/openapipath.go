@@ -9,14 +9,14 @@ import (
 
 var (
 	variables = regexp.MustCompile(`\{[^{}]*\}`)
-	// optionalQuery is RFC 6570's notation of a query at the end of a template,
-	// which any request may leave out.
+	// optionalQuery is RFC 6570's notation of a query at the end of a template.
+	// Every request may leave the query out.
 	optionalQuery = regexp.MustCompile(`(\{[?&][^{}]*\})+$`)
 )
 
-// openapiPath makes a pattern of a path template. closed says why owner or app
-// can't be checked in it. The error is why no pattern matches exactly what the
-// template describes.
+// openapiPath turns a path template into a pattern. closed explains why owner or
+// app can't be checked in it. The error explains why no pattern matches exactly
+// the paths of the template.
 func openapiPath(n *naming, template string) (pattern, closed string, err error) {
 	switch {
 	case !strings.HasPrefix(template, "/"):

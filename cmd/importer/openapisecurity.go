@@ -9,11 +9,10 @@ import (
 
 // scheme is a security scheme.
 type scheme struct {
-	// scoped is true if the specification makes the list of a requirement
-	// scopes: OAuth 2 and OpenID Connect.
+	// scoped is true if the list of a requirement holds scopes by specification,
+	// as in OAuth 2 and OpenID Connect.
 	scoped bool
-	// declared are the scopes of its flows; nil where they are not in the
-	// document.
+	// declared are the scopes of its flows, or nil if the document has none.
 	declared map[string]bool
 }
 
@@ -89,8 +88,8 @@ func (d *document) flow(s *scheme, scopes *value) error {
 	return nil
 }
 
-// demand is what an operation's security, or else the document's, and the
-// extension say that a caller needs.
+// demand returns what an operation requires by its own security, or else by the
+// document's, and by the extension.
 func (d *document) demand(bind binding, item, op *value) demand {
 	security := op.get("security")
 	if security == nil {
@@ -101,7 +100,7 @@ func (d *document) demand(bind binding, item, op *value) demand {
 		dem = d.ofSecurity(security)
 	}
 	if ofPath := item.get("security"); ofPath != nil && op.get("security") == nil {
-		d.warn(bind.place, "%s stands under a path that has security, which OpenAPI doesn't know there: that is demanded too", bind.operation)
+		d.warn(bind.place, "%s is under a path with security, which OpenAPI doesn't know there: that is demanded too", bind.operation)
 		if security == nil {
 			dem.accept = policy.AcceptAny
 		}
@@ -119,12 +118,12 @@ func (d *document) demand(bind binding, item, op *value) demand {
 		return dem
 	}
 	if dem.accept.Public() {
-		d.warn(bind.place, "%s is public by its security, and has %s all the same: that is demanded", bind.operation, d.extension)
+		d.warn(bind.place, "%s is public by its security, but has %s: that is demanded", bind.operation, d.extension)
 	}
 	return both(dem, demand{scopes: extra, accept: policy.AcceptAny})
 }
 
-// extensions are the scopes that the extension lists, of the path and of the
+// extensions returns the scopes that the extension lists in the path and the
 // operation.
 func (d *document) extensions(bind binding, item, op *value) (scopes []string, stated, ok bool) {
 	for _, of := range []*value{item, op} {
@@ -149,8 +148,8 @@ func (d *document) extensions(bind binding, item, op *value) (scopes []string, s
 	return sortedSet(scopes), stated, true
 }
 
-// ofSecurity is what a list of requirements demands. Each of them is an
-// alternative, which a table can't express.
+// ofSecurity returns what a list of requirements demands. The requirements are
+// alternatives, which a table can't express.
 func (d *document) ofSecurity(list *value) demand {
 	if dem, known := d.demands[list]; known {
 		return dem
@@ -193,7 +192,8 @@ func (d *document) readSecurity(list *value) demand {
 	return demand{scopes: all, accept: policy.AcceptAny}
 }
 
-// requirement is what one security requirement demands: all of its schemes.
+// requirement returns what one security requirement demands: the scopes of all of
+// its schemes.
 func (d *document) requirement(v *value) (scopes []string, ok bool) {
 	if v.kind != object || !d.visit(v) {
 		return nil, false

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// bases are the paths in front of an operation's: those of the innermost
-// servers.
+// bases returns the paths that precede an operation's path: those of the
+// innermost servers.
 func (d *document) bases(item, op *value) ([]string, error) {
 	if d.swagger {
 		return d.swaggerBase()
@@ -31,7 +31,7 @@ func (d *document) bases(item, op *value) ([]string, error) {
 	return []string{""}, nil
 }
 
-// swaggerBase is the basePath of a Swagger 2.0 document, after the path of
+// swaggerBase returns the basePath of a Swagger 2.0 document, after the path of
 // Azure's host template.
 func (d *document) swaggerBase() ([]string, error) {
 	if paths, known := d.prefixes[nil]; known {
@@ -59,7 +59,7 @@ func (d *document) swaggerBase() ([]string, error) {
 // maxBases bounds the base paths of one list of servers.
 const maxBases = 32
 
-// serverPaths are the paths of servers' URLs, each once.
+// serverPaths returns the paths of servers' URLs without duplicates.
 func (d *document) serverPaths(servers *value) ([]string, error) {
 	if !d.visit(servers) {
 		return nil, d.stopped()
@@ -86,9 +86,9 @@ func (d *document) serverPaths(servers *value) ([]string, error) {
 	return paths, nil
 }
 
-// serverPath is the path of a server's URL, or several where a variable in it
-// has several values. Variables are replaced before the URL is taken apart,
-// because one may hold any part of it.
+// serverPath returns the path of a server's URL, or several if a variable in it
+// has several values. It replaces variables before parsing the URL, because a
+// variable may hold any part of it.
 func (d *document) serverPath(server *value) ([]string, error) {
 	if !d.visit(server) {
 		return nil, d.stopped()
@@ -121,15 +121,15 @@ func (d *document) serverPath(server *value) ([]string, error) {
 			return nil, fmt.Errorf("%s: the path of the server %q has a variable that is not declared: declare it under variables, or write the path out", d.place(server), plain(url))
 		}
 		if !schemeOfURL.MatchString(url) && !strings.HasPrefix(url, "/") && url != "" {
-			d.warn(d.place(server), "the server %q is relative to where the document stands, which isn't known: taken as %s", url, basePath(p))
+			d.warn(d.place(server), "the server %q is relative to the document's address, which isn't known: taken as %s", url, basePath(p))
 		}
 		paths = append(paths, p)
 	}
 	return paths, nil
 }
 
-// serverValues are the values that a server's variable may have. inPath
-// reports whether it stands where it is part of the path.
+// serverValues returns the possible values of a server's variable. inPath is true
+// if the variable is part of the path.
 func (d *document) serverValues(name string, variable *value, inPath bool) ([]string, error) {
 	if !d.visit(variable) {
 		return nil, d.stopped()
@@ -160,8 +160,8 @@ func (d *document) serverValues(name string, variable *value, inPath bool) ([]st
 	return []string{value.text}, nil
 }
 
-// substitute puts each of the values in place of a variable, one more than can
-// be taken at most.
+// substitute replaces a variable by each of the values. It stops after one path
+// more than maxBases.
 func substitute(paths []string, name string, values []string) []string {
 	var all []string
 	for _, p := range paths {
@@ -176,7 +176,8 @@ func substitute(paths []string, name string, values []string) []string {
 
 var schemeOfURL = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*:)?//`)
 
-// urlPath is the path of a URL, or of a reference, without query and fragment.
+// urlPath returns the path of a URL, or of a reference, without query and
+// fragment.
 func urlPath(url string) string {
 	if rest := schemeOfURL.ReplaceAllString(url, ""); rest != url {
 		if i := strings.IndexAny(rest, "/?#"); i >= 0 {
@@ -191,13 +192,13 @@ func urlPath(url string) string {
 	return url
 }
 
-// inURLPath reports whether a variable stands in the path of a URL, or where
-// the URL begins.
+// inURLPath reports whether a variable is in the path of a URL, or at its
+// beginning.
 func inURLPath(url, variable string) bool {
 	return strings.Contains(urlPath(url), variable)
 }
 
-// basePath is a base path as it stands in front of a path that begins with a
+// basePath returns a base path in the form that precedes a path with a leading
 // slash.
 func basePath(p string) string {
 	if p = path.Clean("/" + p); p != "/" {

@@ -9,46 +9,46 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// ProtoOptions say what to import of a protobuf description, and how.
+// ProtoOptions configure the import of a protobuf description.
 type ProtoOptions struct {
 	Shared
-	// Sources are the folders in which files and their imports are looked
-	// for, in this order (protoc's --proto_path). What a description commonly
-	// imports of google/protobuf and google/api is known without.
+	// Sources are the folders to search for files and their imports, in this
+	// order (protoc's --proto_path). The common files of google/protobuf and
+	// google/api need no folder.
 	Sources []fs.FS
-	// Files are the files whose services are imported, as import lines name
-	// them. With a DescriptorSet they may be left out: all of its files.
+	// Files are the files whose services are imported, by the names that import
+	// lines use. With a DescriptorSet, none means all of its files.
 	Files []string
-	// DescriptorSet is a compiled description (a FileDescriptorSet, as buf
-	// build and protoc --descriptor_set_out write it) in place of Sources.
+	// DescriptorSet replaces Sources with a compiled description: a
+	// FileDescriptorSet written by buf build or protoc --descriptor_set_out.
 	DescriptorSet []byte
 
 	// ScopesOption is the full name of the option of methods or services that
 	// lists the scopes of an operation: an enum or a string, repeated or
-	// with commas between. Default: clarifai.auth.util.cl_depending_scopes
-	// and google.api.oauth_scopes.
+	// separated by commas. Default: clarifai.auth.util.cl_depending_scopes and
+	// google.api.oauth_scopes.
 	ScopesOption string
 	// AuthOption is the full name of the option of methods or services that
-	// says what kind of credential an operation takes. Default:
+	// names the kind of credential of an operation. Default:
 	// clarifai.auth.util.cl_auth_type.
 	AuthOption string
-	// Auth says for each value of AuthOption what a route accepts. Default:
-	// [ClarifaiAuth]. A value that is not among them is accepted of nobody.
+	// Auth maps each value of AuthOption to what a route accepts. Default:
+	// [ClarifaiAuth]. Routes with other values accept nobody.
 	Auth map[string][]string
-	// ScopeNeedsOption is the full name of the option of enum values that
-	// lists the scopes that this one needs. Default:
+	// ScopeNeedsOption is the full name of the option of enum values that lists
+	// the scopes that a scope needs. Default:
 	// clarifai.auth.scope.clarifai_depending_scopes.
 	ScopeNeedsOption string
 	// ScopeListedOption is the full name of the bool option of enum values
 	// without which a scope is hidden. Default:
 	// clarifai.auth.scope.clarfai_exposed (so spelled).
 	ScopeListedOption string
-	// ScopeSeparator stands in names of scopes for the _ of an enum value.
+	// ScopeSeparator replaces the _ of enum values in the names of scopes.
 	// Default: a colon.
 	ScopeSeparator string
 }
 
-// ClarifaiAuth is what the values of clarifai.auth.types.AuthType accept.
+// ClarifaiAuth returns what the values of clarifai.auth.types.AuthType accept.
 func ClarifaiAuth() map[string][]string {
 	return map[string][]string{
 		"KeyAuth":          {"app_key", "pat", "session"},
@@ -64,9 +64,9 @@ const (
 	clarifaiApp   = "user_app_id.app_id"
 )
 
-// Proto imports a protobuf description. Each method becomes a gRPC route, and
-// a route for each of its google.api.http bindings. Where queries, bodies and
-// messages name the owner and the app too, the table says so.
+// Proto imports a protobuf description. Each method becomes a gRPC route, and a
+// route for each of its google.api.http bindings. The table also lists where
+// queries, bodies and messages name the owner and the app.
 func Proto(ctx context.Context, o ProtoOptions) (*Result, error) {
 	b, err := newBuilder(o.Shared, clarifaiOwner, clarifaiApp)
 	if err != nil {
@@ -101,7 +101,7 @@ func Proto(ctx context.Context, o ProtoOptions) (*Result, error) {
 	if more := len(names) - 3; more > 0 {
 		names = append(names[:3], fmt.Sprintf("%d more files", more))
 	}
-	if err := b.settle(); err != nil {
+	if err := b.closeLeftOut(); err != nil {
 		return nil, err
 	}
 	res := b.result(strings.Join(names, ", "))
@@ -112,7 +112,7 @@ func Proto(ctx context.Context, o ProtoOptions) (*Result, error) {
 	return res, nil
 }
 
-// defaults fills in what is known without being told.
+// defaults fills in missing options.
 func (o *ProtoOptions) defaults() (accept map[string]policy.Accept, err error) {
 	if o.ScopeSeparator == "" {
 		o.ScopeSeparator = ":"

@@ -350,7 +350,7 @@ route GET /v2/{user_id} {
   additional_bindings { get: "/v2/{id}/x/{id}" }
 }; option (acme.auth.kind) = KEY; }`,
 			routes: `route grpc /acme.API/A
-# A: it names the owner or the app twice (user_app_id.user_id), of which one can't be checked.
+# A: it names the owner or the app twice (user_app_id.user_id), and one of them can't be checked.
 route GET /v1/{user_id}/x/{user_id_2} {
 	endpoint /acme.API/A
 	accept none
@@ -522,7 +522,7 @@ func TestProtoScopeAll(t *testing.T) {
 	}
 }
 
-// Google's option lists scopes any of which may do.
+// Any one of the scopes in Google's option may be enough.
 func TestProtoOAuthScopes(t *testing.T) {
 	res, err := Proto(t.Context(), ProtoOptions{Files: []string{"api.proto"}, Sources: folder("api.proto", `syntax = "proto3";
 import "google/api/client.proto";

@@ -11,10 +11,10 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// descriptors returns the part of the set by which the messages of the methods
-// can be read: the methods, and what their requests reach. It has no comments,
-// no options that don't bear on the encoding, no responses, and of each enum
-// only the first value.
+// descriptors returns the part of the set that is needed to read the messages of
+// the methods: the methods, and the types that their requests reach. It has no
+// comments, no responses, only options that affect the encoding, and only the
+// first value of each enum.
 func (d *description) descriptors(set *descriptorpb.FileDescriptorSet, methods []policy.OwnerMessage) ([]byte, error) {
 	if len(methods) == 0 {
 		return nil, nil
@@ -37,7 +37,7 @@ func (d *description) descriptors(set *descriptorpb.FileDescriptorSet, methods [
 	return wire, nil
 }
 
-// keeper knows what is kept of a descriptor set.
+// keeper holds what is kept of a descriptor set.
 type keeper struct {
 	methods map[string]bool // as /package.Service/Method
 	types   map[protoreflect.FullName]bool
@@ -88,8 +88,8 @@ func (d *description) reach(k *keeper) {
 	}
 }
 
-// addExtensions gathers the extensions that a file or a message declares, with
-// those in its messages.
+// addExtensions gathers the extensions that a file or a message declares,
+// including those in its messages.
 func addExtensions(into map[protoreflect.FullName][]protoreflect.FieldDescriptor, in interface {
 	Extensions() protoreflect.ExtensionDescriptors
 	Messages() protoreflect.MessageDescriptors
@@ -105,7 +105,7 @@ func addExtensions(into map[protoreflect.FullName][]protoreflect.FieldDescriptor
 	}
 }
 
-// file is what is kept of a file.
+// file returns the kept part of a file.
 func (k *keeper) file(file *descriptorpb.FileDescriptorProto) *descriptorpb.FileDescriptorProto {
 	kept := &descriptorpb.FileDescriptorProto{
 		Name: file.Name, Package: file.Package, Syntax: file.Syntax, Edition: file.Edition,
@@ -149,7 +149,7 @@ func (k *keeper) file(file *descriptorpb.FileDescriptorProto) *descriptorpb.File
 	return kept
 }
 
-// scopeOf is what stands in front of the names that are declared within.
+// scopeOf returns the prefix of the names that a package declares.
 func scopeOf(name string) string {
 	if name == "" {
 		return ""
@@ -157,8 +157,8 @@ func scopeOf(name string) string {
 	return name + "."
 }
 
-// message is what is kept of a message; nil for nothing. One that only has
-// others in it that are kept has no fields.
+// message returns the kept part of a message, or nil. A message that is kept only
+// for the messages in it has no fields.
 func (k *keeper) message(prefix string, m *descriptorpb.DescriptorProto) *descriptorpb.DescriptorProto {
 	name := prefix + m.GetName()
 	kept := &descriptorpb.DescriptorProto{Name: m.Name, Extension: k.extensions(m.Extension)}
@@ -231,7 +231,7 @@ func keptField(f *descriptorpb.FieldDescriptorProto) *descriptorpb.FieldDescript
 	return kept
 }
 
-// coreFeatures are an edition's features without those of single languages.
+// coreFeatures returns an edition's features without those of single languages.
 func coreFeatures(f *descriptorpb.FeatureSet) *descriptorpb.FeatureSet {
 	if f == nil {
 		return nil

@@ -7,9 +7,9 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// scan measures a source before it is parsed: how deep brackets are nested,
-// which parsers walk by recursion, and how many words and signs it has, each
-// of which takes them many times its own size.
+// scan measures a source before it is parsed: the depth of brackets, because
+// parsers recurse into them, and the number of words and signs, because each takes
+// parsers many times its own size.
 func scan(source []byte) (depth, tokens int) {
 	level, inWord := 0, false
 	for i := 0; i < len(source); i++ {
@@ -60,8 +60,8 @@ func lengthTo(text []byte, end string) int {
 	return len(text)
 }
 
-// stringLength is how far the string at the front of text goes, with quotes.
-// It never goes over the end of a line.
+// stringLength returns the length of the string at the front of text, with its
+// quotes. It never goes beyond the end of a line.
 func stringLength(text []byte) int {
 	for i := 1; i < len(text); i++ {
 		switch text[i] {
@@ -76,9 +76,9 @@ func stringLength(text []byte) int {
 	return len(text)
 }
 
-// budget counts what a description declares, in all of its files. Compilers
-// and descriptors keep the full name of each, so that many of them in a place
-// with a long name take far more than their source.
+// budget counts what a description declares in all of its files. Compilers and
+// descriptors keep the full name of each element, so many elements under a long
+// name take far more memory than their source.
 type budget struct{ elements int }
 
 // file counts what a file declares.
@@ -143,10 +143,10 @@ func (b *budget) enums(prefix int, enums []*descriptorpb.EnumDescriptorProto) er
 
 func (b *budget) name(length int) error {
 	if b.elements++; b.elements > MaxElements {
-		return fmt.Errorf("the description declares more than %d things", MaxElements)
+		return fmt.Errorf("the description declares more than %d elements", MaxElements)
 	}
 	if length > MaxName {
-		return fmt.Errorf("it has a name of more than %d bytes, those around it included", MaxName)
+		return fmt.Errorf("it has a full name of more than %d bytes", MaxName)
 	}
 	return nil
 }

@@ -10,26 +10,26 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// oauthScopes is Google's option of services. Of the scopes in it, any one
-// does for some of the methods.
+// oauthScopes is Google's option of services. Any one of its scopes is enough for
+// some of the methods.
 const oauthScopes = "google.api.oauth_scopes"
 
-// options are the extensions that say what an operation needs; nil where the
-// description has none.
+// options are the extensions that describe what an operation needs. Those that
+// the description lacks are nil.
 type options struct {
 	scopesIn          []protoreflect.ExtensionType
 	authIn            protoreflect.ExtensionType
 	needsIn, listedIn protoreflect.ExtensionType
 }
 
-// The messages that may carry them.
+// The messages that may carry the options.
 var (
 	ofOperations = []protoreflect.FullName{"google.protobuf.MethodOptions", "google.protobuf.ServiceOptions"}
 	ofScopes     = []protoreflect.FullName{"google.protobuf.EnumValueOptions"}
 )
 
-// findOptions looks up the options by the names in o, or by those that are
-// known.
+// findOptions looks up the options by the names in o, or else by the default
+// names.
 func findOptions(o ProtoOptions, files *protoregistry.Files) (opts options, err error) {
 	find := func(asked string, of []protoreflect.FullName, kinds []protoreflect.Kind, known ...string) (found []protoreflect.ExtensionType) {
 		if asked != "" {
@@ -43,9 +43,9 @@ func findOptions(o ProtoOptions, files *protoregistry.Files) (opts options, err 
 			case problem != nil:
 				problem = fmt.Errorf("it is not declared in the description: give its full name, for example package.option")
 			case !slices.Contains(of, xt.TypeDescriptor().ContainingMessage().FullName()):
-				problem = fmt.Errorf("it is an option of %s: name one of %s", xt.TypeDescriptor().ContainingMessage().FullName(), of)
+				problem = fmt.Errorf("it is an option of %s: name an option of %s", xt.TypeDescriptor().ContainingMessage().FullName(), of)
 			case !slices.Contains(kinds, xt.TypeDescriptor().Kind()):
-				problem = fmt.Errorf("it holds a %s: name one of the kind %s", xt.TypeDescriptor().Kind(), kinds)
+				problem = fmt.Errorf("it holds a %s: name an option of the kind %s", xt.TypeDescriptor().Kind(), kinds)
 			}
 			if problem != nil && err == nil {
 				err = fmt.Errorf("the option %q: %w", plain(name), problem)
@@ -69,8 +69,8 @@ func findOptions(o ProtoOptions, files *protoregistry.Files) (opts options, err 
 	return opts, err
 }
 
-// FindExtensionByNumber resolves the options that are asked for and no others,
-// so that nothing else of a description is ever built.
+// FindExtensionByNumber resolves only the options in o, so that no other extension
+// of a description is ever built.
 func (o *options) FindExtensionByNumber(message protoreflect.FullName, number protoreflect.FieldNumber) (protoreflect.ExtensionType, error) {
 	for _, xt := range append(slices.Clone(o.scopesIn), o.authIn, o.needsIn, o.listedIn) {
 		if xt == nil {
@@ -83,7 +83,8 @@ func (o *options) FindExtensionByNumber(message protoreflect.FullName, number pr
 	return nil, protoregistry.NotFound
 }
 
-// FindExtensionByName is there for the interface; the wire format has numbers.
+// FindExtensionByName implements the resolver's interface. The wire format has
+// only numbers.
 func (o *options) FindExtensionByName(protoreflect.FullName) (protoreflect.ExtensionType, error) {
 	return nil, protoregistry.NotFound
 }
@@ -91,12 +92,12 @@ func (o *options) FindExtensionByName(protoreflect.FullName) (protoreflect.Exten
 // parsed are the options of one element.
 type parsed struct {
 	protoreflect.Message
-	// broken is true if they can't be read, so that their content isn't known.
+	// broken is true if the options can't be read.
 	broken bool
 }
 
-// carries reports whether xt is set. An option is never looked for on a message
-// that it doesn't extend.
+// carries reports whether xt is set. It is false for a message that xt doesn't
+// extend.
 func (p parsed) carries(xt protoreflect.ExtensionType) bool {
 	field := xt.TypeDescriptor()
 	return field.ContainingMessage().FullName() == p.Descriptor().FullName() && p.Has(field)

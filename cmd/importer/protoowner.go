@@ -13,20 +13,20 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy/tables"
 )
 
-// owners finds where requests name the owner and the app outside of the path.
-// By the type of a message it recognizes those that choose the owner of a
-// request from things that only have a user_id: where the field that names the
-// owner is user_app_id.user_id, every field of user_app_id's type counts,
-// wherever in a request it stands.
+// owners finds where requests name the owner and the app outside the path. The
+// type of a message tells messages that choose the owner of a request from records
+// that merely have a user_id: if the field that names the owner is
+// user_app_id.user_id, every field of user_app_id's type counts, anywhere in a
+// request.
 type owners struct {
 	*builder
 	parts [2]ownerPart // the owner, the app
-	// distance is for messages how many fields lie between them and the
-	// nearest one that names owner or app. Others lead to none.
+	// distance is the number of fields between a message and the nearest message
+	// that names owner or app. Messages that lead to none are missing.
 	distance map[protoreflect.FullName]int
 	leads    map[protoreflect.FullName][]protoreflect.FieldDescriptor
 	found    map[protoreflect.FullName]found
-	nodes    []node // of the walk under way
+	nodes    []node // of the current walk
 
 	query    map[policy.OwnerFields]bool
 	body     map[string]bool
@@ -35,22 +35,22 @@ type owners struct {
 
 // ownerPart is the owner or the app.
 type ownerPart struct {
-	// parent leads from a request to the message that has the field name. It
-	// is empty where requests have it themselves.
+	// parent is the path from a request to the message that has the field name.
+	// It is empty if requests have the field themselves.
 	parent []string
 	name   string
-	// types are those of parent in all requests; own are the requests that
+	// types are the types of parent in all requests. own are the requests that
 	// have the field themselves.
 	types, own map[protoreflect.FullName]bool
-	// variable is how a site knows by the field's name what it names.
+	// variable is the name by which a site recognizes the field.
 	variable string
 	warned   bool
 }
 
-// found is what there is in one type of request.
+// found are the fields that name owner or app in one type of request.
 type found struct {
 	fields [][]protoreflect.FieldDescriptor
-	// beyond is a way to more of them that a table can't say, or empty.
+	// beyond is a path to more of them that a table can't express, or empty.
 	beyond string
 }
 
@@ -72,8 +72,8 @@ func newOwners(b *builder) *owners {
 	return o
 }
 
-// learn takes in which messages name owner and app, from all requests of the
-// files, and which others lead to them.
+// learn finds the messages that name owner and app in all requests of the files,
+// and the messages that lead to them.
 func (o *owners) learn(d *description, files []protoreflect.FileDescriptor) {
 	for _, file := range files {
 		for i := range file.Services().Len() {
@@ -128,7 +128,7 @@ func (o *owners) learnTypes(place string, method protoreflect.MethodDescriptor) 
 		case fold(p.name) != fold(p.variable) || field.Kind() != protoreflect.StringKind:
 			if !p.warned {
 				p.warned = true
-				o.warn(place, "%s can be named outside of the path too, by %s and others, where only a text called %s can be checked: refuse such requests behind the gate",
+				o.warn(place, "%s can also be named outside the path, by %s and others, where only a text called %s can be checked: refuse such requests behind the gate",
 					string(field.FullName()), string(method.Name()), p.variable)
 			}
 		case len(p.parent) > 0:
@@ -139,7 +139,7 @@ func (o *owners) learnTypes(place string, method protoreflect.MethodDescriptor) 
 	}
 }
 
-// holders adds for each message which others have a field of its type.
+// holders adds for each message the messages that have a field of its type.
 func holders(messages protoreflect.MessageDescriptors, into map[protoreflect.FullName][]protoreflect.FullName) {
 	for i := range messages.Len() {
 		m := messages.Get(i)
@@ -176,8 +176,8 @@ func (o *owners) method(bind binding, m protoreflect.MethodDescriptor) error {
 	return o.spend(size)
 }
 
-// binding adds the places in the query and the body of an HTTP binding: the
-// body takes what the option body says, the query what is left.
+// binding adds the places in the query and the body of an HTTP binding: the option
+// body names the fields of the body, and the query has the others.
 func (o *owners) binding(bind binding, m protoreflect.MethodDescriptor, template, body string) error {
 	for _, path := range o.in(m.Input()).fields {
 		inBody := body == "*"
@@ -198,7 +198,7 @@ func (o *owners) binding(bind binding, m protoreflect.MethodDescriptor, template
 	return nil
 }
 
-// dotted is a field's path.
+// dotted returns a field's path.
 func dotted(path []protoreflect.FieldDescriptor) string {
 	var names []string
 	for _, field := range path {
@@ -213,8 +213,8 @@ func inPath(template string, path []protoreflect.FieldDescriptor) bool {
 	return strings.Contains(template, name+"}") || strings.Contains(template, name+"=")
 }
 
-// inJSON adds a field that a body can have. A site is told names only, so that
-// it finds nothing in a map, whose keys may be any.
+// inJSON adds a field that a body can have. A site only looks for names, so it
+// finds nothing in a map, which may have any keys.
 func (o *owners) inJSON(bind binding, path []protoreflect.FieldDescriptor) error {
 	sayable := len(path) > 0 && !slices.ContainsFunc(path, protoreflect.FieldDescriptor.IsMap)
 	if !sayable || oddInJSON(path) {
@@ -232,26 +232,27 @@ func (o *owners) inJSON(bind binding, path []protoreflect.FieldDescriptor) error
 	return nil
 }
 
-// oddInJSON reports whether JSON has a name on the path that can't be written,
-// or a last one that doesn't say what it names.
+// oddInJSON reports whether the path has a JSON name that can't be written in a
+// table, or whose last name doesn't tell owner or app.
 func oddInJSON(path []protoreflect.FieldDescriptor) bool {
 	return otherInJSON(path[len(path)-1]) || slices.ContainsFunc(path, func(field protoreflect.FieldDescriptor) bool {
 		return otherInJSON(field) && !plainJSON(field)
 	})
 }
 
-// otherInJSON reports whether JSON has another name for the field than a site
-// takes for its own; plainJSON, that the name can stand in a path.
+// otherInJSON reports whether a site would take the JSON name of the field for
+// another field.
 func otherInJSON(field protoreflect.FieldDescriptor) bool {
 	return fold(field.JSONName()) != fold(string(field.Name()))
 }
 
+// plainJSON reports whether the JSON name of the field can be part of a path.
 func plainJSON(field protoreflect.FieldDescriptor) bool {
 	return field.JSONName() != "" && strings.Trim(field.JSONName(), "-_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
-// inQuery adds a field that a query can have, with the other part next to it: a
-// field that isn't there names nobody.
+// inQuery adds a field that a query can have, together with the other part: a
+// missing field names nobody.
 func (o *owners) inQuery(path []protoreflect.FieldDescriptor) error {
 	if slices.ContainsFunc(path[:len(path)-1], func(f protoreflect.FieldDescriptor) bool { return f.IsList() || f.IsMap() }) {
 		return nil // google.api.http has no way to write it
@@ -267,7 +268,7 @@ func (o *owners) inQuery(path []protoreflect.FieldDescriptor) error {
 	return nil
 }
 
-// checked is the name by which a site knows the part.
+// checked returns the name by which a site recognizes the part.
 func (p *ownerPart) checked() string {
 	if fold(p.name) != fold(p.variable) {
 		return p.variable
@@ -275,8 +276,8 @@ func (p *ownerPart) checked() string {
 	return p.name
 }
 
-// spellings are the ways to write a field's path. A site takes user_id and
-// userId for one; JSON may have another name for a field altogether.
+// spellings returns the ways to write a field's path. A site treats user_id and
+// userId alike, but JSON may have a different name for a field.
 func spellings(path []protoreflect.FieldDescriptor) []string {
 	texts := []string{""}
 	for i, field := range path {
@@ -295,18 +296,18 @@ func spellings(path []protoreflect.FieldDescriptor) []string {
 	return texts
 }
 
-// fold makes one of the spellings of a name that a site takes for one.
+// fold maps the spellings of a name that a site treats alike to one.
 func fold(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
 
-// into puts what was found into a table.
+// into adds the found places to a table.
 func (o *owners) into(t *tables.Table) {
 	t.OwnerBody = slices.SortedFunc(maps.Keys(o.body), byPlace)
 	t.OwnerQuery = slices.SortedFunc(maps.Keys(o.query), func(a, b policy.OwnerFields) int { return byPlace(a.Owner, b.Owner) })
 	t.OwnerMessage = slices.SortedFunc(slices.Values(o.messages), func(a, b policy.OwnerMessage) int { return strings.Compare(a.Method, b.Method) })
 }
 
-// byPlace puts the nearest fields first, and of those of one message the owner
-// before the app.
+// byPlace sorts the nearest fields first, and within one message the owner before
+// the app.
 func byPlace(a, b string) int {
 	parentA, parentB := a[:strings.LastIndexByte(a, '.')+1], b[:strings.LastIndexByte(b, '.')+1]
 	return cmp.Or(cmp.Compare(strings.Count(a, "."), strings.Count(b, ".")), strings.Compare(parentA, parentB), strings.Compare(b, a))

@@ -86,7 +86,7 @@ owner_message /API/Do user_id=6`,
 			name: "a number", messages: `message Set { int64 user_id = 1; string app_id = 2; } message Plain { Set user_app_id = 1; } message R { Set user_app_id = 1; }`, http: `get: "/a"`,
 			lines: `owner_query user_app_id.user_id user_app_id.app_id
 owner_message /API/Do user_app_id.app_id=1.2`,
-			warnings: []string{"Set.user_id can be named outside of the path too"},
+			warnings: []string{"Set.user_id can also be named outside the path"},
 		},
 		{name: "none", messages: clarifai + `message R { string user_id = 1; }`, http: `post: "/a" body: "*"`},
 	}

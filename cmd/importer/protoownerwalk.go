@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// node is a message that a walk came to, by a field of another.
+// node is a message that a walk reached by a field of another.
 type node struct {
 	from  int // among the nodes
 	field protoreflect.FieldDescriptor
@@ -15,7 +15,7 @@ type node struct {
 	depth int
 }
 
-// in looks through a type of request, the nearest places first.
+// in searches a type of request, the nearest places first.
 func (o *owners) in(request protoreflect.MessageDescriptor) found {
 	if known, ok := o.found[request.FullName()]; ok {
 		return known
@@ -35,7 +35,7 @@ func (o *owners) in(request protoreflect.MessageDescriptor) found {
 				if f.beyond == "" {
 					f.beyond = dotted(append(o.path(i), field))
 				}
-				break // those that follow are no nearer
+				break // the next fields are no nearer
 			}
 			o.nodes = append(o.nodes, node{from: i, field: field, of: field.Message(), depth: at.depth + 1})
 		}
@@ -44,7 +44,7 @@ func (o *owners) in(request protoreflect.MessageDescriptor) found {
 	return f
 }
 
-// path is how a walk came to a node.
+// path returns the path of a walk to a node.
 func (o *owners) path(i int) []protoreflect.FieldDescriptor {
 	path := make([]protoreflect.FieldDescriptor, o.nodes[i].depth, o.nodes[i].depth+1)
 	for ; o.nodes[i].depth > 0; i = o.nodes[i].from {
@@ -53,8 +53,8 @@ func (o *owners) path(i int) []protoreflect.FieldDescriptor {
 	return path
 }
 
-// far is how many fields lie behind this one. Groups have a wire format that
-// sites don't look into, so they are too far.
+// far returns the distance of a field's message. Sites don't read the wire format
+// of groups, so these are too far.
 func (o *owners) far(field protoreflect.FieldDescriptor) int {
 	if field.Kind() == protoreflect.GroupKind {
 		return MaxOwnerDepth
@@ -62,7 +62,7 @@ func (o *owners) far(field protoreflect.FieldDescriptor) int {
 	return o.distance[field.Message().FullName()]
 }
 
-// leading are the fields of a message that lead to owner or app, the nearest
+// leading returns the fields of a message that lead to owner or app, the nearest
 // first.
 func (o *owners) leading(m protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
 	fields, known := o.leads[m.FullName()]

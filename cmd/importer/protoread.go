@@ -33,8 +33,8 @@ func newDescription(o ProtoOptions, b *builder, set *descriptorpb.FileDescriptor
 	if err != nil {
 		return nil, err
 	}
-	// What the set lacks is nobody's business unless it says what is needed;
-	// then nobody is accepted.
+	// Files that the set lacks don't matter unless they declare what an operation
+	// needs. Then nobody is accepted.
 	files, err := protodesc.FileOptions{AllowUnresolvable: true}.NewFiles(set)
 	if err != nil {
 		return nil, fmt.Errorf("reading the descriptors: %w", err)
@@ -49,7 +49,7 @@ func newDescription(o ProtoOptions, b *builder, set *descriptorpb.FileDescriptor
 	return d, nil
 }
 
-// selected are the files to import.
+// selected returns the files to import.
 func (d *description) selected(paths []string) ([]protoreflect.FileDescriptor, error) {
 	all := len(paths) == 0
 	if all {
@@ -59,7 +59,7 @@ func (d *description) selected(paths []string) ([]protoreflect.FileDescriptor, e
 	for _, path := range paths {
 		file, err := d.files.FindFileByPath(path)
 		if err != nil {
-			return nil, fmt.Errorf("%s is not in the descriptor set: name files as its imports do", plain(path))
+			return nil, fmt.Errorf("%s is not in the descriptor set: name files like its imports do", plain(path))
 		}
 		if !all || file.Services().Len() > 0 {
 			files = append(files, file)
@@ -68,8 +68,8 @@ func (d *description) selected(paths []string) ([]protoreflect.FileDescriptor, e
 	return files, nil
 }
 
-// catalogue declares the scopes that are values of an enum, all but the one
-// that stands for none.
+// catalogue declares the scopes that are values of an enum, except the one that
+// means none.
 func (d *description) catalogue() error {
 	for _, xt := range d.scopesIn {
 		enum := xt.TypeDescriptor().Enum()
@@ -89,12 +89,12 @@ func (d *description) catalogue() error {
 			if d.needsIn != nil {
 				needs, unnamed := d.names(opts, d.needsIn)
 				if unnamed != "" {
-					d.warn(d.place(v), "%s needs %s, which is not a scope: not taken over", s.Name, unnamed)
+					d.warn(d.place(v), "%s needs %s, which is not a scope: ignored", s.Name, unnamed)
 				}
 				s.Needs = sortedSet(needs)
 			}
 			if s.Name == policy.ScopeAll && len(s.Needs) > 0 {
-				d.warn(d.place(v), "%s grants every scope, and so needs none: its needs are not taken over", s.Name)
+				d.warn(d.place(v), "%s grants every scope, and so needs none: its needs are ignored", s.Name)
 				s.Needs = nil
 			}
 			size := len(s.Name) + len(s.Description)
@@ -123,7 +123,7 @@ func (d *description) services(services protoreflect.ServiceDescriptors) error {
 	return nil
 }
 
-// method adds the routes of a method, whose service says the rest.
+// method adds the routes of a method. service has the demands of its service.
 func (d *description) method(service stated, m protoreflect.MethodDescriptor) error {
 	if err := d.operation(); err != nil {
 		return err
@@ -162,7 +162,7 @@ func (d *description) method(service stated, m protoreflect.MethodDescriptor) er
 	return nil
 }
 
-// nested leaves out bindings inside of additional bindings.
+// nested leaves out bindings inside additional bindings.
 func (d *description) nested(bind binding, m protoreflect.MethodDescriptor, rule *annotations.HttpRule, dem demand) error {
 	err := d.http(bind, m, rule, dem, errors.New("it has additional_bindings inside of others, which google.api.http doesn't allow"))
 	for _, r := range rule.AdditionalBindings {
@@ -173,7 +173,8 @@ func (d *description) nested(bind binding, m protoreflect.MethodDescriptor, rule
 	return err
 }
 
-// http adds the route of one HTTP binding, or leaves it out because of why.
+// http adds the route of one HTTP binding. It leaves the binding out if why is not
+// nil.
 func (d *description) http(bind binding, m protoreflect.MethodDescriptor, rule *annotations.HttpRule, dem demand, why error) error {
 	var template string
 	switch p := rule.Pattern.(type) {
@@ -207,8 +208,8 @@ func (d *description) http(bind binding, m protoreflect.MethodDescriptor, rule *
 	return d.add(bind, dem)
 }
 
-// demand is what a method's options, or where it has none its service's, say
-// that a caller needs.
+// demand returns what a method requires by its own options, or else by those of
+// its service.
 func (d *description) demand(s stated, bind binding) demand {
 	if !s.byScopes && !s.byAuth {
 		return d.undemanded(bind.operation, bind.place)
@@ -217,7 +218,7 @@ func (d *description) demand(s stated, bind binding) demand {
 	if s.byAuth {
 		accept, known := d.accept[s.auth]
 		if !known {
-			d.warn(bind.place, "%s asks for %s, of which is not known what it accepts: accept none", bind.operation, s.auth)
+			d.warn(bind.place, "%s asks for %s, which no --auth explains: accept none", bind.operation, s.auth)
 			return demand{scopes: dem.scopes, note: bind.operation + " asks for " + s.auth + "."}
 		}
 		dem.accept = accept
@@ -227,16 +228,16 @@ func (d *description) demand(s stated, bind binding) demand {
 		d.warn(bind.place, "%s demands a scope without a name (%s): accept none", bind.operation, s.unnamed)
 		return demand{scopes: dem.scopes, note: bind.operation + " demands a scope without a name (" + s.unnamed + ")."}
 	case dem.accept.Public() && len(dem.scopes) > 0:
-		d.warn(bind.place, "%s is public by %s, and demands scopes all the same: the scopes are demanded", bind.operation, s.auth)
+		d.warn(bind.place, "%s is public by %s, but demands scopes: the scopes are demanded", bind.operation, s.auth)
 		dem.accept = policy.AcceptAny
 	}
 	return dem
 }
 
-// stated is what the options of one method or service say.
+// stated are the demands in the options of one method or service.
 type stated struct {
 	scopes []string
-	// unnamed is a scope that can't be called by a name, or empty.
+	// unnamed is a scope without a name, or empty.
 	unnamed          string
 	auth             string
 	byScopes, byAuth bool
@@ -257,7 +258,7 @@ func (d *description) stated(of protoreflect.Descriptor) stated {
 		s.scopes = append(s.scopes, names...)
 		s.unnamed = max(s.unnamed, unnamed)
 		if xt.TypeDescriptor().FullName() == oauthScopes && len(names) > 1 {
-			d.warn(d.place(of), "%s lists %d scopes, any of which may do for some of its methods: all of them are demanded of each",
+			d.warn(d.place(of), "%s lists %d scopes, any of which may be enough for some of its methods: each method demands all of them",
 				string(of.Name()), len(names))
 		}
 	}
@@ -268,7 +269,7 @@ func (d *description) stated(of protoreflect.Descriptor) stated {
 	return s
 }
 
-// or fills in what the service says where the method is silent.
+// or fills in the demands of the service if the method states none.
 func (s stated) or(service stated) stated {
 	if !s.byScopes {
 		s.scopes, s.unnamed, s.byScopes = service.scopes, service.unnamed, service.byScopes
@@ -279,7 +280,7 @@ func (s stated) or(service stated) stated {
 	return s
 }
 
-// names reads the names of scopes in an option. unnamed is one that is none:
+// names reads the names of scopes in an option. unnamed is a value without a name:
 // the value 0 of an enum, or one that the description doesn't name.
 func (d *description) names(opts parsed, xt protoreflect.ExtensionType) (names []string, unnamed string) {
 	field := xt.TypeDescriptor()
@@ -310,7 +311,8 @@ func (d *description) scopeName(v protoreflect.EnumValueDescriptor) string {
 	return strings.ReplaceAll(string(v.Name()), "_", d.separator)
 }
 
-// text is the value of an option as messages and the map of kinds call it.
+// text returns the value of an option by its name in messages and in the map of
+// kinds.
 func (d *description) text(xt protoreflect.ExtensionType, v protoreflect.Value) string {
 	if enum := xt.TypeDescriptor().Enum(); enum != nil {
 		if value := enum.Values().ByNumber(v.Enum()); value != nil {
@@ -321,7 +323,7 @@ func (d *description) text(xt protoreflect.ExtensionType, v protoreflect.Value) 
 	return v.String()
 }
 
-// place is file and line where the description has them.
+// place returns file and line, or the full name if the description has no lines.
 func (d *description) place(of protoreflect.Descriptor) string {
 	file := of.ParentFile()
 	loc := file.SourceLocations().ByDescriptor(of)

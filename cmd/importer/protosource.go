@@ -23,10 +23,9 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// load reads a description as descriptors, in the wire format: sources are
-// compiled to it. The compiler's own descriptors hold options in a form that
-// proto.GetExtension can't read, so the one way for both is to parse them
-// again.
+// load reads a description as descriptors in the wire format. It compiles sources
+// to that format and parses them again, because proto.GetExtension can't read the
+// options in the compiler's own descriptors.
 func load(ctx context.Context, o ProtoOptions) (*descriptorpb.FileDescriptorSet, error) {
 	wire := o.DescriptorSet
 	switch {
@@ -59,7 +58,7 @@ func load(ctx context.Context, o ProtoOptions) (*descriptorpb.FileDescriptorSet,
 	return set, nil
 }
 
-// compile reads sources, with all that they import.
+// compile reads sources with all their imports.
 func compile(ctx context.Context, folders []fs.FS, files []string) (*descriptorpb.FileDescriptorSet, error) {
 	src := &sources{folders: folders}
 	compiler := protocompile.Compiler{
@@ -74,14 +73,14 @@ func compile(ctx context.Context, folders []fs.FS, files []string) (*descriptorp
 		if src.limit != nil {
 			err = src.limit
 		} else if errors.Is(err, fs.ErrNotExist) || errors.Is(err, protoregistry.NotFound) {
-			err = fmt.Errorf("%w: add the folder that has it as an import path", err)
+			err = fmt.Errorf("%w: add its folder as an import path", err)
 		}
 		return nil, fmt.Errorf("reading the sources: %w", err)
 	}
 	return flatten(compiled), nil
 }
 
-// flatten lists files behind those that they import.
+// flatten lists files after the files that they import.
 func flatten(files linker.Files) *descriptorpb.FileDescriptorSet {
 	set := new(descriptorpb.FileDescriptorSet)
 	seen := map[string]bool{}
@@ -102,7 +101,7 @@ func flatten(files linker.Files) *descriptorpb.FileDescriptorSet {
 	return set
 }
 
-// linkedIn finds the files of google/api that the program knows.
+// linkedIn finds the files of google/api that are linked into the program.
 func linkedIn(path string) (protocompile.SearchResult, error) {
 	if !strings.HasPrefix(path, "google/api/") {
 		return protocompile.SearchResult{}, fmt.Errorf("%s: %w", path, fs.ErrNotExist)
@@ -111,8 +110,7 @@ func linkedIn(path string) (protocompile.SearchResult, error) {
 	return protocompile.SearchResult{Desc: file}, err
 }
 
-// sources reads files within the limits. The compiler asks for several at
-// once.
+// sources reads files within the limits. The compiler requests several at once.
 type sources struct {
 	folders []fs.FS
 
@@ -154,9 +152,9 @@ func (s *sources) read(path string, file io.Reader) (*ast.FileNode, error) {
 	s.tokens += tokens
 	switch {
 	case s.size > MaxSource:
-		s.limit = fmt.Errorf("the sources are larger than %s together", humanize.IBytes(MaxSource))
+		s.limit = fmt.Errorf("the sources together are larger than %s", humanize.IBytes(MaxSource))
 	case s.tokens > MaxTokens:
-		s.limit = fmt.Errorf("the sources have more than %d words and signs together", MaxTokens)
+		s.limit = fmt.Errorf("the sources together have more than %d words and signs", MaxTokens)
 	case longestLine(source) > MaxLineLength:
 		s.limit = fmt.Errorf("%s has a line of more than %d bytes: break it", path, MaxLineLength)
 	case depth > MaxDepth:
@@ -168,8 +166,8 @@ func (s *sources) read(path string, file io.Reader) (*ast.FileNode, error) {
 	return s.parse(path, source)
 }
 
-// parse reads a source as far as its names can be measured. The parser panics
-// at some texts, as at one that begins in the middle of a string.
+// parse reads a source far enough to measure its names. The parser panics on some
+// texts, such as one that begins in the middle of a string.
 func (s *sources) parse(path string, source []byte) (tree *ast.FileNode, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -181,7 +179,7 @@ func (s *sources) parse(path string, source []byte) (tree *ast.FileNode, err err
 	if err != nil {
 		return nil, err
 	}
-	// What else is wrong with it is the compiler's to say.
+	// The compiler reports other mistakes.
 	names, err := parser.ResultFromAST(tree, false, handler)
 	if err != nil {
 		return nil, err

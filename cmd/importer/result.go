@@ -13,14 +13,14 @@ import (
 
 // Shared are the options of every import.
 type Shared struct {
-	// Unstated is what routes accept whose operation states no demand: none
-	// (the default), or kinds of credential. They can't be made public here.
+	// Unstated is what a route accepts if its operation states no demand: none
+	// (the default), or kinds of credential. It can't be public.
 	Unstated []string
-	// NoDescriptions leaves the descriptions of scopes out.
+	// NoDescriptions leaves out the descriptions of scopes.
 	NoDescriptions bool
-	// OwnerField and AppField are the variables in paths that name the owner
-	// and the app; they become {user_id} and {app_id}, and any other variable
-	// that would be called so gets another name.
+	// OwnerField and AppField are the variables in paths that name the owner and
+	// the app. They become {user_id} and {app_id}, and any other variable of such
+	// a name gets another name.
 	OwnerField, AppField string
 }
 
@@ -28,17 +28,16 @@ type Shared struct {
 type Result struct {
 	// Table is sorted: scopes by name, routes by pattern and method.
 	Table *tables.Table
-	// Warnings are what a table can't say as the description does, in the
-	// order of the description.
+	// Warnings list what a table can't express, in the order of the description.
 	Warnings []Warning
-	// LeftOut are the operations that no route expresses. What their requests
-	// could come to demands what they do too, or is closed.
+	// LeftOut are the operations that no route expresses. Routes that their
+	// requests could reach also demand what they do, or are closed.
 	LeftOut []policy.LeftOut
 	// Descriptors is a FileDescriptorSet of the methods in Table.OwnerMessage
 	// and what their requests reach; nil if there are none.
 	Descriptors []byte
-	// Operations counts the operations read, Bindings the methods and paths
-	// under which they can be called by HTTP.
+	// Operations counts the operations read, and Bindings the methods and paths by
+	// which HTTP can call them.
 	Operations, Bindings int
 
 	source string
@@ -47,16 +46,15 @@ type Result struct {
 	remarks []string
 }
 
-// Warning is something to look at before the table is used.
+// Warning is something to review before the table is used.
 type Warning struct {
-	// Place is where it stands in the description: file and line, or the way
-	// to it.
+	// Place is a place in the description: file and line, or a full name.
 	Place string
-	// Text says what was met, and what the table makes of it.
+	// Text describes the finding, and what the table does about it.
 	Text string
 }
 
-// String is the place and the text.
+// String returns the place and the text.
 func (w Warning) String() string {
 	if w.Place == "" {
 		return w.Text
@@ -64,9 +62,9 @@ func (w Warning) String() string {
 	return w.Place + ": " + w.Text
 }
 
-// Text is the table as the text of a .routes file, for a Caddyfile to import.
-// Routes that demand something else than their operation does, or whose
-// operation demands nothing, have a comment.
+// Text returns the table as the text of a .routes file, for a Caddyfile to
+// import. Routes that differ from their operation, or whose operation demands
+// nothing, have a comment.
 func (r *Result) Text() ([]byte, error) {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "# Imported from %s: %s, %s, %s.\n",
@@ -107,7 +105,7 @@ func (r *Result) Text() ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// counted is a number of things, each of which is called one.
+// counted returns a number with a noun; one is its singular.
 func counted(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
@@ -115,7 +113,7 @@ func counted(n int, one string) string {
 	return fmt.Sprintf("%d %ss", n, one)
 }
 
-// result turns what was gathered into a table.
+// result makes a table from the gathered scopes and routes.
 func (b *builder) result(source string) *Result {
 	names := tableNames(b.scopes)
 	rename := func(list []string) []string {

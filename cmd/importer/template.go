@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// httpTemplate makes a pattern of a path template of google.api.http: every
-// variable gets the name it has in a table, and wildcards without a name get
-// one. The second result says why owner or app can't be checked in it.
+// httpTemplate turns a path template of google.api.http into a pattern. Variables
+// get their names in a table, and wildcards without a name get one. closed
+// explains why owner or app can't be checked in it.
 func httpTemplate(n *naming, template string) (pattern, closed string, err error) {
 	if !strings.HasPrefix(template, "/") {
 		return "", "", fmt.Errorf("its path %q must begin with /", plain(template))
@@ -35,16 +35,16 @@ func httpTemplate(n *naming, template string) (pattern, closed string, err error
 	return pattern, closed, nil
 }
 
-// templatePart is what stands between two slashes: a literal, or a variable
-// with the segments it covers.
+// templatePart is the part between two slashes: a literal, or a variable with the
+// segments it covers.
 type templatePart struct {
 	literal string
-	// field is the variable's, or "*" or "**" for a wildcard without one.
+	// field is the variable's name, or "*" or "**" for a wildcard without a name.
 	field, covers string
 }
 
-// cutPart takes one part off the front of a template. What follows is empty,
-// or begins with a slash, or with the colon of a verb.
+// cutPart cuts one part off the front of a template. after is empty, or begins
+// with a slash or with the colon of a verb.
 func cutPart(text string) (part templatePart, after string, err error) {
 	if strings.HasPrefix(text, "{") {
 		end := strings.IndexByte(text, '}')
@@ -57,7 +57,7 @@ func cutPart(text string) (part templatePart, after string, err error) {
 			return part, "", errors.New("a variable takes a whole segment")
 		}
 		if part.field == "" || strings.Contains(inside, "{") {
-			return part, "", errors.New("a variable without a name, or inside of another")
+			return part, "", errors.New("a variable without a name, or inside another")
 		}
 		return part, after, nil
 	}
@@ -76,8 +76,8 @@ func cutPart(text string) (part templatePart, after string, err error) {
 	return part, text[end:], nil
 }
 
-// joinParts writes a pattern. The second result says why owner or app can't be
-// checked in it.
+// joinParts writes a pattern. closed explains why owner or app can't be checked in
+// it.
 func joinParts(n *naming, parts []templatePart, verb string) (pattern, closed string) {
 	var fields []string
 	for _, part := range parts {
@@ -88,7 +88,7 @@ func joinParts(n *naming, parts []templatePart, verb string) (pattern, closed st
 	names := n.variables(fields)
 	for i, field := range fields {
 		if first := slices.Index(fields, field); first < i && (names[first] == ownerVariable || names[first] == appVariable) {
-			closed = "it names the owner or the app twice (" + plain(field) + "), of which one can't be checked"
+			closed = "it names the owner or the app twice (" + plain(field) + "), and one of them can't be checked"
 		}
 	}
 	var text strings.Builder
@@ -113,7 +113,7 @@ func joinParts(n *naming, parts []templatePart, verb string) (pattern, closed st
 	return text.String() + verb, closed
 }
 
-// wildcardName is the field that stands for a wildcard without one.
+// wildcardName returns the field name for a wildcard without a name.
 func wildcardName(field string) string {
 	switch field {
 	case "*":

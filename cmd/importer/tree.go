@@ -13,26 +13,26 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// value is a value of an OpenAPI document. Unlike a Go map it keeps the order
-// of the document, what stands in it twice, and where.
+// value is a value of an OpenAPI document. Unlike a Go map it keeps the document's
+// order, duplicate keys, and lines.
 //
 // kin-openapi decodes into Go structs, which can't tell these documents from
 // harmless ones: security twice in an operation (the last one counts), Security
 // for security (the same field), security: null (the document's security
-// counts), a merge key (taken), a second YAML document (ignored). Each of them
-// can make an operation public. It also refuses a whole document for one
+// counts), a merge key (applied), a second YAML document (ignored). Each of them
+// can make an operation public. kin-openapi also refuses a whole document for one
 // reference to another file, and needs more than a minute for some documents.
 type value struct {
 	kind valueKind
 	text string   // of a scalar
 	keys []string // of an object, one for each item
-	// items are those of an array or an object. A YAML alias is the same item
+	// items are the items of an array or an object. A YAML alias is the same item
 	// again, not a copy.
 	items []*value
-	index map[string]int // of keys, where they are many
+	index map[string]int // of keys, if they are many
 	line  int
-	// merge is the line of a YAML merge key in an object, whose meaning depends
-	// on the version of YAML.
+	// merge is the line of a YAML merge key in an object. Its meaning depends on
+	// the version of YAML.
 	merge int
 }
 
@@ -46,11 +46,11 @@ const (
 	object
 )
 
-// errMerge refuses a merge key in what the table is made of. It is not part of
-// YAML 1.2, so readers differ in what it means.
-var errMerge = errors.New("the merge key << is not part of YAML 1.2, which OpenAPI uses: write out what it stands for")
+// errMerge refuses a merge key in the relevant parts of a document. It is not part
+// of YAML 1.2, so readers differ about its meaning.
+var errMerge = errors.New("the merge key << is not part of YAML 1.2, which OpenAPI uses: write its content out")
 
-// parseTree reads a document, JSON or YAML.
+// parseTree reads a document in JSON or YAML.
 func parseTree(data []byte) (*value, error) {
 	if len(data) > MaxSource {
 		return nil, fmt.Errorf("the document is larger than %s", humanize.IBytes(MaxSource))
@@ -78,7 +78,7 @@ type jsonReader struct {
 	seen        int64 // bytes whose line ends are counted
 }
 
-// value reads the next value; nil is the end of an array or object.
+// value reads the next value, or returns nil at the end of an array or object.
 func (r *jsonReader) value(depth int) (*value, error) {
 	token, err := r.dec.Token()
 	if err != nil {
@@ -131,8 +131,8 @@ func tooLarge() error {
 }
 
 func parseYAML(data []byte) (*value, error) {
-	// Every value has at least one of these in front of it, so that what is
-	// too large is known before it is read.
+	// Every value has at least one of these characters before it, so a document
+	// that is too large is recognized before it is read.
 	indicators := 0
 	for _, c := range data {
 		if strings.IndexByte(",[{:-?\n", c) >= 0 {
@@ -148,7 +148,7 @@ func parseYAML(data []byte) (*value, error) {
 		return nil, fmt.Errorf("this is neither JSON nor YAML: %w", err)
 	}
 	if err := dec.Decode(&second); !errors.Is(err, io.EOF) {
-		return nil, errors.New("the file has several YAML documents, or something behind the first: leave one")
+		return nil, errors.New("the file has several YAML documents, or text after the first: leave one")
 	}
 	r := yamlReader{seen: map[*yaml.Node]*value{}}
 	return r.value(&doc, 0)
@@ -158,9 +158,8 @@ type yamlReader struct {
 	seen map[*yaml.Node]*value
 }
 
-// value converts a node. One that is met again, through an alias, is the same
-// value; that may even be inside of itself, which is why nobody walks a whole
-// document.
+// value converts a node. An alias gives the same value again, which may even
+// contain itself, so no code may walk a whole document.
 func (r *yamlReader) value(n *yaml.Node, depth int) (*value, error) {
 	if depth > MaxDepth {
 		return nil, tooLarge()
@@ -228,7 +227,7 @@ func (v *value) get(key string) *value {
 	return v.items[i]
 }
 
-// maxLinear is how many keys are looked through before an index is made.
+// maxLinear is how many keys are searched before an index is made.
 const maxLinear = 32
 
 func (v *value) indexed(key string) int {
@@ -244,7 +243,7 @@ func (v *value) indexed(key string) int {
 	return -1
 }
 
-// str is the text under a key, or empty.
+// str returns the text under a key, or an empty string.
 func (v *value) str(key string) string {
 	if item := v.get(key); item != nil && item.kind == text {
 		return item.text
@@ -258,8 +257,8 @@ func (v *value) is(key string) bool {
 	return item != nil && item.kind == scalar && item.text == "true"
 }
 
-// twice names a key that an object has twice: which of the two counts is
-// anybody's guess.
+// twice returns a key that an object has twice, because readers differ about which
+// of the two counts.
 func (v *value) twice() string {
 	seen := make(map[string]bool, len(v.keys))
 	for _, key := range v.keys {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// apisixConsumer is a consumer of APISIX, or one of its credentials, which
-// stand next to the consumers and have the consumer's name in their ID.
+// apisixConsumer is a consumer of APISIX, or one of its credentials. These stand
+// next to the consumers, and have the consumer's name in their ID.
 type apisixConsumer struct {
 	ID       string `json:"id" yaml:"id"`
 	Username string `json:"username" yaml:"username"`
@@ -17,7 +17,7 @@ type apisixConsumer struct {
 			Key string `json:"key" yaml:"key"`
 		} `json:"key-auth" yaml:"key-auth"`
 	} `json:"plugins" yaml:"plugins"`
-	// Credentials are there in the files of APISIX's tool adc.
+	// Credentials are only in the files of APISIX's tool adc.
 	Credentials []struct {
 		Name   string `json:"name" yaml:"name"`
 		Type   string `json:"type" yaml:"type"`
@@ -27,7 +27,7 @@ type apisixConsumer struct {
 	} `json:"credentials" yaml:"credentials"`
 }
 
-// apisixItem is one of a list of the Admin API, which wraps what it lists.
+// apisixItem is an element of a list of the Admin API, which wraps consumers.
 type apisixItem struct {
 	Key   string          `json:"key"`
 	Value *apisixConsumer `json:"value"`
@@ -98,8 +98,8 @@ func (in *reader) apisixConsumer(c *apisixConsumer, key string, line int, wrong 
 	return nil
 }
 
-// credentialID is the last part of where one of a consumer's credentials is
-// stored, or empty.
+// credentialID returns the last part of the path of a consumer's credential, or
+// an empty string.
 func credentialID(paths ...string) string {
 	for _, path := range paths {
 		if _, id, ok := strings.Cut(path, "/credentials/"); ok {

@@ -10,8 +10,7 @@ import (
 	"strings"
 )
 
-// columns are those that a file of CSV may have, and the fields of a line of
-// JSON Lines.
+// columns are the columns of a CSV file, and the fields of a line of JSON Lines.
 var columns = []string{"credential", "sha256", "user", "app", "type", "description", "scopes", "endpoints", "expires_at", "disabled"}
 
 func (in *reader) csv(source *bufio.Reader) error {
@@ -23,7 +22,7 @@ func (in *reader) csv(source *bufio.Reader) error {
 		return nil
 	}
 	if err != nil {
-		return errors.New("line 1: it can't be read as CSV; it has to name the columns")
+		return errors.New("line 1: it can't be read as CSV; write the names of the columns there")
 	}
 	names := make([]string, len(header))
 	for i, name := range header {
@@ -64,8 +63,8 @@ func (in *reader) csv(source *bufio.Reader) error {
 	}
 }
 
-// row makes a key of the fields of a line. Scopes and endpoints that are nil
-// are those among the fields.
+// row makes a key from the fields of a line. It reads nil scopes and endpoints
+// from the fields.
 func (in *reader) row(line int, fields map[string]string, scopes, endpoints []string) error {
 	k := Record{
 		Line: line, Credential: fields["credential"], SHA256: fields["sha256"], Name: fields["description"],
@@ -91,10 +90,10 @@ func (in *reader) row(line int, fields map[string]string, scopes, endpoints []st
 	return in.key(k)
 }
 
-// errTooLarge ends the reading of a file of which one element is too large.
+// errTooLarge ends the reading of a file with an element that is too large.
 var errTooLarge = fmt.Errorf("one element is larger than %d bytes; a quotation mark or bracket may be missing, or it has to be split", MaxElement)
 
-// limitedReader reads no more than left, which is set again for each element.
+// limitedReader reads at most left bytes; left is reset for each element.
 type limitedReader struct {
 	source io.Reader
 	left   int

@@ -22,14 +22,14 @@ func newStream(r io.Reader) *stream {
 // allow lets one more element be read.
 func (s *stream) allow() { s.source.limit = s.dec.InputOffset() + MaxElement }
 
-// token is the next token of the document.
+// token returns the next token of the document.
 func (s *stream) token() (json.Token, error) {
 	s.allow()
 	t, err := s.dec.Token()
 	return t, s.explain(err)
 }
 
-// element is the next value, and the line that it begins on.
+// element returns the next value, and the line that it begins on.
 func (s *stream) element() (json.RawMessage, int, error) {
 	s.allow()
 	var value json.RawMessage
@@ -37,7 +37,7 @@ func (s *stream) element() (json.RawMessage, int, error) {
 	return value, s.source.line(s.dec.InputOffset() - int64(len(value))), s.explain(err)
 }
 
-// explain returns where a document can't be read any further.
+// explain turns an error of the decoder into one that names the line.
 func (s *stream) explain(err error) error {
 	switch {
 	case err == nil, errors.Is(err, io.EOF):
@@ -53,20 +53,19 @@ func (s *stream) explain(err error) error {
 	return err
 }
 
-// list calls each with every element of the list that comes next, or with what
-// stands there instead of one.
+// list calls each with every element of the next value, which is a list or null.
 func (s *stream) list(each func(value json.RawMessage, line int) error) error {
 	first, err := s.token()
 	if err != nil || first == nil {
 		return err
 	}
 	if first != json.Delim('[') {
-		return fmt.Errorf("line %d: here a list has to stand", s.source.line(s.dec.InputOffset()))
+		return fmt.Errorf("line %d: expected a list", s.source.line(s.dec.InputOffset()))
 	}
 	return s.rest(each)
 }
 
-// rest is list for one of which the bracket has been read.
+// rest is list after the opening bracket.
 func (s *stream) rest(each func(value json.RawMessage, line int) error) error {
 	for s.dec.More() {
 		value, line, err := s.element()
@@ -81,9 +80,9 @@ func (s *stream) rest(each func(value json.RawMessage, line int) error) error {
 	return ended(err)
 }
 
-// documents calls field for every field of the objects that the file is made
-// of, which has to take its value, and end after each object; a list in the
-// place of an object has its elements given to each.
+// documents reads the objects and lists of a file. It calls field for every field
+// of an object, which has to read the value, and end after each object. It calls
+// each with every element of a list.
 func (s *stream) documents(field func(name string) error, end func() error, each func(value json.RawMessage, line int) error) error {
 	for {
 		first, err := s.token()
@@ -98,14 +97,14 @@ func (s *stream) documents(field func(name string) error, end func() error, each
 			}
 			continue
 		case first != json.Delim('{'):
-			return fmt.Errorf("line %d: here a JSON object has to stand", s.source.line(s.dec.InputOffset()))
+			return fmt.Errorf("line %d: expected a JSON object", s.source.line(s.dec.InputOffset()))
 		}
 		for s.dec.More() {
 			name, err := s.token()
 			if err != nil {
 				return ended(err)
 			}
-			text, _ := name.(string) // the decoder takes nothing else here
+			text, _ := name.(string) // the decoder accepts nothing else here
 			if err := field(text); err != nil {
 				return ended(err)
 			}
@@ -119,7 +118,7 @@ func (s *stream) documents(field func(name string) error, end func() error, each
 	}
 }
 
-// skip passes over the next value, however large.
+// skip skips the next value, however large.
 func (s *stream) skip() error {
 	for depth := 0; ; {
 		t, err := s.token()
@@ -138,7 +137,7 @@ func (s *stream) skip() error {
 	}
 }
 
-// ended is an error where the end of the file is one.
+// ended turns the end of the file into an error.
 func ended(err error) error {
 	if errors.Is(err, io.EOF) {
 		return errors.New("the JSON ends too early: the file is cut off")
@@ -151,8 +150,8 @@ type lineReader struct {
 	source io.Reader
 	// read and limit are offsets in the file.
 	read, limit int64
-	// passed is the number of line ends that are behind; ends are the offsets
-	// of those in front, of what has been read already.
+	// passed counts the line ends before the current offset. ends are the offsets
+	// of later line ends that were read already.
 	passed int
 	ends   []int64
 }
@@ -172,7 +171,7 @@ func (l *lineReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// line is the line of an offset, which never goes back.
+// line returns the line of an offset. Offsets never decrease.
 func (l *lineReader) line(offset int64) int {
 	n := sort.Search(len(l.ends), func(i int) bool { return l.ends[i] >= offset })
 	l.passed += n

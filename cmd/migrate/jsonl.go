@@ -28,7 +28,7 @@ func (in *reader) jsonl(source *bufio.Reader) error {
 	}
 }
 
-// readLine reads a line with its end.
+// readLine reads a line including its end.
 func readLine(source *bufio.Reader) ([]byte, error) {
 	var line []byte
 	for {
@@ -48,8 +48,8 @@ func readLine(source *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// jsonLine is strict: two readers of one line could take a field that is there
-// twice for two things.
+// jsonLine reads a line strictly: readers may disagree about a field that is
+// there twice.
 func (in *reader) jsonLine(n int, line []byte) error {
 	d := json.NewDecoder(bytes.NewReader(line))
 	if first, err := d.Token(); err != nil || first != json.Delim('{') {

@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// kongConsumer is a consumer of Kong, as far as its keys are concerned.
+// kongConsumer is a consumer of Kong with its keys.
 type kongConsumer struct {
 	ID          string    `json:"id" yaml:"id"`
 	Username    string    `json:"username" yaml:"username"`
@@ -28,13 +28,13 @@ type kongKey struct {
 	line int
 }
 
-// kongRef names a consumer, by its name or id.
+// kongRef names a consumer by its name or ID.
 type kongRef struct {
 	ID       string `json:"id" yaml:"id"`
 	Username string `json:"username" yaml:"username"`
 }
 
-// name is how the consumer is named.
+// name returns the ID or the name of the consumer.
 func (c kongRef) name() string {
 	if c.ID != "" {
 		return c.ID
@@ -104,8 +104,8 @@ func (in *reader) kong(source *bufio.Reader) error {
 	}, in.endPage, key)
 }
 
-// decodeJSON reads an element. What the decoder says may repeat what stands
-// there.
+// decodeJSON reads an element. It doesn't return the decoder's error, which may
+// repeat a credential.
 func decodeJSON(value json.RawMessage, into any) (wrong string) {
 	if err := json.Unmarshal(value, into); err != nil {
 		return "a field of it is of the wrong type"
@@ -113,8 +113,8 @@ func decodeJSON(value json.RawMessage, into any) (wrong string) {
 	return ""
 }
 
-// maxConsumers is how many consumers are remembered because of keys that only
-// name their ids.
+// maxConsumers is how many consumers are remembered for keys that only name
+// their IDs.
 const maxConsumers = 100_000
 
 func (in *reader) kongConsumer(c *kongConsumer, line int, wrong string) error {
@@ -138,7 +138,7 @@ func (in *reader) kongConsumer(c *kongConsumer, line int, wrong string) error {
 	return nil
 }
 
-// kongUser is what of a consumer names the user.
+// kongUser returns the field of a consumer that names the user.
 func (in *reader) kongUser(c *kongConsumer) string {
 	switch in.UserFrom {
 	case "id":
@@ -154,7 +154,7 @@ func (in *reader) kongUser(c *kongConsumer) string {
 	return ""
 }
 
-// kongKey is a key that stands next to the consumers and names its own.
+// kongKey reads a key that stands next to the consumers and names its consumer.
 func (in *reader) kongKey(k *kongKey, line int, wrong string) error {
 	if wrong != "" {
 		return in.wrong(line, "", "%s", wrong)
@@ -166,7 +166,7 @@ func (in *reader) kongKey(k *kongKey, line int, wrong string) error {
 		case in.UserFrom == "id" && k.Consumer.ID != "", in.UserFrom == "consumer" && name != "" && !isUUID(name):
 			user = name
 		default:
-			return in.wrong(line, "consumer", "it is none of the consumers that stand in the file before this key (of which %d are remembered): give --user-from id, or --user", maxConsumers)
+			return in.wrong(line, "consumer", "it is not a consumer that the file lists before this key (the first %d are remembered): give --user-from id, or --user", maxConsumers)
 		}
 	}
 	return in.kongRecord(k, line, user)

@@ -6,11 +6,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxLook is how deep configurations are looked for.
+// maxLook limits the depth of the search for configurations.
 const maxLook = 64
 
-// look passes over the next value, as skip does, and shows each the objects in
-// it with their fields that matter.
+// look skips the next value, like skip, and calls each with the objects in it and
+// their relevant fields.
 func (s *stream) look(name string, each func(name string, fields map[string]any)) error {
 	l := looker{name: name, each: each}
 	for {
@@ -32,20 +32,20 @@ func (s *stream) look(name string, each func(name string, fields map[string]any)
 	}
 }
 
-// looker finds the objects of a JSON value as its tokens come.
+// looker finds the objects of a JSON value from its tokens.
 type looker struct {
-	name    string // under which the value stands
+	name    string // the value's field
 	each    func(name string, fields map[string]any)
-	open    []object // those that have begun and not ended, the outermost first
-	tooDeep int      // objects and lists below maxLook that have begun and not ended
+	open    []object // unfinished objects and lists, the outermost first
+	tooDeep int      // how many more are unfinished below maxLook
 }
 
-// object is an object, or a list, that has begun.
+// object is an unfinished object or list.
 type object struct {
-	name   string // under which it stands
+	name   string // the field that holds it
 	isList bool
-	field  string // of an object: the last one read
-	value  bool   // whether its value comes next
+	field  string // of an object: the last field read
+	value  bool   // true if the value of field comes next
 	fields map[string]any
 	list   []string // texts of a list
 }
@@ -96,7 +96,7 @@ func (l *looker) scalar(t json.Token) {
 	l.take(t)
 }
 
-// take puts a value that ended into what it stands in; nil where the value
+// take puts a finished value into the object or list around it. A nil value
 // doesn't matter.
 func (l *looker) take(v any) {
 	if len(l.open) == 0 {

@@ -1,7 +1,7 @@
-// Package migrate reads the keys in what other gateways dump, and in CSV and
-// JSON Lines. It reads as it goes: of a file of any length no more is held than
-// one element of its list. What it says of a mistake never repeats what stands
-// in the file, because in a file of another form that may be a credential.
+// Package migrate reads keys from the dumps of other gateways, and from CSV and
+// JSON Lines. It streams: it holds only one element of a file in memory. Its
+// errors never repeat the content of a file, because in a malformed file any text
+// may be a credential.
 package migrate
 
 import (
@@ -18,31 +18,30 @@ import (
 
 // The formats that are read.
 const (
-	// CSV has a header line that names its columns, of which credential or
-	// sha256 has to be one: credential, sha256, user, app, type, description,
-	// scopes, endpoints, expires_at, disabled. Scopes and endpoints are
-	// separated by spaces or semicolons; scopes - is none at all; times are of
-	// RFC 3339 or dates; disabled is true or false.
+	// CSV has a header line that names its columns: credential, sha256, user,
+	// app, type, description, scopes, endpoints, expires_at, disabled. Either
+	// credential or sha256 is required. Scopes and endpoints are separated by
+	// spaces or semicolons, and - is an empty list; times are dates or of RFC 3339;
+	// disabled is true or false.
 	CSV = "csv"
-	// JSONL is one JSON object a line, with the fields that CSV has as
-	// columns. Scopes and endpoints may be lists.
+	// JSONL is one JSON object a line, whose fields are the columns of CSV.
+	// Scopes and endpoints may be lists.
 	JSONL = "jsonl"
-	// Kong is what "deck gateway dump" writes, in YAML or JSON, and Kong's own
-	// "kong config db_export": the keyauth_credentials of consumers, and those
-	// beside them.
+	// Kong is the output of "deck gateway dump", in YAML or JSON, or of "kong
+	// config db_export": keyauth_credentials in consumers or next to them.
 	Kong = "kong"
-	// Tyk is JSON: a list of keys as the Dashboard's API details them
-	// (key_id, key_hash, data), the list of ids that the Gateway's API gives
-	// (keys), or an object of sessions by key, as Redis has them.
+	// Tyk is JSON: a list of keys from the Dashboard's API (key_id, key_hash,
+	// data), the list of IDs from the Gateway's API (keys), or an object of
+	// sessions by key as in Redis.
 	Tyk = "tyk"
-	// APISIX is apisix.yaml of the standalone mode, or the list of consumers or
-	// of a consumer's credentials that the Admin API gives, in JSON.
+	// APISIX is apisix.yaml of the standalone mode, or the Admin API's list of
+	// consumers or of a consumer's credentials, in JSON.
 	APISIX = "apisix"
-	// AWS is what "aws apigateway get-api-keys --include-values" writes.
+	// AWS is the output of "aws apigateway get-api-keys --include-values".
 	AWS = "aws"
 )
 
-// Formats are all formats, in the order that they are documented.
+// Formats returns all formats, in the order of their documentation.
 func Formats() []string { return []string{CSV, JSONL, Kong, Tyk, APISIX, AWS} }
 
 // MaxElement is the largest element of a file that is read, in bytes: a line,
@@ -57,34 +56,34 @@ const (
 
 // Record is one key of a file.
 type Record struct {
-	// Line is where it begins, from 1.
+	// Line is the line on which the key begins, counted from 1.
 	Line int
-	// Credential is its whole text. If the text is not known, SHA256 is that
-	// text's, in hexadecimal.
+	// Credential is the whole text of the key. If the text is not known, SHA256
+	// is its SHA-256 in hexadecimal.
 	Credential, SHA256 string
-	// Name is what the file calls it, which is never the credential; it may be
+	// Name is the key's name in the file. It is never the credential, and may be
 	// empty.
 	Name        string
 	User, App   string
 	Type        string
 	Description string
-	// Scopes nil says nothing of scopes.
+	// Scopes is nil if the file doesn't mention scopes.
 	Scopes, Endpoints []string
 	ExpiresAt         time.Time
 	Disabled          bool
 }
 
-// Problem is what is wrong with one key of a file. Those behind it can be read.
+// Problem is a mistake in one key of a file. The keys after it can be read.
 type Problem struct {
 	Line int
-	// Field is what is wrong of it; it may be empty.
+	// Field is the field with the mistake; it may be empty.
 	Field, Reason string
-	// Warning is true if this is not about one key but about the whole file,
-	// all keys of which can be read.
+	// Warning is true if the problem concerns the whole file, and all of its
+	// keys can be read.
 	Warning bool
 }
 
-// String is the line, the field and the reason.
+// String returns the line, the field and the reason.
 func (p *Problem) String() string {
 	if p.Field == "" {
 		return fmt.Sprintf("line %d: %s", p.Line, p.Reason)
@@ -92,15 +91,15 @@ func (p *Problem) String() string {
 	return fmt.Sprintf("line %d: %s: %s", p.Line, p.Field, p.Reason)
 }
 
-// Options say what the file doesn't.
+// Options supplement or override the file.
 type Options struct {
 	Format string
-	// User is whose every key is, and App what app's, whatever the file says.
+	// User and App, if set, override the user and the app of every key.
 	User, App string
 	// PAT makes every key a personal access token.
 	PAT bool
-	// Scopes are those of keys of which the file says none; nil are none that
-	// could be had.
+	// Scopes are the scopes of keys without scopes in the file. With nil such
+	// keys are refused.
 	Scopes []string
 	// UserFrom is the field of the file that names a key's user:
 	//
@@ -109,15 +108,15 @@ type Options struct {
 	//	apisix  consumer
 	//	aws     name, customer_id, id
 	//
-	// The first is the default. A name that can't be a user's id is made one:
-	// other characters become -, and a hash of the name follows.
+	// The first is the default. A name that can't be a user ID is changed into
+	// one: other characters become -, and a hash of the name follows.
 	UserFrom string
-	// ClearText is true if the keys of a Tyk dump aren't hashes, whatever they
-	// look like.
+	// ClearText is true if the keys of a Tyk dump aren't hashes, even if they look
+	// like hashes.
 	ClearText bool
-	// Now is what a time to live counts from.
+	// Now is the time from which a time to live counts.
 	Now time.Time
-	// Sources, where set, gathers where the gateway's clients send their keys.
+	// Sources, if set, gathers where the gateway's clients send their keys.
 	Sources *Sources
 }
 
@@ -127,29 +126,29 @@ var sources = map[string][]string{
 	Kong: {"consumer", "custom_id", "id"}, Tyk: {"alias", "org_id"}, APISIX: {"consumer"}, AWS: {"name", "customer_id", "id"},
 }
 
-// Check refuses options that make no sense.
+// Check refuses contradictory options.
 func (o *Options) Check() error {
 	from, known := sources[o.Format]
 	switch {
 	case !known:
-		return fmt.Errorf("there is no such format; known are %s", strings.Join(Formats(), ", "))
+		return fmt.Errorf("no such format; use one of %s", strings.Join(Formats(), ", "))
 	case o.UserFrom != "" && from[0] == "":
-		return fmt.Errorf("a file of this format names each key's user in the column user")
+		return fmt.Errorf("a file of this format names each key's user in the column user; leave out --user-from")
 	case o.UserFrom != "" && !slices.Contains(from, o.UserFrom):
-		return fmt.Errorf("users are named there by %s", strings.Join(from, " or "))
+		return fmt.Errorf("its files name users by %s; correct --user-from", strings.Join(from, " or "))
 	case o.UserFrom != "" && o.User != "":
-		return fmt.Errorf("either every key is one user's, or the file says whose each is")
+		return fmt.Errorf("--user and --user-from exclude each other; leave out one")
 	case o.PAT && o.App != "":
-		return fmt.Errorf("a key is either an app's or a personal access token")
+		return fmt.Errorf("a personal access token has no app; leave out --pat or --app")
 	case o.ClearText && o.Format != Tyk:
-		return fmt.Errorf("only Tyk's dumps may have hashes in the place of keys")
+		return fmt.Errorf("only Tyk's dumps may have hashes instead of keys; leave out --clear-text")
 	}
 	return nil
 }
 
-// Read calls emit with every key of a file, or with what is wrong with one, in
-// order, and returns the first error that emit returns. Where the file can't
-// be read on, it returns what is wrong.
+// Read calls emit with every key of a file in order, or with a problem of one. It
+// returns the first error of emit, or an error if the rest of the file can't be
+// read.
 func Read(r io.Reader, o Options, emit func(Record, *Problem) error) error {
 	if err := o.Check(); err != nil {
 		return err
@@ -182,7 +181,7 @@ func Read(r io.Reader, o Options, emit func(Record, *Problem) error) error {
 	if err != nil {
 		return err
 	}
-	in.Sources.settle(o.Format)
+	in.Sources.addDefaults(o.Format)
 	return in.morePages()
 }
 
@@ -190,7 +189,7 @@ func Read(r io.Reader, o Options, emit func(Record, *Problem) error) error {
 type reader struct {
 	Options
 	emit func(Record, *Problem) error
-	// users are the names of Kong's consumers, by their ids and names.
+	// users are the users of Kong's consumers, by the consumers' IDs and names.
 	users map[string]string
 	pages pages
 }
@@ -200,7 +199,7 @@ func (in *reader) config(name string, fields map[string]any) {
 	in.Sources.config(in.Format, name, fields)
 }
 
-// begin passes over a byte order mark.
+// begin skips a byte order mark.
 func begin(r io.Reader) (*bufio.Reader, error) {
 	source := bufio.NewReaderSize(r, 64<<10)
 	first, err := source.Peek(3)
@@ -241,7 +240,7 @@ func (in *reader) wrong(line int, field, format string, args ...any) error {
 	return in.emit(Record{}, problem(line, field, format, args...))
 }
 
-// key fills in what the file doesn't say of a key, and hands it on.
+// key completes a key with the options, checks it, and emits it.
 func (in *reader) key(k Record) error {
 	if in.User != "" {
 		k.User = in.User
@@ -261,26 +260,26 @@ func (in *reader) key(k Record) error {
 		return in.wrong(k.Line, "credential", "there is none")
 	}
 	if isReference(k.Credential) {
-		return in.wrong(k.Line, "credential", "this is not a key but a reference to one (a vault, an environment variable): put the keys themselves into the file, and import that")
+		return in.wrong(k.Line, "credential", "this is a reference to a key (in a vault or an environment variable): write the keys themselves into the file, and import that")
 	}
 	switch {
 	case k.User == "":
-		return in.wrong(k.Line, "user", "the file names none here: give --user, or name one")
+		return in.wrong(k.Line, "user", "the file names none here: give --user, or name one there")
 	case k.Type == "":
 		return in.wrong(k.Line, "app", "the file doesn't say what the key is for: give --app APP for keys of an app, or --pat for personal access tokens")
 	case k.Type != PAT && k.Type != AppKey:
 		return in.wrong(k.Line, "type", "it has to be %s or %s", AppKey, PAT)
 	case k.Type == AppKey && k.App == "":
-		return in.wrong(k.Line, "app", "it is missing: a key of an app names the app; give --app APP, or make it a %s", PAT)
+		return in.wrong(k.Line, "app", "it is missing; give --app APP, or make the key a %s", PAT)
 	case k.Type == PAT && k.App != "":
-		return in.wrong(k.Line, "app", "a %s is tied to no app", PAT)
+		return in.wrong(k.Line, "app", "a %s has no app; leave it out", PAT)
 	case k.Scopes == nil:
-		return in.wrong(k.Line, "scopes", "the file says nothing of them: give --scopes")
+		return in.wrong(k.Line, "scopes", "the file names none: give --scopes")
 	}
 	for _, text := range append([]string{k.Credential, k.User, k.App, k.Description, k.Name}, slices.Concat(k.Scopes, k.Endpoints)...) {
 		// A decoder puts the replacement character where bytes are not text.
 		if !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError) {
-			return in.wrong(k.Line, "", "it has bytes that are not UTF-8 (Latin-1 or another encoding?), or lost some before: write the file as UTF-8")
+			return in.wrong(k.Line, "", "it has, or once had, bytes that are not UTF-8 (Latin-1 or another encoding?): write the file as UTF-8")
 		}
 	}
 	k.Description, k.Name = clean(k.Description), clean(k.Name)
@@ -290,9 +289,9 @@ func (in *reader) key(k Record) error {
 	return in.emit(k, nil)
 }
 
-// isReference finds what stands for a key that is kept elsewhere: of Kong
-// ({vault://…}), of APISIX ($env://…, $secret://…), of decK (${{ env "…" }}),
-// and of shells.
+// isReference reports whether a text refers to a key that is kept elsewhere, in
+// the notation of Kong ({vault://…}), APISIX ($env://…, $secret://…), decK
+// (${{ env "…" }}), or shells.
 func isReference(text string) bool {
 	lower := strings.ToLower(text)
 	for _, beginning := range []string{"{vault://", "$env://", "$secret://", "${", "{{"} {
@@ -306,7 +305,7 @@ func isReference(text string) bool {
 // maxDescription is the longest description that a key may have, in bytes.
 const maxDescription = 1024
 
-// clean makes a text one that can be a description.
+// clean makes a text usable as a description.
 func clean(text string) string {
 	text = strings.Map(func(c rune) rune {
 		if c < 0x20 || c == 0x7f {

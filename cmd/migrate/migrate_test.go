@@ -112,8 +112,8 @@ func TestOptions(t *testing.T) {
 		{"unknown format", Options{Format: "xml"}, "no such format"},
 		{"where CSV has users", Options{Format: CSV, UserFrom: "consumer"}, "column user"},
 		{"where Kong has none", Options{Format: Kong, UserFrom: "alias"}, "consumer or custom_id or id"},
-		{"user twice", Options{Format: Kong, UserFrom: "id", User: "ada"}, "either"},
-		{"app and PAT", Options{Format: Kong, App: "a", PAT: true}, "either"},
+		{"user twice", Options{Format: Kong, UserFrom: "id", User: "ada"}, "exclude each other"},
+		{"app and PAT", Options{Format: Kong, App: "a", PAT: true}, "leave out --pat or --app"},
 		{"clear text of Kong", Options{Format: Kong, ClearText: true}, "Tyk"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -194,15 +194,15 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 		{"JSON cut off between", AWS, `{"items":[{"value":"` + secret + `"}`, "cut off"},
 		{"JSON cut off in a skipped field", AWS, `{"x":[{"value":"` + secret + `"}`, "cut off"},
 		{"no JSON", AWS, "{\n\"items\":[\n{\"value\":\"" + secret + "\"},\n" + secret + "]}", "from line 3 on"},
-		{"text for a list", AWS, `{"items":"` + secret + `"}`, "line 1: here a list"},
-		{"text", AWS, `"` + secret + `"`, "line 1: here a JSON object"},
+		{"text for a list", AWS, `{"items":"` + secret + `"}`, "line 1: expected a list"},
+		{"text", AWS, `"` + secret + `"`, "line 1: expected a JSON object"},
 		{"a large element", AWS, `{"items":[{"value":"` + large + `"}]}`, "larger than"},
 		{"a large skipped field", AWS, `{"x":"` + large + `"}`, "larger than"},
 		{"a large number of bytes in a list of Tyk", Tyk, `{"keys":["` + large + `"]}`, "larger than"},
-		{"no YAML", Kong, secret + "\n", "line 1: this is not the YAML"},
+		{"no YAML", Kong, secret + "\n", "line 1: expected YAML"},
 		{"a list in a line", Kong, "consumers: [{username: " + secret + "}]\n", "line 1: the list has to stand below"},
-		{"no list", Kong, "consumers:\n  username: " + secret + "\n", "line 2: here an item"},
-		{"an item further left", Kong, "consumers:\n    - username: a\n  - username: " + secret + "\n", "line 3: here an item"},
+		{"no list", Kong, "consumers:\n  username: " + secret + "\n", "line 2: expected an item"},
+		{"an item further left", Kong, "consumers:\n    - username: a\n  - username: " + secret + "\n", "line 3: expected an item"},
 		{"a large item", Kong, "consumers:\n- username: a\n" + strings.Repeat("  # comment "+secret+"\n", MaxElement/20), "line 2: one element is larger"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

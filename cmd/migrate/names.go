@@ -6,13 +6,12 @@ import (
 	"strings"
 )
 
-// maxID is the longest id of a user, in bytes.
+// maxID is the length of the longest user ID, in bytes.
 const maxID = 48
 
-// userID is the id of a user for somebody whom the file calls name: the name
-// itself, if it can be an id. Otherwise what can't be in one becomes -, and the
-// beginning of the name's SHA-256 follows, so that no two names are one user:
-// a.b and a-b aren't.
+// userID turns a name in a file into a user ID. A name that isn't an ID gets - for
+// its other characters, and the beginning of its SHA-256 at its end, so that two
+// names such as a.b and a-b never become one user.
 func userID(name string) string {
 	id := strings.Map(func(c rune) rune {
 		if c == '-' || c == '_' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' {
@@ -28,7 +27,7 @@ func userID(name string) string {
 	return id[:min(len(id), maxID-len(tail))] + tail
 }
 
-// oldName is what a file calls a key: by its owner, and by its id where it has
+// oldName returns the name of a key in a file: its owner, and its ID if it has
 // one.
 func oldName(owner, id string) string {
 	if id == "" {

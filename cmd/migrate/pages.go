@@ -6,15 +6,16 @@ import (
 	"strconv"
 )
 
-// pages knows whether a file that holds an answer of an API is one page of a
+// pages finds out whether a file that holds an API's answer is one page of a
 // longer list. A file may hold several pages, one after the other.
 type pages struct {
-	// next is the field that names the page after the one under way; after
-	// that of the page before.
+	// next is the field by which the current page names the next one, and after
+	// that of the page before. They are empty on the last page.
 	next, after string
 	line        int
-	// field and total say how many there are in all, and listed how many of
-	// them this document has; have adds these up for each total.
+	// field is the name of the field total, which is the length of the whole
+	// list. listed is how many elements this document has, and have sums them up
+	// for each total.
 	field         string
 	total, listed int
 	have          map[int]int
@@ -40,8 +41,7 @@ func (in *reader) endPage() error {
 	return nil
 }
 
-// total reads the field that says how many elements, or pages, there are in
-// all.
+// total reads the field that counts all elements or pages.
 func (in *reader) total(s *stream, name string) error {
 	value, line, err := s.element()
 	if err != nil {
@@ -70,7 +70,7 @@ func (in *reader) endTotal() {
 	p.total, p.listed = 0, 0
 }
 
-// morePages warns of pages that the file doesn't have.
+// morePages warns of pages that the file lacks.
 func (in *reader) morePages() error {
 	p := &in.pages
 	if p.after != "" {
@@ -78,7 +78,7 @@ func (in *reader) morePages() error {
 	}
 	for total, have := range p.have {
 		if have < total {
-			return in.more(p.field, fmt.Sprintf("it is %d, and the file has %d, so there are more pages", total, have))
+			return in.more(p.field, fmt.Sprintf("it is %d, but the file has %d, so there are more pages", total, have))
 		}
 	}
 	return nil
@@ -87,6 +87,6 @@ func (in *reader) morePages() error {
 func (in *reader) more(field, why string) error {
 	return in.emit(Record{}, &Problem{
 		Line: in.pages.line, Field: field, Warning: true,
-		Reason: why + " of keys that this file doesn't have: dump them too, and import them as well",
+		Reason: why + " of keys that this file lacks: dump and import them too",
 	})
 }

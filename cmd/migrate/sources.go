@@ -8,15 +8,15 @@ import (
 
 // Sources are the places where a gateway's clients send their keys.
 type Sources struct {
-	// Header and Query are names of headers and of query fields, sorted.
+	// Header and Query are the names of headers and of query fields, sorted.
 	Header, Query []string
-	// Notes say what the site can't read there, and what to do about it.
+	// Notes describe places that the site can't read, with the remedy.
 	Notes []string
 	found bool
 }
 
-// Lines are the credential directives that a site needs so that clients can
-// send their keys as before.
+// Lines returns the credential directives that let clients send their keys as
+// before.
 func (s *Sources) Lines() []string {
 	var lines []string
 	for _, name := range s.Header {
@@ -37,7 +37,7 @@ func (s *Sources) note(format string, args ...any) {
 	s.Notes = insert(s.Notes, fmt.Sprintf(format, args...), func(a, b string) bool { return a == b })
 }
 
-// maxSources bounds what is kept of a file.
+// maxSources limits how many texts of a file are kept.
 const maxSources = 100
 
 func insert(list []string, text string, same func(a, b string) bool) []string {
@@ -49,8 +49,8 @@ func insert(list []string, text string, same func(a, b string) bool) []string {
 	return list
 }
 
-// settle adds what a gateway does where its dump says nothing else.
-func (s *Sources) settle(format string) {
+// addDefaults adds a gateway's defaults if its dump has no configuration.
+func (s *Sources) addDefaults(format string) {
 	switch format {
 	case AWS:
 		s.header("x-api-key")
@@ -67,13 +67,13 @@ func (s *Sources) settle(format string) {
 	case Tyk:
 		if !s.found {
 			s.tyk(map[string]any{})
-			s.note("the dump has no API definition: this is Tyk's default; for another auth_header_name write that instead, and for use_param add credential query with its param_name")
+			s.note("the dump has no API definition: this is Tyk's default; if auth_header_name is set, write that name instead, and if use_param is set, add credential query with its param_name")
 		}
 	}
 }
 
-// config takes over the configuration of an authentication plugin: an object
-// of the dump, the name it stands under, and its fields that matter.
+// config adds the configuration of an authentication plugin: an object of the
+// dump, with the name of its field and its relevant fields.
 func (s *Sources) config(format, name string, fields map[string]any) {
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(names, func(name string) bool { _, ok := fields[name]; return ok })
@@ -126,7 +126,7 @@ func (s *Sources) tyk(fields map[string]any) {
 	s.at("cookie", textOr(fields["cookie_name"], header), isTrue(fields["use_cookie"], false))
 }
 
-// at takes over one place. A name that could be anything is not repeated.
+// at adds one place. A note doesn't repeat a name that may be anything.
 func (s *Sources) at(where, name string, used bool) {
 	if !used {
 		return
@@ -136,9 +136,9 @@ func (s *Sources) at(where, name string, used bool) {
 	})
 	switch {
 	case !plain:
-		s.note("a key's place in the %s has a name that can't be one here: look it up in the dump", where)
+		s.note("the name of a key's place in the %s can't be used here: look it up in the dump", where)
 	case where == "header" && strings.EqualFold(name, "Authorization"):
-		s.note("the key stands in Authorization, which is read as \"Bearer KEY\" or \"Key KEY\" without a line; the key alone, without a scheme, is not read there: have those clients send \"Bearer KEY\", which Tyk takes too")
+		s.note("clients send the key in Authorization, where \"Bearer KEY\" and \"Key KEY\" are read without a line; a key without a scheme is not read there: have those clients send \"Bearer KEY\", which Tyk accepts too")
 	case where == "header":
 		s.header(name)
 	case where == "query":

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// tykEntry is a key as Tyk's Dashboard details one. A session that stands
-// alone has the fields of the session itself.
+// tykEntry is a key as Tyk's Dashboard shows it. A session on its own has only
+// the fields of tykSession.
 type tykEntry struct {
 	Key     string      `json:"key"`
 	KeyID   string      `json:"key_id"`
@@ -18,22 +18,22 @@ type tykEntry struct {
 	tykSession
 }
 
-// tykSession is what Tyk keeps about a key.
+// tykSession is Tyk's record of a key.
 type tykSession struct {
 	Alias    string   `json:"alias"`
 	OrgID    string   `json:"org_id"`
 	Inactive bool     `json:"is_inactive"`
-	Expires  int64    `json:"expires"` // seconds since 1970; 0 and less are never
+	Expires  int64    `json:"expires"` // seconds since 1970; 0 or less is never
 	Tags     []string `json:"tags"`
 }
 
-// tykFields are those of an entry that make it one, and not sessions by key.
+// tykFields are the fields that distinguish an entry from sessions by key.
 var tykFields = map[string]bool{"key": true, "key_id": true, "key_hash": true, "data": true}
 
 // tykRest are the other fields of an entry or an answer.
 var tykRest = map[string]bool{
 	"api_model": true, "status": true, "message": true, "action": true,
-	// Definitions of APIs, which say where their keys stand.
+	// Definitions of APIs, which configure where clients send keys.
 	"apis": true, "api_definition": true, "api_definitions": true, "auth": true, "auth_configs": true,
 }
 
@@ -64,7 +64,7 @@ func (in *reader) tyk(source *bufio.Reader) error {
 		}
 		var session tykSession
 		if !bytes.HasPrefix(value, []byte("{")) || decodeJSON(value, &session) != "" {
-			return in.wrong(line, "", "here a session has to stand, under the name of its key; or list the keys as {\"keys\": […]}")
+			return in.wrong(line, "", "expected a session under the name of its key; or list the keys as {\"keys\": […]}")
 		}
 		return in.tykKey(name, false, &session, line)
 	}, func() error {
@@ -79,8 +79,8 @@ func (in *reader) tyk(source *bufio.Reader) error {
 	}, each)
 }
 
-// tykDocument is an object that is one entry, or an answer that has a list of
-// them for data.
+// tykDocument reads an object that is one entry, or an answer with a list of
+// entries in data.
 func (in *reader) tykDocument(fields map[string]json.RawMessage, line int) error {
 	var listed []json.RawMessage
 	var wrapped struct {
@@ -111,7 +111,7 @@ func (in *reader) tykDocument(fields map[string]json.RawMessage, line int) error
 	return in.tykElement(whole, line)
 }
 
-// tykElement is an element of a list: an entry, or the key alone.
+// tykElement reads an element of a list: an entry, or the key alone.
 func (in *reader) tykElement(value json.RawMessage, line int) error {
 	var key string
 	if json.Unmarshal(value, &key) == nil {
@@ -134,8 +134,8 @@ func (in *reader) tykElement(value json.RawMessage, line int) error {
 	return in.tykKey(e.KeyHash, true, session, line)
 }
 
-// tykKey reads one key. hashed is true if it certainly is a hash; otherwise it
-// is told by its form.
+// tykKey reads one key. hashed is true if the text is known to be a hash;
+// otherwise its form decides.
 func (in *reader) tykKey(text string, hashed bool, session *tykSession, line int) error {
 	text = strings.TrimPrefix(text, "apikey-") // of Redis
 	user := session.Alias
@@ -167,7 +167,7 @@ func (in *reader) tykKey(text string, hashed bool, session *tykSession, line int
 	case digits == 64:
 		k.SHA256 = text
 	case hashed && text != "", digits == 8, digits == 16, digits == 32:
-		return in.wrong(line, "key_hash", "it looks like a hash of murmur, which is Tyk's default and from which a key can't be imported: dump the keys where hash_keys is off or hash_key_function is sha256, or give their holders new keys; if these are the keys themselves, give --clear-text")
+		return in.wrong(line, "key_hash", "it looks like a murmur hash, Tyk's default, from which a key can't be imported: dump the keys where hash_keys is off or hash_key_function is sha256, or give their holders new keys; if these are the keys themselves, give --clear-text")
 	default:
 		k.Credential = text
 	}

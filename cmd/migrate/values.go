@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// describe says where a key comes from, and what else the file says of it.
+// describe joins the origin of a key with more text of the file.
 func describe(where, more string) string {
 	if more == "" {
 		return where
@@ -13,8 +13,8 @@ func describe(where, more string) string {
 	return where + "; " + more
 }
 
-// several is a text that holds several, separated by spaces or semicolons. A
-// hyphen alone is none at all; an empty text says nothing.
+// several splits a text at spaces and semicolons. A hyphen alone is an empty
+// list; an empty text is nil.
 func several(text string) []string {
 	switch text {
 	case "":
@@ -38,7 +38,7 @@ func expiry(text string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// truth reads true or false as people write them.
+// truth reads true or false in the usual spellings.
 func truth(text string) (is, ok bool) {
 	switch strings.ToLower(text) {
 	case "", "false", "no", "0":

@@ -12,23 +12,23 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// splitter cuts a YAML document into the items of the lists that stand under
-// its top-level keys, by indentation, so that each is read on its own. The
-// lists have to be in block style, as the gateways' own tools write them.
+// splitter cuts a YAML document by indentation into the items of the lists under
+// its top-level keys, so that each item is read on its own. The lists have to be
+// in block style, which the gateways' own tools write.
 type splitter struct {
 	// wanted are the keys whose lists are read.
 	wanted []string
 	item   func(section string, text []byte, line int) error
-	// other, where set, is given the items of the other sections, as long as
-	// they are not larger than one of a list that is read.
+	// other, if set, is called with the items of the other sections, unless they
+	// are larger than MaxElement.
 	other func(text []byte)
 
 	section string
 	indent  int // of the section's items; less than 0 before the first
 	text    []byte
 	start   int // the line that text begins on; 0 if no text was read
-	// skipped is what was read of an item of another section, and list how far
-	// such items are indented, less than 0 without items.
+	// skipped is the text of an item of another section so far. list is the
+	// indentation of such items, less than 0 before the first.
 	skipped []byte
 	list    int
 }
@@ -64,14 +64,14 @@ func (s *splitter) line(line []byte, n int) error {
 			return err
 		}
 		s.indent, s.start = indent, n
-		// Without the hyphen it is a document of its own.
+		// Without the hyphen the item is a document of its own.
 		line = slices.Clone(line)
 		line[indent] = ' '
 		return s.add(line)
 	case wanted && s.indent >= 0 && indent > s.indent:
 		return s.add(line)
 	case wanted && indent > 0:
-		return fmt.Errorf("line %d: here an item of a list has to stand, which begins with a hyphen", n)
+		return fmt.Errorf("line %d: expected an item of a list, which begins with a hyphen", n)
 	case indent > 0 || isItem:
 		s.skip(line, indent, isItem)
 		return nil
@@ -79,7 +79,7 @@ func (s *splitter) line(line []byte, n int) error {
 	return s.top(content, n)
 }
 
-// skip keeps a line of a section that isn't wanted, for other.
+// skip keeps a line of an unwanted section for other.
 func (s *splitter) skip(line []byte, indent int, isItem bool) {
 	if isItem && (s.list < 0 && len(s.skipped) == 0 || indent == s.list) {
 		s.passOn()
@@ -90,7 +90,7 @@ func (s *splitter) skip(line []byte, indent int, isItem bool) {
 	}
 }
 
-// passOn gives what was skipped to other.
+// passOn calls other with the skipped text.
 func (s *splitter) passOn() {
 	if len(s.skipped) > 0 {
 		s.other(s.skipped)
@@ -110,7 +110,7 @@ func (s *splitter) top(line []byte, n int) error {
 	}
 	name, rest, ok := strings.Cut(string(line), ":")
 	if !ok {
-		return fmt.Errorf("line %d: this is not the YAML that was expected: here a key with a colon has to stand", n)
+		return fmt.Errorf("line %d: expected YAML with a key and a colon", n)
 	}
 	rest, _, _ = strings.Cut(rest, " #")
 	name, rest = strings.Trim(strings.TrimSpace(name), `"'`), strings.TrimSpace(rest)
@@ -148,18 +148,18 @@ func (s *splitter) flush() error {
 	return s.item(s.section, text, start)
 }
 
-// What can be wrong with an item. What the parser says may repeat what stands
-// there.
+// Mistakes of an item. They replace the parser's errors, which may repeat a
+// credential.
 const (
 	badYAML  = "it can't be read as YAML, or a field is there twice or of the wrong type"
-	hasAlias = "it has an alias (*), which stands for something elsewhere in the file: write that out"
+	hasAlias = "it has an alias (*) for a part elsewhere in the file: write that part out"
 )
 
-// decode reads an item, without following aliases: a few of them can stand for
-// more than any memory holds.
+// decode reads an item without following aliases, because a few of them can
+// expand to more than any memory holds.
 func decode(text []byte, into any) (wrong string) {
 	defer func() {
-		if recover() != nil { // of the parser
+		if recover() != nil { // the parser panicked
 			wrong = badYAML
 		}
 	}()
@@ -187,7 +187,7 @@ func (in *reader) lookYAML(text []byte) {
 	}
 	var doc yaml.Node
 	if decode(text, &doc) != "" {
-		in.Sources.note("a part of the dump that has the plugin key-auth can't be read: look up there where clients send their keys")
+		in.Sources.note("a part of the dump with the plugin key-auth can't be read: look up there where clients send their keys")
 		return
 	}
 	lookYAML(&doc, "", 0, in.config)
