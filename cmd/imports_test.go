@@ -111,4 +111,5 @@ var without = map[string][]string{
 	"module/gateway/source": {caddyPath, boltPath},
 	"module/gateway/tenant": {caddyPath, boltPath},
 	"module/gateway/wire":   {caddyPath, boltPath},
+	"cmd/caddy":             {"net/http/httptest", "testing"},
 }

@@ -4,11 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 )
 
 // EndsAt tells where a request goes that the gate of a site never sees, and
@@ -26,7 +27,7 @@ func (s *Site) EndsAt(ctx context.Context, r *http.Request) (where string, ok bo
 	repl := caddy.NewReplacer()
 	sent := r.Clone(ctx)
 	sent.RemoteAddr = "127.0.0.1:1"
-	sent = caddyhttp.PrepareRequest(sent, repl, httptest.NewRecorder(), new(caddyhttp.Server))
+	sent = caddyhttp.PrepareRequest(sent, repl, new(wire.Nowhere), new(caddyhttp.Server))
 	way.follow(server.Routes, sent, 0)
 	if way.reached || way.unsure {
 		return "", false
@@ -107,7 +108,7 @@ func (w *way) handle(raw json.RawMessage, r *http.Request, depth int) (ends bool
 			w.unsure = true
 			return true
 		}
-		_ = rewrites.ServeHTTP(httptest.NewRecorder(), r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil }))
+		_ = rewrites.ServeHTTP(new(wire.Nowhere), r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil }))
 	case "static_response", "error", "file_server":
 		w.ended = h.String()
 		return true

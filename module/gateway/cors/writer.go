@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/textproto"
 	"reflect"
 	"slices"
@@ -13,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
+
+	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 )
 
 // writer replaces the CORS headers by ours when the header is written. What
@@ -64,7 +65,7 @@ var deferredWriter = func() (found reflect.Type) {
 	ctx := context.WithValue(context.Background(), caddy.ReplacerCtxKey, caddy.NewEmptyReplacer())
 	handler := headers.Handler{Response: &headers.RespHeaderOps{Deferred: true}}
 	// It defers, and so can't fail.
-	_ = handler.ServeHTTP(httptest.NewRecorder(), new(http.Request).WithContext(ctx),
+	_ = handler.ServeHTTP(new(wire.Nowhere), new(http.Request).WithContext(ctx),
 		caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
 			if _, ok := wrappedBy(w); ok {
 				found = reflect.TypeOf(w)

@@ -36,6 +36,7 @@ type Portal struct {
 // who use keys find the API under api. It asks that by call, and tells failed of
 // failures of our own, which the page says nothing about but that there was one.
 func New(base, api string, call Call, failed func(*http.Request, error)) *Portal {
+	templates()
 	p := &Portal{base: base, api: api, call: call, failed: failed, mux: http.NewServeMux(), forms: &allForms}
 	p.mux.HandleFunc("GET "+base+"/assets/{version}/{name}", p.asset)
 	for _, pg := range pages {

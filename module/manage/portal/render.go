@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/manage"
@@ -19,8 +20,9 @@ import (
 //go:embed pages assets
 var files embed.FS
 
-// templates are the pages, each with the layout around it.
-var templates = func() map[string]*template.Template {
+// templates returns the pages, each with the layout around it. They are parsed
+// when the first portal is made, because a Caddy without one needs none.
+var templates = sync.OnceValue(func() map[string]*template.Template {
 	layout := template.Must(template.New("layout").Funcs(functions).ParseFS(files, "pages/layout.html", "pages/parts.html"))
 	list, err := fs.Glob(files, "pages/*.html")
 	if err != nil {
@@ -35,7 +37,7 @@ var templates = func() map[string]*template.Template {
 		all[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, file))
 	}
 	return all
-}()
+})
 
 // view is what a page is made of.
 type view struct {
@@ -56,7 +58,7 @@ func (v *view) Form() string { return v.visit.portal.forms.make(v.visit.session)
 
 // show answers with a page.
 func (v *visit) show(status int, name, title string, data any) error {
-	t, ok := templates[name]
+	t, ok := templates()[name]
 	if !ok {
 		return fmt.Errorf("there is no page %s", name)
 	}
@@ -67,7 +69,7 @@ func (v *visit) show(status int, name, title string, data any) error {
 	// Made whole before it is sent, because a page that breaks off is useless.
 	var text bytes.Buffer
 	err := t.ExecuteTemplate(&text, "layout", &view{
-		Base: v.portal.base, Version: version, Section: section, Title: title, User: v.user,
+		Base: v.portal.base, Version: version(), Section: section, Title: title, User: v.user,
 		Notice: notices[v.r.URL.Query().Get("done")], Now: time.Now(), Data: data, visit: v,
 	})
 	if err != nil {
@@ -198,7 +200,7 @@ func dict(pairs ...any) (map[string]any, error) {
 }
 
 // version changes with the assets, which browsers may therefore keep for good.
-var version = func() string {
+var version = sync.OnceValue(func() string {
 	h := sha256.New()
 	err := fs.WalkDir(files, "assets", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -212,13 +214,13 @@ var version = func() string {
 		panic(err) // only of a mistake in the program
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
-}()
+})
 
 // asset answers with a style sheet, a script or a picture.
 func (p *Portal) asset(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	text, err := files.ReadFile("assets/" + path.Base(name))
-	if err != nil || r.PathValue("version") != version {
+	if err != nil || r.PathValue("version") != version() {
 		v := &visit{portal: p, w: w, r: r}
 		v.refuse(http.StatusNotFound, "There is no such file", "It belonged to an earlier version. Reload the page.")
 		return
