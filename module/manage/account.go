@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
-// proof is what somebody proves to be a user with: the password, and a code if
-// the second factor is on.
+// proof is what identifies a user: the password, and a code if the second factor
+// is on.
 type proof struct {
 	password, code string
 	// wrong is the answer to a wrong password.
@@ -20,8 +20,8 @@ type proof struct {
 	update func(*signin.Attempt, func(*keys.Tx) error) error
 }
 
-// prove makes a change if the proof is good, and counts the attempt as what it
-// was. u is the user as read just before, the zero one if there is none.
+// prove makes a change if the proof is good, and counts the attempt accordingly. u
+// is the user as read just before, or the zero user.
 func (r *request) prove(attempt *signin.Attempt, u keys.User, p proof, change func(*keys.Tx) error) error {
 	right, err := attempt.CheckPassword(r.Context(), u.PasswordHash, p.password)
 	if err != nil {
@@ -51,12 +51,12 @@ func (r *request) prove(attempt *signin.Attempt, u keys.User, p proof, change fu
 		}
 		return change(tx)
 	})
-	settle(attempt, err)
+	endAttempt(attempt, err)
 	return err
 }
 
-// stillProven looks at the user again, in the transaction of the change, and
-// uses the code up.
+// stillProven checks the user again in the transaction of the change, and uses up
+// the code.
 func stillProven(tx *keys.Tx, was keys.User, p proof) error {
 	u, err := tx.User(was.ID)
 	if errors.Is(err, keys.ErrNotFound) {
@@ -70,7 +70,7 @@ func stillProven(tx *keys.Tx, was keys.User, p proof) error {
 	case u.Suspended:
 		return errSuspended()
 	case u.TwoFactor.Enabled != was.TwoFactor.Enabled:
-		return refuse(CodeConflict, "", "the second factor was turned on or off at this moment; try again")
+		return refuse(CodeConflict, "", "the second factor was just turned on or off; try again")
 	case !u.TwoFactor.Enabled:
 		return nil
 	}
@@ -80,14 +80,14 @@ func stillProven(tx *keys.Tx, was keys.User, p proof) error {
 	return wrongCode()
 }
 
-// settle ends an attempt of which the password was right.
-func settle(attempt *signin.Attempt, err error) {
+// endAttempt ends an attempt whose password was right.
+func endAttempt(attempt *signin.Attempt, err error) {
 	var e *Error
 	switch {
 	case err == nil:
 		attempt.Succeed()
 	case errors.As(err, &e) && e.Code == CodeLoginFailed:
-		// It counts as a failure already.
+		// The attempt counts as a failure already.
 	default:
 		attempt.Excuse()
 	}
@@ -125,9 +125,9 @@ func proves(fn func(*request, *keys.Tx) (*Answer, error)) frame {
 	}))
 }
 
-// proving makes a change of the caller's own account, which requires the
-// password again, and a code if the second factor is on. field is where the
-// password stands in the body.
+// proving makes a change of the caller's own account, which requires the password
+// again, and a code if the second factor is on. field is the password's field in
+// the body.
 func (r *request) proving(field string, p proof, change func(*keys.Tx) error) error {
 	u, attempt, err := r.beginInside()
 	if err != nil {
@@ -156,7 +156,7 @@ func (r *request) beginInside() (u keys.User, attempt *signin.Attempt, err error
 	return u, attempt, nil
 }
 
-// passwordChange is a new password, and the proof that it takes.
+// passwordChange is a new password with its proof.
 type passwordChange struct {
 	proof
 	next string
@@ -173,7 +173,7 @@ func readPasswordChange(o *object) passwordChange {
 func (r *request) changePassword(in passwordChange) (*Answer, error) {
 	var hash string
 	in.update = func(attempt *signin.Attempt, change func(*keys.Tx) error) (err error) {
-		// Before the transaction, because other changes wait for that.
+		// Hash before the transaction, because other changes wait for that.
 		if hash, err = attempt.HashPassword(r.Context(), in.next); err != nil {
 			return err
 		}

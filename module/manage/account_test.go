@@ -110,7 +110,7 @@ func TestPasswordOfAMomentAgo(t *testing.T) {
 			"password":   fmt.Sprintf(`{"current_password":%q,"password":%q}`, password, nextPassword),
 			"two_factor": fmt.Sprintf(`{"password":%q}`, password),
 		} {
-			refused(t, s.callAs(one, "POST", "/v2/users/alice/"+path, body), manage.CodeKeyUnknown, "", "revoked meanwhile")
+			refused(t, s.callAs(one, "POST", "/v2/users/alice/"+path, body), manage.CodeKeyUnknown, "", "revoked during the call")
 		}
 		s.session() // the password is the old one, and no second factor asked for
 	})

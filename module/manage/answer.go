@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// Answer is the body of every answer: the status, and what was asked for.
+// Answer is the body of every answer: the status, and the result of the call.
 type Answer struct {
 	Status Status `json:"status"`
 
@@ -21,14 +21,14 @@ type Answer struct {
 	Apps  []App  `json:"apps,omitzero"`
 	Key   *Key   `json:"key,omitempty"`
 	Keys  []Key  `json:"keys,omitzero"`
-	// Scopes is the catalogue, and Endpoints are those that keys can be limited
-	// to.
+	// Scopes is the catalogue, and Endpoints are the endpoints that keys can be
+	// limited to.
 	Scopes    []Scope  `json:"scope_deps,omitzero"`
 	Endpoints []string `json:"endpoint_names,omitzero"`
 	*MyScopes
 	Collaborators  []Collaborator  `json:"collaborators,omitzero"`
 	Collaborations []Collaboration `json:"collaborations,omitzero"`
-	// Entries are those of the audit log.
+	// Entries are entries of the audit log.
 	Entries      []AuditEntry       `json:"entries,omitzero"`
 	Verification *AuditVerification `json:"verification,omitempty"`
 	StatusCode   *StatusCode        `json:"status_code,omitempty"`
@@ -38,55 +38,57 @@ type Answer struct {
 	Sessions  []Session  `json:"sessions,omitzero"`
 	// SessionIDs are the IDs of the sessions that a call ended.
 	SessionIDs []string `json:"session_ids,omitzero"`
-	// Count is how many keys a call revoked that revokes many at once.
+	// Count is how many keys a bulk call revoked.
 	Count *int `json:"count,omitempty"`
-	// KeyIDs are the key IDs of the keys that a call revoked; the first of
+	// KeyIDs are the key IDs of the keys that a call revoked, or the first of
 	// them if they are too many.
 	KeyIDs []string `json:"key_ids,omitempty"`
-	// AlreadyRevoked are those of KeyIDs that were revoked before.
+	// AlreadyRevoked are the elements of KeyIDs that were revoked before.
 	AlreadyRevoked []string `json:"already_revoked,omitempty"`
-	// Unknown are those of a list of credentials that are none of the user's.
+	// Unknown are the elements of a list of credentials that don't belong to the
+	// user.
 	Unknown []UnknownCredential `json:"unknown,omitempty"`
-	// RemovedCollaborators are those that a call removed with the keys that
-	// it revoked; the first of them if they are too many.
+	// RemovedCollaborators are the collaborators that a call removed with the keys
+	// that it revoked, or the first of them if they are too many.
 	RemovedCollaborators []Collaborator `json:"removed_collaborators,omitempty"`
-	// Imported says what became of each key of an import, in their order.
+	// Imported are the outcomes of an import, one for each key in order.
 	Imported []Imported `json:"imported,omitzero"`
 
-	// Standing is what a verified credential is good for.
+	// Standing is the state of a verified credential.
 	Standing string `json:"standing,omitempty"`
-	// Revocation is there if the verified credential is revoked.
+	// Revocation is set if the verified credential is revoked.
 	Revocation *Revocation `json:"revocation,omitempty"`
-	// Explanations say how a request would be decided, one for each site.
+	// Explanations explain the decision of a request, one for each site.
 	Explanations []Explanation `json:"explanations,omitzero"`
-	// StoreCheck and StoreStats are of the whole store.
+	// StoreCheck and StoreStats are about the whole store.
 	StoreCheck *StoreCheck `json:"store_check,omitempty"`
 	StoreStats *keys.Stats `json:"store_stats,omitempty"`
-	// StoreClock says what accepting the clock did.
+	// StoreClock is the result of accepting the clock.
 	StoreClock *keys.AcceptedClock `json:"store_clock,omitempty"`
-	// backup is sent instead of all this.
+	// backup, if set, is sent instead of the JSON.
 	backup *keys.Backup
 
-	// Next is given as after to go on with a list; empty at its end.
+	// Next is the value of after for the next page of a list, or empty at its
+	// end.
 	Next string `json:"next,omitempty"`
 }
 
-// Status says how a request went.
+// Status is the outcome of a request.
 type Status struct {
 	Code        Code   `json:"code"`
 	Description string `json:"description"`
 	Details     string `json:"details,omitempty"`
-	// Field is where the fault is in the body, such as keys[2].scopes.
+	// Field is the field of the body with the mistake, such as keys[2].scopes.
 	Field string `json:"field,omitempty"`
 	// MissingScopes and MissingEndpoints are what a credential lacks, or what
 	// scopes need.
 	MissingScopes    []string `json:"missing_scopes,omitempty"`
 	MissingEndpoints []string `json:"missing_endpoints,omitempty"`
-	// ReqID finds the request in the log.
+	// ReqID identifies the request in the log.
 	ReqID string `json:"req_id"`
 }
 
-// succeed answers a request that was done.
+// succeed answers a successful request.
 func succeed(w http.ResponseWriter, reqID string, a *Answer) {
 	a.Status.Code, a.Status.Description, a.Status.ReqID = CodeOK, CodeOK.Description(), reqID
 	write(w, a)
@@ -116,20 +118,20 @@ func fail(w http.ResponseWriter, reqID string, e *Error) {
 func write(w http.ResponseWriter, a *Answer) {
 	text, err := json.Marshal(a)
 	if err != nil {
-		panic(err) // only of a mistake in the types above
+		panic(err) // only for a mistake in the types above
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(text)))
-	// An answer may hold a new credential, and every other may be outdated by
-	// the next change.
+	// An answer may hold a new credential, and the next change may outdate any
+	// other.
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(a.Status.Code.HTTP())
-	// A client that has gone away needs no answer.
+	// An error means that the client has gone away.
 	_, _ = w.Write(text)
 }
 
-// newRequestID makes up what a request is called in the log.
+// newRequestID generates the ID of a request in the log.
 func newRequestID() string {
 	var id [16]byte
 	rand.Read(id[:]) //nolint:errcheck // it never fails (crypto/rand, since Go 1.24)

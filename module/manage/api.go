@@ -3,10 +3,10 @@
 // the same code serves the admin endpoint, sites, and commands that open the
 // store themselves.
 //
-// Each call is a row of a table, see calls.go: method, path, frame, and what it
-// asks of a credential. The frame reads the body, opens the transaction and
-// builds the answer; a call's own code is a function that parses its input and
-// a function that runs in the transaction.
+// Each call is a row of the table in calls.go: method, path, frame, and what it
+// requires of a credential. The frame reads the body, opens the transaction and
+// builds the answer. A call's own code is a function that parses its input and a
+// function that runs in the transaction.
 package manage
 
 import (
@@ -23,51 +23,51 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// DefaultMaxBody is the largest body that is read unless [API.MaxBody] says
-// otherwise.
+// DefaultMaxBody is the size of the largest body that is read by default.
 const DefaultMaxBody = 1 << 20
 
-// API answers the calls of the management API, which stand under /v2/. It is
-// cheap to make: one for each request will do.
+// API answers the calls of the management API below /v2/. It is cheap to make, so
+// each request may have its own.
 type API struct {
-	// Directory is read and changed.
+	// Directory holds the records that calls read and change.
 	Directory *directory.Directory
-	// Catalogue is what can be granted. Without one, such as without a
+	// Catalogue lists what can be granted. Without one, such as without a
 	// configuration, only the form of scopes is checked.
 	Catalogue *policy.Catalogue
-	// Brand stands in front of the credentials that are minted.
+	// Brand is the prefix of new credentials.
 	Brand string
-	// Explain says how requests would be decided; nil where there is no gate.
+	// Explain explains how requests would be decided. It is nil without a gate.
 	Explain func(context.Context, ExplainQuery) ([]Explanation, error)
 	// MaxBody is the largest body that is read, in bytes; 0 is
 	// [DefaultMaxBody].
 	MaxBody int64
-	// RequestID names a request in the log; if it is nil, a name is made up.
+	// RequestID returns the ID of a request in the log. If it is nil, an ID is
+	// generated.
 	RequestID func(*http.Request) string
-	// Failed gets the causes of failures of our own. The client learns only
-	// that there was one. It may be nil.
+	// Failed is called with the causes of internal failures, which the client
+	// doesn't learn. It may be nil.
 	Failed func(reqID string, cause error)
-	// Refused gets the code of each call that is answered with an error. It
-	// may be nil.
+	// Refused is called with the code of each call that is answered with an
+	// error. It may be nil.
 	Refused func(r *http.Request, code Code)
 }
 
-// Caller is who calls. The zero Caller is nobody, and may make public calls. A
-// site that serves a call has decided by [Mount.Routes] that the caller may
-// make it.
+// Caller is the caller of a request. The zero Caller has no credential, and may
+// only make public calls. A site that serves a call has decided by [Mount.Routes]
+// that the caller may make it.
 type Caller struct {
-	// Operator may do everything, and is not a user: somebody who can reach
-	// Caddy's admin endpoint, or the store file.
+	// Operator is true for a person who can reach Caddy's admin endpoint or the
+	// store file. The operator may do everything, and is not a user.
 	Operator bool
 	// Caller is the holder of the credential of a request to a site.
 	policy.Caller
-	// Digest is that of the credential.
+	// Digest is the digest of the credential.
 	Digest credential.Digest
-	// Address is where the request came from, without the port.
+	// Address is the client's address, without the port.
 	Address string
 }
 
-// actor is how the caller is recorded with what it makes.
+// actor returns how records and the audit log name the caller.
 func (c *Caller) actor() keys.Actor {
 	a := keys.Actor{ID: c.KeyID, UserID: c.UserID, Address: c.Address}
 	if c.Operator {
@@ -76,23 +76,23 @@ func (c *Caller) actor() keys.Actor {
 	return a
 }
 
-// request is one call under way.
+// request is one running call.
 type request struct {
 	*http.Request
 	w      http.ResponseWriter
 	api    *API
 	caller Caller
-	// pattern is that of the call, such as /v2/users/{user_id}/keys.
+	// pattern is the call's pattern, such as /v2/users/{user_id}/keys.
 	pattern string
-	// vars are the variables of the path, decoded.
+	// vars are the decoded variables of the path.
 	vars map[string]string
-	// own is the caller's credential as it is in the transaction of a change;
-	// nil for the operator.
+	// own is the caller's credential as read in the transaction of a change. It
+	// is nil for the operator.
 	own *keys.Credential
 }
 
-// Serve answers a request of a caller whose path begins with /v2/, or for the
-// operator is one outside of it, such as /health.
+// Serve answers a request below /v2/. The operator also has paths outside it, such
+// as /health.
 func (a *API) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 	mount := &site
 	if caller.Operator {
@@ -106,8 +106,8 @@ func (a *API) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 	a.ServeRule(w, r, caller, mount.Mount, rule)
 }
 
-// ServeRule answers a request of a caller by the rule that the request was
-// decided by, which is one of the mount's [Mount.Routes].
+// ServeRule answers a request by the rule that decided it, which belongs to one of
+// the mount's [Mount.Routes].
 func (a *API) ServeRule(w http.ResponseWriter, r *http.Request, caller Caller, mount *Mount, rule *policy.Rule) {
 	answer, err := a.answer(w, r, caller, mount.calls[rule.String()], rule)
 	if err != nil {
@@ -143,11 +143,11 @@ func (a *API) requestID(r *http.Request) string {
 
 func (a *API) answer(w http.ResponseWriter, r *http.Request, caller Caller, c *call, rule *policy.Rule) (answer *Answer, err error) {
 	defer func() {
-		// A store that panics is a failure like another.
+		// Treat a panicking store like any other failure.
 		if p := recover(); p != nil {
 			answer, err = nil, &Error{
 				Code:    CodeInternal,
-				Details: "the call failed, and the server's log says how",
+				Details: "the call failed; see the server's log",
 				Cause:   fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
 			}
 		}
@@ -165,8 +165,8 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, caller Caller, c *c
 	return c.frame.serve(req)
 }
 
-// variables decodes what a path gives to the variables of its rule, each of
-// which is one segment.
+// variables decodes the values of a rule's variables in a path. Each is one
+// segment.
 func variables(rule *policy.Rule, path string) (map[string]string, error) {
 	segments := strings.Split(path[1:], "/")
 	vars := map[string]string{}
@@ -180,7 +180,7 @@ func variables(rule *policy.Rule, path string) (map[string]string, error) {
 	return vars, nil
 }
 
-// checkVars refuses what can't be addressed in a path.
+// checkVars refuses texts that can't name anything in a path.
 func (r *request) checkVars() error {
 	for name, value := range r.vars {
 		// Paths end up in logs, a proxy's too.
@@ -189,28 +189,27 @@ func (r *request) checkVars() error {
 		}
 		// A text that can't be an ID isn't in the store, so don't look it up.
 		if name != "key_id" && keys.CheckID(name, value) != nil {
-			return refuse(CodeNotFound, name, "there is none such; ids are letters, digits, - and _")
+			return refuse(CodeNotFound, name, "it doesn't exist; IDs are letters, digits, - and _")
 		}
 	}
 	if r.vars["user_id"] != policy.Me {
 		return nil
 	}
 	if r.caller.Operator {
-		return refuse(CodeInvalid, "user_id", "%s is the caller, and the operator is not a user: write the user's id", policy.Me)
+		return refuse(CodeInvalid, "user_id", "%s is the caller, and the operator is not a user: write the user's ID", policy.Me)
 	}
 	r.vars["user_id"] = r.caller.UserID
 	return nil
 }
 
 func credentialInPath(name string) error {
-	return refuse(CodeInvalid, name, `this is a whole credential, and paths end up in logs: revoke it, by a DELETE of /v2/users/USER/keys with the body {"ids":["…"]}, which takes whole credentials; in a path use the key ID`)
+	return refuse(CodeInvalid, name, `this is a whole credential, and paths end up in logs: revoke it with a DELETE of /v2/users/USER/keys and the body {"ids":["…"]}, which accepts whole credentials; in a path use the key ID`)
 }
 
-// user is the user of the path. It is empty if the path names none: then the
-// call is about the things of all users.
+// user returns the user of the path. It is empty if the call concerns all users.
 func (r *request) user() string { return r.vars["user_id"] }
 
-// app is the app that the path names.
+// app returns the app of the path.
 func (r *request) app() keys.AppRef {
 	return keys.AppRef{OwnerID: r.user(), AppID: r.vars["app_id"]}
 }

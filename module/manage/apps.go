@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// App is an app as the API shows one.
+// App is an app in the API's form.
 type App struct {
 	ID         string    `json:"id"`
 	UserID     string    `json:"user_id"`
@@ -50,7 +50,8 @@ func (r *request) listApps(from keys.Reader, p page) (*Answer, error) {
 	return &Answer{Apps: show(found, showApp), Next: next}, err
 }
 
-// appFields is what a request sets of an app. A nil field stays as it is.
+// appFields are the fields of an app that a request sets. A nil field stays
+// unchanged.
 type appFields struct {
 	path, id string
 	userID   *string
@@ -70,13 +71,13 @@ func readApp(o *object) appFields {
 	return f
 }
 
-// ignoredOfApps are fields that programs for Clarifai's service send, and that
-// are about what stands behind the gate: which model is asked where a request
-// names none. They grant nothing, so they are ignored rather than refused.
+// ignoredOfApps are fields that programs for Clarifai's service send. They concern
+// the upstream, such as the default model, and grant nothing, so they are ignored
+// rather than refused.
 var ignoredOfApps = []string{"default_workflow_id", "default_workflow", "default_language_id", "default_language"}
 
-// ownedBy refuses an owner who isn't the user of the path. element is where
-// the app stands.
+// ownedBy refuses an owner who isn't the user of the path. element is the path of
+// the app in the body.
 func (r *request) ownedBy(owner *string, element string) error {
 	switch {
 	case owner == nil, *owner == r.user(), *owner == policy.Me && r.user() == r.caller.UserID:
@@ -85,8 +86,8 @@ func (r *request) ownedBy(owner *string, element string) error {
 	return refuse(CodeInvalid, join(element, "user_id"), "it is not the user of the path, who has to own the app")
 }
 
-// createApps makes apps, and for each its first key, which grants everything
-// there that the caller may grant.
+// createApps makes apps, each with a first key that grants everything there that
+// the caller may grant.
 func (r *request) createApps(tx *keys.Tx, list []appFields) (*Answer, error) {
 	if _, err := r.findUser(tx); err != nil {
 		return nil, err
@@ -122,13 +123,13 @@ func (r *request) createApps(tx *keys.Tx, list []appFields) (*Answer, error) {
 
 func readAppChange(o *object) appFields { return readOne(o, "app", readApp) }
 
-// checkAppChange refuses another owner or ID than those of the path.
+// checkAppChange refuses an owner or ID that differs from the path.
 func (r *request) checkAppChange(f *appFields) error {
 	if err := r.ownedBy(f.userID, f.path); err != nil {
 		return err
 	}
 	if f.id != "" && f.id != r.app().AppID {
-		return refuse(CodeInvalid, join(f.path, "id"), "it is not that of the path, and an id never changes")
+		return refuse(CodeInvalid, join(f.path, "id"), "it is not the ID in the path, and an ID never changes")
 	}
 	return nil
 }

@@ -12,27 +12,28 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// AuditEntry is an entry of the audit log as the API shows one: who changed
-// what, when, and from where. What doesn't apply is left out.
+// AuditEntry is an entry of the audit log in the API's form: who changed what,
+// when, and from where. Empty fields are left out.
 type AuditEntry struct {
-	// Seq and Hash are shown to the operator alone: the log is one for all
-	// users, and what others do is not a user's business.
+	// Seq and Hash are shown only to the operator, because all users share one
+	// log, and they would reveal how much others change.
 	Seq uint64    `json:"seq,omitempty"`
 	At  time.Time `json:"at"`
 	// Action is what was done, such as key.revoke.
 	Action string `json:"action"`
-	// ActorID is the key ID of the credential that was used, or (operator);
-	// ActorUserID is who holds it, and Address where the request came from.
+	// ActorID is the key ID of the credential that was used, or (operator).
+	// ActorUserID is its holder, and Address the client's address.
 	ActorID     string `json:"actor_id,omitempty"`
 	ActorUserID string `json:"actor_user_id,omitempty"`
 	Address     string `json:"address,omitempty"`
-	// UserID owns what was changed: an app, a key, a collaborator, or itself.
+	// UserID is the user who was changed, or who owns the changed app, key or
+	// collaborator.
 	UserID         string `json:"user_id,omitempty"`
 	AppID          string `json:"app_id,omitempty"`
 	KeyID          string `json:"key_id,omitempty"`
 	CollaboratorID string `json:"collaborator_id,omitempty"`
-	// Before and After are the fields that changed; absent where there was
-	// nothing, or is nothing any more.
+	// Before and After are the changed fields. Before is absent for a new record,
+	// and After for a deleted one.
 	Before json.RawMessage `json:"before,omitempty"`
 	After  json.RawMessage `json:"after,omitempty"`
 	Hash   string          `json:"hash,omitempty"`
@@ -50,12 +51,12 @@ func (r *request) showEntry(e keys.AuditEntry) AuditEntry {
 	return shown
 }
 
-// asJSON is what an entry holds, which is JSON unless the log was altered.
+// asJSON returns a text of an entry, which is JSON unless the log was altered.
 func asJSON(text []byte) json.RawMessage {
 	if len(text) == 0 || json.Valid(text) {
 		return text
 	}
-	quoted, _ := json.Marshal(string(text)) // texts can be
+	quoted, _ := json.Marshal(string(text)) // can't fail for a string
 	return quoted
 }
 
@@ -67,13 +68,13 @@ type auditQuery struct {
 	since, until                  time.Time
 }
 
-// auditSearch is one page of the entries that are asked for.
+// auditSearch is one page of the selected entries.
 type auditSearch struct {
 	page
 	auditQuery
 }
 
-// readAuditSearch is the input of a call that answers audit entries.
+// readAuditSearch reads the input of a call that lists audit entries.
 func (r *request) readAuditSearch(s *auditSearch) (err error) {
 	if s.page, err = r.page(); err != nil {
 		return err
@@ -90,7 +91,7 @@ func (r *request) auditQuery() (auditQuery, error) {
 	case "newest":
 		q.newest = true
 	default:
-		return q, refuse(CodeInvalid, "order", "it has to be oldest, which it is by itself, or newest")
+		return q, refuse(CodeInvalid, "order", "it has to be oldest, the default, or newest")
 	}
 	for _, want := range []struct {
 		name string
@@ -104,9 +105,9 @@ func (r *request) auditQuery() (auditQuery, error) {
 		case credential.FormOf(value) != credential.Foreign:
 			return q, credentialInPath(want.name)
 		case value == "" || len(query[want.name]) > 1:
-			return q, refuse(CodeInvalid, want.name, "give it once, and not empty; leave it out and it limits nothing")
+			return q, refuse(CodeInvalid, want.name, "give it once and not empty, or leave it out to select all")
 		case want.name == "user_id" && keys.CheckID("user_id", value) != nil:
-			return q, refuse(CodeInvalid, want.name, "it is not the id of a user")
+			return q, refuse(CodeInvalid, want.name, "it is not the ID of a user")
 		}
 		*want.into = value
 	}
@@ -126,15 +127,15 @@ func (r *request) auditQuery() (auditQuery, error) {
 	return q, nil
 }
 
-// shows reports whether an entry is asked for.
+// shows reports whether an entry is selected.
 func (q *auditQuery) shows(e *keys.AuditEntry) bool {
 	is := func(want, is string) bool { return want == "" || want == is }
 	return is(q.app, e.AppID) && is(q.key, e.KeyID) && is(q.action, e.Action) &&
 		(is(q.actor, e.ActorID) || is(q.actor, e.ActorUserID)) && !e.At.Before(q.since) && !q.late(e)
 }
 
-// ended reports whether the entry and all that follow are too late or, if the
-// newest come first, too early.
+// ended reports whether the entry and all after it are too late or, if the newest
+// come first, too early.
 func (q *auditQuery) ended(e *keys.AuditEntry) bool {
 	if q.newest {
 		return e.At.Before(q.since)
@@ -146,8 +147,8 @@ func (q *auditQuery) late(e *keys.AuditEntry) bool {
 	return !q.until.IsZero() && !e.At.Before(q.until)
 }
 
-// listAudit answers the entries about a user's things; for the operator, about
-// all, where no user is named.
+// listAudit lists the entries about a user and what the user owns, or all entries
+// if the operator names no user.
 func (r *request) listAudit(from keys.Reader, s auditSearch) (*Answer, error) {
 	if err := r.wasUser(from); err != nil {
 		return nil, err
@@ -166,7 +167,7 @@ func (r *request) listAudit(from keys.Reader, s auditSearch) (*Answer, error) {
 	return &Answer{Entries: show(found, r.showEntry), Next: next}, err
 }
 
-// wasUser is findUser for what is left of a user who was deleted.
+// wasUser is findUser that also accepts a deleted user.
 func (r *request) wasUser(from keys.Reader) error {
 	if r.user() == "" {
 		return nil
@@ -180,12 +181,13 @@ func (r *request) wasUser(from keys.Reader) error {
 	return err
 }
 
-// maxScanned is how many entries one page looks at, because few of them may be
-// asked for.
+// maxScanned limits how many entries one page reads, because few of them may be
+// selected.
 const maxScanned = 10_000
 
-// scan is [take] for a long list of which few may be asked for: it answers
-// what it has found when it has looked at enough, and where to go on.
+// scan is [take] for a long list of which few entries may be selected. It stops
+// after maxScanned entries, and returns the entries found so far and where to
+// continue.
 func scan(list iter.Seq2[keys.AuditEntry, error], p page, q *auditQuery) (found []keys.AuditEntry, next string, err error) {
 	skip, seen, last := p.skip, 0, p.after
 	for e, err := range list {
@@ -195,7 +197,7 @@ func scan(list iter.Seq2[keys.AuditEntry, error], p page, q *auditQuery) (found 
 		case q.ended(&e):
 			return found, "", nil
 		case seen == maxScanned && p.skip > 0:
-			return nil, "", refuse(CodeInvalid, "page", "so deep a page takes too long to find; leave page out, and go on with the next of each answer as after")
+			return nil, "", refuse(CodeInvalid, "page", "finding this page takes too long; leave page out, and continue with the next of each answer as after")
 		case seen == maxScanned:
 			return found, p.cursors.seal(last), nil
 		}
@@ -214,14 +216,14 @@ func scan(list iter.Seq2[keys.AuditEntry, error], p page, q *auditQuery) (found 
 	return found, "", nil
 }
 
-// lastBefore is the Seq of the last entry before a time: entries are in its
-// order, so half of those that are left are passed over at each step.
+// lastBefore returns the Seq of the last entry before a time. Entries are ordered
+// by time, so it searches by halving.
 func lastBefore(from keys.Reader, since time.Time) (uint64, error) {
 	head, err := from.AuditHead()
 	if err != nil || head.Last == 0 {
 		return 0, err
 	}
-	low, high := head.First, head.Last+1 // the first that isn't before lies between
+	low, high := head.First, head.Last+1 // the first entry that isn't before is between them
 	for low < high {
 		middle := low + (high-low)/2
 		e, err := entryAt(from, middle)
@@ -237,7 +239,7 @@ func lastBefore(from keys.Reader, since time.Time) (uint64, error) {
 	return low - 1, nil
 }
 
-// entryAt is the entry of a Seq, or where that is missing the next one.
+// entryAt returns the entry with a Seq, or the next one if that is missing.
 func entryAt(from keys.Reader, seq uint64) (keys.AuditEntry, error) {
 	for e, err := range from.AuditEntries("", seq-1) {
 		return e, err
@@ -245,26 +247,27 @@ func entryAt(from keys.Reader, seq uint64) (keys.AuditEntry, error) {
 	return keys.AuditEntry{}, keys.ErrNotFound
 }
 
-// AuditVerification reports whether the audit log is as it was written.
+// AuditVerification is the result of verifying the audit log.
 type AuditVerification struct {
+	// Whole is true if the log is unaltered.
 	Whole bool `json:"whole"`
-	// Broken says at which entry it is not.
+	// Broken names the first wrong entry.
 	Broken string `json:"broken,omitempty"`
-	// Entries is how many there are. Those older than the retention are gone:
-	// First and Last are the numbers of the oldest and the newest, FirstAt and
-	// LastAt their times.
+	// Entries is the number of entries that the retention has kept. First and Last
+	// are the numbers of the oldest and the newest, FirstAt and LastAt their
+	// times.
 	Entries uint64     `json:"entries"`
 	First   uint64     `json:"first,omitempty"`
 	Last    uint64     `json:"last,omitempty"`
 	FirstAt *time.Time `json:"first_at,omitempty"`
 	LastAt  *time.Time `json:"last_at,omitempty"`
-	// Hash is the newest entry's, which covers all before it. Kept elsewhere,
-	// it shows a log that was written again.
+	// Hash is the hash of the newest entry, which covers all before it. A copy of
+	// the hash elsewhere reveals a rewritten log.
 	Hash string `json:"hash,omitempty"`
 }
 
-// verifyAudit walks the audit log. That it is broken is an answer, and no
-// failure of the call.
+// verifyAudit verifies the audit log. A broken log is an answer, not a failure of
+// the call.
 func (r *request) verifyAudit(from keys.Reader) (*Answer, error) {
 	v := &AuditVerification{}
 	head, err := keys.VerifyAudit(from)

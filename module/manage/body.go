@@ -12,16 +12,16 @@ import (
 	"unicode/utf8"
 )
 
-// maxFields bounds an object: no call knows nearly as many.
+// maxFields limits the fields of an object. No call knows nearly as many.
 const maxFields = 100
 
-// maxPublicBody is the largest body of a call without a credential, in bytes. An
-// address, a password and a code are no longer, however they are escaped.
+// maxPublicBody is the largest body of a call without a credential, in bytes. It
+// has room for an address, a password and a code, however they are escaped.
 const maxPublicBody = 16 << 10
 
-// object is a JSON object of a request, read field by field. It is strict: an
-// unknown or repeated field is refused, because two readers of one body could
-// take it for two things. Names are exact, and no error repeats a value.
+// object is a JSON object of a request, read field by field. It refuses unknown
+// and repeated fields, because two readers of one body could understand them
+// differently. Names are exact, and no error repeats a value.
 //
 // The object keeps the first error, and end returns it.
 type object struct {
@@ -31,19 +31,20 @@ type object struct {
 	err    error
 }
 
-// bodyKind says which body a call takes.
+// bodyKind tells whether a call has a body.
 type bodyKind int
 
 const (
-	// noBody takes no field. A body that has one was meant for another call.
+	// noBody refuses every field, because a body with one is meant for another
+	// call.
 	noBody bodyKind = iota
 	optionalBody
 	requiredBody
 )
 
-// object reads the body of a request as one JSON object, whatever its
-// Content-Type says: existing scripts send none. The body may have maxBody
-// bytes if that is more than other calls allow.
+// object reads the body of a request as one JSON object. It ignores Content-Type,
+// which existing scripts don't send. The body may have maxBody bytes if that is
+// more than other calls allow.
 func (r *request) object(kind bodyKind, maxBody int64) (*object, error) {
 	data, err := r.read(max(r.api.maxBody(), maxBody))
 	switch {
@@ -88,12 +89,12 @@ func parseObject(path string, data []byte) (*object, error) {
 		if err != nil {
 			return nil, o.malformed(err)
 		}
-		name, _ := token.(string) // the decoder takes nothing else here
+		name, _ := token.(string) // the decoder accepts nothing else here
 		if _, twice := o.fields[name]; twice {
 			return nil, refuse(CodeBadFormat, join(path, name), "it is there twice")
 		}
 		if len(o.fields) == maxFields {
-			return nil, refuse(CodeInvalid, path, "it has more than %d fields, and no call knows as many", maxFields)
+			return nil, refuse(CodeInvalid, path, "it has more than %d fields, which no call has", maxFields)
 		}
 		var value json.RawMessage
 		if err := d.Decode(&value); err != nil {
@@ -117,7 +118,7 @@ func (o *object) malformed(err error) error {
 	return refuse(CodeBadFormat, o.path, "it is not JSON: %v", err)
 }
 
-// field is where a field of the object stands in the body.
+// field returns the path of a field in the body.
 func (o *object) field(name string) string { return join(o.path, name) }
 
 // fail keeps the first error.
@@ -127,15 +128,14 @@ func (o *object) fail(err error) {
 	}
 }
 
-// endOf keeps the first error of an object within this one, which nothing more
-// is read of.
+// endOf keeps the first error of an inner object, after all its fields were read.
 func (o *object) endOf(in *object) {
 	if err := in.end(); err != nil {
 		o.fail(err)
 	}
 }
 
-// take hands out a field's value.
+// take returns a field's value and removes the field.
 func (o *object) take(name string) (json.RawMessage, bool) {
 	o.known = append(o.known, name)
 	value, ok := o.fields[name]
@@ -143,7 +143,7 @@ func (o *object) take(name string) (json.RawMessage, bool) {
 	return value, ok
 }
 
-// end returns the first error. A field that nobody took is one.
+// end returns the first error. A field that was not taken is an error.
 func (o *object) end() error {
 	if o.err != nil || len(o.fields) == 0 {
 		return o.err

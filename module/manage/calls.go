@@ -9,18 +9,17 @@ type call struct {
 	demand demand
 }
 
-// demand is what a call asks of a credential, as Clarifai's own description does
-// if it has the call.
+// demand is what a call requires of a credential. For Clarifai's calls it follows
+// Clarifai's own description.
 type demand struct {
-	// scopes have to be granted; they are separated by spaces.
+	// scopes are the required scopes, separated by spaces.
 	scopes string
-	// endpoint is the call's name among those of [service]; empty if Clarifai
-	// has none.
+	// endpoint is the call's name within [service], or empty if Clarifai has no
+	// such call.
 	endpoint string
 	// accept are the kinds of credential that may call; nil is [tokens].
 	accept []string
-	// owner keeps the call for the owner of the app: collaborators can't make
-	// it.
+	// owner is true if only the owner of the app may call, and no collaborator.
 	owner bool
 }
 
@@ -34,8 +33,7 @@ var (
 	public   = []string{"public"}
 )
 
-// calls are those of users, each about one user's things. The operator has them
-// too.
+// calls are the calls of users. Each concerns one user. The operator has them too.
 var calls = []call{
 	{"GET", "/v2/users/{user_id}", reads((*request).getUser), demand{endpoint: "GetUser"}},
 
@@ -146,8 +144,7 @@ var calls = []call{
 	{"GET", "/v2/users/{user_id}/scopes", reads((*request).listScopes), demand{endpoint: "ListScopes", accept: sessions}},
 }
 
-// operatorCalls are those that only the operator has: about all users, and
-// about anyone's keys.
+// operatorCalls are the calls that only the operator has. They concern all users.
 var operatorCalls = []call{
 	{"GET", "/health", answers((*request).getHealth), demand{}},
 	{"POST", "/routes/explain", does(bodyOf(readExplainQuery), (*request).explainRoute), demand{}},

@@ -2,29 +2,29 @@ package manage
 
 import "net/http"
 
-// Code is a status code of the API. The numbers and what they mean are
-// Clarifai's, so that programs written for it understand them.
+// Code is a status code of the API. The numbers and their meanings are Clarifai's,
+// so that programs written for Clarifai understand them.
 type Code int
 
 // The codes that the gate and the management API answer with.
 const (
 	CodeOK                 Code = 10000
 	CodeLoginFailed        Code = 11002 // the e-mail, the password or the second factor is wrong
-	CodeThrottled          Code = 11005 // too many attempts; Retry-After says when to go on
-	CodeLimit              Code = 11006 // the user has as many keys or apps as they may
-	CodeInsufficientScopes Code = 11007 // the credential doesn't grant what is asked
-	CodeKeyInvalid         Code = 11008 // the credential is no good now, or not here
-	CodeKeyUnknown         Code = 11009 // there is no such credential, or no longer
-	CodeBadFormat          Code = 11100 // the body is not JSON as it should be
-	CodeNotFound           Code = 11101 // the path, or what it names, is not there
+	CodeThrottled          Code = 11005 // too many attempts; wait as long as Retry-After says
+	CodeLimit              Code = 11006 // the user has as many keys or apps as allowed
+	CodeInsufficientScopes Code = 11007 // the credential lacks scopes or endpoints
+	CodeKeyInvalid         Code = 11008 // the credential is not valid now, or not here
+	CodeKeyUnknown         Code = 11009 // the credential doesn't exist, or was revoked
+	CodeBadFormat          Code = 11100 // the body is not the expected JSON
+	CodeNotFound           Code = 11101 // the path, or a record that it names, doesn't exist
 	CodeInvalid            Code = 11102 // a field is not acceptable
-	CodeMethod             Code = 11103 // the path doesn't answer this method
-	CodeExists             Code = 40010 // the id is taken, or was
-	CodeConflict           Code = 40017 // the record was changed by another meanwhile
+	CodeMethod             Code = 11103 // the path doesn't have this method
+	CodeExists             Code = 40010 // the ID is taken, or was
+	CodeConflict           Code = 40017 // another caller changed the record
 	CodeUnavailable        Code = 40031 // the key store can't answer now
 	CodeTooLarge           Code = 40033 // the body is too large
-	CodeInternal           Code = 98004 // a failure of the program's own
-	CodeStore              Code = 98006 // the key store answered with a failure
+	CodeInternal           Code = 98004 // an internal failure
+	CodeStore              Code = 98006 // the key store failed
 )
 
 var codes = map[Code]struct {
@@ -50,8 +50,8 @@ var codes = map[Code]struct {
 	CodeStore:              {http.StatusInternalServerError, "Key store failure"},
 }
 
-// HTTP is the HTTP status that the management API answers the code with.
+// HTTP returns the HTTP status that the management API sends with the code.
 func (c Code) HTTP() int { return codes[c].status }
 
-// Description is the code in words.
+// Description returns the code in words.
 func (c Code) Description() string { return codes[c].description }

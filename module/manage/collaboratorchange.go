@@ -12,13 +12,12 @@ import (
 // namedUser is the user that an element of a request names.
 type namedUser struct {
 	userID string
-	field  string // where the id stands
+	field  string // the field with the ID
 	app    *appRef
 }
 
-// readNamedUser reads the user, who may be named as Clarifai does, by the user or
-// by the ID of the collaborator, or by user_id. All that are given have to be
-// the same.
+// readNamedUser reads the user of an element. Clarifai's fields user and id may
+// name the user, or user_id. If several do, they have to agree.
 func readNamedUser(o *object) namedUser {
 	var v namedUser
 	take := func(in *object, name string) {
@@ -27,7 +26,7 @@ func readNamedUser(o *object) namedUser {
 			return
 		}
 		if v.field != "" && id != v.userID {
-			o.fail(refuse(CodeInvalid, in.field(name), "it is not the user that is named beside it"))
+			o.fail(refuse(CodeInvalid, in.field(name), "it differs from another field that names the user"))
 		}
 		v.userID, v.field = id, in.field(name)
 	}
@@ -73,7 +72,7 @@ func readNewCollaborator(o *object) newCollaborator {
 	c := newCollaborator{path: o.path, namedUser: readNamedUser(o)}
 	null := isNull(o.fields["scopes"])
 	if !o.texts("scopes", &c.scopes) || null {
-		o.fail(refuse(CodeInvalid, o.field("scopes"), "it is missing; name those that the collaborator is to have, or [] for one who may only use routes without scopes"))
+		o.fail(refuse(CodeInvalid, o.field("scopes"), "it is missing; list the collaborator's scopes, or [] for routes without scopes only"))
 	}
 	o.texts("endpoints", &c.endpoints)
 	return c
@@ -101,11 +100,11 @@ func (r *request) addCollaborator(tx *keys.Tx, n newCollaborator) (c keys.Collab
 		return c, err
 	}
 	if c.UserID == r.user() || c.UserID == policy.Me && !r.caller.Operator {
-		return c, refuse(CodeInvalid, n.field, "the app is this user's own; add others as collaborators")
+		return c, refuse(CodeInvalid, n.field, "this user owns the app; add other users as collaborators")
 	}
 	switch _, err := tx.Collaborator(c.CollaboratorRef); {
 	case err == nil:
-		return c, refuse(CodeExists, n.field, "this user is a collaborator already; change the scopes and endpoints by a PATCH, or remove the collaborator first")
+		return c, refuse(CodeExists, n.field, "this user is a collaborator already; change the scopes and endpoints with a PATCH, or remove the collaborator first")
 	case !errors.Is(err, keys.ErrNotFound):
 		return c, err
 	}
@@ -128,9 +127,9 @@ func (r *request) addCollaborator(tx *keys.Tx, n newCollaborator) (c keys.Collab
 	return tx.AddCollaborator(c)
 }
 
-// knownCollaborator refuses what can't be a user's ID, and to the operator IDs
-// that no user has. An owner gets no such refusal, because that would tell which
-// users exist; a collaborator who doesn't exist is of no effect.
+// knownCollaborator refuses texts that can't be a user ID. For the operator it also
+// refuses unknown IDs. For an owner it doesn't, because that would reveal which
+// users exist; a collaborator who doesn't exist has no effect.
 func (r *request) knownCollaborator(tx *keys.Tx, userID, field string) error {
 	if userID == keys.Everyone {
 		return nil
@@ -148,7 +147,7 @@ func (r *request) knownCollaborator(tx *keys.Tx, userID, field string) error {
 	return err
 }
 
-// collaboratorChange is what a PATCH sets of a collaborator.
+// collaboratorChange is the change of one collaborator in a PATCH.
 type collaboratorChange struct {
 	grantChange
 	namedUser
@@ -211,7 +210,7 @@ func (r *request) changeCollaborator(tx *keys.Tx, n collaboratorChange, act acti
 
 // collaboratorIDs name the collaborators to remove, by the IDs of their users.
 type collaboratorIDs struct {
-	field string // where the list stands
+	field string // the field with the list
 	list  []string
 }
 

@@ -8,20 +8,20 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// Collaborator is a collaborator of an app as the API shows one.
+// Collaborator is a collaborator of an app in the API's form.
 type Collaborator struct {
-	// ID is the user ID too, because a user is a collaborator of an app once.
+	// ID is the user ID, because a user is a collaborator of an app only once.
 	ID   string  `json:"id"`
 	User UserRef `json:"user"`
 	App  KeyApp  `json:"app"`
-	// Scopes and Endpoints limit what the collaborator's own credentials
-	// grant. Endpoints empty is no list: all endpoints.
+	// Scopes and Endpoints limit what the collaborator's own credentials grant. An
+	// empty Endpoints means all endpoints.
 	Scopes     []string  `json:"scopes"`
 	Endpoints  []string  `json:"endpoints"`
 	CreatedAt  time.Time `json:"created_at"`
 	ModifiedAt time.Time `json:"modified_at"`
-	// CreatedBy is the key ID of the credential that added the collaborator;
-	// empty if that is not known.
+	// CreatedBy is the key ID of the credential that added the collaborator, or
+	// empty if it is unknown.
 	CreatedBy string `json:"created_by"`
 	Version   uint64 `json:"version"` // as a key's
 }
@@ -31,7 +31,7 @@ type UserRef struct {
 	ID string `json:"id"`
 }
 
-// Collaboration is an app that a user may use, as the collaborator sees it.
+// Collaboration is another user's app, as its collaborator sees it.
 type Collaboration struct {
 	App        App       `json:"app"`
 	AppOwner   UserRef   `json:"app_owner"`
@@ -59,8 +59,8 @@ func (r *request) listCollaborators(from keys.Reader, p page) (*Answer, error) {
 
 func seqOfCollaborator(c keys.Collaborator) uint64 { return c.Seq }
 
-// listCollaborations answers the apps of others that a user may use. Apps that
-// everyone may use are not among them.
+// listCollaborations lists the apps of which a user is a collaborator. It leaves
+// out apps that everyone may use.
 func (r *request) listCollaborations(from keys.Reader, p page) (*Answer, error) {
 	if _, err := r.findUser(from); err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func (r *request) listCollaborations(from keys.Reader, p page) (*Answer, error) 
 		a, err := from.App(c.AppRef)
 		if errors.Is(err, keys.ErrNotFound) {
 			if _, gone := from.Deletion(c.AppRef); gone == nil {
-				continue // the collaborator is about to go, too
+				continue // the collaborator is about to be removed, too
 			}
 		}
 		if err != nil {
@@ -89,15 +89,15 @@ func (r *request) listCollaborations(from keys.Reader, p page) (*Answer, error) 
 	return answer, nil
 }
 
-// findCollaborator reads a collaborator of the app of the path. field is where
-// the user is named.
+// findCollaborator reads a collaborator of the app of the path. field is the field
+// that names the user.
 func (r *request) findCollaborator(from keys.Reader, ref keys.CollaboratorRef, field string) (keys.Collaborator, error) {
 	if _, err := r.findApp(from); err != nil {
 		return keys.Collaborator{}, err
 	}
 	c, err := from.Collaborator(ref)
 	if errors.Is(err, keys.ErrNotFound) {
-		return c, refuse(CodeNotFound, field, "this user is no collaborator of the app")
+		return c, refuse(CodeNotFound, field, "this user is not a collaborator of the app")
 	}
 	return c, err
 }

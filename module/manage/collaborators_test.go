@@ -113,7 +113,7 @@ func TestCollaboratorsRefused(t *testing.T) {
 	table := []refusal{
 		{"nobody", "POST", shared, one(`"scopes":[]`), manage.CodeInvalid, "collaborators[1].user", "missing"},
 		{"null", "POST", shared, one(`"user":null,"scopes":[]`), manage.CodeInvalid, "collaborators[1].user", "missing"},
-		{"two users", "POST", shared, one(`"user_id":"carol","user":{"id":"bob"},"scopes":[]`), manage.CodeInvalid, "collaborators[1].user.id", "beside"},
+		{"two users", "POST", shared, one(`"user_id":"carol","user":{"id":"bob"},"scopes":[]`), manage.CodeInvalid, "collaborators[1].user.id", "differs"},
 		{"no id", "POST", shared, one(`"user_id":"a b\u0000","scopes":[]`), manage.CodeInvalid, "collaborators[1].user_id", "not a user ID"},
 		{"the owner", "POST", shared, one(`"user_id":"alice","scopes":[]`), manage.CodeInvalid, "collaborators[1].user_id", "own"},
 		{"one who is", "POST", shared, one(`"user_id":"carol","scopes":[]`), manage.CodeExists, "collaborators[1].user_id", "PATCH"},
@@ -132,15 +132,15 @@ func TestCollaboratorsRefused(t *testing.T) {
 		{"no such app", "POST", "/v2/users/alice/apps/nope/collaborators", one(`"user_id":"*","scopes":[]`), manage.CodeNotFound, "app_id", "no such app"},
 		{"list of no app", "GET", "/v2/users/alice/apps/nope/collaborators", "", manage.CodeNotFound, "app_id", "no such app"},
 
-		{"change nobody's", "PATCH", shared, `{"collaborators":[{"user_id":"carol"},{"user_id":"bob"}]}`, manage.CodeNotFound, "collaborators[1].user_id", "no collaborator"},
+		{"change nobody's", "PATCH", shared, `{"collaborators":[{"user_id":"carol"},{"user_id":"bob"}]}`, manage.CodeNotFound, "collaborators[1].user_id", "not a collaborator"},
 		{"change one twice", "PATCH", shared, `{"collaborators":[{"user_id":"carol"},{"id":"carol"}]}`, manage.CodeInvalid, "collaborators[1].id", "twice"},
 		{"lists without action", "PATCH", shared, `{"collaborators":[{"user_id":"carol","scopes":[]}]}`, manage.CodeInvalid, "action", "merge"},
 		{"empty the list", "PATCH", shared, `{"collaborators":[{"user_id":"carol","endpoints":["/a.B/C"]}],"action":"remove"}`, manage.CodeInvalid, "collaborators[0].endpoints", "none would be left"},
 		{"overwrite with an empty list", "PATCH", shared, `{"collaborators":[{"user_id":"carol","endpoints":[]}],"action":"overwrite"}`, manage.CodeInvalid, "collaborators[0].endpoints", "remove it"},
 		{"incomplete result", "PATCH", shared, `{"collaborators":[{"user_id":"carol","scopes":["Inputs:Get"]}],"action":"merge"}`, manage.CodeInvalid, "collaborators[0].scopes", "Apps:Get"},
-		{"old version", "PATCH", shared, `{"collaborators":[{"user_id":"carol","version":7}]}`, manage.CodeConflict, "collaborators[0].version", "meanwhile"},
+		{"old version", "PATCH", shared, `{"collaborators":[{"user_id":"carol","version":7}]}`, manage.CodeConflict, "collaborators[0].version", "was changed"},
 
-		{"remove nobody", "DELETE", shared, `{"ids":["carol","bob"]}`, manage.CodeNotFound, "ids[1]", "no collaborator"},
+		{"remove nobody", "DELETE", shared, `{"ids":["carol","bob"]}`, manage.CodeNotFound, "ids[1]", "not a collaborator"},
 		{"remove one twice", "DELETE", shared, `{"collaborator_ids":["carol","carol"]}`, manage.CodeInvalid, "collaborator_ids[1]", "twice"},
 		{"remove none", "DELETE", shared, `{}`, manage.CodeInvalid, "collaborator_ids", "at least one"},
 		{"remove by two lists", "DELETE", shared, `{"ids":["carol"],"collaborator_ids":["carol"]}`, manage.CodeInvalid, "collaborator_ids", "no such field"},

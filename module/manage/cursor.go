@@ -8,21 +8,21 @@ import (
 	"encoding/binary"
 )
 
-// cursors turn a record's place in one list into a text, and back. Places are
-// numbers that count what all tenants create, so the text is encrypted: it is
-// one AES block of the place and a mark of the list. To a client it is as good
-// as random, it fits no other list, and one that was made up is refused.
+// cursors turn a record's place in one list into a text, and back. Places count
+// what all tenants create, so the text is encrypted: it is one AES block of the
+// place and a mark of the list. To a client the text looks random, and it is
+// refused in other lists. Forged texts are refused too.
 type cursors struct {
 	block cipher.Block
 	list  [8]byte
 }
 
-// cursors are those of the list that the call answers.
+// cursors returns the cursors of the list that the call answers.
 func (r *request) cursors() cursors {
 	key := r.api.Directory.Secret("list cursors")
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
-		panic(err) // only of a key of another length
+		panic(err) // only for a key of another length
 	}
 	mark := sha256.Sum256([]byte(r.pattern + "\x00" + r.user() + "\x00" + r.app().AppID))
 	return cursors{block, [8]byte(mark[:])}

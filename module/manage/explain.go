@@ -2,24 +2,23 @@ package manage
 
 import "encoding/json"
 
-// ExplainQuery asks how a request would be decided. The request has no
-// credential: its caller is a stored key, named by its key ID, or a supposed
-// one; with neither, nobody.
+// ExplainQuery asks how a request would be decided. The query has no credential:
+// the caller is a stored key, named by its key ID, or a supposed one, or else
+// nobody.
 type ExplainQuery struct {
-	// Method is the request's; grpc stands for a POST of application/grpc.
+	// Method is the method of the request; grpc means a POST of application/grpc.
 	Method string `json:"method"`
-	// Target is the path and the query as they are sent.
+	// Target is the path and the query, as sent.
 	Target string `json:"target"`
 	// Headers are further header lines, such as "Origin: https://example.com".
 	Headers []string `json:"headers,omitempty"`
-	// Key is the key ID of the key that calls.
+	// Key is the key ID of the calling key.
 	Key string `json:"key,omitempty"`
 	// Caller is the supposed caller.
 	Caller *ExplainCaller `json:"caller,omitempty"`
-	// Site picks out sites by host; by default every site with a gate is
-	// asked.
+	// Site selects sites by host. By default every site with a gate is asked.
 	Site string `json:"site,omitempty"`
-	// Gates are asked in the place of those of the running configuration.
+	// Gates replace the gates of the running configuration.
 	Gates []ExplainGate `json:"gates,omitempty"`
 }
 
@@ -27,48 +26,47 @@ type ExplainQuery struct {
 type ExplainCaller struct {
 	// Kind is app_key (the default), pat or session.
 	Kind string `json:"kind,omitempty"`
-	// UserID and AppID are whose the credential is. By default those that the
-	// request names.
+	// UserID and AppID are the credential's user and app. By default they are those
+	// that the request names.
 	UserID string `json:"user_id,omitempty"`
 	AppID  string `json:"app_id,omitempty"`
-	// Scopes are what the credential grants; Endpoints limits it to some, or
-	// doesn't if there are none.
+	// Scopes are what the credential grants. Endpoints limits the credential unless
+	// it is empty.
 	Scopes    []string `json:"scopes,omitempty"`
 	Endpoints []string `json:"endpoints,omitempty"`
 }
 
-// ExplainGate is a gate as it is written in a configuration, and the hosts
-// that it stands on.
+// ExplainGate is a gate of a configuration with its hosts.
 type ExplainGate struct {
 	Hosts []string        `json:"hosts,omitempty"`
 	Gate  json.RawMessage `json:"gate"`
 }
 
-// Explanation is how one site would decide a request.
+// Explanation describes how one site would decide a request.
 type Explanation struct {
-	// Hosts are those of the site.
+	// Hosts are the hosts of the site.
 	Hosts []string `json:"hosts,omitempty"`
-	// Mode is the site's: enforce or shadow. In shadow what is refused from
-	// the third step on is forwarded all the same.
+	// Mode is the mode of the site: enforce or shadow. In shadow, refusals from
+	// the third step on are forwarded nevertheless.
 	Mode string `json:"mode"`
 	// Outcome is allowed, public, preflight, refused or undecided.
 	Outcome string `json:"outcome"`
-	// Reason names why: target, credential_missing, scopes and so on, or
-	// allowed, public and preflight.
+	// Reason is the reason of the outcome, such as target, credential_missing or
+	// scopes, or else allowed, public or preflight.
 	Reason string `json:"reason"`
-	// Status and Code are of the gate's own answer, where it gives one.
+	// Status and Code are those of the gate's own answer, if it gives one.
 	Status int  `json:"status,omitempty"`
 	Code   Code `json:"code,omitempty"`
-	// Details is what the answer says to the client, or why the gate never sees
+	// Details are the details of the answer, or explain why the gate never sees
 	// the request.
 	Details string `json:"details,omitempty"`
-	// Route is the method and pattern of the route, empty if there is none.
-	// Scopes, Endpoints and Accept are what it asks.
+	// Route is the method and pattern of the route, or empty if there is none.
+	// Scopes, Endpoints and Accept are what the route requires.
 	Route     string   `json:"route,omitempty"`
 	Scopes    []string `json:"scopes,omitempty"`
 	Endpoints []string `json:"endpoints,omitempty"`
 	Accept    []string `json:"accept,omitempty"`
-	// Steps are those of the decision, in order.
+	// Steps are the steps of the decision, in order.
 	Steps []ExplainStep `json:"steps"`
 }
 
@@ -83,15 +81,15 @@ const (
 
 // ExplainStep is one step of a decision.
 type ExplainStep struct {
-	// Step is its number in the order of decision.
+	// Step is the number of the step.
 	Step int    `json:"step"`
 	Name string `json:"name"`
-	// Decided is passed, refused, answered, or skipped where it wasn't come
-	// to.
+	// Decided is passed, refused, answered, or skipped if the decision ended
+	// before.
 	Decided string `json:"decided"`
-	// Saw is what it went by, in words.
+	// Saw describes the input of the step.
 	Saw string `json:"saw,omitempty"`
-	// Change is what would change its answer, in words.
+	// Change describes what would change the result of the step.
 	Change string `json:"change,omitempty"`
 }
 

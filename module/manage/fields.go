@@ -9,14 +9,14 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// maxElements bounds a list in a request, and so how long one change keeps
-// others waiting.
+// maxElements limits a list in a request, and so how long one change makes others
+// wait.
 const maxElements = 1000
 
 func isNull(value json.RawMessage) bool { return string(value) == "null" }
 
-// decode reads a field into a value; wanted says in words what it has to be.
-// It returns whether the field is there.
+// decode reads a field into a value, and reports whether the field is there.
+// wanted describes the valid values.
 func decode[T any](o *object, name, wanted string, into *T) bool {
 	value, ok := o.take(name)
 	if !ok || isNull(value) {
@@ -28,7 +28,7 @@ func decode[T any](o *object, name, wanted string, into *T) bool {
 	return true
 }
 
-// text reads a text; null is the empty one.
+// text reads a text; null is the empty text.
 func (o *object) text(name string, into *string) bool {
 	return decode(o, name, "a text", into)
 }
@@ -49,17 +49,16 @@ func (o *object) number(name string, into *uint64) bool {
 	return decode(o, name, "a whole number", into)
 }
 
-// texts reads a list of texts, in which each counts once; null is the empty
-// one.
+// texts reads a list of texts without duplicates; null is the empty list.
 func (o *object) texts(name string, into *[]string) bool {
 	texts, ok := list[string](o, name, "a list of texts")
 	*into = union(nil, texts)
 	return ok
 }
 
-// list reads a list; null is the empty one. wanted says in words what it has to
-// be. One element too many ends the reading, so that a long list costs no more
-// than a short one.
+// list reads a list; null is the empty list. wanted describes the valid values.
+// Reading stops at the first element beyond the limit, so that a long list costs no
+// more than a short one.
 func list[T any](o *object, name, wanted string) (values []T, ok bool) {
 	return listUpTo[T](o, name, wanted, maxElements)
 }
@@ -90,7 +89,7 @@ func listUpTo[T any](o *object, name, wanted string, most int) (values []T, ok b
 	return values, true
 }
 
-// time reads a time; null is the zero one.
+// time reads a time; null is the zero time.
 func (o *object) time(name string, into *time.Time) bool {
 	null := isNull(o.fields[name])
 	var text string
@@ -110,7 +109,8 @@ func (o *object) time(name string, into *time.Time) bool {
 	return ok
 }
 
-// inner reads an object within the object, nil where it is absent or null.
+// inner reads an object within the object. It returns nil if that is absent or
+// null.
 func (o *object) inner(name string) *object {
 	value, ok := o.take(name)
 	if !ok || isNull(value) {
@@ -184,7 +184,7 @@ func (o *object) optional(name string) (text string) {
 	return text
 }
 
-// given reads a field that may be absent: then it is nil.
+// given reads a field. It returns nil if the field is absent.
 func given[T any](read func(string, *T) bool, name string) *T {
 	value := new(T)
 	if !read(name, value) {

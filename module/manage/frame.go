@@ -6,19 +6,19 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// frame answers a call of the table. It holds what calls have in common: it
-// reads the input, opens the transaction, and runs the call's own function in
-// it. That function builds a new answer each time, so a transaction that
-// runs again leaves nothing of an earlier run in the answer.
+// frame answers a call of the table. It does what calls have in common: it reads
+// the input, opens the transaction, and runs the call's own function in it. That
+// function builds a new answer each time, so nothing of an earlier run remains if
+// the transaction runs again.
 type frame struct {
 	body  bodyKind
 	serve func(*request) (*Answer, error)
 }
 
-// nothing is the input of a call that takes none.
+// nothing is the input of a call without input.
 type nothing struct{}
 
-// input reads and checks what a call is asked to do, before any transaction.
+// input reads and checks the input of a call, before any transaction.
 type input[T any] struct {
 	body bodyKind
 	// maxBody is the largest body of this call, if it is larger than that of
@@ -26,7 +26,7 @@ type input[T any] struct {
 	maxBody int64
 	// parse reads the body. It keeps errors in the object.
 	parse func(*object) T
-	// checks look at what was parsed, in their order, and may add to it.
+	// checks run in order on the parsed input, and may complete it.
 	checks []func(*request, *T) error
 }
 
@@ -77,7 +77,7 @@ func answers(fn func(*request) (*Answer, error)) frame {
 	return does(input[nothing]{}, func(r *request, _ nothing) (*Answer, error) { return fn(r) })
 }
 
-// does is the frame of a call that opens its transactions itself, or none.
+// does is the frame of a call that opens its own transactions, if any.
 func does[T any](in input[T], fn func(*request, T) (*Answer, error)) frame {
 	return frame{body: in.body, serve: func(r *request) (*Answer, error) {
 		v, err := in.of(r)
@@ -98,7 +98,7 @@ func lists(fn func(*request, keys.Reader, page) (*Answer, error)) frame {
 	return readsBy(input[page]{}.then((*request).readPage), fn)
 }
 
-// readsBy is the frame of a call that reads the store as its input says.
+// readsBy is the frame of a call with input that reads the store.
 func readsBy[T any](in input[T], fn func(*request, keys.Reader, T) (*Answer, error)) frame {
 	return does(in, func(r *request, v T) (answer *Answer, err error) {
 		err = r.view(func(from keys.Reader) (err error) {
@@ -114,22 +114,22 @@ func changes[T any](in input[T], fn func(*request, *keys.Tx, T) (*Answer, error)
 	return changesBy(in, func(*request, T) (bool, error) { return false, nil }, fn)
 }
 
-// changesFirst is the frame of a change that takes something away. It goes
-// before changes that don't.
+// changesFirst is the frame of a change that revokes or restricts. It runs before
+// changes that don't.
 func changesFirst[T any](in input[T], fn func(*request, *keys.Tx, T) (*Answer, error)) frame {
 	return changesBy(in, func(*request, T) (bool, error) { return true, nil }, fn)
 }
 
-// removes is the frame of a call without input that takes something away.
+// removes is the frame of a call without input that revokes or removes.
 func removes(fn func(*request, *keys.Tx) (*Answer, error)) frame {
 	return changesFirst(input[nothing]{}, alone(fn))
 }
 
-// changesBy is the frame of a change whose input decides whether it takes
-// something away.
-func changesBy[T any](in input[T], takesAway func(*request, T) (bool, error), fn func(*request, *keys.Tx, T) (*Answer, error)) frame {
+// changesBy is the frame of a change whose input decides whether it restricts, and
+// so runs first.
+func changesBy[T any](in input[T], restricts func(*request, T) (bool, error), fn func(*request, *keys.Tx, T) (*Answer, error)) frame {
 	return does(in, func(r *request, v T) (answer *Answer, err error) {
-		first, err := takesAway(r, v)
+		first, err := restricts(r, v)
 		if err != nil {
 			return nil, err
 		}
@@ -141,7 +141,7 @@ func changesBy[T any](in input[T], takesAway func(*request, T) (bool, error), fn
 	})
 }
 
-// alone adapts the function of a call that has no input.
+// alone adapts the function of a call without input.
 func alone[S any](fn func(*request, S) (*Answer, error)) func(*request, S, nothing) (*Answer, error) {
 	return func(r *request, s S, _ nothing) (*Answer, error) { return fn(r, s) }
 }
@@ -156,7 +156,7 @@ func usersOnly(f frame) frame {
 	}}
 }
 
-// byCaller answers the operator in one frame and users in another.
+// byCaller has one frame for the operator and another for users.
 func byCaller(operator, user frame) frame {
 	body := user.body
 	if operator.body != body {

@@ -222,7 +222,7 @@ func (a *API) checkImportable(field string, scopes []string) error {
 	if a.Catalogue != nil {
 		unknown := a.Catalogue.Unknown(scopes)
 		if slices.ContainsFunc(unknown, func(s string) bool { return len(s) >= 16 && !strings.Contains(s, ":") }) {
-			return refuse(CodeInvalid, field, "the catalogue has not all of them; it has the scopes that the configuration declares, or where it declares none, those that its routes need")
+			return refuse(CodeInvalid, field, "the catalogue lacks some of them; it has the scopes that the configuration declares, or that its routes need if it declares none")
 		}
 	}
 	if err := a.checkGrantable(field, scopes, nil); err != nil {

@@ -6,7 +6,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// keyChange is what a PATCH sets of a key. A nil field stays as it is.
+// keyChange is the change of one key in a PATCH. A nil field stays unchanged.
 type keyChange struct {
 	grantChange
 	id          string
@@ -25,7 +25,7 @@ func readKeyChange(o *object) keyChange {
 	k.version = given(o.number, "version")
 	k.grantChange = readGrantChange(o, "key")
 	if k.id == "" {
-		o.fail(refuse(CodeInvalid, o.field("id"), "it is missing; name the key that is to change"))
+		o.fail(refuse(CodeInvalid, o.field("id"), "it is missing; name the key to change"))
 	}
 	return k
 }
@@ -65,7 +65,7 @@ func (r *request) changeKeys(tx *keys.Tx, in keyChanges) (*Answer, error) {
 				return err
 			}
 			if k.onlyDisables() {
-				return nil // that grants nothing, whatever the key could do
+				return nil // disabling grants nothing
 			}
 			return r.delegable(k.path, c)
 		})

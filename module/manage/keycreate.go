@@ -15,8 +15,8 @@ type newKey struct {
 	apps       []appRef
 }
 
-// appRef names an app in a body. Without an owner it belongs to the user of the
-// path.
+// appRef names an app in a body. Without an owner, the app belongs to the user of
+// the path.
 type appRef struct {
 	path, id string
 	userID   *string
@@ -37,7 +37,7 @@ func readNewKey(o *object) newKey {
 	o.text("type", &kind)
 	null := isNull(o.fields["scopes"])
 	if !o.texts("scopes", &c.Scopes) || null {
-		o.fail(refuse(CodeInvalid, o.field("scopes"), "it is missing; name those that the key is to have, or [] for a key that only opens routes without scopes"))
+		o.fail(refuse(CodeInvalid, o.field("scopes"), "it is missing; list the key's scopes, or [] for routes without scopes only"))
 	}
 	o.texts("endpoints", &c.Endpoints)
 	for _, in := range o.objects("apps") {
@@ -48,12 +48,12 @@ func readNewKey(o *object) newKey {
 	switch kind {
 	case "", TypeAppKey:
 		if len(k.apps) != 1 || k.apps[0].id == "" {
-			o.fail(refuse(CodeInvalid, o.field("apps"), `name the one app that the key is for, as [{"id":"…"}], or make it a %s`, TypePAT))
+			o.fail(refuse(CodeInvalid, o.field("apps"), `name the key's one app, such as [{"id":"…"}], or make the key a %s`, TypePAT))
 		}
 	case TypePAT:
 		k.kind = policy.PAT
 		if len(k.apps) != 0 {
-			o.fail(refuse(CodeInvalid, o.field("apps"), "a %s is tied to no app; leave them out, or make it an %s", TypePAT, TypeAppKey))
+			o.fail(refuse(CodeInvalid, o.field("apps"), "a %s has no app; leave the apps out, or make the key an %s", TypePAT, TypeAppKey))
 		}
 	default:
 		o.fail(refuse(CodeInvalid, o.field("type"), "it has to be %s or %s", TypeAppKey, TypePAT))
@@ -84,8 +84,8 @@ func (r *request) createKeys(tx *keys.Tx, list []newKey) (*Answer, error) {
 	return answer, err
 }
 
-// fillIn completes the credential of a new key, and checks what depends on other
-// records: its app and its scopes.
+// fillIn completes the credential of a new key, and checks its app, scopes and
+// endpoints.
 func (r *request) fillIn(tx *keys.Tx, k newKey) (keys.Credential, error) {
 	c := k.credential
 	c.Kind, c.UserID = k.kind, r.user()

@@ -1,25 +1,26 @@
 package manage
 
-// KeyField describes a field of a [Key] to what shows keys as text: a table, or
-// a description of one key.
+// KeyField describes a field of a [Key] to code that shows keys as text, in a table
+// or one by one.
 type KeyField struct {
-	// Name is what programs call the field.
+	// Name is the field's name for programs.
 	Name string
-	// Label is what people call the field; empty if only programs read it.
+	// Label is the field's name for people. It is empty if only programs read the
+	// field.
 	Label string
 	// Value is a string, a list of strings, a bool, a number, or a *time.Time
 	// that may be nil.
 	Value func(*Key) any
-	// None is what people read in the place of an empty value. Without it such
-	// a field isn't shown to them.
+	// None is the text for people instead of an empty value. If it is empty, the
+	// field is left out instead.
 	None string
-	// Free marks a text that users write as they like.
+	// Free marks a text that users choose freely.
 	Free bool
 }
 
-// KeyFields are all fields of a key, in the order in which they are shown.
+// KeyFields are all fields of a key, in their order for display.
 var KeyFields = []KeyField{
-	{Name: "id", Label: "Id", Value: func(k *Key) any { return k.KeyID }},
+	{Name: "id", Label: "ID", Value: func(k *Key) any { return k.KeyID }},
 	{Name: "type", Label: "Kind", Value: func(k *Key) any { return k.Type }},
 	{Name: "user", Label: "User", Value: func(k *Key) any { return k.UserID }},
 	{Name: "app", Label: "App", Value: func(k *Key) any { return k.AppID() }},
@@ -36,7 +37,7 @@ var KeyFields = []KeyField{
 	{Name: "version", Value: func(k *Key) any { return k.Version }},
 }
 
-// AppID is the app that the key is tied to; empty if it is tied to none.
+// AppID returns the app that the key is tied to, or an empty string.
 func (k *Key) AppID() string {
 	if len(k.Apps) == 0 {
 		return ""

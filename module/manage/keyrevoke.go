@@ -15,9 +15,9 @@ func (r *request) revokeKey(tx *keys.Tx) (*Answer, error) {
 	return &Answer{KeyIDs: []string{c.ID}}, tx.Revoke(c.ID, "revoked")
 }
 
-// revokeKeys revokes keys by key ID or whole credential, all in one
-// transaction. A key that was revoked before counts as revoked, because a
-// client that names it again wants no more than that.
+// revokeKeys revokes keys by key ID or whole credential, all in one transaction. A
+// key that was revoked before counts as revoked, so that clients can repeat a
+// request.
 func (r *request) revokeKeys(tx *keys.Tx, ids []string) (*Answer, error) {
 	answer := &Answer{}
 	var once onceEach
@@ -37,7 +37,8 @@ func (r *request) revokeKeys(tx *keys.Tx, ids []string) (*Answer, error) {
 			revoke = append(revoke, found)
 		}
 	}
-	// Only now, or the second of two names of one key would not be found.
+	// Revoke only now; otherwise the second of two names of one key would not be
+	// found.
 	for _, id := range revoke {
 		if err := tx.Revoke(id, "revoked"); err != nil {
 			return nil, err
@@ -46,8 +47,8 @@ func (r *request) revokeKeys(tx *keys.Tx, ids []string) (*Answer, error) {
 	return answer, nil
 }
 
-// findRevocable returns the key ID of a key of the user's, and whether it was
-// revoked before. field is where the key is named in the body.
+// findRevocable returns the key ID of one of the user's keys, and whether the key
+// was revoked before. field is the field that names the key.
 func (r *request) findRevocable(from keys.Reader, named, field string) (id string, revoked bool, err error) {
 	c, err := r.findKeyInBody(from, named, field)
 	if !isNotFound(err) {
@@ -64,7 +65,7 @@ func (r *request) findRevocable(from keys.Reader, named, field string) (id strin
 	}
 }
 
-// findRevoked finds what is left of a revoked key of the user's, by key ID or
+// findRevoked finds the tombstone of one of the user's revoked keys, by key ID or
 // whole credential.
 func (r *request) findRevoked(from keys.Reader, named string) (keys.Tombstone, error) {
 	stone, err := from.TombstoneByID(named)
@@ -77,8 +78,8 @@ func (r *request) findRevoked(from keys.Reader, named string) (keys.Tombstone, e
 	return stone, err
 }
 
-// nothingRevoked adds to the refusal of one key of a list what that means for
-// the others.
+// nothingRevoked adds to the refusal of one key of a list that the others weren't
+// revoked either.
 func nothingRevoked(err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		e.Details += "; nothing was revoked"

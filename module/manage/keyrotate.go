@@ -7,13 +7,13 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// maxGrace is longer than anyone takes to change a key.
+// maxGrace is more time than anyone needs to replace a key.
 const maxGrace = 365 * 24 * time.Hour
 
-// rotation says how a key is replaced.
+// rotation describes how a key is replaced.
 type rotation struct {
 	grace     time.Duration // how long the old key still works
-	expiresAt *time.Time    // of the new key; nil is that of the old one
+	expiresAt *time.Time    // of the new key; nil keeps that of the old key
 }
 
 func readRotation(o *object) (how rotation) {
@@ -30,7 +30,8 @@ func readRotation(o *object) (how rotation) {
 	return how
 }
 
-// endsNow reports whether the old key ends at once, such as a leaked one.
+// endsNow reports whether the old key is revoked at once, for example because it
+// leaked.
 func endsNow(_ *request, how rotation) (bool, error) { return how.grace == 0, nil }
 
 // rotateKey replaces a key with a new one.
@@ -44,7 +45,7 @@ func (r *request) rotateKey(tx *keys.Tx, how rotation) (*Answer, error) {
 		next.ExpiresAt = *how.expiresAt
 	}
 	if next.ExpiredAt(tx.Now()) {
-		return nil, refuse(CodeInvalid, "expires_at", "the key has expired, and its successor would have too: give another expires_at, or create a new key")
+		return nil, refuse(CodeInvalid, "expires_at", "the key has expired, and so would its successor: give another expires_at, or create a new key")
 	}
 	if err := r.delegable("", &next); err != nil {
 		return nil, err

@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// The types of key, in Clarifai's words. Sessions are only shown where a
-// credential is verified.
+// The types of key, in Clarifai's words. Only the verification of a credential
+// shows sessions.
 const (
 	TypeAppKey  = "app_specific_key"
 	TypePAT     = "personal_access_token"
@@ -20,10 +20,10 @@ const (
 
 var types = map[policy.Kind]string{policy.AppKey: TypeAppKey, policy.PAT: TypePAT, policy.Session: TypeSession}
 
-// Key is a credential as the API shows one.
+// Key is a credential in the API's form.
 type Key struct {
-	// ID is the key ID; only in the answer to a create or a rotate it is the
-	// whole credential.
+	// ID is the key ID, or the whole credential in the answer to a create or a
+	// rotate.
 	ID          string   `json:"id"`
 	KeyID       string   `json:"key_id"`
 	Type        string   `json:"type"`
@@ -38,13 +38,13 @@ type Key struct {
 	ModifiedAt time.Time  `json:"modified_at"`
 	CreatedBy  string     `json:"created_by"`
 	ExpiresAt  *time.Time `json:"expires_at"`
-	// LastUsedAt is the minute of the last use, and LastUsedFrom its address;
-	// lists and single keys show them for keys that were used. A server that is
-	// killed loses the uses of at most a minute.
+	// LastUsedAt is the minute of the last use, and LastUsedFrom its address. Lists
+	// and single keys show them for used keys. A server that is killed loses the
+	// uses of at most a minute.
 	LastUsedAt   *time.Time `json:"last_used_at,omitempty"`
 	LastUsedFrom string     `json:"last_used_from,omitempty"`
-	// Version counts the changes. A change that gives it is refused if the key
-	// has another by then.
+	// Version counts the changes. A change that gives a version is refused if the
+	// key has another version by then.
 	Version uint64 `json:"version"`
 }
 
@@ -74,7 +74,7 @@ func showKey(c keys.Credential) Key {
 // isKey reports whether a credential is a key: sessions have their own calls.
 func isKey(c keys.Credential) bool { return c.Kind != policy.Session }
 
-// mint makes a key. The Key shows the whole credential, this once.
+// mint makes a key. Only the returned Key shows the whole credential.
 func (r *request) mint(tx *keys.Tx, c keys.Credential) (Key, keys.Credential, error) {
 	text, id := credential.Mint(r.api.Brand, c.Kind)
 	c.ID, c.Digest = id, credential.DigestOf(text)
@@ -87,14 +87,14 @@ func (r *request) mint(tx *keys.Tx, c keys.Credential) (Key, keys.Credential, er
 	return k, c, nil
 }
 
-// findKey reads the key of a key ID. It has to be a key of the user of the path,
-// or of any user if the path names none. field is where the ID stands.
+// findKey reads the key with a key ID. It has to be a key of the user of the path,
+// or of any user if the path names none. field is the field with the ID.
 func (r *request) findKey(from keys.Reader, id, field string) (keys.Credential, error) {
 	return r.ownKey(field)(from.CredentialByID(id))
 }
 
-// findKeyInBody is findKey for an ID in a body, which may be a whole credential
-// too.
+// findKeyInBody is findKey for an ID in a body, which may also be a whole
+// credential.
 func (r *request) findKeyInBody(from keys.Reader, id, field string) (keys.Credential, error) {
 	c, err := r.findKey(from, id, field)
 	if !isNotFound(err) {
@@ -103,8 +103,9 @@ func (r *request) findKeyInBody(from keys.Reader, id, field string) (keys.Creden
 	return r.ownKey(field)(from.Credential(credential.DigestOf(id)))
 }
 
-// findKeyInPath is findKey for the ID in the path. The form of a whole credential
-// that was minted elsewhere doesn't show that it is one, so look it up.
+// findKeyInPath is findKey for the ID in the path. It looks the text up as a
+// credential too, because the form of one that was minted elsewhere doesn't reveal
+// it.
 func (r *request) findKeyInPath(from keys.Reader) (keys.Credential, error) {
 	id := r.vars["key_id"]
 	c, err := r.findKey(from, id, "key_id")
@@ -120,8 +121,8 @@ func (r *request) findKeyInPath(from keys.Reader) (keys.Credential, error) {
 // credential of a user.
 func (r *request) mayKnow(userID string) bool { return r.caller.Operator || userID == r.user() }
 
-// ownKey turns what a look-up found into a key of the user's. Whose key it is
-// otherwise, or that it is a session, is nobody's business.
+// ownKey checks that a lookup found a key of the user. Its refusal reveals neither
+// that a session exists nor that another user's key does.
 func (r *request) ownKey(field string) func(keys.Credential, error) (keys.Credential, error) {
 	return func(c keys.Credential, err error) (keys.Credential, error) {
 		switch {
@@ -147,7 +148,7 @@ func (r *request) getKey(from keys.Reader) (*Answer, error) {
 	return &Answer{Key: &k}, err
 }
 
-// showUsed is showKey with when the key was last used.
+// showUsed is showKey with the key's last use.
 func (r *request) showUsed(from keys.Reader, c keys.Credential) (Key, error) {
 	k := showKey(c)
 	last, err := r.api.Directory.LastUsed(from, c.Digest)

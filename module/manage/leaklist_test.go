@@ -92,8 +92,8 @@ func TestALeakListIsRefused(t *testing.T) {
 	s.refuses(t, []refusal{
 		{"none", "POST", revoke, `{"credentials":[]}`, manage.CodeInvalid, "credentials", "at least one"},
 		{"too many", "POST", revoke, many, manage.CodeInvalid, "credentials", "more than 1000"},
-		{"with all", "POST", revoke, `{"credentials":["x"],"all":true}`, manage.CodeInvalid, "credentials", "alone"},
-		{"with an app", "POST", revoke, `{"credentials":["x"],"app_id":"photos"}`, manage.CodeInvalid, "credentials", "alone"},
+		{"with all", "POST", revoke, `{"credentials":["x"],"all":true}`, manage.CodeInvalid, "credentials", "no other field"},
+		{"with an app", "POST", revoke, `{"credentials":["x"],"app_id":"photos"}`, manage.CodeInvalid, "credentials", "no other field"},
 		{"of no user, by another", "POST", "/v2/keys/revoke", `{"all":true}`, manage.CodeInvalid, "", "/v2/users/USER/keys/revoke"},
 		{"no such user", "POST", "/v2/users/zoe/keys/revoke", `{"credentials":["x"]}`, manage.CodeNotFound, "user_id", "no such user"},
 	})

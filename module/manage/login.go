@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
-// Limits of sessions: how long one lives in all and unused (NIST SP 800-63B-4,
-// section 2.2.3), and how many a user has. One more ends the oldest.
+// Limits of sessions: the longest life in all and unused (NIST SP 800-63B-4,
+// section 2.2.3), and the number a user may have. One more ends the oldest.
 const (
 	sessionLife = 24 * time.Hour
 	sessionIdle = time.Hour
@@ -21,13 +21,13 @@ const (
 // Login is the answer to a sign-in.
 type Login struct {
 	UserID string `json:"v2_user_id,omitempty"`
-	// SessionToken is the whole credential, shown this once.
+	// SessionToken is the whole credential, which is shown only here.
 	SessionToken string `json:"session_token,omitempty"`
-	// ExpiresAt is when the session ends at the latest.
+	// ExpiresAt is the latest end of the session.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 }
 
-// signIn is what somebody signs in with.
+// signIn is the input of a sign-in.
 type signIn struct {
 	email string
 	proof
@@ -37,9 +37,8 @@ func readLogin(o *object) signIn {
 	return signIn{o.required("email"), proof{password: o.required("password"), code: o.optional("code")}}
 }
 
-// login makes a session. It answers the same, after the same work, for an
-// address that nobody has, for a user without a password, and for a wrong
-// password.
+// login makes a session. It gives the same answer, after the same work, for an
+// unknown address, a user without a password, and a wrong password.
 func (r *request) login(in signIn) (answer *Answer, err error) {
 	attempt, wait := r.api.Directory.Throttle().Begin(in.email, r.caller.Address)
 	if attempt == nil {
@@ -49,7 +48,7 @@ func (r *request) login(in signIn) (answer *Answer, err error) {
 	err = r.view(func(from keys.Reader) (err error) {
 		u, err = from.UserByEmail(in.email)
 		if errors.Is(err, keys.ErrNotFound) {
-			return nil // and what follows finds no password
+			return nil // the check below finds no password
 		}
 		return err
 	})
@@ -69,8 +68,8 @@ func (r *request) login(in signIn) (answer *Answer, err error) {
 	return answer, err
 }
 
-// beginSession makes a session, and ends sessions of the user that have expired
-// or are too many.
+// beginSession makes a session, and ends the user's sessions that have expired or
+// are too many.
 func (r *request) beginSession(tx *keys.Tx, userID string) (Login, error) {
 	var live, expired []keys.Credential
 	for c, err := range tx.Sessions(userID, 0) {
@@ -116,7 +115,7 @@ func (r *request) logout(tx *keys.Tx) (*Answer, error) {
 // notOperator refuses the calls that only a user can make.
 func (r *request) notOperator() error {
 	if r.caller.Operator {
-		return refuse(CodeInvalid, "", "this call is for users, on a site, and the operator needs no session or password: to set a user's password, PATCH /v2/users/USER; to take away a second factor, DELETE /v2/users/USER/two_factor; to end sessions, DELETE /v2/users/USER/sessions")
+		return refuse(CodeInvalid, "", "this call is for users on a site, and the operator needs no session or password: to set a user's password, PATCH /v2/users/USER; to remove a second factor, DELETE /v2/users/USER/two_factor; to end sessions, DELETE /v2/users/USER/sessions")
 	}
 	return nil
 }

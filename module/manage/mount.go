@@ -8,11 +8,11 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// DefaultBase is the path that the calls stand under in their description.
+// DefaultBase is the base path of the calls in the API's description.
 const DefaultBase = "/v2"
 
-// Mount is the API under the base path of a site, or of the operator. A mount
-// is never changed once it is made.
+// Mount is the API under the base path of a site, or of the operator. A mount is
+// immutable.
 type Mount struct {
 	base string
 	list []call
@@ -20,8 +20,7 @@ type Mount struct {
 	calls map[string]*call
 }
 
-// NewMount mounts the calls that a site answers under a path such as
-// [DefaultBase].
+// NewMount mounts a site's calls under a path such as [DefaultBase].
 func NewMount(base string) *Mount { return newMount(base, calls) }
 
 func newMount(base string, list []call) *Mount {
@@ -32,8 +31,8 @@ func newMount(base string, list []call) *Mount {
 	return m
 }
 
-// Path is where a path of the API's description, such as /v2/users/me, stands
-// under this mount. A path outside [DefaultBase] stays.
+// Path translates a path of the API's description, such as /v2/users/me, to this
+// mount. A path outside [DefaultBase] stays.
 func (m *Mount) Path(described string) string {
 	if rest, ok := strings.CutPrefix(described, DefaultBase); ok {
 		return m.base + rest
@@ -41,7 +40,7 @@ func (m *Mount) Path(described string) string {
 	return described
 }
 
-// Routes are the calls of the mount, with what each asks of a credential.
+// Routes returns the calls of the mount, with what each requires of a credential.
 func (m *Mount) Routes() []policy.Route {
 	routes := make([]policy.Route, len(m.list))
 	for i, c := range m.list {
@@ -56,20 +55,21 @@ func (m *Mount) Routes() []policy.Route {
 	return routes
 }
 
-// OwnerOnly reports whether collaborators can't call one of [Mount.Routes],
-// whatever they are granted.
+// OwnerOnly reports whether only the owner can call one of [Mount.Routes], and no
+// collaborator.
 func (m *Mount) OwnerOnly(r policy.Route) bool { return m.calls[r.String()].demand.owner }
 
-// Routes are those of a mount under [DefaultBase].
+// Routes returns the routes of a mount under [DefaultBase].
 func Routes() []policy.Route { return site.Routes() }
 
-// resolver is a mount that finds the rule of a request itself.
+// resolver is a mount that also finds the rule of a request.
 type resolver struct {
 	*Mount
 	table *policy.Table
 }
 
-// site answers users, and operator the operator, each under [DefaultBase].
+// site has the calls of users, and operator those of the operator, each under
+// [DefaultBase].
 var (
 	site     = newResolver(calls)
 	operator = newResolver(slices.Concat(calls, operatorCalls))
@@ -79,7 +79,7 @@ func newResolver(list []call) resolver {
 	m := newMount(DefaultBase, list)
 	table, err := policy.NewTable(m.Routes(), "user_id", "app_id")
 	if err != nil {
-		panic(err) // only of a mistake in the lists of calls
+		panic(err) // only for a mistake in the lists of calls
 	}
 	return resolver{m, table}
 }

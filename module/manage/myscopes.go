@@ -8,23 +8,23 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// MyScopes is what the caller's credential grants, with All for every scope.
+// MyScopes is what the caller's credential grants; All means every scope.
 type MyScopes struct {
 	Granted
-	// Everyone is there for a collaborator of an app that everyone may use too.
-	// A request is allowed if one of the two grants allows it.
+	// Everyone is set for a collaborator of an app that everyone may use too. A
+	// request is allowed if either grant allows it.
 	Everyone *Granted `json:"everyone,omitempty"`
 }
 
 // Granted are scopes and endpoints. Endpoints is null for all endpoints. An empty
-// list permits nothing: the credential and the collaborator have no endpoint in
-// common.
+// list permits nothing, because the credential and the collaborator have no
+// endpoint in common.
 type Granted struct {
 	Scopes    []string `json:"scopes"`
 	Endpoints []string `json:"endpoints"`
 }
 
-// getMyScopes answers what the caller's credential grants; under an app, what it
+// getMyScopes answers what the caller's credential grants, or under an app, what it
 // grants there.
 func (r *request) getMyScopes(from keys.Reader) (*Answer, error) {
 	own, err := r.granted(from)
@@ -45,7 +45,7 @@ func (r *request) getMyScopes(from keys.Reader) (*Answer, error) {
 	return &Answer{MyScopes: mine}, err
 }
 
-// granted is what the caller's credential grants on its user's own things.
+// granted returns what the caller's credential grants on its user's own apps.
 func (r *request) granted(from keys.Reader) (Granted, error) {
 	all := Granted{Scopes: []string{policy.ScopeAll}}
 	if r.caller.Operator || r.caller.Kind == policy.Session {
@@ -58,8 +58,8 @@ func (r *request) granted(from keys.Reader) (Granted, error) {
 	return Granted{append([]string{}, c.Scopes...), c.Endpoints}, err
 }
 
-// grantedTo limits what the credential grants to what a collaborator of someone
-// else's app is granted.
+// grantedTo limits what the credential grants to the grants of a collaborator of
+// someone else's app.
 func (r *request) grantedTo(from keys.Reader, mine *MyScopes) error {
 	var found []*Granted
 	for _, user := range []string{r.caller.UserID, keys.Everyone} {
@@ -82,7 +82,7 @@ func (r *request) grantedTo(from keys.Reader, mine *MyScopes) error {
 	return nil
 }
 
-// and is what both the credential and the collaborator grant.
+// and returns what both the credential and the collaborator grant.
 func (g *Granted) and(c *keys.Collaborator) *Granted {
 	both := &Granted{Scopes: []string{}}
 	switch {
@@ -104,5 +104,5 @@ func (g *Granted) and(c *keys.Collaborator) *Granted {
 	return both
 }
 
-// common is what two lists have in common.
+// common returns the elements that two lists have in common.
 func common(a, b []string) []string { return difference(a, difference(a, b)) }

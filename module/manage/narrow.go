@@ -7,7 +7,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// comparison is whether a change grants less or more.
+// comparison tells whether a change grants less, more, or both.
 type comparison struct{ narrower, wider bool }
 
 // add compares one record's grant before and after a change.
@@ -16,7 +16,7 @@ func (c *comparison) add(oldScopes, newScopes, oldEndpoints, newEndpoints []stri
 	c.lists(oldEndpoints, newEndpoints, oldEndpoints == nil, newEndpoints == nil)
 }
 
-// lists compares two lists. allBefore and allAfter are whether they grant
+// lists compares two lists. allBefore and allAfter are true if a list grants
 // everything.
 func (c *comparison) lists(before, after []string, allBefore, allAfter bool) {
 	switch {
@@ -44,12 +44,11 @@ func (c *comparison) keys(before, after *keys.Credential) {
 	c.wider = c.wider || before.Disabled && !after.Disabled
 }
 
-// takesAway reports whether a change takes something away and gives nothing.
-func (c *comparison) takesAway() bool { return c.narrower && !c.wider }
+// restricts reports whether a change only grants less.
+func (c *comparison) restricts() bool { return c.narrower && !c.wider }
 
-// narrowsKeys reports whether a change of keys takes something away and gives
-// nothing. It ignores what is wrong with the change, which the change itself
-// refuses.
+// narrowsKeys reports whether a change of keys only grants less. It ignores
+// mistakes in the change, which the change itself refuses.
 func (r *request) narrowsKeys(in keyChanges) (bool, error) {
 	var all comparison
 	err := r.view(func(from keys.Reader) error {
@@ -69,7 +68,7 @@ func (r *request) narrowsKeys(in keyChanges) (bool, error) {
 		}
 		return nil
 	})
-	return all.takesAway(), err
+	return all.restricts(), err
 }
 
 // narrowsCollaborators is narrowsKeys for collaborators.
@@ -79,7 +78,7 @@ func (r *request) narrowsCollaborators(in collaboratorChanges) (bool, error) {
 		for _, n := range in.list {
 			ref, err := r.collaboratorRef(n.namedUser)
 			if err != nil {
-				return nil // as the change will say
+				return nil // the change refuses it
 			}
 			c, err := r.findCollaborator(from, ref, "")
 			if isNotFound(err) {
@@ -95,5 +94,5 @@ func (r *request) narrowsCollaborators(in collaboratorChanges) (bool, error) {
 		}
 		return nil
 	})
-	return all.takesAway(), err
+	return all.restricts(), err
 }

@@ -28,9 +28,9 @@ func TestNarrowedSinceTheCallWasLetIn(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.refusesTo(t, caller, []refusal{
-				{"revokes", "DELETE", "/v2/users/alice/keys/" + other.KeyID, "", manage.CodeConflict, "", "meanwhile"},
-				{"many", "POST", revoke, `{"all":true}`, manage.CodeConflict, "", "meanwhile"},
-				{"an app", "DELETE", "/v2/users/alice/apps/shop", "", manage.CodeConflict, "", "meanwhile"},
+				{"revokes", "DELETE", "/v2/users/alice/keys/" + other.KeyID, "", manage.CodeConflict, "", "changed during the call"},
+				{"many", "POST", revoke, `{"all":true}`, manage.CodeConflict, "", "changed during the call"},
+				{"an app", "DELETE", "/v2/users/alice/apps/shop", "", manage.CodeConflict, "", "changed during the call"},
 			})
 			s.mustAs(s.with(pat.ID), "PATCH", "/v2/users/alice/keys", fmt.Sprintf(`{"keys":[{"id":%q,"description":"x"}]}`, pat.KeyID))
 		})

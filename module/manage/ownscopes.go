@@ -7,10 +7,10 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy/tables"
 )
 
-// WithCalls returns a catalogue to which the calls of the management API are
-// added: the scopes that they need, with what those need themselves, and the
-// calls that need a scope. Any credential may make the others, such as to ask
-// what it is good for itself. What the catalogue declares of a scope counts.
+// WithCalls returns a catalogue with the calls of the management API: the scopes
+// that they need, with the scopes that those need, and the calls that need a
+// scope. Any credential may make the other calls, for example to ask for its own
+// scopes. The catalogue's own declaration of a scope wins.
 func WithCalls(c *policy.Catalogue) (*policy.Catalogue, error) {
 	scopes, err := scopesOfCalls()
 	if err != nil {
@@ -20,7 +20,7 @@ func WithCalls(c *policy.Catalogue) (*policy.Catalogue, error) {
 	return c.With(scopes, slices.DeleteFunc(slices.Clone(site.table.Rules()), withoutScopes)), nil
 }
 
-// scopesOfCalls returns the scopes that calls need, as Clarifai describes them.
+// scopesOfCalls returns the scopes that calls need, with Clarifai's descriptions.
 func scopesOfCalls() ([]policy.Scope, error) {
 	described, err := tables.Shipped("clarifai")
 	if err != nil {

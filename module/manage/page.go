@@ -13,14 +13,14 @@ const (
 	lastPage    = 1_000_000_000
 )
 
-// page is the part of a list that is asked for.
+// page is the requested part of a list.
 type page struct {
 	skip, size int
 	after      uint64
 	cursors    cursors
 }
 
-// readPage is the input of a call that answers a list.
+// readPage reads the input of a call that answers a list.
 func (r *request) readPage(p *page) (err error) {
 	*p, err = r.page()
 	return err
@@ -51,15 +51,15 @@ func (r *request) page() (page, error) {
 	if query.Has("after") {
 		var ok bool
 		if p.after, ok = p.cursors.open(query.Get("after")); !ok || len(query["after"]) > 1 || query.Has("page") {
-			return p, refuse(CodeInvalid, "after", "it has to be the next of an earlier answer of this list, and stands without page")
+			return p, refuse(CodeInvalid, "after", "it has to be the next of an earlier answer of this list, given once and without page")
 		}
 	}
 	p.skip = (number - 1) * p.size
 	return p, nil
 }
 
-// take reads one page of a list, of the elements that keep accepts. It holds no
-// more than a page in memory; next is where the following page begins.
+// take reads one page of a list, with the elements that keep accepts. It holds only
+// one page in memory. next is the beginning of the next page.
 func take[T any](list iter.Seq2[T, error], p page, seq func(T) uint64, keep func(T) bool) (found []T, next string, err error) {
 	for v, err := range list {
 		switch {

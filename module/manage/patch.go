@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// action is what a PATCH does with its lists. Every other field is set, whatever
-// the action.
+// action is what a PATCH does with its lists. It doesn't matter for other fields,
+// which are set.
 type action string
 
 const (
-	merge     action = "merge"     // add to what is there
-	overwrite action = "overwrite" // put in its place
-	remove    action = "remove"    // take away from it
+	merge     action = "merge"     // add the elements
+	overwrite action = "overwrite" // replace the list
+	remove    action = "remove"    // remove the elements
 )
 
-// action reads what a PATCH is to do with the lists.
+// action reads the action of a PATCH.
 func (o *object) action() action {
 	var a action
 	decode(o, "action", "a text", &a)
@@ -27,7 +27,7 @@ func (o *object) action() action {
 	return a
 }
 
-// apply works out what becomes of a list.
+// apply returns the changed list.
 func (a action) apply(old, given []string) []string {
 	switch a {
 	case merge:
@@ -39,7 +39,8 @@ func (a action) apply(old, given []string) []string {
 	}
 }
 
-// union is the old list, and behind it what of the other it lacks; each once.
+// union returns the old list, followed by the elements of the other that it lacks,
+// without duplicates.
 func union(old, more []string) []string {
 	var list []string
 	seen := map[string]bool{}
@@ -52,7 +53,7 @@ func union(old, more []string) []string {
 	return list
 }
 
-// difference is the old list less what the other has.
+// difference returns the old list without the elements of the other.
 func difference(old, less []string) []string {
 	gone := map[string]bool{}
 	for _, s := range less {
@@ -61,8 +62,8 @@ func difference(old, less []string) []string {
 	return slices.DeleteFunc(union(nil, old), func(s string) bool { return gone[s] })
 }
 
-// readOne reads the change of one record: its fields under the record's name
-// and beside action, as in {"app":{"name":"…"}}, or the fields alone.
+// readOne reads the change of one record. The fields are under the record's name,
+// next to action, such as {"app":{"name":"…"}}, or on their own.
 func readOne[T any](o *object, name string, read func(*object) T) T {
 	in := o
 	if _, wrapped := o.fields[name]; wrapped {
@@ -78,14 +79,14 @@ func readOne[T any](o *object, name string, read func(*object) T) T {
 	return v
 }
 
-// sameVersion refuses a change of a record that somebody else has changed since
-// the caller read it. A change without a version is always made.
+// sameVersion refuses a change of a record that was changed since the caller read
+// it. It accepts a change without a version.
 func sameVersion(element string, given *uint64, is uint64) error {
 	if given == nil || *given == is {
 		return nil
 	}
-	return refuse(CodeConflict, join(element, "version"), "it is %d by now, so somebody has changed the record meanwhile; read it again, and make the change to what it is now", is)
+	return refuse(CodeConflict, join(element, "version"), "the version is %d by now, because the record was changed; read the record again, and repeat the change if it still fits", is)
 }
 
-// texts is a list as an error names it.
+// texts formats a list for an error.
 func texts(list []string) string { return strings.Join(list, ", ") }

@@ -7,23 +7,24 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// line is a credential, what was made with it, and what was made with that in
-// turn. A leaked one would cover its traces by making another that makes a
-// third, and by revoking the second: tombstones belong to the line, too.
+// line is a credential with its descendants: the credentials made with it, and
+// those made with these in turn. A thief could hide a descendant by making a second
+// credential, making a third one with that, and revoking the second. So tombstones
+// belong to the line, too.
 //
-// It is looked at several times while its members are revoked. A member that
-// was a tombstone at one look makes nothing afterwards, so that the next look
-// begins at those that could, and at those that have collaborators left.
+// A line is searched several times while its members are revoked. A tombstone
+// makes nothing any more, so the next search begins at the members that were alive
+// or had collaborators.
 type line struct {
 	minter string
-	// open are the members at which the next look begins.
+	// open are the members at which the next search begins.
 	open []string
-	// seen has all members known.
+	// seen has all known members.
 	seen map[string]bool
 }
 
-// look is what is found of a line at one moment of the store: the members that
-// are good, and the collaborators that were added with a member.
+// look is the result of one search of a line, in one revision of the store: the
+// living members, and the collaborators that members added.
 type look struct {
 	keys          []keys.Credential
 	collaborators []keys.Collaborator
@@ -31,7 +32,7 @@ type look struct {
 	new           map[string]bool
 }
 
-// look finds the members and collaborators that the line still has.
+// look finds the living members and the collaborators of the line.
 func (l *line) look(from keys.Reader, user string) (at look, err error) {
 	at.new = map[string]bool{}
 	queue := slices.Clone(l.open)
@@ -77,7 +78,7 @@ func (l *line) look(from keys.Reader, user string) (at look, err error) {
 	return at, nil
 }
 
-// was notes what a look found, once its transaction is over.
+// was records the result of a search after its transaction.
 func (l *line) was(at look) {
 	if l == nil {
 		return

@@ -7,18 +7,18 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// UnknownCredential is one of a list that is none of the user's, and never was.
+// UnknownCredential is a listed credential that never belonged to the user.
 type UnknownCredential struct {
-	// Index is its place in the list, from 0.
+	// Index is the place in the list, from 0.
 	Index int `json:"index"`
-	// Credential is as much of it as may be shown.
+	// Credential is the redacted credential.
 	Credential string `json:"credential"`
 }
 
-// revokeListed revokes those of a list of leaked credentials that are the
-// user's, or where no user is named anybody's, and says which are not. One that
-// was revoked before counts as revoked. Key IDs are taken too, and a session
-// that is named by its whole text ends.
+// revokeListed revokes the user's credentials in a list of leaked ones, or those of
+// all users if the path names none, and answers which elements are unknown.
+// Credentials that were revoked before count as revoked. Elements may be key IDs.
+// A session is revoked only by its whole text.
 func (r *request) revokeListed(list []string) (*Answer, error) {
 	answer := &Answer{Count: new(int)}
 	var living found
@@ -69,7 +69,7 @@ func (r *request) revokeListed(list []string) (*Answer, error) {
 	return answer, nil
 }
 
-// shownOf is what may be shown of a text that names no key here.
+// shownOf returns the part of an unknown text that may be shown.
 func shownOf(text string) string {
 	if credential.IsKeyID(text) {
 		return text
@@ -77,12 +77,12 @@ func shownOf(text string) string {
 	return credential.Redact(text)
 }
 
-// findLeaked finds a key of the user's by key ID, or a credential of theirs by
-// its whole text.
+// findLeaked finds one of the user's keys by key ID, or one of the user's
+// credentials by its whole text.
 func (r *request) findLeaked(from keys.Reader, text string) (keys.Credential, error) {
 	c, err := from.CredentialByID(text)
 	if err == nil && !isKey(c) {
-		err = keys.ErrNotFound // a session's ID is no secret, and ends by other calls
+		err = keys.ErrNotFound // other calls end sessions by ID
 	}
 	if errors.Is(err, keys.ErrNotFound) {
 		c, err = from.Credential(credential.DigestOf(text))

@@ -11,22 +11,21 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// maxRevokedIDs bounds the ids in an answer. All are revoked, however many.
+// maxRevokedIDs limits the IDs in an answer, not the revoked keys.
 const maxRevokedIDs = 10_000
 
-// revocation selects keys of a user to revoke: those that all of its fields
-// apply to.
+// revocation selects the keys of a user to revoke: those that match all fields.
 type revocation struct {
 	appID         string
 	createdBefore time.Time
 	mintedBy      string
 	all           bool
-	// credentials are named one by one, and then stand alone.
+	// credentials lists credentials; it excludes the other fields.
 	credentials []string
 }
 
-// readRevocation refuses an empty request, which may be a mistake. To revoke all
-// keys of a user the request has to say so.
+// readRevocation reads a request to revoke many keys. It refuses an empty request,
+// which may be a mistake: revoking all keys of a user requires all.
 func readRevocation(o *object) (v revocation) {
 	o.text("app_id", &v.appID)
 	o.time("created_before", &v.createdBefore)
@@ -36,25 +35,24 @@ func readRevocation(o *object) (v revocation) {
 	some := v.appID != "" || !v.createdBefore.IsZero() || v.mintedBy != ""
 	switch {
 	case named && (some || v.all):
-		o.fail(refuse(CodeInvalid, o.field("credentials"), "they stand alone: leave out the rest, or send it in another request"))
+		o.fail(refuse(CodeInvalid, o.field("credentials"), "no other field can be given with them: leave out the rest, or send it in another request"))
 	case named && len(v.credentials) == 0:
 		o.fail(refuse(CodeInvalid, o.field("credentials"), "name at least one"))
 	case named:
 	case !some && !v.all:
-		o.fail(refuse(CodeInvalid, "", `say which keys: app_id, created_before, minted_by, credentials, or "all":true for every key of the user`))
+		o.fail(refuse(CodeInvalid, "", `select keys by app_id, created_before, minted_by or credentials, or with "all":true for every key of the user`))
 	case some && v.all:
-		o.fail(refuse(CodeInvalid, o.field("all"), "it stands alone: leave it out, or what would limit it"))
+		o.fail(refuse(CodeInvalid, o.field("all"), "it revokes every key: leave out either all or the fields that limit it"))
 	}
 	return v
 }
 
-// revokeMany revokes those of a user's keys that a request describes, and with
-// minted_by the collaborators that were added with them. They are looked for
-// outside of the write transaction, and revoked some at a time, so that nobody
-// waits for all of them. What is made meanwhile with one of them is looked for
-// at last in the transaction that revokes it, so that none is left when the
-// answer is sent. If it fails on the way, those revoked so far stay revoked.
-// The credential of the call comes last if it is one of them. Sessions are not
+// revokeMany revokes the keys of a user that a request selects, and with minted_by
+// the collaborators that were added with them. It searches outside the write
+// transaction, and revokes a few at a time, so that other changes don't wait long.
+// The last search runs in the transaction that revokes its results, so no key made
+// in the meantime is left when the answer is sent. After a failure, the keys revoked
+// so far stay revoked. The caller's own credential comes last. Sessions are not
 // keys, and stay.
 func (r *request) revokeMany(which revocation) (*Answer, error) {
 	if which.credentials != nil {
@@ -80,9 +78,9 @@ func (r *request) revokeMany(which revocation) (*Answer, error) {
 	return answer, nil
 }
 
-// revokeAll revokes what a search finds until it finds nothing more. Each
-// transaction revokes more than another change can make before the next, so
-// that it ends.
+// revokeAll revokes what a search finds until it finds nothing more. It ends
+// because each transaction revokes more than another change can make before the
+// next.
 func (r *request) revokeAll(s *search) (done found, err error) {
 	for {
 		past := s.isPast(r.api.Directory.Now())
@@ -92,7 +90,7 @@ func (r *request) revokeAll(s *search) (done found, err error) {
 		}
 		switch {
 		case next.size() == 0:
-			return done, nil // those that make keys were gone before the look
+			return done, nil // no key that could make others is left
 		case past:
 			return next, r.revokeFound(next, revokedWithOthers)
 		case next.size() > r.revokedAtOnce():
@@ -115,16 +113,16 @@ func (r *request) revokeAll(s *search) (done found, err error) {
 
 const revokedWithOthers = "revoked with others"
 
-// maxRevokedAtOnce is how many keys one transaction revokes of many, because
-// others wait for it.
+// maxRevokedAtOnce is how many of many keys one transaction revokes. It is small
+// because other changes wait for the transaction.
 const maxRevokedAtOnce = 100
 
-// revokedAtOnce is how many the key store can revoke in one transaction.
+// revokedAtOnce returns how many keys one transaction revokes.
 func (r *request) revokedAtOnce() int {
 	return min(maxRevokedAtOnce, r.api.Directory.MaxWrites()/keys.WritesToRemove)
 }
 
-// found is what a look found: keys and collaborators that are to go.
+// found are the keys and collaborators that a search found.
 type found struct {
 	keys          []keys.Credential
 	collaborators []keys.Collaborator
@@ -137,19 +135,19 @@ func (f *found) add(more found) {
 	f.collaborators = append(f.collaborators, more.collaborators...)
 }
 
-// search finds what a revocation selects, as often as needed.
+// search finds the keys that a revocation selects, as often as needed.
 type search struct {
 	revocation
-	// line is what minted_by names, and nil before the first look.
+	// line is the line of minted_by. It is nil before the first search.
 	line *line
 }
 
-// isPast reports whether nothing that is made from now on belongs to it.
+// isPast reports whether no key made from now on can match.
 func (s *search) isPast(now time.Time) bool {
 	return !s.createdBefore.IsZero() && s.createdBefore.Before(now)
 }
 
-// lookFor finds what a request describes.
+// lookFor runs a search in a transaction of its own.
 func (r *request) lookFor(s *search) (f found, err error) {
 	walk := func() error {
 		var at look
@@ -170,9 +168,9 @@ func (r *request) lookFor(s *search) (f found, err error) {
 	}
 }
 
-// revokeRest looks again and revokes what it finds in the same transaction, so
-// that nothing is made in between. It reports whether that was the last of it:
-// if it finds too many for one transaction, it revokes some.
+// revokeRest searches again and revokes the results in the same transaction, so
+// that no key can be made in between. last is false if there were too many for one
+// transaction and it revoked only some.
 func (r *request) revokeRest(s *search) (f found, last bool, err error) {
 	var at look
 	err = r.withdraw(func(tx *keys.Tx) error {
@@ -195,7 +193,7 @@ func (r *request) revokeRest(s *search) (f found, last bool, err error) {
 	return f, last, nil
 }
 
-// describe finds what a search describes, at one moment of the store.
+// describe finds the keys that a search selects, in one revision of the store.
 func (r *request) describe(from keys.Reader, s *search) (f found, at look, err error) {
 	if _, err := r.findUser(from); err != nil {
 		return f, at, err
@@ -217,7 +215,7 @@ func (r *request) describe(from keys.Reader, s *search) (f found, at look, err e
 	}
 	if s.mintedBy != "" {
 		if s.line == nil {
-			minter, err := r.publicID(from, s.mintedBy)
+			minter, err := r.minterID(from, s.mintedBy)
 			if err != nil {
 				return f, at, err
 			}
@@ -260,8 +258,8 @@ func each[T any](list []T) iter.Seq2[T, error] {
 	}
 }
 
-// revokeFound revokes what was found, if it is still there, some at a time and
-// the credential of the call last.
+// revokeFound revokes found keys that still exist, a few at a time and the caller's
+// own credential last.
 func (r *request) revokeFound(f found, reason string) error {
 	list := slices.DeleteFunc(slices.Clone(f.keys), r.isOwn)
 	if i := slices.IndexFunc(f.keys, r.isOwn); i >= 0 {
@@ -284,12 +282,12 @@ func (r *request) revokeFound(f found, reason string) error {
 	return nil
 }
 
-// isOwn reports whether it is the credential of the call.
+// isOwn reports whether c is the caller's own credential.
 func (r *request) isOwn(c keys.Credential) bool {
 	return !r.caller.Operator && c.Digest == r.caller.Digest
 }
 
-// revokeIn revokes what was found, if it is still there.
+// revokeIn revokes found keys that still exist.
 func (r *request) revokeIn(tx *keys.Tx, f found, reason string) error {
 	for _, c := range f.collaborators {
 		if err := tx.RemoveCollaborator(c.CollaboratorRef); err != nil && !errors.Is(err, keys.ErrNotFound) {
@@ -304,10 +302,10 @@ func (r *request) revokeIn(tx *keys.Tx, f found, reason string) error {
 	return nil
 }
 
-// publicID is the key ID of a credential that a body names by its key ID or by
-// its whole text. It may be revoked, and a session; another user's is not
-// known.
-func (r *request) publicID(from keys.Reader, named string) (string, error) {
+// minterID returns the key ID of a credential that a body names by its key ID or by
+// its whole text. The credential may be revoked, or a session. Another user's
+// credential counts as unknown.
+func (r *request) minterID(from keys.Reader, named string) (string, error) {
 	digest := credential.DigestOf(named)
 	c, err := from.Credential(digest)
 	if err == nil && r.mayKnow(c.UserID) {
@@ -323,7 +321,7 @@ func (r *request) publicID(from keys.Reader, named string) (string, error) {
 		}
 	}
 	if !credential.IsKeyID(named) {
-		return "", refuse(CodeInvalid, "minted_by", "it is neither the key ID of a key, which looks like cap_0123456789AB, nor the whole text of one that is known here")
+		return "", refuse(CodeInvalid, "minted_by", "it is neither a key ID, which looks like cap_0123456789AB, nor the whole text of a known credential")
 	}
 	return named, nil
 }

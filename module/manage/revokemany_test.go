@@ -116,7 +116,7 @@ func TestRevokeManyWithOneOfThem(t *testing.T) {
 		t.Errorf("revoked %v, without %s", a.KeyIDs, pat.KeyID)
 	}
 	s.refusesTo(t, caller, []refusal{
-		{"again", "POST", revoke, `{"all":true}`, manage.CodeKeyUnknown, "", "revoked meanwhile"},
+		{"again", "POST", revoke, `{"all":true}`, manage.CodeKeyUnknown, "", "revoked during the call"},
 	})
 }
 
@@ -127,11 +127,11 @@ func TestRevokeManyRefused(t *testing.T) {
 	unknown, _ := credential.Mint("ca", policy.PAT)
 	table := []refusal{
 		{"nothing", "POST", revoke, ``, manage.CodeBadFormat, "", "empty"},
-		{"an empty object", "POST", revoke, `{}`, manage.CodeInvalid, "", "say which keys"},
-		{"all false", "POST", revoke, `{"all":false}`, manage.CodeInvalid, "", "say which keys"},
+		{"an empty object", "POST", revoke, `{}`, manage.CodeInvalid, "", "select keys by"},
+		{"all false", "POST", revoke, `{"all":false}`, manage.CodeInvalid, "", "select keys by"},
 		{"all null", "POST", revoke, `{"all":null}`, manage.CodeInvalid, "all", "true or false"},
-		{"empty texts", "POST", revoke, `{"app_id":"","minted_by":""}`, manage.CodeInvalid, "", "say which keys"},
-		{"all, and less", "POST", revoke, `{"all":true,"app_id":"photos"}`, manage.CodeInvalid, "all", "alone"},
+		{"empty texts", "POST", revoke, `{"app_id":"","minted_by":""}`, manage.CodeInvalid, "", "select keys by"},
+		{"all, and less", "POST", revoke, `{"all":true,"app_id":"photos"}`, manage.CodeInvalid, "all", "leave out either"},
 		{"a slip", "POST", revoke, `{"all":true,"app":"photos"}`, manage.CodeInvalid, "app", "no such field"},
 		{"no such app", "POST", revoke, `{"app_id":"nope"}`, manage.CodeNotFound, "app_id", "no such app"},
 		{"someone else's app", "POST", revoke, `{"app_id":"maps"}`, manage.CodeNotFound, "app_id", "no such app"},

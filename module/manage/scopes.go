@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// Scope is a scope of the catalogue as the API shows one.
+// Scope is a scope of the catalogue in the API's form.
 type Scope struct {
 	Scope       string `json:"scope"`
 	Description string `json:"description,omitempty"`
@@ -17,7 +17,8 @@ type Scope struct {
 	DependingScopes []string `json:"depending_scopes"`
 }
 
-// listScopes answers the catalogue, whole: it is as long as a configuration.
+// listScopes answers the whole catalogue, which is only as long as a
+// configuration.
 func (r *request) listScopes(from keys.Reader) (*Answer, error) {
 	if _, err := r.findUser(from); err != nil {
 		return nil, err
@@ -37,15 +38,15 @@ func (r *request) listScopes(from keys.Reader) (*Answer, error) {
 	return answer, nil
 }
 
-// endpoints are those that keys can be limited to.
+// endpoints returns the endpoints that keys can be limited to.
 func (a *API) endpoints() []string {
 	all := slices.AppendSeq(a.Catalogue.Endpoints(), maps.Keys(serviceEndpoints))
 	slices.Sort(all)
 	return slices.Compact(all)
 }
 
-// checkGrantable refuses scopes that aren't declared, except those that the key
-// has already: the catalogue may have changed since.
+// checkGrantable refuses undeclared scopes, except those that the key already has,
+// because the catalogue may have changed since.
 func (a *API) checkGrantable(field string, given, held []string) error {
 	if a.Catalogue == nil {
 		return nil
@@ -69,11 +70,11 @@ func (a *API) checkGrantable(field string, given, held []string) error {
 	if meant := nearest(unknown, offered); len(meant) > 0 {
 		return refuse(CodeInvalid, field, "%s; did you mean %s?", text, strings.Join(meant, ", "))
 	}
-	return refuse(CodeInvalid, field, "%s; it has the scopes that the configuration declares, or where it declares none, those that its routes need", text)
+	return refuse(CodeInvalid, field, "%s; it has the scopes that the configuration declares, or that its routes need if it declares none", text)
 }
 
-// serviceEndpoints are those of this API's own calls. Keys can be limited to them
-// on every site.
+// serviceEndpoints are the endpoints of this API's own calls. Keys can be limited
+// to them on every site.
 var serviceEndpoints = map[string]bool{}
 
 // init breaks a cycle: the functions of the calls use serviceEndpoints.
@@ -86,8 +87,8 @@ func init() {
 }
 
 // checkEndpoints refuses endpoints that no route names, except those that the key
-// has already. They would permit nothing; and every name that a key has stays in
-// memory, so users can't make them up.
+// already has. They would permit nothing, and every endpoint of a key stays in
+// memory, so users can't invent names.
 func (a *API) checkEndpoints(field string, given, held []string) error {
 	if a.Catalogue == nil {
 		return nil
@@ -106,17 +107,17 @@ func (a *API) checkEndpoints(field string, given, held []string) error {
 	if meant := nearest(unknown, a.endpoints()); len(meant) > 0 {
 		return refuse(CodeInvalid, field, "%s; did you mean %s?", text, texts(meant))
 	}
-	return refuse(CodeInvalid, field, "%s; name those that the routes of the configuration have", text)
+	return refuse(CodeInvalid, field, "%s; use the endpoints of the configuration's routes", text)
 }
 
 // maxMeant is how many unknown names get a suggestion.
 const maxMeant = 5
 
-// nearest are the offered names that the unknown ones may be a misspelling of.
+// nearest returns the offered names that the unknown ones may be misspellings of.
 func nearest(unknown, offered []string) []string {
 	var meant []string
 	for _, name := range unknown[:min(len(unknown), maxMeant)] {
-		best, least := "", min(2, len(name)/3)+1 // what is further away is another name
+		best, least := "", min(2, len(name)/3)+1 // names further away are not misspellings
 		for _, s := range offered {
 			if d := distance(strings.ToLower(name), strings.ToLower(s), least); d < least {
 				best, least = s, d
@@ -129,8 +130,8 @@ func nearest(unknown, offered []string) []string {
 	return meant
 }
 
-// distance is how many letters have to be added, removed or changed to turn one
-// name into another, but at most most.
+// distance returns how many letters have to be added, removed or changed to turn
+// one name into another, but at most most.
 func distance(from, to string, most int) int {
 	if len(from)-len(to) >= most || len(to)-len(from) >= most {
 		return most
@@ -154,7 +155,7 @@ func distance(from, to string, most int) int {
 	return min(row[len(to)], most)
 }
 
-// checkComplete refuses scopes that need others which are not among them.
+// checkComplete refuses scopes that need scopes outside the list.
 func (a *API) checkComplete(field string, result []string) error {
 	if a.Catalogue == nil {
 		return nil
@@ -163,7 +164,7 @@ func (a *API) checkComplete(field string, result []string) error {
 	if len(lacking) == 0 {
 		return nil
 	}
-	e := refuse(CodeInvalid, field, "these scopes need %s beside them; grant those too, or leave out what needs them", strings.Join(lacking, ", "))
+	e := refuse(CodeInvalid, field, "these scopes also need %s; grant those too, or leave out the scopes that need them", strings.Join(lacking, ", "))
 	e.MissingScopes = lacking
 	return e
 }

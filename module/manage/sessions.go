@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// Session is a session as the API shows one.
+// Session is a session in the API's form.
 type Session struct {
 	ID        string    `json:"id"`
 	UserID    string    `json:"user_id"`
@@ -19,8 +19,8 @@ type Session struct {
 	// it was used.
 	LastUsedAt   *time.Time `json:"last_used_at,omitempty"`
 	LastUsedFrom string     `json:"last_used_from,omitempty"`
-	// ExpiresAt is when it ends at the latest; IdleUntil is when it ends unless
-	// it is used before.
+	// ExpiresAt is the latest end of the session. IdleUntil is its end unless it is
+	// used before.
 	ExpiresAt time.Time `json:"expires_at"`
 	IdleUntil time.Time `json:"idle_until"`
 	// Current marks the session of this call.
@@ -32,7 +32,7 @@ func (s *Session) over(now time.Time) bool {
 	return !s.ExpiresAt.After(now) || !s.IdleUntil.After(now)
 }
 
-// readSession shows a session, with when it was last used.
+// readSession returns a session with its last use.
 func (r *request) readSession(from keys.Reader, c keys.Credential) (Session, error) {
 	s := Session{
 		ID: c.ID, UserID: c.UserID, CreatedAt: c.CreatedAt.UTC(), From: c.Address,
@@ -55,7 +55,7 @@ func (r *request) readSession(from keys.Reader, c keys.Credential) (Session, err
 	return s, nil
 }
 
-// listSessions lists those that are good.
+// listSessions lists the sessions that have not ended.
 func (r *request) listSessions(from keys.Reader, p page) (*Answer, error) {
 	if _, err := r.findUser(from); err != nil {
 		return nil, err
@@ -75,11 +75,11 @@ func (r *request) listSessions(from keys.Reader, p page) (*Answer, error) {
 	return &Answer{Sessions: sessions, Next: next}, errors.Join(err, failed)
 }
 
-// readSessionIDs reads the IDs of sessions; nil is no list.
+// readSessionIDs reads the IDs of sessions; nil means no list.
 func readSessionIDs(o *object) []string {
 	ids, given := list[string](o, "ids", "a list of texts")
 	if given && len(ids) == 0 {
-		o.fail(refuse(CodeInvalid, "ids", "name at least one, or leave it out to end all but the session of this call"))
+		o.fail(refuse(CodeInvalid, "ids", "name at least one, or leave it out to end all sessions except that of this call"))
 	}
 	return ids
 }

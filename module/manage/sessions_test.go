@@ -82,7 +82,7 @@ func TestSessionsExpire(t *testing.T) {
 		if s.good(busy) {
 			t.Error("a session lives longer than a day")
 		}
-		refused(t, s.callAs(busy, "POST", "/v2/logout", ""), manage.CodeKeyInvalid, "", "no longer good")
+		refused(t, s.callAs(busy, "POST", "/v2/logout", ""), manage.CodeKeyInvalid, "", "no longer valid")
 		// The next login takes both out of the store.
 		now := s.session()
 		err := s.api.Directory.View(t.Context(), func(r keys.Reader) error {

@@ -14,9 +14,9 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// StoreCheck is what a check of the whole store found.
+// StoreCheck is the result of a check of the whole store.
 type StoreCheck struct {
-	// Good is whether there are no findings.
+	// Good is true if there are no findings.
 	Good bool `json:"good"`
 	// Records is how many records were read.
 	Records int `json:"records"`
@@ -25,7 +25,7 @@ type StoreCheck struct {
 	More     int            `json:"more,omitempty"`
 }
 
-// ShowCheck is what an examination found, as the API shows it.
+// ShowCheck returns the result of an examination in the API's form.
 func ShowCheck(e keys.Examination) *StoreCheck {
 	return &StoreCheck{
 		Good: len(e.Findings) == 0, Records: e.Records, More: e.More,
@@ -39,12 +39,13 @@ const BackupType = "application/octet-stream"
 // DigestHeader is the header with the digest of a body (RFC 9530).
 const DigestHeader = "Repr-Digest"
 
-// SHA256Digest is the value of [DigestHeader].
+// SHA256Digest returns the value of [DigestHeader].
 func SHA256Digest(sum credential.Digest) string {
 	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
 }
 
-// storeFailed tells the operator what failed, which users must not learn.
+// storeFailed returns an answer with the cause of a failure, which only the
+// operator may learn.
 func storeFailed(err error) error {
 	switch {
 	case errors.Is(err, keys.ErrUnsupported):
@@ -80,8 +81,8 @@ func (r *request) acceptClock() (*Answer, error) {
 	return &Answer{StoreClock: &done}, nil
 }
 
-// backUpStore makes a backup beside the store, which is sent only once it is
-// whole and checked: no transaction waits for the network.
+// backUpStore makes a backup next to the store. It is sent only after it is
+// complete and checked, so that no transaction waits for the network.
 func (r *request) backUpStore() (*Answer, error) {
 	b, err := r.api.Directory.Backup(r.Context(), "")
 	if err != nil {
@@ -93,7 +94,7 @@ func (r *request) backUpStore() (*Answer, error) {
 // sendBackup sends a backup, and removes it even if the client has gone away.
 func (a *API) sendBackup(w http.ResponseWriter, r *http.Request, b *keys.Backup) {
 	file, err := os.Open(b.Path)
-	// Remove it now if the system allows to read a removed file: then not even a
+	// Remove the file now if the system can read a removed file. Then not even a
 	// killed process leaves it behind.
 	_ = os.Remove(b.Path)
 	defer func() { _ = os.Remove(b.Path) }()
@@ -109,12 +110,12 @@ func (a *API) sendBackup(w http.ResponseWriter, r *http.Request, b *keys.Backup)
 	h.Set(DigestHeader, SHA256Digest(b.SHA256))
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
-	// A client that gets less than Content-Length knows that it is cut short.
+	// A client that gets less than Content-Length knows that the backup is cut off.
 	_, _ = io.Copy(w, file)
 }
 
-// getHealth answers whether the store can be read and written. A task of the
-// directory that fails is a store that can't be written.
+// getHealth answers whether the store can be read and written. A failing task of
+// the directory means that it can't be written.
 func (r *request) getHealth() (*Answer, error) {
 	if err := r.api.Directory.Ready(r.Context()); err != nil {
 		return nil, err
@@ -127,7 +128,7 @@ func (r *request) getHealth() (*Answer, error) {
 		return nil, err
 	}
 	if err := r.api.Directory.Failing(); err != nil {
-		return nil, &Error{Code: CodeUnavailable, Details: "a background task of the key store fails, and is tried again every half minute; see the server's log", Cause: err}
+		return nil, &Error{Code: CodeUnavailable, Details: "a background task of the key store fails, and is retried every half minute; see the server's log", Cause: err}
 	}
 	return &Answer{}, nil
 }

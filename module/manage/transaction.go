@@ -13,24 +13,24 @@ func (r *request) view(fn func(keys.Reader) error) error {
 	return r.api.Directory.View(r.Context(), fn)
 }
 
-// update makes a change: all of it or nothing, and in effect when it returns.
-// It looks at the caller's credential again. If that was revoked during the
-// call it can't make keys any more, because they would outlive the revocation
-// of everything that was made with it; and if it was narrowed, it no longer
-// grants what the call was allowed for.
+// update makes a change completely or not at all. The change is in effect when
+// update returns. It checks the caller's credential again. If that was revoked
+// during the call, it can't make keys any more, because they would outlive the
+// revocation of everything made with it. If it was narrowed, it may no longer grant
+// the call.
 func (r *request) update(fn func(*keys.Tx) error) error {
 	return r.api.Directory.Update(r.Context(), r.caller.actor(), r.checked(fn))
 }
 
-// withdraw is update for a change that takes something away. It goes before
-// changes that don't.
+// withdraw is update for a change that revokes or restricts. It runs before changes
+// that don't.
 func (r *request) withdraw(fn func(*keys.Tx) error) error {
 	return r.api.Directory.UpdateFirst(r.Context(), r.caller.actor(), r.checked(fn))
 }
 
 // changeBy is withdraw or update.
-func (r *request) changeBy(takesAway bool, fn func(*keys.Tx) error) error {
-	if takesAway {
+func (r *request) changeBy(first bool, fn func(*keys.Tx) error) error {
+	if first {
 		return r.withdraw(fn)
 	}
 	return r.update(fn)
@@ -45,20 +45,19 @@ func (r *request) checked(fn func(*keys.Tx) error) func(*keys.Tx) error {
 	}
 }
 
-// stillThere refuses a call whose credential was revoked meanwhile.
+// stillThere refuses a call whose credential was revoked during the call.
 func (r *request) stillThere(from keys.Reader) error {
 	if r.caller.UserID == "" {
 		return nil
 	}
 	_, err := from.Credential(r.caller.Digest)
 	if errors.Is(err, keys.ErrNotFound) {
-		return refuse(CodeKeyUnknown, "", "the credential of this call was revoked meanwhile; nothing was changed")
+		return refuse(CodeKeyUnknown, "", "the credential of this call was revoked during the call; nothing was changed")
 	}
 	return err
 }
 
-// stillGood looks at the caller's credential again, in the transaction of the
-// change.
+// stillGood checks the caller's credential again, in the transaction of the change.
 func (r *request) stillGood(tx *keys.Tx) error {
 	if r.caller.UserID == "" {
 		return nil
@@ -75,10 +74,10 @@ func (r *request) stillGood(tx *keys.Tx) error {
 		return err
 	}
 	if grant := policy.NewGrant(own.Scopes, own.Endpoints); own.Kind != policy.Session && !reflect.DeepEqual(grant, r.caller.Grant) {
-		return refuse(CodeConflict, "", "what the credential of this call may do was changed meanwhile; nothing was changed, send the request again")
+		return refuse(CodeConflict, "", "the scopes or endpoints of this call's credential changed during the call, so nothing was changed; send the request again")
 	}
 	if own.Standing(u.Suspended, tx.Now()) != keys.Active {
-		return refuse(CodeKeyInvalid, "", "the credential of this call is no longer good; nothing was changed")
+		return refuse(CodeKeyInvalid, "", "the credential of this call is no longer valid; nothing was changed")
 	}
 	r.own = &own
 	return nil

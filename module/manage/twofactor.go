@@ -11,16 +11,16 @@ import (
 // TwoFactor is a user's second factor. Its secrets are shown once.
 type TwoFactor struct {
 	Enabled bool `json:"enabled"`
-	// Secret and OTPAuthURI, which is the same for an authenticator app to
-	// scan, are shown when it is made; recovery codes then, and when they are
+	// Secret and OTPAuthURI, its form for authenticator apps to scan, are shown
+	// when the factor is made. Recovery codes are shown then and when they are
 	// renewed.
 	Secret        string   `json:"secret,omitempty"`
 	OTPAuthURI    string   `json:"otpauth_uri,omitempty"`
 	RecoveryCodes []string `json:"recovery_codes,omitempty"`
 }
 
-// createTwoFactor makes a second factor. Signing in requires it once it is
-// enabled; until then another may replace it.
+// createTwoFactor makes a second factor. Signing in requires the factor once it is
+// enabled. Until then another may replace it.
 func (r *request) createTwoFactor(tx *keys.Tx) (*Answer, error) {
 	answer := &Answer{}
 	_, err := tx.ChangeUser(r.user(), func(u *keys.User) error {
@@ -39,8 +39,8 @@ func (r *request) createTwoFactor(tx *keys.Tx) (*Answer, error) {
 	return answer, err
 }
 
-// issuer is what an authenticator app shows: the host of the site, or where it
-// can't stand in the app's label, the brand.
+// issuer returns the name that an authenticator app shows: the host of the site,
+// or the brand if an app's label can't hold the host.
 func (r *request) issuer() string {
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
@@ -54,8 +54,8 @@ func (r *request) issuer() string {
 
 func readCode(o *object) string { return o.required("code") }
 
-// enableTwoFactor turns the second factor on, when a code shows that the user's
-// device has it. The other sessions, which were begun without it, end.
+// enableTwoFactor turns the second factor on if a code shows that the user's
+// device has it. The user's other sessions end, because they began without it.
 func (r *request) enableTwoFactor(code string) (*Answer, error) {
 	_, attempt, err := r.beginInside()
 	if err != nil {
@@ -79,7 +79,7 @@ func (r *request) enableTwoFactor(code string) (*Answer, error) {
 		})
 		return err
 	})
-	settle(attempt, err)
+	endAttempt(attempt, err)
 	return &Answer{TwoFactor: &TwoFactor{Enabled: true}}, err
 }
 
@@ -99,7 +99,7 @@ func (r *request) deleteTwoFactor(tx *keys.Tx) (*Answer, error) {
 	return &Answer{TwoFactor: &TwoFactor{}}, err
 }
 
-// renewRecoveryCodes replaces the recovery codes that are left with new ones.
+// renewRecoveryCodes replaces the remaining recovery codes with new ones.
 func (r *request) renewRecoveryCodes(tx *keys.Tx) (*Answer, error) {
 	answer := &Answer{}
 	_, err := tx.ChangeUser(r.user(), func(u *keys.User) error {

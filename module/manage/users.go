@@ -12,13 +12,13 @@ import (
 	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
-// User is a user as the API shows one.
+// User is a user in the API's form.
 type User struct {
 	ID         string    `json:"id"`
 	Name       string    `json:"name"`
 	Email      string    `json:"email"`
 	Suspended  bool      `json:"suspended"`
-	TwoFactor  bool      `json:"two_factor"` // a second factor is asked for
+	TwoFactor  bool      `json:"two_factor"` // a second factor is required
 	CreatedAt  time.Time `json:"created_at"`
 	ModifiedAt time.Time `json:"modified_at"`
 	Version    uint64    `json:"version"` // as a key's
@@ -31,7 +31,7 @@ func showUser(u keys.User) User {
 	}
 }
 
-// show is a list of records as the API shows them. It is never nil, because an
+// show returns a list of records in the API's form. It is never nil, because an
 // empty list is an answer.
 func show[T, V any](list []T, one func(T) V) []V {
 	shown := make([]V, 0, len(list))
@@ -41,7 +41,7 @@ func show[T, V any](list []T, one func(T) V) []V {
 	return shown
 }
 
-// newID makes up the ID of a user or an app.
+// newID generates the ID of a user or an app.
 func newID() string { return strings.ToLower(rand.Text()) }
 
 // findUser reads the user of the path.
@@ -63,7 +63,8 @@ func (r *request) listUsers(from keys.Reader, p page) (*Answer, error) {
 	return &Answer{Users: show(found, showUser), Next: next}, err
 }
 
-// userFields is what a request sets of a user. A nil field stays as it is.
+// userFields are the fields of a user that a request sets. A nil field stays
+// unchanged.
 type userFields struct {
 	path, id    string
 	name, email *string
@@ -92,7 +93,7 @@ func readUserChanges(o *object) []userFields {
 	list := elements(o, "users", func(o *object) userFields {
 		f := readUser(o)
 		if f.id == "" {
-			o.fail(refuse(CodeInvalid, o.field("id"), "it is missing; name the user that is to change"))
+			o.fail(refuse(CodeInvalid, o.field("id"), "it is missing; name the user to change"))
 		}
 		return f
 	})
@@ -105,18 +106,18 @@ func readUserChange(o *object) []userFields {
 	return []userFields{readOne(o, "user", readUser)}
 }
 
-// checkUserChange refuses another ID than the one of the path.
+// checkUserChange refuses an ID that differs from the path.
 func (r *request) checkUserChange(list *[]userFields) error {
 	f := &(*list)[0]
 	if f.id != "" && f.id != r.user() {
-		return refuse(CodeInvalid, join(f.path, "id"), "it is not that of the path, and an id never changes")
+		return refuse(CodeInvalid, join(f.path, "id"), "it is not the ID in the path, and an ID never changes")
 	}
 	f.id = r.user()
 	return nil
 }
 
-// hashPasswords hashes the passwords before the transaction that stores them,
-// because other changes wait for that.
+// hashPasswords hashes passwords before the transaction that stores them, because
+// other changes wait for the transaction.
 func (r *request) hashPasswords(list *[]userFields) error {
 	for i := range *list {
 		if err := (*list)[i].hash(r.Context()); err != nil {
@@ -228,7 +229,8 @@ func (r *request) deleteUsers(tx *keys.Tx, ids []string) (*Answer, error) {
 	return &Answer{}, nil
 }
 
-// dropUser deletes a user with all they have. field is where the ID stands.
+// dropUser deletes a user with everything the user owns. field is the field with
+// the ID.
 func dropUser(tx *keys.Tx, id, field string) error {
 	if _, err := tx.User(id); errors.Is(err, keys.ErrNotFound) {
 		return refuse(CodeNotFound, field, "there is no such user")
@@ -236,7 +238,7 @@ func dropUser(tx *keys.Tx, id, field string) error {
 	return tx.DeleteUser(id)
 }
 
-// idField is where an ID stands in a list of ids.
+// idField returns the path of an ID in a list of IDs.
 func idField(i int) string { return fmt.Sprintf("ids[%d]", i) }
 
 // namedOnce refuses a list that names an ID twice.

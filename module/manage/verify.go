@@ -8,18 +8,18 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// Values of [Answer.Standing]: what a credential is good for.
+// Values of [Answer.Standing], the state of a credential.
 const (
 	StandingActive    = "active"
 	StandingDisabled  = "disabled"
 	StandingExpired   = "expired"
-	StandingSuspended = "suspended" // its user is
+	StandingSuspended = "suspended" // the user is suspended
 	StandingRevoked   = "revoked"
-	StandingMistyped  = "mistyped" // of our form, but its checksum is wrong
+	StandingMistyped  = "mistyped" // of our form, but with a wrong checksum
 	StandingUnknown   = "unknown"
 )
 
-// Revocation is what the store keeps of a revoked credential.
+// Revocation is the store's record of a revoked credential.
 type Revocation struct {
 	KeyID     string    `json:"key_id"`
 	RevokedAt time.Time `json:"revoked_at"`
@@ -34,7 +34,8 @@ var standings = map[keys.Standing]string{
 	keys.Expired:   StandingExpired,
 }
 
-// Standing returns what the key of a user is good for at a time.
+// Standing returns the state of a key at a time. suspended is true if the key's
+// user is suspended.
 func (k *Key) Standing(suspended bool, now time.Time) string {
 	c := keys.Credential{Disabled: k.Disabled}
 	if k.ExpiresAt != nil {
@@ -51,8 +52,8 @@ func readCredential(o *object) (credential string) {
 	return credential
 }
 
-// verifyKey answers what the gate would make of a credential. A credential that
-// is no good is an answer, and not a failure of the call.
+// verifyKey answers whether the gate would accept a credential. A refusal is an
+// answer, not a failure of the call.
 func (r *request) verifyKey(text string) (*Answer, error) {
 	if credential.FormOf(text) == credential.Forged {
 		return &Answer{Standing: StandingMistyped}, nil
@@ -78,7 +79,7 @@ func (r *request) verifyKey(text string) (*Answer, error) {
 	if err != nil || answer.Key == nil {
 		return answer, err
 	}
-	// As the gate asks, so that this says what the gate would.
+	// Ask like the gate, so that the answer is the gate's.
 	entry, err := r.api.Directory.Find(r.Context(), digest)
 	if err != nil {
 		return nil, err

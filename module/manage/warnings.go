@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// warnings tell why the gate will refuse a new key, a sentence for each key that
-// is of no use.
+// warnings explains why the gate will refuse new keys, with one clause for each
+// useless key.
 func (r *request) warnings(from keys.Reader, made ...keys.Credential) (string, error) {
 	var all []string
 	for i := range made {
