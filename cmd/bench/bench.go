@@ -22,9 +22,9 @@ type bench struct {
 	certificate  certificate
 	// upstream is the address of the upstream.
 	upstream string
-	keyring  *keyring
-	// store is a file with all keys, which gates get copies of.
-	store     string
+	// few is the store that gates get copies of, and many that of the contender
+	// many, nil if it doesn't take part.
+	few, many *keyStore
 	processes []*process
 	folders   int
 }
@@ -46,10 +46,13 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	if _, b.upstream, err = b.helper(upstreamCommand); err != nil {
 		return b, err
 	}
-	if b.keyring, err = newKeyring(b.folder, o.keys); err != nil {
+	if b.few, err = b.makeStore(o.keys); err != nil {
 		return b, err
 	}
-	return b, b.makeStore()
+	if slices.ContainsFunc(o.comparisons, func(c comparison) bool { return c.left.many || c.right.many }) {
+		b.many, err = b.makeStore(o.many)
+	}
+	return b, err
 }
 
 // close ends all processes and removes all files.

@@ -20,12 +20,6 @@ type conn interface {
 	close()
 }
 
-// expectation is what a load expects of every response.
-type expectation struct {
-	status string // of HTTP
-	call   string // grpc-status, empty if the request isn't a call
-}
-
 // dial connects to a contender.
 func dial(s scenario, address string, c certificate, want expectation) (conn, error) {
 	raw, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(context.Background(), "tcp", address)

@@ -178,8 +178,11 @@ func (c *conn2) control(frame http2.Frame) error {
 	case *http2.GoAwayFrame:
 		return fmt.Errorf("the contender ends the connection: %v %s", f.ErrCode, f.DebugData())
 	case *http2.RSTStreamFrame:
-		// A server that has answered may ask for no more of the request.
-		if f.ErrCode != http2.ErrCodeNo {
+		// A server that answers before it has read the body ends the stream
+		// after that.
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if _, ok := c.open[f.StreamID]; ok {
 			return fmt.Errorf("the contender ends stream %d: %v", f.StreamID, f.ErrCode)
 		}
 	}

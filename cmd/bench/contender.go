@@ -15,8 +15,12 @@ type contender struct {
 	name, about string
 	// sent are the credentials of its load.
 	sent holder
+	// many is true if it has the large store.
+	many bool
 	// program has to be on the PATH; empty if it is built.
 	program string
+	// checks is true if it checks keys, and isGate if the gate does.
+	checks, isGate bool
 	// grpc is true if it serves gRPC.
 	grpc  bool
 	start func(b *bench, folder string) (*instance, error)
@@ -26,15 +30,16 @@ type contender struct {
 var contenders = []contender{
 	{name: "stock", about: "Caddy without the plug-in", sent: appKeys, grpc: true, start: startStock},
 	{name: "none", about: "this binary without a gate", sent: appKeys, grpc: true, start: startWithoutGate},
-	{name: "gate", about: "the gate, which allows app keys", sent: appKeys, grpc: true, start: startGate},
-	{name: "pat", about: "the gate, which allows personal access tokens", sent: tokens, grpc: true, start: startGate},
-	{name: "collaborator", about: "the gate, which allows tokens of collaborators", sent: collaborators, grpc: true, start: startGate},
-	{name: "bad-key", about: "the gate, which refuses unknown keys", sent: unknown, grpc: true, start: startGate},
-	{name: "missing-scope", about: "the gate, which refuses keys that lack scopes", sent: unscoped, grpc: true, start: startGate},
-	{name: "forward-auth", about: "stock Caddy with forward_auth to a service that looks keys up in a map", sent: appKeys, start: startForwardAuth},
-	{name: "nginx-map", about: "nginx with the keys in a map", sent: appKeys, program: "nginx", start: startNginxMap},
-	{name: "nginx-auth-request", about: "nginx with auth_request to the service of forward-auth", sent: appKeys, program: "nginx", start: startNginxAuthRequest},
-	{name: "haproxy-map", about: "HAProxy with the keys in a map", sent: appKeys, program: "haproxy", start: startHAProxy},
+	{name: "gate", about: "the gate, which allows app keys", sent: appKeys, grpc: true, isGate: true, checks: true, start: startGate},
+	{name: "pat", about: "the gate, which allows personal access tokens", sent: tokens, grpc: true, isGate: true, checks: true, start: startGate},
+	{name: "collaborator", about: "the gate, which allows tokens of collaborators", sent: collaborators, grpc: true, isGate: true, checks: true, start: startGate},
+	{name: "bad-key", about: "the gate, which refuses unknown keys", sent: unknown, grpc: true, isGate: true, checks: true, start: startGate},
+	{name: "missing-scope", about: "the gate, which refuses keys that lack scopes", sent: unscoped, grpc: true, isGate: true, checks: true, start: startGate},
+	{name: "many", about: "the gate with -many keys, which allows app keys", sent: appKeys, grpc: true, isGate: true, checks: true, many: true, start: startGateOfMany},
+	{name: "forward-auth", about: "stock Caddy with forward_auth to a service that looks keys up in a map", sent: appKeys, grpc: true, checks: true, start: startForwardAuth},
+	{name: "nginx-map", about: "nginx with the keys in a map", sent: appKeys, program: "nginx", checks: true, start: startNginxMap},
+	{name: "nginx-auth-request", about: "nginx with auth_request to the service of forward-auth", sent: appKeys, program: "nginx", checks: true, start: startNginxAuthRequest},
+	{name: "haproxy-map", about: "HAProxy with the keys in a map", sent: appKeys, program: "haproxy", checks: true, start: startHAProxy},
 }
 
 // findContender returns the contender with a name.
@@ -47,7 +52,10 @@ func findContender(name string) (contender, error) {
 }
 
 // missing returns why a contender can't take part in a scenario, empty if it can.
-func (c contender) missing(s scenario) string {
+func (c contender) missing(s scenario, o options) string {
+	if c.many && o.many == 0 {
+		return c.name + " needs -many"
+	}
 	if s.request == grpcCall && !c.grpc {
 		return c.name + " isn't set up for gRPC"
 	}
@@ -83,8 +91,12 @@ func (i *instance) pids() (all []int, err error) {
 }
 
 func (b *bench) site(folder string) (caddySite, error) {
-	ports, err := freePorts(true)
-	return caddySite{folder: folder, upstream: b.upstream, ports: ports, certificate: b.certificate.cert, key: b.certificate.key}, err
+	ports, err := freePorts()
+	if err != nil {
+		return caddySite{}, err
+	}
+	ports.plain2 = 0 // Caddy serves both versions at the same port
+	return caddySite{folder: folder, upstream: b.upstream, ports: ports, certificate: b.certificate.cert, key: b.certificate.key}, nil
 }
 
 func startStock(b *bench, folder string) (*instance, error) {
@@ -104,14 +116,25 @@ func startWithoutGate(b *bench, folder string) (*instance, error) {
 }
 
 func startGate(b *bench, folder string) (*instance, error) {
+	store := filepath.Join(folder, "keys.db")
+	if err := copyFile(store, b.few.file); err != nil {
+		return nil, err
+	}
+	return b.startGate(folder, store)
+}
+
+// startGateOfMany starts the gate that has the large store to itself: the file
+// may be too large for a copy.
+func startGateOfMany(b *bench, folder string) (*instance, error) {
+	return b.startGate(folder, b.many.file)
+}
+
+func (b *bench) startGate(folder, store string) (*instance, error) {
 	site, err := b.site(folder)
 	if err != nil {
 		return nil, err
 	}
-	site.gate, site.store = true, filepath.Join(folder, "keys.db")
-	if err := copyFile(site.store, b.store); err != nil {
-		return nil, err
-	}
+	site.gate, site.store = true, store
 	return b.startCaddy("gate", b.caddy, site)
 }
 
@@ -130,7 +153,7 @@ func startForwardAuth(b *bench, folder string) (*instance, error) {
 
 // startService starts the service that knows all keys.
 func (b *bench) startService() (*process, string, error) {
-	return b.helper(authCommand, b.keyring.known)
+	return b.helper(authCommand, b.few.known)
 }
 
 // join returns a function that adds a process to a contender, and ends it if the

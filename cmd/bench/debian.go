@@ -39,6 +39,7 @@ http {
 	}
 	server {
 		listen 127.0.0.1:%[3]d;
+		listen 127.0.0.1:%[10]d http2;
 		listen 127.0.0.1:%[4]d ssl http2;
 		ssl_certificate %[5]s;
 		ssl_certificate_key %[6]s;
@@ -50,7 +51,7 @@ http {
 	}
 	%[7]s
 }
-`, folder, b.upstream, p.plain, p.tls, b.certificate.cert, b.certificate.key, guard.http, guard.server, guard.location)
+`, folder, b.upstream, p.plain, p.tls, b.certificate.cert, b.certificate.key, guard.http, guard.server, guard.location, p.plain2)
 }
 
 func startNginxMap(b *bench, folder string) (*instance, error) {
@@ -64,7 +65,7 @@ func startNginxMap(b *bench, folder string) (*instance, error) {
 	map $http_authorization $caller {
 		default "";
 		include %s;
-	}`, 4*b.keyring.count, table),
+	}`, 4*b.few.count, table),
 		location: `if ($caller = "") { return 401; }`,
 	})
 }
@@ -119,18 +120,19 @@ defaults
 	http-reuse always
 frontend site
 	bind 127.0.0.1:%d
+	bind 127.0.0.1:%d proto h2
 	bind 127.0.0.1:%d ssl crt %s alpn h2,http/1.1
 	http-request deny deny_status 401 unless { req.fhdr(authorization),word(2," "),map_str(%s) -m found }
 	default_backend upstream
 backend upstream
 	server upstream %s
-`, p.plain, p.tls, b.certificate.both, table, b.upstream)
+`, p.plain, p.plain2, p.tls, b.certificate.both, table, b.upstream)
 }
 
 // writeTable writes a line for each key that may call. The format has the key and
 // its user.
 func (b *bench) writeTable(file, format string) error {
-	known, err := os.ReadFile(b.keyring.known)
+	known, err := os.ReadFile(b.few.known)
 	if err != nil {
 		return fmt.Errorf("reading the keys: %w", err)
 	}
@@ -148,7 +150,7 @@ func (b *bench) writeTable(file, format string) error {
 // startDebian starts a program with a configuration, whose file is its last
 // argument, and waits until it listens.
 func (b *bench) startDebian(name, folder string, config func(*ports) string, args ...string) (*instance, error) {
-	ports, err := freePorts(false)
+	ports, err := freePorts()
 	if err != nil {
 		return nil, err
 	}

@@ -2,10 +2,11 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/caddy-api-keys/gateway/cmd/migrate"
@@ -31,8 +32,6 @@ const (
 	keysPerOwner = 100
 	// collaborations is how many apps have a collaborator.
 	collaborations = 100
-	// maxUsed is how many credentials of a kind a load sends in turn.
-	maxUsed = 10_000
 )
 
 // enough are the scopes that the requests of all loads need, and tooFew are some
@@ -51,10 +50,13 @@ type key struct {
 
 // keyring has the credentials of all loads.
 type keyring struct {
-	// count is how many keys the stores have.
-	count int
+	// count is how many keys the store has, and limit how many of a kind a load
+	// sends.
+	count, limit int
 	// used are the credentials that loads send.
 	used map[holder][]key
+	// seen is how many credentials of a kind there are.
+	seen map[holder]int
 	// imported is a file for "key import", and known has a line for each key
 	// that may call: its text and its user.
 	imported, known string
@@ -69,10 +71,19 @@ func (k *keyring) collaborated() int { return min(k.apps(), collaborations) }
 func owner(n int) string        { return fmt.Sprintf("owner-%d", n) }
 func collaborator(n int) string { return fmt.Sprintf("collaborator-%d", n) }
 
+// minter mints the keys of a keyring. Its writers keep their errors.
+type minter struct {
+	*keyring
+	imported, known *bufio.Writer
+}
+
 // newKeyring mints keys and writes them to files in a folder: seven of ten are
 // app keys, and of the other kinds one of ten each.
-func newKeyring(folder string, count int) (*keyring, error) {
-	k := &keyring{count: count, used: map[holder][]key{}, imported: folder + "/keys.csv", known: folder + "/known.txt"}
+func newKeyring(folder string, count, limit int) (*keyring, error) {
+	k := &keyring{
+		count: count, limit: limit, used: map[holder][]key{}, seen: map[holder]int{},
+		imported: filepath.Join(folder, "keys.csv"), known: filepath.Join(folder, "known.txt"),
+	}
 	imported, err := os.Create(k.imported)
 	if err != nil {
 		return nil, fmt.Errorf("writing the keys: %w", err)
@@ -83,61 +94,64 @@ func newKeyring(folder string, count int) (*keyring, error) {
 		return nil, fmt.Errorf("writing the keys: %w", err)
 	}
 	defer known.Close()
-	table, list := bufio.NewWriter(imported), bufio.NewWriter(known)
-	k.mint(table, list)
-	for _, w := range []*bufio.Writer{table, list} {
-		if err := w.Flush(); err != nil {
-			return nil, fmt.Errorf("writing the keys: %w", err)
-		}
+	m := minter{k, bufio.NewWriter(imported), bufio.NewWriter(known)}
+	m.mint()
+	if err := errors.Join(m.imported.Flush(), m.known.Flush()); err != nil {
+		return nil, fmt.Errorf("writing the keys: %w", err)
 	}
 	return k, nil
 }
 
-// mint makes the keys. Its writers keep their errors.
-func (k *keyring) mint(imported, known io.Writer) {
-	fmt.Fprintln(imported, "credential,user,app,type,scopes")
-	for i := range k.count {
+// mint makes all keys.
+func (m minter) mint() {
+	fmt.Fprintln(m.imported, "credential,user,app,type,scopes")
+	for i := range m.count {
 		n := i / 10
-		app, shared := owner(n%k.apps()), n%k.collaborated()
+		app, shared := owner(n%m.apps()), n%m.collaborated()
 		switch i % 10 {
 		case 7:
-			k.add(imported, tokens, policy.PAT, app, app)
+			m.add(tokens, policy.PAT, app, app)
 		case 8:
-			k.add(imported, collaborators, policy.PAT, owner(shared), collaborator(shared))
+			m.add(collaborators, policy.PAT, owner(shared), collaborator(shared))
 		case 9:
-			k.add(imported, unscoped, policy.AppKey, app, app)
+			m.add(unscoped, policy.AppKey, app, app)
 		default:
-			k.add(imported, appKeys, policy.AppKey, app, app)
+			m.add(appKeys, policy.AppKey, app, app)
 		}
 	}
-	for _, h := range []holder{appKeys, tokens, collaborators} {
-		for _, key := range k.used[h] {
-			fmt.Fprintln(known, key.text, key.owner)
-		}
-	}
-	for i := range max(1, min(k.count/10, maxUsed)) {
+	for i := range m.count / 10 {
 		text, _ := credential.Mint(credential.DefaultBrand, policy.AppKey)
-		k.used[unknown] = append(k.used[unknown], key{text: text, owner: owner(i % k.apps())})
+		m.use(unknown, key{text: text, owner: owner(i % m.apps())})
 	}
-	for _, list := range k.used {
+	for _, list := range m.used {
 		// Neighbours in a store are no neighbours in a load.
 		rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] }) //nolint:gosec // no secret
 	}
 }
 
-// add mints a key of a user for the app of an owner, and writes it down for the
-// import.
-func (k *keyring) add(imported io.Writer, h holder, kind policy.Kind, owner, user string) {
-	text, _ := credential.Mint(credential.DefaultBrand, kind)
-	if len(k.used[h]) < maxUsed {
-		k.used[h] = append(k.used[h], key{text: text, owner: owner})
+// use has the load of a kind send a key. If there are more than the limit, it is
+// in the place of a random one: each key is as likely as another.
+func (k *keyring) use(h holder, one key) {
+	k.seen[h]++
+	if len(k.used[h]) < k.limit {
+		k.used[h] = append(k.used[h], one)
+	} else if i := rand.IntN(k.seen[h]); i < k.limit { //nolint:gosec // no secret
+		k.used[h][i] = one
 	}
+}
+
+// add mints a key of a user for the app of an owner, and writes it down.
+func (m minter) add(h holder, kind policy.Kind, owner, user string) {
+	text, _ := credential.Mint(credential.DefaultBrand, kind)
+	m.use(h, key{text: text, owner: owner})
 	app, kindName, scopes := "", migrate.PAT, enough
 	if kind == policy.AppKey {
 		app, kindName = appID, migrate.AppKey
 	}
 	if h == unscoped {
 		scopes = tooFew
+	} else {
+		fmt.Fprintln(m.known, text, user)
 	}
-	fmt.Fprintln(imported, strings.Join([]string{text, user, app, kindName, scopes}, ","))
+	fmt.Fprintln(m.imported, strings.Join([]string{text, user, app, kindName, scopes}, ","))
 }

@@ -44,35 +44,52 @@ func run(args []string) error {
 		return err
 	}
 	if o.list {
-		return writeContenders(os.Stdout)
+		return writeContenders(os.Stdout, o)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	return work(ctx, o)
 }
 
+// errInterrupted is returned if a signal ended the run.
+var errInterrupted = errors.New("interrupted")
+
 // work does what the options ask for.
 func work(ctx context.Context, o options) (err error) {
 	b, err := newBench(ctx, o)
 	defer func() { err = errors.Join(err, b.close()) }()
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
 	if err != nil {
 		return err
 	}
 	if o.profile != "" {
 		return b.writeProfile(o.profile)
 	}
-	results := []*result{}
+	var report report
 	for i, c := range o.comparisons {
 		b.progress("%d of %d: %v", i+1, len(o.comparisons), c)
 		r, err := b.compare(c)
-		if err != nil {
-			return fmt.Errorf("%v: %w", c, err)
+		if ctx.Err() != nil {
+			break // what was measured so far is printed
+		}
+		if err != nil { // the others may do better
+			b.progress("  failed: %v", err)
+			report.Failed = append(report.Failed, fmt.Sprintf("%v: %v", c, err))
+			continue
 		}
 		b.progress("  processor time %s", ratioText(r.Processor))
-		results = append(results, r)
+		report.Results = append(report.Results, r)
 	}
-	if o.json {
-		return writeJSON(os.Stdout, o, results)
+	if err := report.write(os.Stdout, o); err != nil {
+		return err
 	}
-	return writeTables(os.Stdout, o, results)
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	if len(report.Failed) > 0 {
+		return fmt.Errorf("%d of %d comparisons have failed", len(report.Failed), len(o.comparisons))
+	}
+	return nil
 }

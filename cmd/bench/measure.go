@@ -98,13 +98,11 @@ func (b *bench) start(c contender, s scenario) (*side, error) {
 		return nil, err
 	}
 	side := &side{contender: c, instance: instance}
-	address, ok := instance.ports.address(s)
-	if !ok {
-		err = fmt.Errorf("%s doesn't serve %s by %s", c.name, s.request, s.protocol)
+	if c.checks {
+		err = b.checkRefusal(side, s)
 	}
 	if err == nil {
-		requests := newRequests(s, b.keyring.used[c.sent])
-		side.load, err = newLoad(s, address, b.certificate, c.expected(s), requests, b.options.connections)
+		side.load, err = b.connect(side, s, b.options.connections)
 	}
 	if err == nil {
 		side.pids, err = instance.pids()
@@ -116,31 +114,26 @@ func (b *bench) start(c contender, s scenario) (*side, error) {
 	return side, nil
 }
 
+// keysOf returns the store with the keys of a contender's load.
+func (b *bench) keysOf(c contender) *keyStore {
+	if c.many {
+		return b.many
+	}
+	return b.few
+}
+
+// connect connects a load to a running contender.
+func (b *bench) connect(side *side, s scenario, connections int) (*load, error) {
+	requests := newRequests(s, b.keysOf(side.contender).used[side.sent])
+	return newLoad(s, side.instance.ports.address(s), b.certificate, side.expected(s), requests, connections)
+}
+
 // finish ends a contender and its load.
 func (b *bench) finish(s *side) {
 	if s.load != nil {
 		s.load.close()
 	}
 	b.stop(s.instance)
-}
-
-// expected returns the response that a contender gives to its load.
-func (c contender) expected(s scenario) expectation {
-	want := expectation{status: "200"}
-	if s.request == grpcCall {
-		want.call = "0"
-	}
-	switch {
-	case c.sent == unknown && s.request == grpcCall:
-		want.call = "16" // unauthenticated
-	case c.sent == unknown:
-		want.status = "401"
-	case c.sent == unscoped && s.request == grpcCall:
-		want.call = "7" // permission denied
-	case c.sent == unscoped:
-		want.status = "403"
-	}
-	return want
 }
 
 // sample is a reading of what a contender has used and done.

@@ -18,6 +18,8 @@ type options struct {
 	rounds      int
 	round       time.Duration
 	keys        int
+	many        int
+	used        int
 	connections int
 	rate        float64
 	latency     bool
@@ -29,7 +31,7 @@ type options struct {
 
 // defaultPairs are the comparisons that are run if none are named.
 const defaultPairs = "gate/none,none/stock,gate/stock,pat/none,collaborator/none,bad-key/gate,missing-scope/gate," +
-	"gate/forward-auth,gate/nginx-map,gate/nginx-auth-request,gate/haproxy-map"
+	"many/gate,gate/forward-auth,gate/nginx-map,gate/nginx-auth-request,gate/haproxy-map"
 
 // parseOptions reads the command line.
 func parseOptions(args []string, usage io.Writer) (o options, err error) {
@@ -41,6 +43,8 @@ func parseOptions(args []string, usage io.Writer) (o options, err error) {
 	flags.IntVar(&o.rounds, "rounds", 12, "rounds of each comparison, 6 or more")
 	flags.DurationVar(&o.round, "round", time.Second, "length of a round")
 	flags.IntVar(&o.keys, "keys", 10_000, "keys in the store, 100 or more")
+	flags.IntVar(&o.many, "many", 0, "keys in the store of the contender many, 100 or more")
+	flags.IntVar(&o.used, "used", 10_000, "keys that a load sends in turn, at most")
 	flags.IntVar(&o.connections, "connections", 16, "connections of each load; over HTTP/2 a quarter of them, with 4 streams each")
 	flags.Float64Var(&o.rate, "rate", 0, "requests a second at which times are measured (default 60 % of what the slower contender reaches)")
 	flags.BoolVar(&o.latency, "latency", true, "measure times at a fixed rate")
@@ -76,6 +80,10 @@ func (o *options) check() error {
 		return fmt.Errorf("-round %v is too short; give 100ms or more", o.round)
 	case o.keys < 100:
 		return fmt.Errorf("-keys %d is too few; give 100 or more", o.keys)
+	case o.many != 0 && o.many < 100:
+		return fmt.Errorf("-many %d is too few; give 100 or more", o.many)
+	case o.used < 1:
+		return fmt.Errorf("-used %d is too few; give 1 or more", o.used)
 	case o.connections < 1:
 		return fmt.Errorf("-connections %d is too few; give 1 or more", o.connections)
 	case o.rate < 0:
@@ -100,11 +108,14 @@ func (o *options) pair(pairs string) error {
 		if err != nil {
 			return fmt.Errorf("-pairs: %w", err)
 		}
+		if left.many && right.many {
+			return fmt.Errorf("-pairs: %q: there is one store of many keys, which has one gate at a time", pair)
+		}
 		for _, s := range scenarios(o.protocols, o.requests) {
 			c := comparison{left, right, s}
-			why := left.missing(s)
+			why := left.missing(s, *o)
 			if why == "" {
-				why = right.missing(s)
+				why = right.missing(s, *o)
 			}
 			if why != "" {
 				o.without = append(o.without, fmt.Sprintf("%v: %s", c, why))

@@ -10,6 +10,8 @@ import (
 // gRPC have ports of their own, because contenders forward them by HTTP/2.
 type ports struct {
 	plain, tls, plainGRPC, tlsGRPC int
+	// plain2 is for HTTP/2 without TLS, 0 if plain is for that too.
+	plain2 int
 }
 
 // place is a port and what is served there.
@@ -18,7 +20,7 @@ type place struct {
 	tls, grpc bool
 }
 
-// all returns the ports with what is served there.
+// all returns the ports with what is served there, without plain2.
 func (p *ports) all() []place {
 	return []place{
 		{port: p.plain},
@@ -29,24 +31,23 @@ func (p *ports) all() []place {
 }
 
 // address returns where a contender serves a protocol and a kind of request.
-func (p *ports) address(s scenario) (string, bool) {
+func (p *ports) address(s scenario) string {
 	for _, place := range p.all() {
 		if place.tls == s.protocol.tls() && place.grpc == (s.request == grpcCall) {
-			return fmt.Sprintf("127.0.0.1:%d", place.port), place.port != 0
+			if s.protocol == http2Clear && p.plain2 != 0 {
+				place.port = p.plain2
+			}
+			return fmt.Sprintf("127.0.0.1:%d", place.port)
 		}
 	}
-	return "", false
+	return ""
 }
 
 // freePorts returns ports at which nobody listens. Another program may take one
 // before it is used; then the contender doesn't start.
-func freePorts(grpc bool) (*ports, error) {
+func freePorts() (*ports, error) {
 	p := new(ports)
-	list := []*int{&p.plain, &p.tls}
-	if grpc {
-		list = append(list, &p.plainGRPC, &p.tlsGRPC)
-	}
-	for _, port := range list {
+	for _, port := range []*int{&p.plain, &p.tls, &p.plainGRPC, &p.tlsGRPC, &p.plain2} {
 		listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, fmt.Errorf("finding a free port: %w", err)

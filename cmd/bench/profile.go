@@ -25,17 +25,15 @@ func (b *bench) writeProfile(file string) error {
 	defer b.stop(instance)
 	var sides []*side
 	for _, s := range scenarios(protocols, requestKinds) {
-		address, ok := instance.ports.address(s)
-		if !ok {
-			continue
-		}
-		l, err := newLoad(s, address, b.certificate, gate.expected(s), newRequests(s, b.keyring.used[gate.sent]), streams)
+		one := &side{contender: gate, instance: instance}
+		l, err := b.connect(one, s, streams)
 		if err != nil {
 			return err
 		}
 		defer l.close()
 		l.begin()
-		sides = append(sides, &side{contender: gate, load: l})
+		one.load = l
+		sides = append(sides, one)
 	}
 	if err := b.pauseAll(sides); err != nil { // to warm up
 		return err

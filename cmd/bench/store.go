@@ -13,38 +13,48 @@ import (
 	"path/filepath"
 )
 
-// makeStore makes a store file with the keys of the keyring. It starts a gate for
+// keyStore is a store file and the keys in it.
+type keyStore struct {
+	*keyring
+	file string
+}
+
+// makeStore mints keys and makes a store file with them. It starts a gate for
 // that, and asks it as its operator does.
-func (b *bench) makeStore() error {
-	b.store = filepath.Join(b.folder, "keys.db")
-	folder, err := b.newFolder("making")
+func (b *bench) makeStore(count int) (*keyStore, error) {
+	folder, err := b.newFolder("store")
 	if err != nil {
-		return err
+		return nil, err
 	}
+	k, err := newKeyring(folder, count, b.options.used)
+	if err != nil {
+		return nil, err
+	}
+	store := &keyStore{k, filepath.Join(folder, "keys.db")}
 	site, err := b.site(folder)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	site.gate, site.store = true, b.store
+	site.gate, site.store = true, store.file
 	gate, err := b.startCaddy("gate", b.caddy, site)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer b.stop(gate)
-	b.progress("Importing %d keys ...", b.keyring.count)
-	cmd := exec.Command(b.caddy, "api-keys", "key", "import", b.keyring.imported, "--create-missing", "--address", site.admin())
+	b.progress("Importing %d keys ...", count)
+	cmd := exec.Command(b.caddy, "api-keys", "key", "import", k.imported, "--create-missing", "--address", site.admin())
 	cmd.Env = b.environment(folder)
 	if out, err := b.output(cmd); err != nil {
-		return fmt.Errorf("importing the keys: %w: %s", err, out)
+		return nil, fmt.Errorf("importing the keys: %w: %s", err, out)
 	}
-	for n := range b.keyring.collaborated() {
+	for n := range k.collaborated() {
 		path := fmt.Sprintf("/api_keys/v2/users/%s/apps/%s/collaborators", owner(n), appID)
 		body := map[string]any{"collaborators": []any{map[string]any{"user_id": collaborator(n), "scopes": []string{"All"}}}}
 		if err := askAdmin(site.socket(), path, body); err != nil {
-			return fmt.Errorf("adding a collaborator: %w", err)
+			return nil, fmt.Errorf("adding a collaborator: %w", err)
 		}
 	}
-	return nil
+	return store, nil
 }
 
 // adminClient returns a client of the admin endpoint at a Unix socket.

@@ -16,19 +16,20 @@ import (
 const upstreamAnswer = `{"status":{"code":10000,"description":"Ok"},"inputs":[{"id":"first","data":{"text":{"raw":"a short text"}},"created_at":"2026-01-02T03:04:05Z"}]}`
 
 // serveUpstream runs the upstream of all contenders.
-func serveUpstream() error {
-	return serveHelper(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// A contender that breaks off gets no answer.
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
-			return
-		}
-		if strings.HasPrefix(r.Header.Get("Content-Type"), grpcType) {
-			answerCall(w)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, upstreamAnswer)
-	}))
+func serveUpstream() error { return serveHelper(http.HandlerFunc(answerRequest)) }
+
+// answerRequest reads a request and answers it.
+func answerRequest(w http.ResponseWriter, r *http.Request) {
+	// A contender that breaks off gets no answer.
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		return
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), grpcType) {
+		answerCall(w)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, upstreamAnswer)
 }
 
 // answerCall answers a gRPC call with an empty message.
