@@ -28,9 +28,9 @@ type client struct {
 	origin string
 	// where names the API in errors.
 	where string
-	// offline is true if the command works on the store itself, without a
+	// offline is the API if the command works on the store itself, without a
 	// server.
-	offline bool
+	offline *manage.API
 	close   func() error
 }
 

@@ -53,7 +53,7 @@ func openDemoStore(c *call, path string) (*client, error) {
 		http:    http.Client{Transport: inProcess{api}},
 		base:    "http://127.0.0.1",
 		where:   path,
-		offline: true,
+		offline: api,
 		close:   d.Close,
 	}, nil
 }

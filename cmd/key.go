@@ -82,7 +82,7 @@ func createKey(c *call) error {
 			"keys[0].description": "--description", "keys[0].expires_at": "--expires-in",
 		})
 	}
-	if c.api.offline && c.flag("config") == "" {
+	if c.api.offline != nil && c.flag("config") == "" {
 		c.PrintErrln("Without --config the scopes were not checked against those of a configuration.")
 	}
 	c.warn(answer)

@@ -40,7 +40,9 @@ The store keeps only the SHA-256 of each key, never its text.
 The import first checks the whole file, against the store too, and reports
 mistakes by line. If there are none (or with --skip-invalid), it imports the keys
 in batches, each completely or not at all. It skips keys that exist already, so
-an interrupted import continues where it was when it is run again.
+an interrupted import continues where it was when it is run again. A large file
+that goes into a store without keys, which no Caddy has open, is imported at
+once: all its keys or none.
 
 The report lists each key's name in the file with its new ID, and ends with the
 credential lines that a site needs to read keys where the old gateway's clients
@@ -75,12 +77,6 @@ func importKeys(c *call) (err error) {
 	if c.flag("create-missing") == "true" && !i.dryRun {
 		c.Annotations = map[string]string{makesStore: "yes"}
 	}
-	if err := c.connect(); err != nil {
-		return err
-	}
-	if c.api.offline && c.flag("config") == "" {
-		c.PrintErrln("Without --config the scopes are not checked against those of a configuration.")
-	}
 	ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
 	defer stop()
 	// A second interrupt ends the program at once.
@@ -91,11 +87,21 @@ func importKeys(c *call) (err error) {
 			return fmt.Errorf("reading the keys: %w", err)
 		}
 		defer file.Close()
+		i.mayBuild(ctx, file)
+	}
+	if err := c.connect(); err != nil {
+		return err
+	}
+	if c.api.offline != nil && c.flag("config") == "" {
+		c.PrintErrln("Without --config the scopes are not checked against those of a configuration.")
 	}
 	i.report.begin()
 	defer func() { err = errors.Join(err, i.report.end()) }()
 	if file == nil {
 		return i.fromInput(ctx, c.InOrStdin())
+	}
+	if i.build != nil {
+		return i.fromFileAtOnce(ctx, file)
 	}
 	return i.fromFile(ctx, file)
 }
@@ -143,7 +149,7 @@ func (i *keyImport) fromFile(ctx context.Context, file *os.File) error {
 	if !before.Mode().IsRegular() { // a pipe, such as shells make of <(…)
 		return i.fromInput(ctx, file)
 	}
-	if i.api.offline {
+	if i.api.offline != nil {
 		i.most = batchKeysOffline
 	}
 	i.bar.begin("Checked", before.Size())

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-api-keys/gateway/cmd/migrate"
+	"github.com/caddy-api-keys/gateway/module/boltstore"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -26,6 +27,8 @@ type keyImport struct {
 	asked  map[string]any
 	report *report
 	bar    *bar
+	// build is the store that is built, or nil if batches are imported into one.
+	build *boltstore.Build
 	// most is how many keys a request may have.
 	most int
 	// file is the SHA-256 of the file, once the whole of it was read.
@@ -40,7 +43,8 @@ type entry struct {
 	line    int
 	name    string // in the file
 	user    string
-	element json.RawMessage // nil if there is no key to import
+	key     manage.ImportKey // if a store is built
+	element json.RawMessage  // nil if there is no key to import
 	problem *migrate.Problem
 	outcome string // of a check
 }
@@ -74,8 +78,7 @@ func (i *keyImport) pass(ctx context.Context, source io.Reader, do func(context.
 		if p != nil {
 			e.line = p.Line
 		} else {
-			var err error
-			if e.element, err = json.Marshal(elementOf(k)); err != nil {
+			if err := i.fill(&e, k); err != nil {
 				return err
 			}
 		}
@@ -96,6 +99,20 @@ func (i *keyImport) pass(ctx context.Context, source io.Reader, do func(context.
 		err = fmt.Errorf("no keys were found: is this of the format %s?", i.options.Format)
 	}
 	return err
+}
+
+// fill gives an entry its key, in the form in which it is imported.
+func (i *keyImport) fill(e *entry, k migrate.Record) (err error) {
+	if i.build == nil {
+		e.element, err = json.Marshal(elementOf(k))
+		return err
+	}
+	e.element = built
+	e.key = manage.ImportKey{
+		Credential: k.Credential, SHA256: k.SHA256, UserID: k.User, AppID: k.App, Type: k.Type,
+		Description: k.Description, Scopes: k.Scopes, Endpoints: k.Endpoints, ExpiresAt: k.ExpiresAt, Disabled: k.Disabled,
+	}
+	return nil
 }
 
 // elementOf returns a key as the API expects it.
@@ -142,18 +159,22 @@ func (i *keyImport) judge(ctx context.Context, batch []entry) error {
 		if e.element == nil {
 			continue
 		}
-		one := done[0]
+		e.judged(done[0])
 		done = done[1:]
-		e.outcome = one.Outcome
-		switch {
-		case one.Refusal != nil:
-			e.element = nil
-			e.problem = &migrate.Problem{Line: e.line, Field: column(one.Refusal.Field), Reason: inFlags(one.Refusal.Details)}
-		case one.Warning != "":
-			e.problem = &migrate.Problem{Line: e.line, Field: "credential", Reason: one.Warning}
-		}
 	}
 	return nil
+}
+
+// judged keeps what the API says of a key.
+func (e *entry) judged(one manage.Imported) {
+	e.outcome = one.Outcome
+	switch {
+	case one.Refusal != nil:
+		e.element = nil
+		e.problem = &migrate.Problem{Line: e.line, Field: column(one.Refusal.Field), Reason: inFlags(one.Refusal.Details)}
+	case one.Warning != "":
+		e.problem = &migrate.Problem{Line: e.line, Field: "credential", Reason: one.Warning}
+	}
 }
 
 // apply imports the keys that are left in a batch, either all or none. Problems

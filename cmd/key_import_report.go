@@ -3,6 +3,7 @@ package cmd
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 
 	"github.com/caddy-api-keys/gateway/cmd/migrate"
 	"github.com/caddy-api-keys/gateway/module/manage"
@@ -106,6 +107,12 @@ func (r *report) say(p *migrate.Problem, warning bool) {
 // ID next to its name in the file.
 func (r *report) became(e *entry, one manage.Imported) {
 	r.count(one.Outcome)
+	r.renamed(r.OutOrStdout(), e, one)
+}
+
+// renamed prints the new ID of a key next to its name in the file. In JSON it is
+// printed at the end.
+func (r *report) renamed(out io.Writer, e *entry, one manage.Imported) {
 	if one.KeyID == "" {
 		return
 	}
@@ -114,7 +121,7 @@ func (r *report) became(e *entry, one manage.Imported) {
 		if name == "" {
 			name = "of " + e.user
 		}
-		fmt.Fprintf(r.OutOrStdout(), "line %d: %s is %s (%s)\n", e.line, name, one.KeyID, one.Outcome)
+		fmt.Fprintf(out, "line %d: %s is %s (%s)\n", e.line, name, one.KeyID, one.Outcome)
 		return
 	}
 	text, err := json.Marshal(renamed{e.line, e.name, e.user, one.KeyID, one.Outcome})

@@ -44,6 +44,13 @@ func openStore(c *call, path string) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w; if a Caddy is running, leave --db out to ask it", err)
 	}
+	if c.wrap != nil {
+		wrapped, err := c.wrap(store)
+		if err != nil {
+			return nil, errors.Join(err, store.Close())
+		}
+		store = wrapped
+	}
 	d, err := directory.New(store, 0)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -56,7 +63,7 @@ func openStore(c *call, path string) (*client, error) {
 		http:    http.Client{Transport: inProcess{api}},
 		base:    "http://127.0.0.1",
 		where:   path,
-		offline: true,
+		offline: api,
 		close:   d.Close,
 	}, nil
 }

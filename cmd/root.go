@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -101,6 +102,9 @@ type call struct {
 	*cobra.Command
 	args []string
 	json bool
+	// wrap takes the place of a store that the command opens itself. It may be
+	// nil.
+	wrap func(keys.Store) (keys.Store, error)
 	// api is nil before connect.
 	api *client
 }

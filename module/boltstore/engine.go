@@ -98,7 +98,11 @@ func (r *revision) SeekBack(bucket, key []byte) (k, v []byte) {
 // Put implements [records.Writer].
 func (r *revision) Put(bucket, key, value []byte) error {
 	defer markAstray(bucket)
-	return r.tx.Bucket(bucket).Put(key, value)
+	b := r.tx.Bucket(bucket)
+	if records.InOrder(bucket) {
+		b.FillPercent = 1
+	}
+	return b.Put(key, value)
 }
 
 // Delete implements [records.Writer].

@@ -230,6 +230,24 @@ func (r *restoring) build(source *bolt.DB, path string) (err error) {
 	return errors.Join(err, into.abandon(), db.Close())
 }
 
+// belongs gives the new file to whom the old one belongs or, if there is none,
+// the folder.
+func (r *restoring) belongs(path string) error {
+	like := r.before
+	if like == nil {
+		folder, err := os.Stat(filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		like = folder
+	}
+	notice, err := belongsLike(path, like)
+	if notice != "" {
+		r.Notices = append(r.Notices, notice)
+	}
+	return err
+}
+
 // swap puts the new file into its place. The path leads to a whole file all
 // the time, because the old one gets a second name before it loses its own.
 func (r *restoring) swap(path string) error {

@@ -99,14 +99,20 @@ func (o *object) time(name string, into *time.Time) bool {
 		return ok
 	}
 	at, err := time.Parse(time.RFC3339, text)
-	switch at = at.UTC(); {
-	case err != nil:
+	*into = at.UTC()
+	if err != nil {
 		o.fail(refuse(CodeInvalid, o.field(name), "it has to be a time of RFC 3339, such as 2030-12-31T23:59:59Z"))
-	case at.Year() < keys.FirstYear || at.Year() > keys.LastYear:
+		return ok
+	}
+	o.checkYear(name, *into)
+	return ok
+}
+
+// checkYear refuses a time that no expiry can be.
+func (o *object) checkYear(name string, at time.Time) {
+	if at.Year() < keys.FirstYear || at.Year() > keys.LastYear {
 		o.fail(refuse(CodeInvalid, o.field(name), "its year has to be one from %d to %d; null is never", keys.FirstYear, keys.LastYear))
 	}
-	*into = at
-	return ok
 }
 
 // inner reads an object within the object. It returns nil if that is absent or

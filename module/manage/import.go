@@ -74,7 +74,12 @@ type imports struct {
 	from                      keys.ImportSource
 	skipExisting, skipRevoked bool
 	createMissing, dryRun     bool
+	// others imports the other keys if one is refused.
+	others bool
 }
+
+// goesOn reports whether the keys after a refused one are looked at.
+func (in *imports) goesOn() bool { return in.dryRun || in.others }
 
 // importedKey is one key of a request.
 type importedKey struct {
@@ -95,7 +100,7 @@ var errDryRun = errors.New("this was a dry run")
 func (r *request) importKeys(in imports) (*Answer, error) {
 	answer := &Answer{}
 	err := r.update(func(tx *keys.Tx) (err error) {
-		if answer.Imported, err = r.importAll(tx, in); err == nil && in.dryRun {
+		if answer.Imported, err = r.api.importAll(tx, in); err == nil && in.dryRun {
 			err = errDryRun
 		}
 		return err
@@ -107,15 +112,15 @@ func (r *request) importKeys(in imports) (*Answer, error) {
 }
 
 // importAll imports all keys. A dry run continues after a refused key.
-func (r *request) importAll(tx *keys.Tx, in imports) ([]Imported, error) {
+func (a *API) importAll(tx *keys.Tx, in imports) ([]Imported, error) {
 	done := make([]Imported, 0, len(in.keys))
 	known := holders{users: map[string]bool{}, apps: map[keys.AppRef]bool{}, create: in.createMissing}
 	for _, k := range in.keys {
-		one, err := r.importKey(tx, &in, &known, k)
+		one, err := a.importKey(tx, &in, &known, k)
 		var refused *Error
 		switch {
 		case err == nil:
-		case in.dryRun && errors.As(err, &refused):
+		case in.goesOn() && errors.As(err, &refused):
 			one = Imported{Outcome: BecameRefused, Refusal: refusalOf(k, refused)}
 		default:
 			return nil, err
@@ -136,7 +141,7 @@ func refusalOf(k importedKey, e *Error) *Refusal {
 }
 
 // importKey imports one key. It changes nothing before all checks have passed.
-func (r *request) importKey(tx *keys.Tx, in *imports, known *holders, k importedKey) (Imported, error) {
+func (a *API) importKey(tx *keys.Tx, in *imports, known *holders, k importedKey) (Imported, error) {
 	if k.refused != nil {
 		return Imported{}, k.refused
 	}
@@ -151,10 +156,10 @@ func (r *request) importKey(tx *keys.Tx, in *imports, known *holders, k imported
 		return one, err
 	}
 	field := join(k.path, "scopes")
-	if err := r.api.checkImportable(field, c.Scopes); err != nil {
+	if err := a.checkImportable(field, c.Scopes); err != nil {
 		return Imported{}, err
 	}
-	if err := r.api.checkEndpoints(join(k.path, "endpoints"), c.Endpoints, nil); err != nil {
+	if err := a.checkEndpoints(join(k.path, "endpoints"), c.Endpoints, nil); err != nil {
 		return Imported{}, err
 	}
 	// The store checks this too, but users and apps are made before that.
@@ -164,7 +169,7 @@ func (r *request) importKey(tx *keys.Tx, in *imports, known *holders, k imported
 	if err := known.find(tx, k, c); err != nil {
 		return Imported{}, err
 	}
-	c.ID = credential.NewID(r.api.Brand, c.Kind)
+	c.ID = credential.NewID(a.Brand, c.Kind)
 	c, err := tx.ImportCredential(in.from, c)
 	if err != nil {
 		return Imported{}, locate(k.path, err)

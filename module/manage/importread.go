@@ -7,11 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -38,21 +35,9 @@ func readImports(o *object) (in imports) {
 // readImportedKeys reads keys on all processors: to parse and to hash them takes
 // longer than to store them. A dry run goes on after a key that is refused.
 func readImportedKeys(o *object, list []json.RawMessage, dryRun bool) []importedKey {
-	found := make([]importedKey, len(list))
-	var next atomic.Int64
-	var readers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(list)) {
-		readers.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(list) {
-					return
-				}
-				found[i] = readElement(fmt.Sprintf("%s[%d]", o.field("keys"), i), list[i])
-			}
-		})
-	}
-	readers.Wait()
+	found := onAllProcessors(len(list), func(i int) importedKey {
+		return readElement(fmt.Sprintf("%s[%d]", o.field("keys"), i), list[i])
+	})
 	for i := range found {
 		if err := found[i].refused; err != nil && (!dryRun || found[i].malformed) {
 			o.fail(err)
@@ -122,6 +107,12 @@ func readImportedKey(o *object) importedKey {
 		return k
 	}
 	k.credential.Disabled = disabled
+	k.check(o, text, digest)
+	return k
+}
+
+// check checks a key whose fields were read.
+func (k *importedKey) check(o *object, text, digest string) {
 	k.readDigest(o, text, digest)
 	// Check this before anything whose error repeats a field: a file with mixed
 	// up columns has a credential in the place of an ID or a scope.
@@ -130,7 +121,6 @@ func readImportedKey(o *object) importedKey {
 	}
 	k.checkHolder(o)
 	k.checkGrant(o)
-	return k
 }
 
 // readDigest reads the credential, given as its whole text or its SHA-256.

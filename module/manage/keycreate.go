@@ -30,7 +30,7 @@ func readAppRef(o *object) appRef {
 }
 
 func readNewKey(o *object) newKey {
-	k := newKey{path: o.path, kind: policy.AppKey}
+	k := newKey{path: o.path}
 	c := &k.credential
 	var kind string
 	o.text("description", &c.Description)
@@ -45,8 +45,15 @@ func readNewKey(o *object) newKey {
 		o.endOf(in)
 	}
 	o.time("expires_at", &c.ExpiresAt)
+	k.readType(o, kind)
+	return k
+}
+
+// readType reads the type of a key, whose apps were read.
+func (k *newKey) readType(o *object, kind string) {
 	switch kind {
 	case "", TypeAppKey:
+		k.kind = policy.AppKey
 		if len(k.apps) != 1 || k.apps[0].id == "" {
 			o.fail(refuse(CodeInvalid, o.field("apps"), `name the key's one app, such as [{"id":"…"}], or make the key a %s`, TypePAT))
 		}
@@ -58,7 +65,6 @@ func readNewKey(o *object) newKey {
 	default:
 		o.fail(refuse(CodeInvalid, o.field("type"), "it has to be %s or %s", TypeAppKey, TypePAT))
 	}
-	return k
 }
 
 func (r *request) createKeys(tx *keys.Tx, list []newKey) (*Answer, error) {

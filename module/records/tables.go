@@ -232,6 +232,12 @@ var (
 	}
 )
 
+// InOrder reports whether new entries of a bucket come after all others. An
+// engine can fill its pages to the end.
+func InOrder(bucket []byte) bool {
+	return bytes.Equal(bucket, audit.bucket) || bytes.Equal(bucket, userOrder.bucket) || bytes.Equal(bucket, marks.bucket)
+}
+
 func appKey(app keys.AppRef) []byte { return join(app.OwnerID, app.AppID) }
 
 func collaboratorKey(c keys.CollaboratorRef) []byte { return join(c.OwnerID, c.AppID, c.UserID) }
