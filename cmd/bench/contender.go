@@ -35,6 +35,7 @@ var contenders = []contender{
 	{name: "collaborator", about: "the gate, which allows tokens of collaborators", sent: collaborators, grpc: true, isGate: true, checks: true, start: startGate},
 	{name: "bad-key", about: "the gate, which refuses unknown keys", sent: unknown, grpc: true, isGate: true, checks: true, start: startGate},
 	{name: "missing-scope", about: "the gate, which refuses keys that lack scopes", sent: unscoped, grpc: true, isGate: true, checks: true, start: startGate},
+	{name: "before", about: "the gate of another binary, -before, which allows app keys", sent: appKeys, grpc: true, isGate: true, checks: true, start: startGateBefore},
 	{name: "many", about: "the gate with -many keys, which allows app keys", sent: appKeys, grpc: true, isGate: true, checks: true, many: true, start: startGateOfMany},
 	{name: "forward-auth", about: "stock Caddy with forward_auth to a service that looks keys up in a map", sent: appKeys, grpc: true, checks: true, start: startForwardAuth},
 	{name: "nginx-map", about: "nginx with the keys in a map", sent: appKeys, program: "nginx", checks: true, start: startNginxMap},
@@ -58,6 +59,9 @@ func (c contender) missing(s scenario, o options) string {
 	}
 	if s.request == grpcCall && !c.grpc {
 		return c.name + " isn't set up for gRPC"
+	}
+	if c.name == "before" && o.before == "" {
+		return c.name + " needs -before"
 	}
 	if c.program == "" {
 		return ""
@@ -116,26 +120,35 @@ func startWithoutGate(b *bench, folder string) (*instance, error) {
 }
 
 func startGate(b *bench, folder string) (*instance, error) {
+	return b.startGateOfFew(b.caddy, folder)
+}
+
+func startGateBefore(b *bench, folder string) (*instance, error) {
+	return b.startGateOfFew(b.options.before, folder)
+}
+
+// startGateOfFew starts a gate with a copy of the small store.
+func (b *bench) startGateOfFew(binary, folder string) (*instance, error) {
 	store := filepath.Join(folder, "keys.db")
 	if err := copyFile(store, b.few.file); err != nil {
 		return nil, err
 	}
-	return b.startGate(folder, store)
+	return b.startGate(binary, folder, store)
 }
 
 // startGateOfMany starts the gate that has the large store to itself: the file
 // may be too large for a copy.
 func startGateOfMany(b *bench, folder string) (*instance, error) {
-	return b.startGate(folder, b.many.file)
+	return b.startGate(b.caddy, folder, b.many.file)
 }
 
-func (b *bench) startGate(folder, store string) (*instance, error) {
+func (b *bench) startGate(binary, folder, store string) (*instance, error) {
 	site, err := b.site(folder)
 	if err != nil {
 		return nil, err
 	}
 	site.gate, site.store = true, store
-	return b.startCaddy("gate", b.caddy, site)
+	return b.startCaddy("gate", binary, site)
 }
 
 func startForwardAuth(b *bench, folder string) (*instance, error) {

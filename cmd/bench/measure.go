@@ -7,9 +7,12 @@ import (
 	"time"
 )
 
-// saturation is the share of the slower contender's largest rate at which times
-// are measured.
-const saturation = 0.6
+const (
+	// saturation is the share of the slower contender's largest rate at which
+	// times are measured, and saturationRounds how long that rate is looked for.
+	saturation       = 0.6
+	saturationRounds = 3
+)
 
 // side is a contender of a comparison, with its load.
 type side struct {
@@ -253,15 +256,17 @@ func (b *bench) measureTimes(r *result, left, right *side) error {
 	return nil
 }
 
-// slowerRate loads the contenders one after another and returns the smaller of
-// the rates that they reach.
+// slowerRate loads the contenders one after another, for some rounds each, and
+// returns the smaller of the rates that they reach.
 func (b *bench) slowerRate(sides []*side) (float64, error) {
 	var slower float64
 	for _, s := range sides {
 		before, start := s.load.count(), time.Now()
 		s.load.begin()
-		if err := b.pause(s); err != nil {
-			return 0, err
+		for range saturationRounds {
+			if err := b.pause(s); err != nil {
+				return 0, err
+			}
 		}
 		rate := float64(s.load.count()-before) / time.Since(start).Seconds()
 		if slower == 0 || rate < slower {

@@ -24,6 +24,7 @@ type options struct {
 	rate        float64
 	latency     bool
 	caddy       string
+	before      string
 	stock       string
 	profile     string
 	json, list  bool
@@ -49,6 +50,7 @@ func parseOptions(args []string, usage io.Writer) (o options, err error) {
 	flags.Float64Var(&o.rate, "rate", 0, "requests a second at which times are measured (default 60 % of what the slower contender reaches)")
 	flags.BoolVar(&o.latency, "latency", true, "measure times at a fixed rate")
 	flags.StringVar(&o.caddy, "caddy", "", "binary with the plug-in (default built from ./cmd/caddy)")
+	flags.StringVar(&o.before, "before", "", "binary of the contender before")
 	flags.StringVar(&o.stock, "stock", "", "binary of stock Caddy (default built in the same versions)")
 	flags.StringVar(&o.profile, "profile", "", "write a CPU profile of the gate under load to this file, and compare nothing")
 	flags.BoolVar(&o.json, "json", false, "print JSON, with the figures of each round")
