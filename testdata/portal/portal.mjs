@@ -69,7 +69,7 @@ async function theWholeWay(options, app) {
   await ada.picture(pictures, `${name}-create`);
   await ada.press("Review");
   await ada.says("It may read inputs and write inputs in the application");
-  await ada.says("It may not");
+  await ada.says("It can't");
   if (!ada.script) await ada.says("needed by Inputs:Add");
   await ada.picture(pictures, `${name}-review`);
   await ada.press("Back to the form");
@@ -133,7 +133,7 @@ async function theWholeWay(options, app) {
 
   await ada.follow("Rotate");
   await ada.picture(pictures, `${name}-rotate`);
-  await ada.tick("Goes on for an hour");
+  await ada.tick("Keep it for an hour");
   await ada.press("Rotate");
   const next = await ada.page.getByLabel("Your key").inputValue();
   assert.equal(await status(key, app), 200);
@@ -163,7 +163,7 @@ async function theWholeWay(options, app) {
   assert.equal(await status(key, app), 401);
   assert.equal(await status(first, app), 401);
   assert.equal(await ada.page.getByLabel("State").inputValue(), "active");
-  await ada.says("Nothing is found");
+  await ada.says("Nothing found");
   await ada.follow("Keys");
   await ada.says("This application has no keys");
 
@@ -173,10 +173,10 @@ async function theWholeWay(options, app) {
   await ada.says(`Pictures ${name}`);
   await ada.picture(pictures, `${name}-settings`);
   ada.expect("status of 400");
-  await ada.fill(`To be sure, type its id: ${app}`, "something else");
+  await ada.fill(`To be sure, type its ID: ${app}`, "something else");
   await ada.press("Delete the application and revoke its keys");
-  await ada.says("It is not the id of this application");
-  await ada.fill(`To be sure, type its id: ${app}`, app);
+  await ada.says("It is not the ID of this application");
+  await ada.fill(`To be sure, type its ID: ${app}`, app);
   await ada.press("Delete the application and revoke its keys");
   await ada.says("The application is deleted");
 
@@ -215,7 +215,7 @@ async function tokens() {
   await ada.picture(pictures, "tokens");
   await ada.follow("laptop");
   await ada.follow("Revoke");
-  await ada.says("Revoke also the keys that were made with it");
+  await ada.says("Also revoke the keys that were made with it");
   await ada.press("Revoke");
   await ada.says("You have no tokens");
   for (const key of [token, made.keys[0].id]) {
@@ -240,10 +240,10 @@ async function collaborators() {
   await ada.says("No collaborators");
   await ada.follow("Add a collaborator");
   ada.expect("status of 400");
-  await ada.fill("User id", "nobody there");
+  await ada.fill("User ID", "nobody there");
   await ada.press("Add");
   await ada.says("Nothing was done.");
-  await ada.fill("User id", otherID);
+  await ada.fill("User ID", otherID);
   await ada.page.locator('[value="Inputs:Get"]').check();
   await ada.press("Add");
   await ada.says(otherID);
@@ -307,15 +307,15 @@ async function account() {
   // The password.
   const section = (title) => ada.page.getByRole("region", { name: title });
   const change = async (now, next, again) => {
-    await section("Password").getByLabel("Your password now").fill(now);
+    await section("Password").getByLabel("Your current password").fill(now);
     await section("Password").getByLabel("New password", { exact: true }).fill(next);
-    await section("Password").getByLabel("New password, once more").fill(again);
+    await section("Password").getByLabel("New password, again").fill(again);
     await ada.press("Change password");
   };
   await change("wrong", "another password", "another password");
   await ada.says("It is not the user's password");
   await change(password, "another password", "yet another");
-  await ada.says("It is not the same as the new password");
+  await ada.says("It differs from the new password");
   await change(password, "another password", "another password");
   await ada.says("Your password is changed");
   await elsewhere.page.goto(`${base}/portal/apps`);
@@ -483,9 +483,9 @@ async function attempts() {
   await ada.press("Save");
   await ada.follow("Collaborators");
   await ada.follow("Add a collaborator");
-  await ada.page.getByLabel("User id").evaluate((field) => field.removeAttribute("maxlength"));
+  await ada.page.getByLabel("User ID").evaluate((field) => field.removeAttribute("maxlength"));
   ada.expect("status of 404");
-  await ada.fill("User id", evil);
+  await ada.fill("User ID", evil);
   await ada.press("Add");
   await ada.says("Nothing was done.");
 

@@ -14,12 +14,12 @@ import (
 // accountPage is the user's own account.
 type accountPage struct {
 	Sessions []manage.Session
-	// Problem is what is wrong with the form of that name.
+	// Problem is the API's refusal of the form named Form.
 	Problem *manage.Status
 	Form    string
 }
 
-// Wrong is what is wrong with the form of a name, if anything is.
+// Wrong returns the refusal of the form of a name, or nil.
 func (p accountPage) Wrong(form string) *manage.Status {
 	if p.Form != form {
 		return nil
@@ -37,8 +37,8 @@ func (v *visit) showAccountWith(status int, form string, wrong *manage.Status) e
 	return v.show(status, "account", "Account", accountPage{Sessions: a.Sessions, Problem: wrong, Form: form})
 }
 
-// ownChange has the API change the account; what it refuses is shown at the
-// form of that name. It returns nil where that is the whole answer.
+// ownChange changes the account by the API. It shows a refusal at the form of that
+// name, and then returns a nil answer.
 func (v *visit) ownChange(form, method, target string, body any) (*manage.Answer, error) {
 	a, err := v.do(method, target, body)
 	if no, ok := problems(err); ok {
@@ -47,7 +47,7 @@ func (v *visit) ownChange(form, method, target string, body any) (*manage.Answer
 	return a, err
 }
 
-// proof is what the user must enter again before the account changes.
+// proof returns what the user must enter again before the account changes.
 func (v *visit) proof(password string) map[string]string {
 	body := map[string]string{password: v.r.PostForm.Get("password")}
 	if code := v.r.PostForm.Get("code"); code != "" {
@@ -60,7 +60,7 @@ func (v *visit) changePassword() error {
 	next := v.r.PostForm.Get("new")
 	if next != v.r.PostForm.Get("again") {
 		return v.showAccountWith(http.StatusBadRequest, "password", &manage.Status{
-			Field: "again", Details: "It is not the same as the new password. Type both again.",
+			Field: "again", Details: "It differs from the new password. Type both again.",
 		})
 	}
 	body := v.proof("current_password")
@@ -71,8 +71,7 @@ func (v *visit) changePassword() error {
 	return v.goTo("/account", "password-changed")
 }
 
-// factorPage is where a second factor is set up: what is secret is shown this
-// once.
+// factorPage sets up a second factor. Its secrets are shown only once.
 type factorPage struct {
 	QR      template.HTML
 	Secret  string
@@ -94,14 +93,14 @@ func (v *visit) beginFactor() error {
 	})
 }
 
-// qrCode draws a text for a device to scan. It is part of the page, so that
-// what it says is nowhere else.
+// qrCode draws a text for a device to scan. The drawing is part of the page, so
+// that the secret is nowhere else.
 func qrCode(text string) (template.HTML, error) {
 	code, err := qr.Encode(text, qr.M, qr.Auto)
 	if err != nil {
 		return "", fmt.Errorf("drawing a QR code: %w", err)
 	}
-	const margin = 4 // modules, as ISO/IEC 18004 asks
+	const margin = 4 // modules, as ISO/IEC 18004 requires
 	size := code.Bounds().Dx()
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg class="qr" data-secret role="img" aria-label="QR code with the secret" viewBox="0 0 %[1]d %[1]d" shape-rendering="crispEdges"><rect width="%[1]d" height="%[1]d" fill="#fff"/><path d="`, size+2*margin)
@@ -113,7 +112,7 @@ func qrCode(text string) (template.HTML, error) {
 		}
 	}
 	b.WriteString(`" fill="#000"/></svg>`)
-	return template.HTML(b.String()), nil //nolint:gosec // numbers alone
+	return template.HTML(b.String()), nil //nolint:gosec // only numbers
 }
 
 func (v *visit) enableFactor() error {

@@ -12,7 +12,7 @@ type appsPage struct {
 	Apps       []manage.App
 	Next, Name string
 	ID         string
-	// Problem is what is wrong with the form.
+	// Problem is the API's refusal of the form.
 	Problem *manage.Status
 }
 
@@ -27,7 +27,7 @@ func (v *visit) showApps(status int, page appsPage) error {
 	return v.show(status, "apps", "Applications", page)
 }
 
-// after is the query of the API for the page of a list that is asked for.
+// after returns the API's query for the requested page of a list.
 func after(r *http.Request) string {
 	if next := r.URL.Query().Get("after"); next != "" {
 		return "?after=" + url.QueryEscape(next)
@@ -48,7 +48,7 @@ func (v *visit) createApp() error {
 	if err != nil {
 		return err
 	}
-	// The key that was made with it is shown this once.
+	// The app's first key is shown only here.
 	page := v.secret(&a.Keys[0], &a.Apps[0])
 	page.Note = "It comes with its first key, which may do everything there."
 	return v.show(http.StatusOK, "secret", "Application created", page)

@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// auditPage shows what was changed.
+// auditPage lists changes.
 type auditPage struct {
 	Entries      []auditRow
 	Next         string
@@ -29,12 +29,12 @@ type auditRow struct {
 	What, Changes string
 }
 
-// actions are what the log's words mean.
+// actions translates the actions of the log.
 var actions = map[string]string{
 	"user.create": "account created", "user.change": "account changed", "user.delete": "account deleted",
 	"app.create": "application created", "app.change": "application changed", "app.delete": "application deleted",
 	"key.create": "key created", "key.import": "key imported", "key.change": "key changed",
-	"key.rotate": "key created in the place of another", "key.revoke": "key revoked",
+	"key.rotate": "key created by a rotation", "key.revoke": "key revoked",
 	"session.create": "signed in", "session.end": "session ended",
 	"collaborator.add": "collaborator added", "collaborator.change": "collaborator changed", "collaborator.remove": "collaborator removed",
 	"store.restore": "restored from a backup",
@@ -85,10 +85,10 @@ func inWords(action string) string {
 	return action
 }
 
-// changes says what was before and after, field by field.
+// changes lists the fields of a changed record, before and after.
 func changes(e manage.AuditEntry) string {
 	var before, after map[string]any
-	// What isn't an object has nothing to show.
+	// Only objects are shown.
 	_ = json.Unmarshal(e.Before, &before)
 	_ = json.Unmarshal(e.After, &after)
 	if before == nil || after == nil {
@@ -111,7 +111,7 @@ func changes(e manage.AuditEntry) string {
 		label := strings.ReplaceAll(name, "_", " ")
 		switch {
 		case !has:
-			continue // it went with the rest
+			continue // the field was removed
 		case had:
 			list = append(list, fmt.Sprintf("%s: %s → %s", label, said(was), said(is)))
 		default:

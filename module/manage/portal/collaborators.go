@@ -9,7 +9,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// collaboratorsPage lists the collaborators on an application.
+// collaboratorsPage lists the collaborators of an application.
 type collaboratorsPage struct {
 	App           *manage.App
 	Collaborators []manage.Collaborator
@@ -40,8 +40,8 @@ func (v *visit) listCollaborators() error {
 type collaboratorForm struct {
 	keyForm
 	User string
-	// Invited is true if the collaborator exists already.
-	Invited bool
+	// Exists is true if the collaborator exists already.
+	Exists bool
 }
 
 func (v *visit) collaboratorForm() (*collaboratorForm, error) {
@@ -57,13 +57,12 @@ func (v *visit) collaboratorForm() (*collaboratorForm, error) {
 	if err != nil {
 		return nil, err
 	}
-	form.Invited = true
+	form.Exists = true
 	form.Scopes, form.Endpoints, form.Version = c.Scopes, c.Endpoints, fmt.Sprint(c.Version)
 	return form, nil
 }
 
-// collaborator finds one in the list, which is as long as the people who work
-// together.
+// collaborator finds a collaborator in the list, which is short.
 func (v *visit) collaborator(app, user string) (*manage.Collaborator, error) {
 	next := ""
 	for {
@@ -86,7 +85,7 @@ func (v *visit) collaborator(app, user string) (*manage.Collaborator, error) {
 	}
 }
 
-func (v *visit) askInvite() error {
+func (v *visit) editCollaborator() error {
 	f, err := v.collaboratorForm()
 	if err != nil {
 		return err
@@ -99,33 +98,33 @@ func (v *visit) askInvite() error {
 
 func (v *visit) showCollaboratorForm(status int, f *collaboratorForm) error {
 	title := "Add a collaborator"
-	if f.Invited {
+	if f.Exists {
 		title = "Change what " + f.User + " may do"
 	}
 	return v.show(status, "collaborator", title, f)
 }
 
-func (v *visit) invite() error {
+func (v *visit) saveCollaborator() error {
 	f, err := v.collaboratorForm()
 	if err != nil {
 		return err
 	}
 	had := f.Endpoints
 	f.read(v.r.PostForm)
-	if !f.Invited {
+	if !f.Exists {
 		f.User = v.r.PostForm.Get("user")
 	}
 	if !v.lastStep() {
 		return v.showCollaboratorForm(http.StatusOK, f)
 	}
-	// Scopes that others need are selected too, as the form says.
+	// Select the scopes that others need too, as the form promises.
 	for _, a := range f.Catalogue.complete(f.Scopes) {
 		f.Scopes = append(f.Scopes, a.Scope)
 	}
 	c := map[string]any{"scopes": append([]string{}, f.Scopes...)}
 	body := map[string]any{"collaborators": []any{c}}
 	method := http.MethodPost
-	if f.Invited {
+	if f.Exists {
 		method, body["action"] = http.MethodPatch, "overwrite"
 		c["version"] = number(f.Version)
 	}
@@ -140,7 +139,7 @@ func (v *visit) invite() error {
 	if err != nil {
 		return err
 	}
-	return v.goTo("/apps/"+url.PathEscape(f.App.ID)+"/collaborators", "invited")
+	return v.goTo("/apps/"+url.PathEscape(f.App.ID)+"/collaborators", "collaborator-saved")
 }
 
 func (v *visit) removeCollaborator() error {
@@ -149,7 +148,7 @@ func (v *visit) removeCollaborator() error {
 	if err != nil {
 		return err
 	}
-	return v.goTo("/apps/"+url.PathEscape(app)+"/collaborators", "uninvited")
+	return v.goTo("/apps/"+url.PathEscape(app)+"/collaborators", "collaborator-removed")
 }
 
 func (v *visit) listShared() error {
@@ -160,10 +159,10 @@ func (v *visit) listShared() error {
 	return v.show(http.StatusOK, "shared", "Shared with me", a)
 }
 
-// settingsPage is what can be changed of an application, and its end.
+// settingsPage changes or deletes an application.
 type settingsPage struct {
 	App     *manage.App
-	Name    string // as it was typed
+	Name    string // as typed
 	Problem *manage.Status
 	Form    string
 }
@@ -200,7 +199,7 @@ func (v *visit) deleteApp() error {
 	app := v.r.PathValue("app")
 	if v.r.PostForm.Get("sure") != app {
 		return v.showSettingsWith(http.StatusBadRequest, "delete", &manage.Status{
-			Field: "sure", Details: "It is not the id of this application. Type it as it stands at the top.",
+			Field: "sure", Details: "It is not the ID of this application. Type the ID that is shown at the top.",
 		})
 	}
 	if _, err := v.do(http.MethodDelete, mine("apps", app), nil); err != nil {

@@ -10,25 +10,23 @@ import (
 	"time"
 )
 
-// forms makes and takes one-time tokens. A form comes back with the token it
-// was made with, once: one that is sent again, by the browser or by somebody
-// who has kept it, does nothing. Tokens are bound to the session, so that none
-// serves in another's form.
+// forms makes and checks the one-time tokens of forms. A form that is sent a second
+// time, by the browser or from a copy, does nothing. Tokens are bound to the
+// session, so that none works in another session's form.
 type forms struct {
 	mu   sync.Mutex
 	used map[[nonceSize]byte]time.Time
-	// cleared is when old ones were last taken out.
+	// cleared is when old tokens were last removed.
 	cleared time.Time
 }
 
-// allForms are those of the process: a form that was used stays so when the
-// configuration is loaded again, because the session that it is bound to lives
-// on.
+// allForms are the forms of the process. A used token stays used when the
+// configuration is loaded again, because its session lives on.
 var allForms forms
 
 const (
 	nonceSize = 16
-	// formLife is how long a page may stand open before its form is sent.
+	// formLife is how long a page may be open before its form is sent.
 	formLife = 2 * time.Hour
 )
 
@@ -46,8 +44,8 @@ func sealed(session string, token []byte) []byte {
 	return h.Sum(nil)
 }
 
-// take reports whether a token is one of the session's that has not been used,
-// and uses it, if it is to be.
+// take reports whether a token belongs to the session and is unused. If use is
+// true, it marks the token as used.
 func (f *forms) take(session, text string, use bool) bool {
 	token, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(token) != nonceSize+8+sha256.Size {
@@ -74,7 +72,7 @@ func (f *forms) take(session, text string, use bool) bool {
 	return true
 }
 
-// clear forgets those that are too old to be taken anyway.
+// clear forgets tokens that have expired anyway.
 func (f *forms) clear(now time.Time) {
 	if f.used == nil {
 		f.used = map[[nonceSize]byte]time.Time{}

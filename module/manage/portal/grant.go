@@ -9,10 +9,10 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// all is the scope that grants every other.
+// all is the scope that grants all others.
 const all = "All"
 
-// catalogue is what can be ticked.
+// catalogue lists what can be selected.
 type catalogue struct {
 	Groups    []group
 	Endpoints []string
@@ -25,7 +25,7 @@ type group struct {
 	Scopes   []manage.Scope
 }
 
-// catalogue asks what can be granted.
+// catalogue reads the catalogue from the API.
 func (v *visit) catalogue() (*catalogue, error) {
 	a, err := v.get(mine("scopes"))
 	if err != nil {
@@ -36,7 +36,7 @@ func (v *visit) catalogue() (*catalogue, error) {
 	for _, s := range a.Scopes {
 		resource, _, _ := strings.Cut(s.Scope, ":")
 		if s.Scope == resource {
-			resource = "" // no resource, but something that is done
+			resource = "" // an action without a resource
 		}
 		groups[resource] = append(groups[resource], s)
 		c.needs[s.Scope] = s.DependingScopes
@@ -47,13 +47,13 @@ func (v *visit) catalogue() (*catalogue, error) {
 	return c, nil
 }
 
-// Needs are the scopes that one needs directly, for the script.
+// Needs returns the scopes that a scope needs directly, for the script.
 func (c *catalogue) Needs(scope string) string { return strings.Join(c.needs[scope], " ") }
 
-// preset is a choice of scopes that is made with one click.
+// preset selects several scopes with one click.
 type preset struct{ Name, Label string }
 
-// Presets are those that make sense for what can be granted.
+// Presets returns the presets that fit the catalogue.
 func (c *catalogue) Presets() []preset {
 	list := []preset{{"all", "Everything"}, {"read", "Read only"}}
 	if _, ok := c.needs["Predict"]; ok {
@@ -62,7 +62,7 @@ func (c *catalogue) Presets() []preset {
 	return append(list, preset{"none", "Nothing"})
 }
 
-// Preset is what a choice stands for, with what it needs.
+// Preset returns the scopes of a preset, including those that they need.
 func (c *catalogue) Preset(name string) (scopes []string) {
 	switch name {
 	case "all":
@@ -84,20 +84,20 @@ func (c *catalogue) Preset(name string) (scopes []string) {
 	return scopes
 }
 
-// addition is a scope that was ticked because another needs it.
+// addition is a scope that was selected because another needs it.
 type addition struct{ Scope, NeededBy string }
 
-// complete lists the further scopes that the selected ones need, and which of
-// them need each.
-func (c *catalogue) complete(ticked []string) (added []addition) {
-	if slices.Contains(ticked, all) {
+// complete lists the further scopes that the selected ones need, each with the
+// scope that needs it.
+func (c *catalogue) complete(selected []string) (added []addition) {
+	if slices.Contains(selected, all) {
 		return nil
 	}
 	seen := map[string]bool{}
-	for _, s := range ticked {
+	for _, s := range selected {
 		seen[s] = true
 	}
-	for queue := slices.Clone(ticked); len(queue) > 0; queue = queue[1:] {
+	for queue := slices.Clone(selected); len(queue) > 0; queue = queue[1:] {
 		for _, need := range c.needs[queue[0]] {
 			if !seen[need] {
 				seen[need] = true
@@ -109,15 +109,15 @@ func (c *catalogue) complete(ticked []string) (added []addition) {
 	return added
 }
 
-// verbs are what the second parts of scopes are called in words.
+// verbs translates the second parts of scopes.
 var verbs = map[string]string{
 	"Get": "read", "List": "read", "Read": "read", "Search": "search",
 	"Add": "write", "Create": "write", "Write": "write", "Update": "write",
 	"Delete": "delete", "Train": "train",
 }
 
-// inWords says what scopes permit, and what they don't although one might think
-// so.
+// inWords describes what scopes permit, and what they don't permit on the same
+// resources.
 func (c *catalogue) inWords(scopes []string, where string) (may, mayNot string) {
 	if slices.Contains(scopes, all) {
 		return "It may do everything " + where + ".", ""
@@ -144,24 +144,50 @@ func (c *catalogue) inWords(scopes []string, where string) (may, mayNot string) 
 	}
 	phrases := slices.Concat(does, phrasesOf(granted))
 	if len(phrases) == 0 {
-		return "It may only call what needs no scope " + where + ".", "It may not read or change anything."
+		return "It may only make calls that need no scope " + where + ".", "It can't read or change anything."
 	}
 	may = "It may " + listed(phrases) + " " + where + "."
-	if not := slices.Concat(phrasesOf(refused), []string{"do anything else"}); len(not) > 1 {
-		return may, "It may not " + strings.Join(not[:len(not)-1], "; ") + "; nor " + not[len(not)-1] + "."
+	if not := refusalsOf(refused); len(not) > 0 {
+		return may, "It can't " + strings.Join(not, ", ") + ", or do anything else."
 	}
-	return may, "It may do nothing else."
+	return may, "It can't do anything else."
 }
 
-// phrasesOf makes "read inputs and models" of what is done with what.
+// phrasesOf makes phrases such as "read inputs and models", from the resources by
+// verb.
 func phrasesOf(by map[string][]string) (list []string) {
-	order := []string{"read", "search", "write", "train", "delete"}
-	for _, verb := range slices.Concat(order, slices.Sorted(maps.Keys(by))) {
-		if what, ok := by[verb]; ok && !slices.Contains(list, verb+" "+listed(what)) {
-			list = append(list, verb+" "+listed(what))
-		}
+	for _, verb := range ordered(by) {
+		list = append(list, verb+" "+listed(by[verb]))
 	}
 	return list
+}
+
+// refusalsOf makes phrases such as "write or delete inputs", from the resources by
+// verb. It joins verbs with the same resources.
+func refusalsOf(by map[string][]string) (list []string) {
+	verbsOf := map[string][]string{}
+	var order []string
+	for _, verb := range ordered(by) {
+		resources := either(by[verb])
+		if verbsOf[resources] == nil {
+			order = append(order, resources)
+		}
+		verbsOf[resources] = append(verbsOf[resources], verb)
+	}
+	for _, resources := range order {
+		list = append(list, either(verbsOf[resources])+" "+resources)
+	}
+	return list
+}
+
+// ordered returns the verbs of a map in the order of a sentence.
+func ordered(by map[string][]string) (verbs []string) {
+	for _, verb := range slices.Concat([]string{"read", "search", "write", "train", "delete"}, slices.Sorted(maps.Keys(by))) {
+		if _, ok := by[verb]; ok && !slices.Contains(verbs, verb) {
+			verbs = append(verbs, verb)
+		}
+	}
+	return verbs
 }
 
 func orSelf(word, verb string) string {
@@ -171,15 +197,20 @@ func orSelf(word, verb string) string {
 	return word
 }
 
-// listed is a list as it is said: a, b and c.
-func listed(list []string) string {
+// listed returns a list such as "a, b and c".
+func listed(list []string) string { return joined(list, " and ") }
+
+// either returns a list such as "a, b or c".
+func either(list []string) string { return joined(list, " or ") }
+
+func joined(list []string, last string) string {
 	if len(list) < 2 {
 		return strings.Join(list, "")
 	}
-	return strings.Join(list[:len(list)-1], ", ") + " and " + list[len(list)-1]
+	return strings.Join(list[:len(list)-1], ", ") + last + list[len(list)-1]
 }
 
-// spaced is a name such as ComputeClusters in words.
+// spaced returns a name such as ComputeClusters in words.
 func spaced(name string) string {
 	var b strings.Builder
 	for i, r := range name {

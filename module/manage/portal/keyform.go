@@ -13,37 +13,37 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// keyForm is the form in which a key is made or changed, as it was filled in.
+// keyForm is the form that makes or changes a key, as filled in.
 type keyForm struct {
-	// App is the application of the key; without one it is a personal access
-	// token. Key is the one that is changed, nil for a new one.
+	// App is the key's application, or nil for a personal access token. Key is the
+	// key to change, or nil for a new one.
 	App *manage.App
 	Key *manage.Key
 
 	Description string
-	// Expires is one of [lives], or date, which Date says.
+	// Expires is the name of one of [lives]. Date is the date for the life date.
 	Expires, Date string
 	Scopes        []string
 	Endpoints     []string
 
 	Catalogue *catalogue
 	Lives     []life
-	// Added are scopes that were ticked along, at the review.
+	// Added are scopes that the review selected too.
 	Added       []addition
 	May, MayNot string
-	// Problem is what the API says is wrong.
+	// Problem is the API's refusal of the form.
 	Problem *manage.Status
 	Version string
 }
 
-// Has reports whether a scope is ticked.
+// Has reports whether a scope is selected.
 func (f *keyForm) Has(scope string) bool { return slices.Contains(f.Scopes, scope) }
 
-// HasEndpoint reports whether an endpoint is ticked.
+// HasEndpoint reports whether an endpoint is selected.
 func (f *keyForm) HasEndpoint(endpoint string) bool { return slices.Contains(f.Endpoints, endpoint) }
 
-// Others are scopes that the key has and that aren't offered, hidden ones for
-// example: they stay unless they are removed.
+// Others returns the scopes that the key has but that aren't offered, such as
+// hidden ones. They stay unless they are cleared.
 func (f *keyForm) Others() (list []string) {
 	has := f.Scopes
 	if f.Key != nil {
@@ -57,7 +57,7 @@ func (f *keyForm) Others() (list []string) {
 	return list
 }
 
-// OtherEndpoints are the endpoints of which the same is true.
+// OtherEndpoints returns the endpoints that the key has but that aren't offered.
 func (f *keyForm) OtherEndpoints() (list []string) {
 	has := f.Endpoints
 	if f.Key != nil {
@@ -71,7 +71,7 @@ func (f *keyForm) OtherEndpoints() (list []string) {
 	return list
 }
 
-// What names the key that is made or changed.
+// What returns the word for the key: key or token.
 func (f *keyForm) What() string {
 	if f.App == nil {
 		return "token"
@@ -79,10 +79,10 @@ func (f *keyForm) What() string {
 	return "key"
 }
 
-// Where says what the key is good for.
+// Where describes where the key is valid.
 func (f *keyForm) Where() string {
 	if f.App == nil {
-		return "in all of your applications, and in those shared with you as far as that permits"
+		return "in all of your applications, and in those shared with you as far as their owners permit"
 	}
 	return "in the application " + nameOf(f.App)
 }
@@ -94,7 +94,7 @@ func nameOf(a *manage.App) string {
 	return a.Name
 }
 
-// life is how long a key lives.
+// life is a choice of how long a key lives.
 type life struct {
 	Name, Label string
 	is          time.Duration
@@ -102,7 +102,7 @@ type life struct {
 
 const aDay = 24 * time.Hour
 
-// lives are those to choose from.
+// lives are the choices.
 var lives = []life{
 	{"never", "Never", 0},
 	{"7d", "In 7 days", 7 * aDay},
@@ -112,16 +112,14 @@ var lives = []life{
 	{"date", "On a date", 0},
 }
 
-// The steps of a key's form: it is filled in, then read through, then done.
-// Only the last changes anything.
+// The steps of a key's form. Only the last changes anything.
 const (
 	stepForm   = "form"
 	stepReview = "review"
 	stepDone   = "done"
 )
 
-// keyForm begins a form for the application that the path names, if it names
-// one.
+// keyForm returns an empty form for the application of the path, if any.
 func (v *visit) keyForm() (*keyForm, error) {
 	c, err := v.catalogue()
 	if err != nil {
@@ -138,7 +136,7 @@ func (v *visit) keyForm() (*keyForm, error) {
 	return f, nil
 }
 
-// read takes what was filled in.
+// read reads the filled-in fields.
 func (f *keyForm) read(in url.Values) {
 	f.Description = in.Get("description")
 	f.Expires, f.Date = in.Get("expires"), in.Get("date")
@@ -149,8 +147,7 @@ func (f *keyForm) read(in url.Values) {
 	}
 }
 
-// body is the key as the API wants it. A date that can't be read is a problem
-// of the form.
+// body returns the key for the API, or a problem with the date.
 func (f *keyForm) body() (map[string]any, *manage.Status) {
 	key := map[string]any{"description": f.Description, "scopes": append([]string{}, f.Scopes...)}
 	if len(f.Endpoints) > 0 {
@@ -180,12 +177,12 @@ func (f *keyForm) expiry() (at time.Time, wrong *manage.Status) {
 	}
 	at, err := time.Parse(time.DateOnly, f.Date)
 	if err != nil || !at.After(time.Now()) {
-		return at, &manage.Status{Field: "expires_at", Details: "Choose a day from tomorrow on."}
+		return at, &manage.Status{Field: "expires_at", Details: "Choose tomorrow or a later day."}
 	}
 	return at, nil
 }
 
-// review works out what a key would have, with what its scopes need.
+// review selects the scopes that the selected ones need, and describes the key.
 func (f *keyForm) review() {
 	f.Added = f.Catalogue.complete(f.Scopes)
 	for _, a := range f.Added {
@@ -195,13 +192,12 @@ func (f *keyForm) review() {
 	f.May, f.MayNot = f.Catalogue.inWords(f.Scopes, f.Where())
 }
 
-// showKeyForm answers with the form, or at the review with what it would do.
+// showKeyForm answers with the form or its review.
 func (v *visit) showKeyForm(status int, f *keyForm, page, title string) error {
 	return v.show(status, page, title, f)
 }
 
-// fieldOf is the field of a form that the API's name means: scopes of
-// keys[0].scopes.
+// fieldOf returns the form's field for the API's name: scopes for keys[0].scopes.
 func fieldOf(path string) string {
 	if i := strings.LastIndexByte(path, '.'); i >= 0 {
 		return path[i+1:]
@@ -255,19 +251,19 @@ func (v *visit) createKey() error {
 	return v.showSecret("Your new "+f.What(), &a.Keys[0], f.App)
 }
 
-// secretPage shows a credential, this once.
+// secretPage shows a new credential, only once.
 type secretPage struct {
 	Key *manage.Key
 	App *manage.App
-	// Curl is a command that uses it.
+	// Curl is a command that uses the credential.
 	Curl string
-	// Back leads to the list that it is in.
+	// Back is the path of the list with the key.
 	Back string
-	// Note says what became of the old one, of a rotation.
+	// Note tells what happened to the old key of a rotation.
 	Note string
 }
 
-// What names what is shown.
+// What returns the word for the key: key or token.
 func (p secretPage) What() string {
 	if p.App == nil {
 		return "token"
@@ -290,9 +286,9 @@ func (v *visit) secret(k *manage.Key, app *manage.App) secretPage {
 	return p
 }
 
-// scheme is that of the site as the browser sees it, which a proxy in front may
-// hide. The cookie of the session lives where there is HTTPS, and on the
-// browser's own machine: elsewhere no key is to be sent in the clear.
+// scheme returns the site's scheme as the browser sees it, which a proxy may hide.
+// The session's cookie works only over HTTPS and on the browser's own machine.
+// Elsewhere the command must not send a key in the clear.
 func (v *visit) scheme() string {
 	host, _, err := net.SplitHostPort(v.r.Host)
 	if err != nil {
@@ -306,14 +302,13 @@ func (v *visit) scheme() string {
 	return "https"
 }
 
-// quoted is a text as a shell takes it for one word. A host can have a $ or a ;
-// in it.
+// quoted quotes a text for a shell. A host can contain $ or ;.
 func quoted(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// problems returns the mistakes that the API found in a form. If nobody is
-// signed in, or the API fails, that isn't a problem of the form.
+// problems returns the mistakes that the API found in a form. An ended session or a
+// failure of the API is not a mistake in the form.
 func problems(err error) (*manage.Status, bool) {
 	var no *refused
 	if !errors.As(err, &no) {

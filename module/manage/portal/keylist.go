@@ -11,30 +11,28 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// keyList is a list of keys as one looks through it: searched, filtered,
-// sorted, a page at a time.
+// keyList is one page of a searched, filtered and sorted list of keys.
 type keyList struct {
 	Keys []manage.Key
-	// Total is how many there are, and Found how many of them are looked for.
+	// Total is the number of keys, and Found how many of them match.
 	Total, Found int
-	// More is true if there are more than are looked through.
+	// More is true if there are more keys than were searched.
 	More bool
 
 	Query, State, Sort string
 	Page, Pages        int
-	// Action is where the form leads that does something to several.
+	// Action is the target of the form that changes several keys.
 	Action string
 	Now    time.Time
 }
 
 const (
-	// maxLooked is how many keys are looked through; who has more finds them
-	// by the API.
-	maxLooked = 10_000
-	perPage   = 50
+	// maxSearched is how many keys are searched. The API lists the others.
+	maxSearched = 10_000
+	perPage     = 50
 )
 
-// The orders of a list. The first is the one that it has by itself.
+// The orders of a list. The first is the default.
 var sorts = []struct{ Name, Label string }{
 	{"created", "Newest first"},
 	{"used", "Last used first"},
@@ -42,18 +40,18 @@ var sorts = []struct{ Name, Label string }{
 	{"name", "By name"},
 }
 
-// The states that a key can be in.
+// The states of a key.
 var states = []struct{ Name, Label string }{
 	{"active", "Active"}, {"disabled", "Disabled"}, {"expired", "Expired"},
 }
 
-// Sorts and States are what can be chosen.
+// Sorts returns the orders.
 func (keyList) Sorts() []struct{ Name, Label string } { return sorts }
 
-// States are the filters.
+// States returns the filters.
 func (keyList) States() []struct{ Name, Label string } { return states }
 
-// keysOf reads a list of keys, all its pages.
+// keysOf reads all pages of a list of keys.
 func (v *visit) keysOf(target string, keep func(*manage.Key) bool) (list keyList, err error) {
 	next := ""
 	for {
@@ -71,7 +69,7 @@ func (v *visit) keysOf(target string, keep func(*manage.Key) bool) (list keyList
 			}
 		}
 		next = a.Next
-		if next == "" || len(list.Keys) >= maxLooked {
+		if next == "" || len(list.Keys) >= maxSearched {
 			list.More = next != ""
 			break
 		}
@@ -81,7 +79,7 @@ func (v *visit) keysOf(target string, keep func(*manage.Key) bool) (list keyList
 	return list, nil
 }
 
-// choose leaves what is looked for.
+// choose searches, filters and sorts the list, and keeps one page.
 func (l *keyList) choose(in url.Values, now time.Time) {
 	l.Query, l.State, l.Sort, l.Now = strings.TrimSpace(in.Get("q")), in.Get("state"), in.Get("sort"), now
 	l.Keys = slices.DeleteFunc(l.Keys, func(k manage.Key) bool {
@@ -136,18 +134,18 @@ func matches(k *manage.Key, query string) bool {
 	return true
 }
 
-// stateOf returns what a key is good for now. Its user is not suspended, because
-// they are signed in.
+// stateOf returns the state of a key now. Its user is signed in, and so not
+// suspended.
 func stateOf(k *manage.Key, now time.Time) string { return k.Standing(false, now) }
 
-// Link is the list with another page.
+// Link returns the query of another page of the list.
 func (l keyList) Link(page int) string {
-	return looked(url.Values{"q": {l.Query}, "state": {l.State}, "sort": {l.Sort}, "page": {strconv.Itoa(page)}}.Encode())
+	return listQuery(url.Values{"q": {l.Query}, "state": {l.State}, "sort": {l.Sort}, "page": {strconv.Itoa(page)}}.Encode())
 }
 
-// looked is the query of a list as it was looked through, from what a form says
-// that it was: nothing else goes into the address.
-func looked(text string) string {
+// listQuery returns the query of a list from the hidden field of a form. It keeps
+// only known fields, so that nothing else gets into the address.
+func listQuery(text string) string {
 	in, err := url.ParseQuery(strings.TrimPrefix(text, "?"))
 	if err != nil {
 		return ""

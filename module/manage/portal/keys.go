@@ -10,18 +10,18 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// keyPage is one key, and what can be done with it.
+// keyPage is one key, with its actions.
 type keyPage struct {
 	Key *manage.Key
-	App *manage.App // nil of a token
-	// Back leads to the list that it is in.
+	App *manage.App // nil for a token
+	// Back is the path of the list with the key.
 	Back        string
 	May, MayNot string
 	State       string
 	Problem     *manage.Status
 }
 
-// What names the key.
+// What returns the word for the key: key or token.
 func (p *keyPage) What() string {
 	if p.App == nil {
 		return "token"
@@ -29,7 +29,7 @@ func (p *keyPage) What() string {
 	return "key"
 }
 
-// key reads the key that the path names.
+// key reads the key of the path.
 func (v *visit) key() (*keyPage, error) {
 	a, err := v.get(mine("keys", v.r.PathValue("key")))
 	if err != nil {
@@ -64,7 +64,7 @@ func (v *visit) showKeyWith(status int, wrong *manage.Status) error {
 	return v.show(status, "key", titleOf(p.Key), p)
 }
 
-// titleOf is what a key is called, as far as it fits a heading.
+// titleOf returns the name of a key, shortened for a heading.
 func titleOf(k *manage.Key) string {
 	const most = 100
 	if k.Description == "" {
@@ -84,7 +84,7 @@ func (v *visit) editKey() error {
 	return v.showKeyForm(http.StatusOK, f, "keyform", "Change "+titleOf(f.Key))
 }
 
-// editForm is the form of a key that there is, filled in with what it has.
+// editForm returns the form of an existing key, filled in with its fields.
 func (v *visit) editForm() (*keyForm, *keyPage, error) {
 	p, err := v.key()
 	if err != nil {
@@ -127,7 +127,8 @@ func (v *visit) changeKey() error {
 	}
 	change["id"] = p.Key.KeyID
 	if len(had) > 0 && len(f.Endpoints) == 0 {
-		// No list would be all endpoints: the API says so, and how to go on.
+		// Without a list the key would have all endpoints. The API refuses an empty
+		// list, and its answer names the remedy.
 		change["endpoints"] = []string{}
 	}
 	if version := f.Version; version != "" {
@@ -144,7 +145,7 @@ func (v *visit) changeKey() error {
 	return v.goTo("/keys/"+url.PathEscape(p.Key.KeyID), "key-changed")
 }
 
-// number is a whole number of a form, in JSON's form; another text is left for
+// number returns a whole number from a form for JSON. It leaves another text for
 // the API to refuse.
 func number(text string) any {
 	var n uint64
@@ -169,9 +170,9 @@ func (v *visit) switchKey(disabled bool, done string) error {
 	return v.goTo("/keys/"+url.PathEscape(id), done)
 }
 
-// graces are how long the old key may go on after a rotation.
+// graces are how long the old key may still work after a rotation.
 var graces = []struct{ Name, Label string }{
-	{"", "Ends now"}, {"1h", "Goes on for an hour"}, {"24h", "Goes on for a day"}, {"168h", "Goes on for a week"},
+	{"", "Revoke it now"}, {"1h", "Keep it for an hour"}, {"24h", "Keep it for a day"}, {"168h", "Keep it for a week"},
 }
 
 func (v *visit) askRotate() error {
@@ -202,20 +203,20 @@ func (v *visit) rotateKey() error {
 	page := v.secret(a.Key, p.App)
 	page.Note = "The old " + p.What() + " is refused from now on."
 	if grace != "" {
-		page.Note = "The old " + p.What() + " goes on until its grace is over. Put the new one in its place by then."
+		page.Note = "The old " + p.What() + " works until its grace period ends. Replace it with the new one by then."
 	}
 	return v.show(http.StatusOK, "secret", "Your new "+p.What(), page)
 }
 
-// revokePage asks whether keys are to be revoked, and says what happens then.
+// revokePage asks for confirmation before keys are revoked.
 type revokePage struct {
 	Keys   []manage.Key
 	Back   string
 	Action string
-	// List is how the list was looked through that they were ticked in.
+	// List is the query of the list in which the keys were selected.
 	List string
-	// Tokens is true if personal access tokens are among them, which may have
-	// made keys that can be revoked along.
+	// Tokens is true for personal access tokens. The keys that they made can be
+	// revoked too.
 	Tokens bool
 }
 
@@ -231,10 +232,10 @@ func (v *visit) askRevoke() error {
 	return v.show(http.StatusOK, "revoke", page.title(), page)
 }
 
-// Many reports whether there are several.
+// Many reports whether there are several keys.
 func (p revokePage) Many() bool { return len(p.Keys) > 1 }
 
-// title asks about them; which they are stands below.
+// title returns the question. The page lists the keys below.
 func (p revokePage) title() string {
 	what := "key"
 	if p.Tokens {
@@ -254,9 +255,9 @@ func (v *visit) revokeKey() error {
 	return v.revoke([]string{p.Key.KeyID}, p.Back)
 }
 
-// revoke revokes keys, and those that tokens among them have made where that is
-// wished: afterwards, when none can make another, and when it doesn't matter
-// that one has made another of them.
+// revoke revokes keys, and then the keys made with them if the form asks for that.
+// By then none of them can make another key, and it doesn't matter if one of them
+// has made another.
 func (v *visit) revoke(ids []string, back string) error {
 	if _, err := v.do(http.MethodDelete, mine("keys"), map[string]any{"ids": ids}); err != nil {
 		return err
@@ -272,17 +273,17 @@ func (v *visit) revoke(ids []string, back string) error {
 	return v.goTo(back, "key-revoked")
 }
 
-// revokeSeveral asks about those that were ticked in a list, and revokes them
-// when it comes back with the answer.
+// revokeSeveral asks for confirmation to revoke the keys selected in a list, and
+// revokes them at the second step.
 func (v *visit) revokeSeveral() error {
 	ids, path := v.r.PostForm["key"], "/tokens"
 	if app := v.r.PathValue("app"); app != "" {
 		path = "/apps/" + url.PathEscape(app)
 	}
-	list := looked(v.r.PostForm.Get("list"))
+	list := listQuery(v.r.PostForm.Get("list"))
 	back := path + list
 	if len(ids) == 0 {
-		return v.goTo(back, "none-chosen")
+		return v.goTo(back, "none-selected")
 	}
 	if v.lastStep() {
 		return v.revoke(ids, back)

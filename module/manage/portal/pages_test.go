@@ -125,7 +125,7 @@ func TestMistakesStandBesideTheirField(t *testing.T) {
 		s.refuse = &manage.Status{Code: manage.CodeInvalid, Field: c.apiField, Details: c.apiField + ": it won't do"}
 		says := "It won&#39;t do."
 		if c.apiField == "again" { // which the portal finds itself
-			says = "It is not the same as the new password. Type both again."
+			says = "It differs from the new password. Type both again."
 		}
 		status, _, text := s.send(c.path, c.form)
 		if status != http.StatusBadRequest {
@@ -166,7 +166,7 @@ func TestRevokingSeveralComesBackToTheList(t *testing.T) {
 		if status != http.StatusSeeOther || to != want+"key-revoked#notice" || len(s.changed) != 1 {
 			t.Errorf("%q: %d to %s after %v", list, status, to, s.changed)
 		}
-		if _, to, _ = s.send("/apps/shop/revoke", url.Values{"list": {list}, "step": {"review"}}); to != want+"none-chosen#notice" {
+		if _, to, _ = s.send("/apps/shop/revoke", url.Values{"list": {list}, "step": {"review"}}); to != want+"none-selected#notice" {
 			t.Errorf("%q: with none ticked to %s", list, to)
 		}
 	}
@@ -190,7 +190,7 @@ func TestWhatTheAPISaysInAPage(t *testing.T) {
 		{"keys[0].scopes: choose, or ask.", "keys[0].scopes", "Choose, or ask."},
 		{
 			"keys[0].version: it is 2 by now", "keys[0].version",
-			"It has been changed since, perhaps in another tab. Open this form again and repeat your change.",
+			"It was changed since you opened this form, perhaps in another tab. Open the form again and repeat your change.",
 		},
 		{"élan", "", "Élan."}, {"do this (or that)", "", "Do this (or that)."}, {"", "", ""}, {"a: b", "c", "A: b."},
 	} {

@@ -1,9 +1,9 @@
-// Package portal is the web page that goes with the management API: people
-// sign in, and make and revoke their keys by ticking boxes. It is a client of
-// the API like any other, and can do nothing that the API wouldn't.
+// Package portal serves the web pages of the management API, where people sign in,
+// and make and revoke their keys. It is a client of the API like any other, and can
+// do nothing that the API refuses.
 //
-// Pages are made on the server and work without JavaScript; the one script
-// makes some of them more convenient.
+// Pages are made on the server and work without JavaScript. One script makes some
+// of them more convenient.
 package portal
 
 import (
@@ -14,10 +14,9 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// Call makes a call of the management API as a client would, with a credential
-// or none. from is the request of the browser that it is made for. An error
-// means that the API could not be asked; what it refuses is in the answer's
-// status.
+// Call calls the management API like a client, with or without a credential. from
+// is the browser's request that causes the call. An error means that the API could
+// not be called. A refusal is in the answer's status.
 type Call func(from *http.Request, credential, method, target string, body any) (*manage.Answer, error)
 
 // Portal serves the pages. [New] makes one.
@@ -28,13 +27,13 @@ type Portal struct {
 	failed func(*http.Request, error)
 	mux    *http.ServeMux
 	forms  *forms
-	// cross refuses what other sites' pages have a browser send.
+	// cross refuses requests that pages of other sites make a browser send.
 	cross http.CrossOriginProtection
 }
 
-// New makes a portal whose pages stand under base, a path such as /portal; those
-// who use keys find the API under api. It asks that by call, and tells failed of
-// failures of our own, which the page says nothing about but that there was one.
+// New makes a portal with its pages under base, a path such as /portal. api is the
+// path of the API for users of keys. The portal calls the API by call, and reports
+// internal failures to failed, because its pages don't show their causes.
 func New(base, api string, call Call, failed func(*http.Request, error)) *Portal {
 	templates()
 	p := &Portal{base: base, api: api, call: call, failed: failed, mux: http.NewServeMux(), forms: &allForms}
@@ -45,24 +44,23 @@ func New(base, api string, call Call, failed func(*http.Request, error)) *Portal
 	return p
 }
 
-// Owns reports whether a path is one of the portal's.
+// Owns reports whether a path belongs to the portal.
 func (p *Portal) Owns(path string) bool {
 	return path == p.base || strings.HasPrefix(path, p.base+"/")
 }
 
-// page is what a request of a method and path is answered by.
+// page answers requests of a method and path.
 type page struct {
 	method, path string
 	serve        func(*visit) error
-	// open pages are those that need nobody to be signed in.
+	// open is true if nobody needs to be signed in.
 	open bool
-	// steps is true if the form has several steps, to which one may go back;
-	// only the last step uses up its token.
+	// steps is true if the form has several steps. Users may go back, so only the
+	// last step uses up the token.
 	steps bool
 }
 
-// pages are all there are. What changes something is a POST, and comes back
-// with a one-time token that its form was made with.
+// pages are all pages. Every change is a POST with the one-time token of its form.
 var pages = []page{
 	{method: "GET", path: "/{$}", serve: (*visit).home},
 	{method: "GET", path: "/signin", serve: (*visit).showSignIn, open: true},
@@ -76,11 +74,11 @@ var pages = []page{
 	{method: "POST", path: "/apps/{app}/new", serve: (*visit).createKey, steps: true},
 	{method: "POST", path: "/apps/{app}/revoke", serve: (*visit).revokeSeveral, steps: true},
 	{method: "GET", path: "/apps/{app}/collaborators", serve: (*visit).listCollaborators},
-	{method: "GET", path: "/apps/{app}/collaborators/new", serve: (*visit).askInvite},
-	{method: "POST", path: "/apps/{app}/collaborators/new", serve: (*visit).invite, steps: true},
+	{method: "GET", path: "/apps/{app}/collaborators/new", serve: (*visit).editCollaborator},
+	{method: "POST", path: "/apps/{app}/collaborators/new", serve: (*visit).saveCollaborator, steps: true},
 	{method: "POST", path: "/apps/{app}/collaborators/remove", serve: (*visit).removeCollaborator},
-	{method: "GET", path: "/apps/{app}/collaborators/of/{user}", serve: (*visit).askInvite},
-	{method: "POST", path: "/apps/{app}/collaborators/of/{user}", serve: (*visit).invite, steps: true},
+	{method: "GET", path: "/apps/{app}/collaborators/of/{user}", serve: (*visit).editCollaborator},
+	{method: "POST", path: "/apps/{app}/collaborators/of/{user}", serve: (*visit).saveCollaborator, steps: true},
 	{method: "GET", path: "/apps/{app}/settings", serve: (*visit).showSettings},
 	{method: "POST", path: "/apps/{app}/settings", serve: (*visit).changeApp},
 	{method: "POST", path: "/apps/{app}/delete", serve: (*visit).deleteApp},
@@ -116,7 +114,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	protect(w.Header())
 	if err := p.cross.Check(r); err != nil {
 		v := &visit{portal: p, w: w, r: r}
-		v.refuse(http.StatusForbidden, "This came from another site", "The request was sent by a page of another site, so nothing was done. Open the portal itself, and do it there.")
+		v.refuse(http.StatusForbidden, "This came from another site", "A page of another site sent the request, so nothing was done. Open the portal itself, and repeat it there.")
 		return
 	}
 	if r.URL.Path == p.base {
@@ -125,14 +123,14 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if _, pattern := p.mux.Handler(r); pattern == "" {
 		v := &visit{portal: p, w: w, r: r}
-		v.refuse(http.StatusNotFound, "There is no such page", "Look at the address, or begin at the start page.")
+		v.refuse(http.StatusNotFound, "This page doesn't exist", "Check the address, or go to the start page.")
 		return
 	}
 	p.mux.ServeHTTP(w, r)
 }
 
-// protect sets what every answer says to browsers: nothing but our own style
-// and script, no frame around the page, and nothing of it kept.
+// protect sets the security headers of every answer: only our own style and script
+// may run, no site may frame the page, and browsers must not store it.
 func protect(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -158,7 +156,7 @@ func (p *Portal) serve(w http.ResponseWriter, r *http.Request, pg page) {
 	}
 }
 
-// prepare reads the form, and finds out who is signed in.
+// prepare reads the form, and looks up the signed-in user.
 func (v *visit) prepare(pg page) error {
 	if v.r.Method == http.MethodPost {
 		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
@@ -178,7 +176,7 @@ func (v *visit) prepare(pg page) error {
 	return nil
 }
 
-// lastStep reports whether the form is to do what it is for.
+// lastStep reports whether this step of the form makes the change.
 func (v *visit) lastStep() bool {
 	step := v.r.PostForm.Get("step")
 	return step != stepForm && step != stepReview && v.r.PostForm.Get("preset") == ""

@@ -56,11 +56,11 @@ var sample = &catalogue{needs: map[string][]string{
 func TestScopesInWords(t *testing.T) {
 	for _, c := range []struct{ scopes, may, mayNot string }{
 		{"All", "It may do everything here.", ""},
-		{"", "It may only call what needs no scope here.", "It may not read or change anything."},
-		{"Inputs:Get", "It may read inputs here.", "It may not write inputs; delete inputs; nor do anything else."},
-		{"Inputs:Add Inputs:Get Models:Get", "It may read inputs and models and write inputs here.", "It may not train models; delete inputs; nor do anything else."},
-		{"ComputeClusters:Get", "It may read compute clusters here.", "It may do nothing else."},
-		{"Models:Get Predict", "It may predict and read models here.", "It may not train models; nor do anything else."},
+		{"", "It may only make calls that need no scope here.", "It can't read or change anything."},
+		{"Inputs:Get", "It may read inputs here.", "It can't write or delete inputs, or do anything else."},
+		{"Inputs:Add Inputs:Get Models:Get", "It may read inputs and models and write inputs here.", "It can't train models, delete inputs, or do anything else."},
+		{"ComputeClusters:Get", "It may read compute clusters here.", "It can't do anything else."},
+		{"Models:Get Predict", "It may predict and read models here.", "It can't train models, or do anything else."},
 	} {
 		may, mayNot := sample.inWords(strings.Fields(c.scopes), "here")
 		if may != c.may || mayNot != c.mayNot {

@@ -20,13 +20,13 @@ import (
 //go:embed pages assets
 var files embed.FS
 
-// templates returns the pages, each with the layout around it. They are parsed
-// when the first portal is made, because a Caddy without one needs none.
+// templates returns the pages, each with the layout. They are parsed when the
+// first portal is made, because a Caddy without a portal needs none.
 var templates = sync.OnceValue(func() map[string]*template.Template {
 	layout := template.Must(template.New("layout").Funcs(functions).ParseFS(files, "pages/layout.html", "pages/parts.html"))
 	list, err := fs.Glob(files, "pages/*.html")
 	if err != nil {
-		panic(err) // only of a mistake in the pattern
+		panic(err) // only for a mistake in the pattern
 	}
 	all := map[string]*template.Template{}
 	for _, file := range list {
@@ -39,7 +39,7 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 	return all
 })
 
-// view is what a page is made of.
+// view is the data of a page.
 type view struct {
 	Base, Version string
 	// Section is the part of the navigation that the page belongs to.
@@ -53,7 +53,7 @@ type view struct {
 	visit *visit
 }
 
-// Form is the one-time token of a form.
+// Form returns the one-time token of a form.
 func (v *view) Form() string { return v.visit.portal.forms.make(v.visit.session) }
 
 // show answers with a page.
@@ -66,7 +66,7 @@ func (v *visit) show(status int, name, title string, data any) error {
 	if section == "" {
 		section, _, _ = strings.Cut(strings.TrimPrefix(v.r.URL.Path, v.portal.base+"/"), "/")
 	}
-	// Made whole before it is sent, because a page that breaks off is useless.
+	// Render the whole page before sending it, because half a page is useless.
 	var text bytes.Buffer
 	err := t.ExecuteTemplate(&text, "layout", &view{
 		Base: v.portal.base, Version: version(), Section: section, Title: title, User: v.user,
@@ -77,31 +77,31 @@ func (v *visit) show(status int, name, title string, data any) error {
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	v.w.WriteHeader(status)
-	// A client that has gone away needs no page.
+	// An error means that the client has gone away.
 	_, _ = v.w.Write(text.Bytes())
 	return nil
 }
 
-// notices are what pages say of what has just been done, by the word in the
-// address: the address says nothing that came from a user.
+// notices are the texts about a completed action, by the word in the address. So
+// the address contains nothing that came from a user.
 var notices = map[string]string{
-	"signed-out":       "You are signed out.",
-	"key-changed":      "The changes are in effect.",
-	"key-disabled":     "The key is disabled. It is refused until you enable it again.",
-	"key-enabled":      "The key is enabled.",
-	"key-revoked":      "Revoked. Requests are refused from now on.",
-	"app-changed":      "The changes are in effect.",
-	"app-deleted":      "The application is deleted, and its keys are refused from now on.",
-	"invited":          "The collaborator's grant is in effect.",
-	"uninvited":        "The collaborator is removed, and their live requests have ended.",
-	"password-changed": "Your password is changed, and your other sessions have ended.",
-	"factor-on":        "The second factor is on, and your other sessions have ended.",
-	"factor-off":       "The second factor is off, and your other sessions have ended.",
-	"sessions-ended":   "Those sessions have ended.",
-	"none-chosen":      "Nothing was ticked, so nothing was done.",
+	"signed-out":           "You are signed out.",
+	"key-changed":          "The changes are in effect.",
+	"key-disabled":         "The key is disabled. It is refused until you enable it again.",
+	"key-enabled":          "The key is enabled.",
+	"key-revoked":          "Revoked. Requests are refused from now on.",
+	"app-changed":          "The changes are in effect.",
+	"app-deleted":          "The application is deleted, and its keys are refused from now on.",
+	"collaborator-saved":   "The collaborator's grant is in effect.",
+	"collaborator-removed": "The collaborator is removed, and their live requests have ended.",
+	"password-changed":     "Your password is changed, and your other sessions have ended.",
+	"factor-on":            "The second factor is on, and your other sessions have ended.",
+	"factor-off":           "The second factor is off, and your other sessions have ended.",
+	"sessions-ended":       "Those sessions have ended.",
+	"none-selected":        "Nothing was selected, so nothing was done.",
 }
 
-// functions are those that pages use.
+// functions are the functions for templates.
 var functions = template.FuncMap{
 	"time":  timeElement,
 	"exact": exactTime,
@@ -114,11 +114,10 @@ var functions = template.FuncMap{
 	"add":   func(a, b int) int { return a + b },
 }
 
-// exactly is how a time is written out.
+// exactly is the format of exact times.
 const exactly = "2 January 2006, 15:04 UTC"
 
-// timeElement shows a time as people say it, and exactly to those who look
-// closer.
+// timeElement shows a relative time, with the exact time as its title.
 func timeElement(now time.Time, at any) template.HTML {
 	t := timeOf(at)
 	if t.IsZero() {
@@ -128,7 +127,7 @@ func timeElement(now time.Time, at any) template.HTML {
 		t.Format(time.RFC3339), t.Format(exactly), relative(now, t)))
 }
 
-// exactTime shows both to everyone: without a mouse nobody looks closer.
+// exactTime shows both times, because a title needs a mouse.
 func exactTime(now time.Time, at any) template.HTML {
 	t := timeOf(at)
 	if t.IsZero() {
@@ -138,7 +137,7 @@ func exactTime(now time.Time, at any) template.HTML {
 		t.Format(time.RFC3339), relative(now, t), t.Format(exactly)))
 }
 
-// timeOf returns a time, or the time that a pointer points to; zero for nil.
+// timeOf returns a time, or the time that a pointer points to, or zero for nil.
 func timeOf(at any) time.Time {
 	switch at := at.(type) {
 	case time.Time:
@@ -151,7 +150,7 @@ func timeOf(at any) time.Time {
 	return time.Time{}
 }
 
-// relative is a time as it is said now: in 3 days, 5 minutes ago.
+// relative returns a time relative to now, such as "in 3 days" or "5 minutes ago".
 func relative(now, t time.Time) string {
 	d := now.Sub(t)
 	form := "%s ago"
@@ -174,7 +173,7 @@ func relative(now, t time.Time) string {
 	return "now"
 }
 
-// shortList names the first few of a list, and says how many more there are.
+// shortList returns the first few elements of a list, and the number of the others.
 func shortList(list []string) string {
 	const most = 3
 	if len(list) <= most {
@@ -183,7 +182,7 @@ func shortList(list []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
 }
 
-// dict hands several values to a part of a page.
+// dict passes several values to a part of a page.
 func dict(pairs ...any) (map[string]any, error) {
 	if len(pairs)%2 != 0 {
 		return nil, fmt.Errorf("dict takes names and values")
@@ -199,7 +198,7 @@ func dict(pairs ...any) (map[string]any, error) {
 	return m, nil
 }
 
-// version changes with the assets, which browsers may therefore keep for good.
+// version changes with the assets, so browsers may cache them forever.
 var version = sync.OnceValue(func() string {
 	h := sha256.New()
 	err := fs.WalkDir(files, "assets", func(name string, d fs.DirEntry, err error) error {
@@ -211,18 +210,18 @@ var version = sync.OnceValue(func() string {
 		return err
 	})
 	if err != nil {
-		panic(err) // only of a mistake in the program
+		panic(err) // only for a mistake in the program
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 })
 
-// asset answers with a style sheet, a script or a picture.
+// asset serves a style sheet, a script or a picture.
 func (p *Portal) asset(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	text, err := files.ReadFile("assets/" + path.Base(name))
 	if err != nil || r.PathValue("version") != version() {
 		v := &visit{portal: p, w: w, r: r}
-		v.refuse(http.StatusNotFound, "There is no such file", "It belonged to an earlier version. Reload the page.")
+		v.refuse(http.StatusNotFound, "This file doesn't exist", "It belonged to an earlier version. Reload the page.")
 		return
 	}
 	w.Header().Set("Content-Type", map[string]string{

@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// signInForm is the form of the sign-in page, as it was filled in except the
-// password.
+// signInForm is the form of the sign-in page, as filled in except for the password.
 type signInForm struct {
 	Email, Then string
 	// Code is true if the second factor is required.
@@ -17,15 +16,15 @@ type signInForm struct {
 	Problem string
 }
 
-// home leads to the first page, which is that of the applications.
+// home redirects to the first page, the applications.
 func (v *visit) home() error { return v.goTo("/apps", "") }
 
 func (v *visit) showSignIn() error {
 	return v.show(http.StatusOK, "signin", "Sign in", signInForm{Then: ours(v.r.URL.Query().Get("then"))})
 }
 
-// ours is a path within the portal to go on to, empty if it is anything else.
-// It is compared decoded, for browsers resolve %2e%2e as well.
+// ours returns then if it is a path within the portal, or an empty string. It
+// checks the decoded path, because browsers resolve %2e%2e too.
 func ours(then string) string {
 	u, err := url.Parse(then)
 	if err != nil || u.IsAbs() || u.Host != "" || u.RawQuery != "" || u.Fragment != "" || !strings.HasPrefix(then, "/") ||

@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// Cookie is the name of the cookie that holds the session. Its prefix makes browsers insist on HTTPS, on this
-// host alone, and on the path / (RFC 6265bis, section 4.1.3.2).
+// Cookie is the name of the session's cookie. Its prefix makes browsers require
+// HTTPS, this host only, and the path / (RFC 6265bis, section 4.1.3.2).
 const Cookie = "__Host-api-keys-session"
 
 // visit is one request for a page.
@@ -21,16 +21,16 @@ type visit struct {
 	portal *Portal
 	w      http.ResponseWriter
 	r      *http.Request
-	// session is the whole credential, and user who is signed in; both are
-	// empty on pages for everyone.
+	// session is the whole credential, and user the signed-in user. Both are empty
+	// on pages for everyone.
 	session string
 	user    *manage.User
-	// section is the part of the navigation that the page belongs to, where its
-	// address doesn't say it.
+	// section is the part of the navigation that the page belongs to, if its address
+	// doesn't tell.
 	section string
 }
 
-// signedIn finds out who is signed in, by asking the API.
+// signedIn looks up the signed-in user by the API.
 func (v *visit) signedIn() error {
 	c, err := v.r.Cookie(Cookie)
 	if err != nil || c.Value == "" {
@@ -40,8 +40,8 @@ func (v *visit) signedIn() error {
 	a, err := v.get("/v2/users/me")
 	var no *refused
 	if errors.As(err, &no) && no.Code.HTTP() < http.StatusInternalServerError {
-		// It has ended, or was idle for too long, or its user is suspended,
-		// which the page of the login shows.
+		// The session has ended or was idle for too long, or its user is suspended,
+		// which the sign-in page shows.
 		return errSignIn
 	}
 	if err != nil {
@@ -51,7 +51,7 @@ func (v *visit) signedIn() error {
 	return nil
 }
 
-// keep gives the browser a session.
+// keep stores a session in the browser.
 func (v *visit) keep(session string, until time.Time) {
 	http.SetCookie(v.w, &http.Cookie{
 		Name: Cookie, Value: session, Path: "/", Expires: until,
@@ -59,24 +59,25 @@ func (v *visit) keep(session string, until time.Time) {
 	})
 }
 
-// forget takes the session from the browser.
+// forget removes the session from the browser.
 func (v *visit) forget() {
 	http.SetCookie(v.w, &http.Cookie{
 		Name: Cookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	})
 }
 
-// refused is what the API refuses.
+// refused is a refusal by the API.
 type refused struct{ manage.Status }
 
-// Error is what the API says.
+// Error returns the details of the refusal.
 func (e *refused) Error() string { return e.Details }
 
-// get asks the API, and do has it change something.
+// get reads from the API.
 func (v *visit) get(target string) (*manage.Answer, error) {
 	return v.do(http.MethodGet, target, nil)
 }
 
+// do calls the API.
 func (v *visit) do(method, target string, body any) (*manage.Answer, error) {
 	a, err := v.portal.call(v.r, v.session, method, target, body)
 	if err != nil {
@@ -93,8 +94,8 @@ func (v *visit) do(method, target string, body any) (*manage.Answer, error) {
 // the field, because the page shows the text next to the field.
 func sentence(details, field string) string {
 	if fieldOf(field) == "version" {
-		// A page doesn't show it, and has no newer one to send.
-		return "It has been changed since, perhaps in another tab. Open this form again and repeat your change."
+		// Pages don't show versions, and have no newer one to send.
+		return "It was changed since you opened this form, perhaps in another tab. Open the form again and repeat your change."
 	}
 	if field != "" {
 		details = strings.TrimPrefix(details, field+": ")
@@ -110,8 +111,7 @@ func sentence(details, field string) string {
 	return details
 }
 
-// mine is a target of the API about the user's own things; each part is one
-// segment.
+// mine returns a path of the API below the user. Each part is one segment.
 func mine(parts ...string) string {
 	target := []string{"/v2/users/me"}
 	for _, part := range parts {
@@ -120,8 +120,8 @@ func mine(parts ...string) string {
 	return strings.Join(target, "/")
 }
 
-// goTo sends the browser to a page of ours, where done names what happened:
-// one of [notices].
+// goTo redirects the browser to a page of the portal. done names one of [notices]
+// for that page.
 func (v *visit) goTo(path, done string) error {
 	if done != "" {
 		mark := "?"
@@ -146,18 +146,18 @@ func (v *visit) fail(err error) {
 		}
 		http.Redirect(v.w, v.r, v.portal.base+"/signin"+then, http.StatusSeeOther)
 	case errors.Is(err, errMalformed):
-		v.refuse(http.StatusBadRequest, "The form can't be read", "It is too large, or was changed on its way. Go back, and send it again.")
+		v.refuse(http.StatusBadRequest, "The form can't be read", "It is too large, or arrived damaged. Go back, and send it again.")
 	case errors.Is(err, errReplayed):
-		v.refuse(http.StatusConflict, "This form was used already", "Nothing was done a second time. If the form was open for long, reload the page and send it again.")
+		v.refuse(http.StatusConflict, "This form was already used", "Nothing was done a second time. If the form was open for a long time, reload the page and send it again.")
 	case errors.As(err, &no):
 		v.refuse(no.Code.HTTP(), no.Description, no.Details)
 	default:
 		v.portal.failed(v.r, err)
-		v.refuse(http.StatusServiceUnavailable, "This doesn't work at the moment", "Something failed on our side, and nothing was changed. Try again in a while.")
+		v.refuse(http.StatusServiceUnavailable, "This doesn't work at the moment", "Something failed on our side, and nothing was changed. Try again later.")
 	}
 }
 
-// refuse answers with a page that says what is wrong, and what to do.
+// refuse answers with a page that shows a problem and the remedy.
 func (v *visit) refuse(status int, title, text string) {
 	if err := v.show(status, "problem", title, struct{ Text string }{text}); err != nil {
 		v.portal.failed(v.r, err)

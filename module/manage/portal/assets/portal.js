@@ -1,5 +1,5 @@
-// The portal works without this. It makes copying a key one click, and moves
-// the focus to what has just happened.
+// The portal works without this script. The script makes copying a key one click,
+// and moves the focus to the result of an action.
 "use strict";
 
 for (const button of document.querySelectorAll("[data-copy]")) {
@@ -21,8 +21,8 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 const result = document.getElementById("problem") || document.getElementById("notice") || document.querySelector('[role="alertdialog"], #secret');
 if (result) result.focus();
 
-// What is shown once isn't there for a user who goes back to it, even where the
-// browser keeps the page as it was.
+// Remove secrets when the user leaves the page, because going back to it must not
+// show them again.
 addEventListener("pagehide", () => {
   for (const secret of document.querySelectorAll("[data-secret]")) {
     if (secret.value) secret.value = "";
@@ -30,8 +30,8 @@ addEventListener("pagehide", () => {
   }
 });
 
-// The second click of two would have the browser drop the answer to the first,
-// which may be a key that is shown once.
+// Ignore a second click: the browser would drop the answer to the first, which may
+// be a key that is shown only once.
 const sent = new WeakSet();
 addEventListener("submit", (event) => {
   if (sent.has(event.target)) event.preventDefault();
@@ -41,8 +41,8 @@ addEventListener("pageshow", (event) => {
   if (event.persisted) for (const form of document.forms) sent.delete(form);
 });
 
-// Scopes that others need are ticked along with them, and go with what they
-// need; either way it is said.
+// Selecting a scope selects the scopes that it needs, and clearing a scope clears
+// the scopes that need it. A note tells which.
 const form = document.getElementById("key-form");
 if (form) {
   const boxes = new Map([...form.querySelectorAll('[name="scope"]')].map((box) => [box.value, box]));
@@ -70,7 +70,7 @@ if (form) {
     if (target.name !== "scope") return;
     const said = [];
     (target.checked ? tick : untick)(target, said);
-    note.textContent = said.length === 0 ? "" : `${target.checked ? "Ticked along" : "Taken away with it"}: ${said.join(", ")}.`;
+    note.textContent = said.length === 0 ? "" : `${target.checked ? "Also selected" : "Also cleared"}: ${said.join(", ")}.`;
   });
 
   for (const preset of form.querySelectorAll("[data-scopes]")) {
@@ -78,7 +78,7 @@ if (form) {
       event.preventDefault();
       const chosen = preset.dataset.scopes.split(" ");
       for (const [name, box] of boxes) box.checked = chosen.includes(name);
-      note.textContent = `Ticked: ${preset.textContent.toLowerCase()}.`;
+      note.textContent = `Selected: ${preset.textContent.toLowerCase()}.`;
     });
   }
 
