@@ -12,6 +12,9 @@ const (
 	// times are measured, and saturationRounds how long that rate is looked for.
 	saturation       = 0.6
 	saturationRounds = 3
+	// turns is how many turns a contender has in a round in which times are
+	// measured.
+	turns = 10
 )
 
 // side is a contender of a comparison, with its load.
@@ -236,24 +239,38 @@ func (b *bench) measureTimes(r *result, left, right *side) error {
 		r.Rate = saturation * slower
 	}
 	var medians, p99s [2][]float64
-	for round := range b.options.rounds {
-		for turn := range sides {
-			i := (round + turn) % len(sides) // each begins as often as the other
-			times, err := sides[i].load.atRate(r.Rate, b.options.round)
-			if err != nil {
-				return fmt.Errorf("%s: %w", sides[i].name, err)
-			}
-			if err := b.ctx.Err(); err != nil {
-				return err
-			}
-			medians[i] = append(medians[i], micros(quantile(times, 0.5)))
-			p99s[i] = append(p99s[i], micros(quantile(times, 0.99)))
+	for range b.options.rounds {
+		times, err := b.timesOfRound(sides, r.Rate)
+		if err != nil {
+			return err
+		}
+		for i := range sides {
+			slices.Sort(times[i])
+			medians[i] = append(medians[i], micros(quantile(times[i], 0.5)))
+			p99s[i] = append(p99s[i], micros(quantile(times[i], 0.99)))
 		}
 	}
 	r.Median, r.P99 = estimateOf(ratios(medians[0], medians[1])), estimateOf(ratios(p99s[0], p99s[1]))
 	r.Left.Median, r.Left.P99 = estimateOf(medians[0]), estimateOf(p99s[0])
 	r.Right.Median, r.Right.P99 = estimateOf(medians[1]), estimateOf(p99s[1])
 	return nil
+}
+
+// timesOfRound loads each contender for the length of a round, in short turns, so
+// that what else the machine does disturbs both alike.
+func (b *bench) timesOfRound(sides []*side, rate float64) (all [2][]time.Duration, err error) {
+	for turn := range 2 * turns {
+		i := (turn + turn/2) % 2 // LRRL
+		times, err := sides[i].load.atRate(rate, b.options.round/turns)
+		if err != nil {
+			return all, fmt.Errorf("%s: %w", sides[i].name, err)
+		}
+		if err := b.ctx.Err(); err != nil {
+			return all, err
+		}
+		all[i] = append(all[i], times...)
+	}
+	return all, nil
 }
 
 // slowerRate loads the contenders one after another, for some rounds each, and

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // schedule is when the requests of a load at a rate are to be sent. It depends
 // on nothing that the contender does.
@@ -19,7 +16,7 @@ func (s schedule) at(i int) time.Time {
 }
 
 // atRate sends requests at a rate, whether the contender keeps up or not. It
-// returns how long the responses took, sorted. Each time counts from the intended
+// returns how long the responses took. Each time counts from the intended
 // time of its request, so it has the wait that a slow response imposes on later
 // requests: the times are free of coordinated omission.
 func (l *load) atRate(rate float64, d time.Duration) ([]time.Duration, error) {
@@ -39,7 +36,6 @@ func (l *load) atRate(rate float64, d time.Duration) ([]time.Duration, error) {
 	err := l.wait()
 	times := l.times
 	l.times = nil
-	slices.Sort(times)
 	return times, err
 }
 
