@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -28,7 +29,7 @@ func (o *Places) ReadBody(w http.ResponseWriter, r *http.Request, n *policy.Name
 		return errTooLarge
 	}
 	lift := o.deadline(w)
-	body, err := io.ReadAll(io.LimitReader(r.Body, o.limit+1))
+	body, err := readText(io.LimitReader(r.Body, o.limit+1))
 	lift()
 	r.Body = Rewound(body, r.Body)
 	switch {
@@ -40,10 +41,10 @@ func (o *Places) ReadBody(w http.ResponseWriter, r *http.Request, n *policy.Name
 		return errTooLarge
 	}
 	if form {
-		err = o.ofForm(r.Context(), n, string(body))
+		err = o.ofForm(r.Context(), n, body)
 	}
 	if err == nil {
-		err = o.ofJSON(r.Context(), n, string(body))
+		err = o.ofJSON(r.Context(), n, body)
 	}
 	switch {
 	case err == nil:
@@ -79,8 +80,11 @@ const nobody = "\x00"
 // too.
 func bodyType(r *http.Request) (form bool, why string) {
 	sent := strings.ToLower(r.Header.Get("Content-Type"))
-	if sent == "" {
+	switch sent {
+	case "":
 		return true, "" // Rack takes such a body for a form
+	case "application/json":
+		return false, ""
 	}
 	if strings.Contains(sent, "multipart/") {
 		return false, "A body in parts can't be looked into, and this API looks for owner and app in it. Send JSON."
@@ -107,12 +111,43 @@ func notInType(c rune) bool {
 	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' && c != '+'
 }
 
+// buffers are for the bodies that are being read.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxKeptBuffer is the size in bytes up to which a buffer is used again.
+const maxKeptBuffer = 64 << 10
+
+// readText reads to the end. With an error it returns what came before it.
+func readText(from io.Reader) (string, error) {
+	b := buffers.Get().(*bytes.Buffer)
+	_, err := b.ReadFrom(from)
+	text := b.String()
+	if b.Cap() <= maxKeptBuffer {
+		b.Reset()
+		buffers.Put(b)
+	}
+	return text, err
+}
+
 // Rewound returns a body as it was before its front was read.
-func Rewound(front []byte, rest io.ReadCloser) io.ReadCloser {
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(front), rest), rest}
+func Rewound[T string | []byte](front T, rest io.ReadCloser) io.ReadCloser {
+	return &rewound[T]{rest, front}
+}
+
+// rewound is a body whose front was read.
+type rewound[T string | []byte] struct {
+	io.ReadCloser
+	front T
+}
+
+// Read reads the front again, and then the rest.
+func (r *rewound[T]) Read(p []byte) (int, error) {
+	if len(r.front) == 0 {
+		return r.ReadCloser.Read(p)
+	}
+	n := copy(p, r.front)
+	r.front = r.front[n:]
+	return n, nil
 }
 
 // unexpected is an end of the text within a value.
