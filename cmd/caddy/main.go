@@ -8,4 +8,7 @@ import (
 	_ "github.com/caddy-api-keys/gateway/module"
 )
 
-func main() { caddycmd.Main() }
+func main() {
+	paceCollector()
+	caddycmd.Main()
+}
