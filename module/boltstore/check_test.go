@@ -50,11 +50,11 @@ func TestExamine(t *testing.T) {
 		"a wrong count": {func(v *vault, tx *bolt.Tx) error {
 			return tx.Bucket([]byte("counts")).Put([]byte("alice\x00keys"), sealed(77))
 		},
-			[]string{`!the count "alice/keys" is 77, and there are `}},
+			[]string{`!the count "alice/keys" is 77, but there are `}},
 		"a count of nothing": {func(v *vault, tx *bolt.Tx) error {
 			return tx.Bucket([]byte("counts")).Put([]byte("nobody\x00keys"), sealed(1))
 		},
-			[]string{"!counts, and records for"}},
+			[]string{"!counts, but records for"}},
 		"a deletion under way": {func(v *vault, tx *bolt.Tx) error {
 			shop := keys.AppRef{OwnerID: "alice", AppID: "shop"}
 			return change(tx, func(w keys.Writer) error {
@@ -75,23 +75,23 @@ func TestExamine(t *testing.T) {
 			[]string{"the audit log was altered: entry 2 is missing"}},
 		"user gone": {func(v *vault, tx *bolt.Tx) error {
 			return change(tx, func(w keys.Writer) error { return errors.Join(w.DeleteUser("alice"), w.DeleteUser("bob")) })
-		}, []string{"the app shop has no owner", "the key " + "cak_", "has no user"}},
+		}, []string{"the owner of the app shop is missing", "the user of the key " + "cak_", "there is no user"}},
 		"app gone": {func(v *vault, tx *bolt.Tx) error {
 			return change(tx, func(w keys.Writer) error { return w.DeleteApp(keys.AppRef{OwnerID: "alice", AppID: "shop"}) })
-		}, []string{"has no app: user alice has no app shop", "the collaborator bob has no app"}},
+		}, []string{"is missing: user alice has no app shop", "the app of the collaborator bob is missing"}},
 		"revoked, and there": {func(v *vault, tx *bolt.Tx) error {
 			return change(tx, func(w keys.Writer) error {
 				return w.PutTombstone(keys.Tombstone{Digest: v.key.Digest, ID: v.key.ID})
 			})
-		}, []string{"was revoked, and is there"}},
+		}, []string{"was revoked, but exists"}},
 		"deleted, and there": {func(v *vault, tx *bolt.Tx) error {
 			return tx.Bucket([]byte("retired_users")).Put([]byte("carol"), []byte{1})
 		},
-			[]string{"the user carol was deleted, and is there"}},
+			[]string{"the user carol was deleted, but exists"}},
 		"a use of nothing": {func(v *vault, tx *bolt.Tx) error {
 			return change(tx, func(w keys.Writer) error { return w.PutLastUsed(credential.DigestOf("x"), keys.Usage{}) })
 		},
-			[]string{"is of no credential"}},
+			[]string{"the credential of the last use"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := newVault(t)

@@ -111,7 +111,7 @@ func TestRestoreOverWhatIsNotItsStore(t *testing.T) {
 			v.open()
 			revoke(v)
 			return v.path + ".copy"
-		}, "not a backup as \"store backup\" leaves it"},
+		}, "not an unchanged backup of \"store backup\""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := newVault(t)
@@ -247,7 +247,7 @@ func TestBackupWithoutAMark(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	refusedRestore(t, unmarked, v.path, false, "not a backup as", "--accept-lost-revocations")
+	refusedRestore(t, unmarked, v.path, false, "not an unchanged backup", "--accept-lost-revocations")
 	if _, err := Restore(t.Context(), marked, v.path, false); err != nil {
 		t.Error(err)
 	}

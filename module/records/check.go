@@ -11,11 +11,11 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// maxFindings is how many findings a check tells; the rest it counts.
+// maxFindings is how many findings a check lists; it only counts the rest.
 const maxFindings = 100
 
-// Examine checks a revision of a key store from end to end: every record, every
-// index, and whether records fit together. It returns [ErrNoStore] if there is none.
+// Examine checks a whole revision of a key store: every record, every index, and
+// whether records fit together. It returns [ErrNoStore] if there is no store.
 func Examine(ctx context.Context, r Reader) (keys.Examination, error) {
 	format, err := FormatOf(r)
 	if err != nil {
@@ -26,12 +26,12 @@ func Examine(ctx context.Context, r Reader) (keys.Examination, error) {
 	return e.Examination, err
 }
 
-// examiner gathers what a check finds.
+// examiner gathers the findings of a check.
 type examiner struct {
 	keys.Examination
 	ctx context.Context
 	r   Reader
-	// buckets are those of the format.
+	// buckets are the buckets of the format.
 	buckets [][]byte
 	// counted is how many counts there should be.
 	counted int
@@ -46,7 +46,7 @@ func (e *examiner) add(damage bool, text string) {
 		return
 	}
 	e.More++
-	// That there is damage must not be lost for many other findings.
+	// Many other findings must not hide damage.
 	if last := &e.Findings[maxFindings-1]; damage && e.Damage() == nil {
 		*last = keys.Finding{Damage: true, Text: text}
 	}
@@ -77,7 +77,7 @@ func (e *examiner) store() error {
 	}
 	if _, err := keys.VerifyAudit(r); errors.Is(err, keys.ErrAuditBroken) {
 		e.odd("%v", err)
-	} else if err != nil && !errors.Is(err, keys.ErrCorrupt) { // which was found above, except for the head
+	} else if err != nil && !errors.Is(err, keys.ErrCorrupt) { // found above, except for the head
 		return err
 	}
 	if _, err := r.AuditHead(); err != nil {
@@ -127,8 +127,8 @@ func examineTable[R, S any](e *examiner, t *table[R, S], each func(R)) error {
 	return nil
 }
 
-// newest returns the number that was last given to a record of a bucket, or the
-// largest there is where that is not known. Before format 3 only bbolt knew it.
+// newest returns the newest number of a bucket, or the largest possible number if
+// it is unknown. Before format 3 only bbolt knew it.
 func (e *examiner) newest(bucket []byte) uint64 {
 	if !e.exists(sequencesBucket) {
 		return math.MaxUint64
@@ -141,8 +141,8 @@ func (e *examiner) newest(bucket []byte) uint64 {
 	return last
 }
 
-// isIndexed reports whether an index leads to the record of a key, and that it
-// should, where it doesn't.
+// isIndexed reports whether an index leads to the record of a key. If it should but
+// doesn't, that is damage.
 func (e *examiner) isIndexed(name string, index, at, key []byte) bool {
 	if at == nil || !e.exists(index) {
 		return false
@@ -154,12 +154,12 @@ func (e *examiner) isIndexed(name string, index, at, key []byte) bool {
 	return true
 }
 
-// exists reports whether a bucket is one of the store's format.
+// exists reports whether the store's format has a bucket.
 func (e *examiner) exists(bucket []byte) bool {
 	return slices.ContainsFunc(e.buckets, func(name []byte) bool { return bytes.Equal(name, bucket) })
 }
 
-// examineCounts compares counts with what there is.
+// examineCounts compares counts with the counted records.
 func (e *examiner) examineCounts(name string, counts map[string]uint64) {
 	if !e.exists(countsBucket) {
 		return
@@ -169,22 +169,22 @@ func (e *examiner) examineCounts(name string, counts map[string]uint64) {
 		if stored, err := readCount(e.r, []byte(at)); err != nil {
 			e.damage("%v", err)
 		} else if stored != n {
-			e.damage("the count %s is %d, and there are %d of the kind %s", shown([]byte(at)), stored, n, name)
+			e.damage("the count %s is %d, but there are %d of the kind %s", shown([]byte(at)), stored, n, name)
 		}
 	}
 }
 
-// noOtherCounts looks for counts of what isn't there.
+// noOtherCounts looks for counts without records.
 func (e *examiner) noOtherCounts() error {
 	n, err := count(e.r, countsBucket, e.ctx.Err)
 	if err == nil && n > e.counted {
-		e.damage("there are %d counts, and records for %d", n, e.counted)
+		e.damage("there are %d counts, but records for only %d", n, e.counted)
 	}
 	return err
 }
 
-// examineIndex looks for what an index has beside the entries that were found
-// to be right.
+// examineIndex looks for wrong entries of an index, if it has more entries than
+// were found to be right.
 func examineIndex[R, S any](e *examiner, t *table[R, S], by index[R], right int) error {
 	n, err := count(e.r, by.bucket, e.ctx.Err)
 	if err != nil || n == right {
@@ -196,10 +196,10 @@ func examineIndex[R, S any](e *examiner, t *table[R, S], by index[R], right int)
 		}
 		record, err := t.get(e.r, key)
 		if errors.Is(err, keys.ErrCorrupt) {
-			continue // which was found above
+			continue // found above
 		}
 		if err != nil || !bytes.Equal(by.key(record), at) {
-			e.damage("the index %s leads to the %s %s, where it should not", by.bucket, t.name, shown(key))
+			e.damage("the index %s leads to the %s %s, but should not", by.bucket, t.name, shown(key))
 		}
 	}
 	return nil

@@ -16,18 +16,18 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// A value is a record in CBOR and, after it, its CRC-32C. The checksum is there
-// because most of a record is text, where a flipped bit makes as good a text
-// as the right one: another scope, another endpoint.
+// A value is a record in CBOR, followed by its CRC-32C. The record needs a checksum
+// because most of it is text, in which a flipped bit makes another valid scope or
+// endpoint.
 //
-// Every record has its own key in it, and is refused under another.
+// Every record contains its own key, and is refused under another.
 
 const checksumLength = 4
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// strict takes nothing that the encoder would not have written. Records of
-// later versions may have more fields, but then the file's format is newer.
+// strict accepts only the encoder's own output. Records of later versions may have
+// more fields, but then the file's format is newer.
 var strict = must(cbor.DecOptions{
 	DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 	IndefLength:       cbor.IndefLengthForbidden,
@@ -41,8 +41,8 @@ func (t *table[R, S]) encode(record R) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What can't be read again, such as text that is no UTF-8, must not be
-	// written: neither its holder nor an operator could do anything about it.
+	// Don't write a record that can't be read again, such as one with invalid
+	// UTF-8: neither its holder nor an operator could repair it.
 	if _, err := t.decode(t.key(record), value); err != nil {
 		return nil, fmt.Errorf("it could not be read again: %v", err)
 	}
@@ -59,7 +59,7 @@ func (t *table[R, S]) decode(key, value []byte) (R, error) {
 	}
 	record, err := t.unpack(stored)
 	if err == nil && !bytes.Equal(t.key(record), key) {
-		err = fmt.Errorf("it is that of %s", shown(t.key(record)))
+		err = fmt.Errorf("it has the key %s", shown(t.key(record)))
 	}
 	if err != nil {
 		var none R
@@ -87,7 +87,7 @@ func withChecksum(body []byte) []byte {
 func unseal(value []byte, stored any) error {
 	end := len(value) - checksumLength
 	if end < 0 {
-		return errors.New("it is cut short")
+		return errors.New("it is cut off")
 	}
 	body := value[:end]
 	if binary.BigEndian.Uint32(value[end:]) != crc32.Checksum(body, castagnoli) {
@@ -96,8 +96,8 @@ func unseal(value []byte, stored any) error {
 	return strict.Unmarshal(body, stored)
 }
 
-// shown is a key as an error names it: ids as they are, and of a digest enough
-// to tell it from others.
+// shown returns a key for an error: IDs as they are, and enough of a digest to
+// identify it.
 func shown(key []byte) string {
 	if !utf8.Valid(key) {
 		return hex.EncodeToString(key[:min(len(key), 8)]) + "…"
@@ -105,8 +105,8 @@ func shown(key []byte) string {
 	return strconv.Quote(string(bytes.ReplaceAll(bytes.TrimRight(key, "\x00"), []byte{0}, []byte{'/'})))
 }
 
-// stamp is a time: seconds and nanoseconds since 1970, for nanoseconds alone
-// end in 2262. No stamp is the zero time.
+// stamp is a time: seconds and nanoseconds since 1970, because nanoseconds alone
+// end in 2262. A nil stamp is the zero time.
 type stamp struct {
 	_       struct{} `cbor:",toarray"`
 	Seconds int64
@@ -125,7 +125,7 @@ func (s *stamp) time() (time.Time, error) {
 		return time.Time{}, nil
 	}
 	t := time.Unix(s.Seconds, s.Nanos).UTC()
-	// A stamp of the zero time would turn an expiry into none.
+	// A stamp of the zero time would remove an expiry.
 	if t.IsZero() || s.Nanos < 0 || s.Nanos >= int64(time.Second) {
 		return time.Time{}, fmt.Errorf("it has the time %d.%d", s.Seconds, s.Nanos)
 	}

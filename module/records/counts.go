@@ -6,12 +6,12 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// keyCount and appCount are where the counts bucket has how many keys, and
-// apps, a user has.
+// keyCount and appCount return the keys of the counts bucket for the numbers of a
+// user's keys and apps.
 func keyCount(userID string) []byte { return append(join(userID), "keys"...) }
 func appCount(userID string) []byte { return append(join(userID), "apps"...) }
 
-// addCount adds n, which is 1 or -1, to the count of records that one is among.
+// addCount adds n, which is 1 or -1, to the count that includes a record.
 func (t *table[R, S]) addCount(w Writer, record R, n int) error {
 	if t.count == nil {
 		return nil
@@ -42,7 +42,7 @@ func readCount(r Reader, at []byte) (uint64, error) {
 	return count, nil
 }
 
-// writeCount keeps no count of 0.
+// writeCount writes a count. It deletes a count of 0.
 func writeCount(w Writer, at []byte, count uint64) error {
 	if count == 0 {
 		return w.Delete(countsBucket, at)

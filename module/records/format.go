@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// Format is the format that is written here. It stands in the meta bucket.
+// Format is the current format. The meta bucket of a store has its format.
 const Format = 3
 
 const formatName = "caddy-api-keys "
 
-// ErrNoStore is returned for a revision that is not a key store's.
+// ErrNoStore is returned for a revision that doesn't belong to a key store.
 var ErrNoStore = errors.New("it is not a key store")
 
-// FormatOf returns the format of a key store, which may be newer than [Format].
-// It returns [ErrNoStore] if there is none.
+// FormatOf returns the format of a key store, which may be newer than [Format]. It
+// returns [ErrNoStore] if there is no store.
 func FormatOf(r Reader) (int, error) {
 	number, ours := strings.CutPrefix(string(r.Get(metaBucket, formatKey)), formatName)
 	if !ours {
@@ -25,7 +25,7 @@ func FormatOf(r Reader) (int, error) {
 	}
 	version, err := strconv.Atoi(number)
 	if err != nil || version < 1 {
-		return 0, fmt.Errorf("its format is %q", number)
+		return 0, fmt.Errorf("its format %q is not a number", number)
 	}
 	return version, nil
 }
@@ -41,7 +41,7 @@ func Buckets(format int) [][]byte {
 	return slices.Clone(buckets)
 }
 
-// Initialize makes a key store of an empty revision, whose buckets are there.
+// Initialize makes a key store in an empty revision that has all buckets.
 func Initialize(w Writer) error {
 	if err := identify(w); err != nil {
 		return err

@@ -7,16 +7,16 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// storeIDKey is where the meta bucket has the ID of the store. A store gets it
-// when it is made, and its backups have the same.
+// storeIDKey is the key of the meta bucket for the ID of the store. A new store
+// gets an ID, and its backups keep it.
 var storeIDKey = []byte("store_id")
 
 type storeIDRecord struct {
 	ID []byte `cbor:"1,keyasint"`
 }
 
-// nonceSize is the size of a store ID and of a mark, in bytes: enough that no
-// two are the same.
+// nonceSize is the size of a store ID and of a mark, in bytes. It is large enough
+// that no two are the same.
 const nonceSize = 16
 
 func nonce() (n [nonceSize]byte) {

@@ -6,37 +6,37 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// kinship is how the store that is replaced is related to the backup.
+// kinship is how the replaced store is related to the backup.
 type kinship int
 
 const (
-	// stranger is another store. All that counts of it is what it says of
-	// credentials, which are the same everywhere: its users are other people.
+	// stranger is another store with other users. Only its revocations count,
+	// because credentials are the same everywhere.
 	stranger kinship = iota
-	// related is the same store, but not what became of the backup: an older
-	// copy, or one that another backup was restored to since. It may not know
-	// all that was revoked since the backup.
+	// related is the same store, but not a continuation of the backup: an older
+	// copy, or one that another backup was restored to since. It may not know all
+	// revocations since the backup.
 	related
-	// descendant is what became of the backup. It knows all that was revoked
-	// since.
+	// descendant is the continuation of the backup. It knows all revocations since
+	// the backup.
 	descendant
 )
 
-// What keeps a store from being the descendant of a backup.
+// Reasons why a store is not the descendant of a backup.
 var (
 	errOldBackup = errors.New("the backup was made by a version that left no mark of it in the key store, " +
-		"so it can't be known whether the key store that is to be replaced is what became of it")
-	errOtherStore = errors.New("the key store that is to be replaced is not the one that the backup was made of: their IDs differ, " +
-		"as they do where the store was lost and an empty one was made in its place")
-	errNoMark = errors.New("the file is not a backup as \"store backup\" leaves it, with its mark in the key store: " +
+		"so it is unknown whether the key store to replace continues the backup")
+	errOtherStore = errors.New("the backup was made of another key store than the one to replace: their IDs differ, " +
+		"for example because the store was lost and an empty one was made in its place")
+	errNoMark = errors.New("the file is not an unchanged backup of \"store backup\" with its mark in the key store: " +
 		"it was changed since, or copied by other means, or the store could not be written to")
-	errUnknownBackup = errors.New("the key store that is to be replaced has no mark of the backup: it is a copy from before the backup, " +
+	errUnknownBackup = errors.New("the key store to replace has no mark of the backup: it is a copy from before the backup, " +
 		"or another backup was restored since")
 )
 
-// Recognise finds out how the store that is replaced is related to a backup. It
-// returns why it is not what became of the backup, or nil if it is: then it
-// tells what was revoked since.
+// Recognise determines how the replaced store is related to a backup. It returns
+// nil for a descendant, which knows all revocations since, and otherwise the reason
+// why the store is not a descendant.
 func (m *Merge) Recognise(backup Reader) error {
 	m.from = backup
 	kin, why := m.kin()
@@ -44,8 +44,8 @@ func (m *Merge) Recognise(backup Reader) error {
 	return why
 }
 
-// kin returns how the store that is replaced is related to the backup, and
-// unless it is its descendant, why not.
+// kin returns how the replaced store is related to the backup, and for a store that
+// is not its descendant, why not.
 func (m *Merge) kin() (kinship, error) {
 	theirs, err := storeID(m.from)
 	if err != nil {
@@ -57,7 +57,7 @@ func (m *Merge) kin() (kinship, error) {
 	}
 	switch {
 	case theirs == "":
-		if goesOn, err := m.logHasHead(); err != nil || goesOn {
+		if continues, err := m.logHasHead(); err != nil || continues {
 			return related, errors.Join(errOldBackup, err)
 		}
 		return stranger, errOldBackup
@@ -82,7 +82,7 @@ func (m *Merge) kin() (kinship, error) {
 	return related, errUnknownBackup
 }
 
-// unknownKin is the kinship of a store whose ID or marks can't be read.
+// unknownKin returns the kinship of a store whose ID or marks can't be read.
 func (m *Merge) unknownKin(err error) (kinship, error) {
 	if errors.Is(err, keys.ErrCorrupt) {
 		m.Unreadable++

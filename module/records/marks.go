@@ -9,13 +9,13 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// mark is what a backup leaves in the store that it was made of, and in the
-// copy: with the mark in it, a store is what became of that backup.
+// mark identifies a backup. The backup leaves it in the store and in the copy, so a
+// store with the mark is a continuation of that backup.
 type mark struct {
 	seq   uint64
 	nonce [nonceSize]byte
 	at    time.Time
-	// last and hash are the newest audit entry of the backup.
+	// last and hash are the Seq and the hash of the backup's newest audit entry.
 	last uint64
 	hash credential.Digest
 }
@@ -28,8 +28,8 @@ type markRecord struct {
 	Hash  []byte `cbor:"5,keyasint"`
 }
 
-// maxMarks is how many marks a store keeps. The restore of an older backup
-// needs --accept-lost-revocations.
+// maxMarks is how many marks a store keeps. Restoring an older backup requires
+// --accept-lost-revocations.
 const maxMarks = 10_000
 
 var marks = table[mark, markRecord]{
@@ -51,7 +51,7 @@ var marks = table[mark, markRecord]{
 	},
 }
 
-// AddMark writes that a backup is made of the store as it is.
+// AddMark writes a mark for a backup of the current store.
 func AddMark(w Writer) (Written, error) {
 	return Apply(w, 0, func(keys.Writer) error { return addMark(w) })
 }
@@ -75,9 +75,9 @@ func addMark(w Writer) error {
 	return nil
 }
 
-// ownMarks returns the nonces of the marks that were made of exactly what a
-// store has now: one for a backup, and none for a store that was changed since
-// its last backup.
+// ownMarks returns the nonces of the marks whose newest audit entry is still the
+// newest: one for a backup, and none for a store that was changed since its last
+// backup.
 func ownMarks(r Reader) (map[[nonceSize]byte]bool, error) {
 	head, err := NewView(r).AuditHead()
 	if err != nil {

@@ -10,21 +10,20 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// LostText says what can't be known of a store that is replaced, and how to
-// accept that.
-const LostText = "what was revoked since the backup can't be known: " +
-	"with --accept-lost-revocations it is restored all the same, and keys that were revoked since then work again until you revoke them"
+// LostText explains lost revocations, and how to accept them.
+const LostText = "the revocations since the backup are unknown: " +
+	"to restore it nevertheless, give --accept-lost-revocations; then keys that were revoked since work until you revoke them again"
 
-// ErrUnreadable is returned where the store that is replaced can't be read.
-var ErrUnreadable = errors.New("the key store that is to be replaced can't be read, and " + LostText)
+// ErrUnreadable is returned if the replaced store can't be read.
+var ErrUnreadable = errors.New("the key store to replace can't be read, and " + LostText)
 
-// Counts says how much of the backup a restore left out or narrowed, for it
-// was taken away since, and how much that came since is gone.
+// Counts counts the records of the backup that a restore left out or narrowed
+// because of later changes, and the later records that are gone.
 type Counts struct {
 	UsersDeleted          int `json:"users_deleted"`
 	UsersChanged          int `json:"users_changed"` // suspension, e-mail address, password, second factor
-	AppsDeleted           int `json:"apps_deleted"`  // of users who were deleted
-	AppsReturned          int `json:"apps_returned"` // deleted since, and there again, without keys or collaborators
+	AppsDeleted           int `json:"apps_deleted"`  // of deleted users
+	AppsReturned          int `json:"apps_returned"` // deleted since; they exist again without keys or collaborators
 	KeysRevoked           int `json:"keys_revoked"`
 	KeysNarrowed          int `json:"keys_narrowed"`
 	CollaboratorsRemoved  int `json:"collaborators_removed"`
@@ -33,18 +32,17 @@ type Counts struct {
 	TombstonesAdded       int `json:"tombstones_added"`
 	UsersGone             int `json:"users_gone"` // made since the backup
 	KeysGone              int `json:"keys_gone"`  // made since the backup
-	Unreadable            int `json:"unreadable"` // records of the file before, where that was accepted
+	Unreadable            int `json:"unreadable"` // accepted unreadable records of the replaced file
 }
 
-// Merge takes out of a copy of a backup what was taken away since: deleted
-// users with all they had, revoked keys, removed collaborators; and narrows
-// what was narrowed since. Whatever is in both stores and differs gets the
-// version after both, so that nobody's edit of either is taken for one of
-// what is there now.
+// Merge applies later restrictions to a copy of a backup. It removes deleted users
+// with everything they owned, revoked keys and removed collaborators, and narrows
+// what was narrowed since. A record that differs between the stores gets the version
+// after both, so that a change based on either version is refused.
 type Merge struct {
-	// Now is the store that is replaced, and nil where it can't be read.
+	// Now is the replaced store, or nil if it can't be read.
 	Now Reader
-	// AcceptLost passes over records of Now that can't be read.
+	// AcceptLost skips unreadable records of Now.
 	AcceptLost bool
 
 	// BackupAt is when the backup was last written to.
@@ -52,7 +50,7 @@ type Merge struct {
 	// At is the time of the merge.
 	At time.Time
 	Counts
-	// Notices are what else the operator should know.
+	// Notices are further messages for the operator.
 	Notices []string
 
 	kinship kinship
@@ -61,8 +59,8 @@ type Merge struct {
 	next    func() (Writer, error)
 }
 
-// Run merges a backup, whose copy is what next returns. It asks for the copy
-// again for each record, so that one revision need not have all of them.
+// Run merges a backup into the copy that next returns. It calls next for each
+// record, so that one revision need not have all changes.
 func (m *Merge) Run(ctx context.Context, from Reader, next func() (Writer, error)) error {
 	m.ctx, m.from, m.next = ctx, from, next
 	if err := m.times(); err != nil {
@@ -88,7 +86,7 @@ func (m *Merge) Run(ctx context.Context, from Reader, next func() (Writer, error
 	return err
 }
 
-// update returns the copy of the backup, to write the next record to.
+// update returns the copy of the backup for writing the next record.
 func (m *Merge) update() (*update, error) {
 	w, err := m.next()
 	if err != nil {
@@ -113,8 +111,8 @@ func (m *Merge) times() error {
 			last = now
 		}
 	}
-	// The clock never goes back behind what either file has seen. One that is
-	// far ahead of that is for the operator to accept.
+	// The time never goes back behind the last write of either file. If the clock is
+	// far ahead of that, the operator has to accept it.
 	if err := keys.ClockAhead(m.At, last); err != nil {
 		m.Notices = append(m.Notices, err.Error())
 		m.At = last
@@ -124,8 +122,8 @@ func (m *Merge) times() error {
 	return nil
 }
 
-// passOver reports whether the error is of a record of the current file that
-// can't be read, where that was accepted.
+// passOver reports whether to skip an unreadable record of the replaced file,
+// because the operator accepted that. It counts the record.
 func (m *Merge) passOver(err error) bool {
 	if !m.AcceptLost || !errors.Is(err, keys.ErrCorrupt) {
 		return false
@@ -134,7 +132,7 @@ func (m *Merge) passOver(err error) bool {
 	return true
 }
 
-// unreadable is what ends a restore at a record that can't be read.
+// unreadable returns the error that ends a restore at an unreadable record.
 func unreadable(err error) error {
 	if errors.Is(err, keys.ErrCorrupt) {
 		return fmt.Errorf("%w (%w)", ErrUnreadable, err)
@@ -142,7 +140,7 @@ func unreadable(err error) error {
 	return err
 }
 
-// current reads a record of the file that is replaced.
+// current reads a record of the replaced file.
 func current[R, S any](m *Merge, t *table[R, S], key []byte) (record R, there bool, err error) {
 	if m.Now == nil {
 		return record, false, nil
@@ -157,8 +155,8 @@ func current[R, S any](m *Merge, t *table[R, S], key []byte) (record R, there bo
 	return record, false, unreadable(err)
 }
 
-// currentOf is current for records that are named by users: a stranger's are
-// about other people.
+// currentOf is current for records with user IDs as keys. It ignores those of a
+// stranger, which concern other people.
 func currentOf[R, S any](m *Merge, t *table[R, S], key []byte) (record R, there bool, err error) {
 	if m.kinship == stranger {
 		return record, false, nil
@@ -166,8 +164,7 @@ func currentOf[R, S any](m *Merge, t *table[R, S], key []byte) (record R, there 
 	return current(m, t, key)
 }
 
-// walk reads every record of a table, and asks what to do about those that
-// can't be read.
+// walk reads every record of a table. It calls broken for unreadable records.
 func walk[R, S any](ctx context.Context, r Reader, t *table[R, S], broken func(error) error, each func(R) error) error {
 	if r == nil {
 		return nil
@@ -189,7 +186,7 @@ func walk[R, S any](ctx context.Context, r Reader, t *table[R, S], broken func(e
 	return nil
 }
 
-// ofCurrent walks a table of the file that is replaced.
+// ofCurrent walks a table of the replaced file.
 func ofCurrent[R, S any](m *Merge, t *table[R, S], each func(R) error) error {
 	return walk(m.ctx, m.Now, t, func(err error) error {
 		if m.passOver(err) {
@@ -199,18 +196,18 @@ func ofCurrent[R, S any](m *Merge, t *table[R, S], each func(R) error) error {
 	}, each)
 }
 
-// ofBackup walks a table of the backup, which was checked.
+// ofBackup walks a table of the backup, which was checked before.
 func ofBackup[R, S any](m *Merge, t *table[R, S], each func(R) error) error {
 	return walk(m.ctx, m.from, t, func(err error) error { return err }, each)
 }
 
-// later reports whether the current record is the newer of two, or as new.
-// What became of the backup always is, whatever the clock said.
+// later reports whether the current record is at least as new as the backup's. For
+// a descendant it always is, whatever the clock said.
 func (m *Merge) later(current, backup time.Time, version, backupVersion uint64) bool {
 	return m.kinship == descendant || current.After(backup) || current.Equal(backup) && version >= backupVersion
 }
 
-// gone counts what was made since the backup: it is not there any more.
+// gone counts the users and keys that were made since the backup and are lost.
 func (m *Merge) gone() error {
 	err := ofCurrent(m, &users, func(u keys.User) error {
 		if !has(m.from, users.bucket, []byte(u.ID)) {
@@ -229,8 +226,8 @@ func (m *Merge) gone() error {
 	})
 }
 
-// sequences goes on counting where either file left off, so that no number is
-// given twice: who goes on with a list from before the restore misses nothing.
+// sequences continues the numbers of both files, so that no number is given twice
+// and a client that continues a list from before the restore misses nothing.
 func (m *Merge) sequences() error {
 	if m.Now == nil {
 		return nil

@@ -8,18 +8,18 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// auditLog keeps the current log if it goes on from the backup's: then it
-// tells what happened since. Otherwise the backup's stays.
+// auditLog keeps the current log if it continues the backup's log, because it then
+// also has the changes since. Otherwise it keeps the backup's log.
 func (m *Merge) auditLog() error {
 	if m.Now == nil {
 		return nil
 	}
-	goesOn, err := m.logGoesOn()
+	continues, err := m.logContinues()
 	if err != nil {
 		return err
 	}
-	if !goesOn {
-		m.Notices = append(m.Notices, "the audit log is the backup's, for that of the file before does not go on from it; it is still in that file")
+	if !continues {
+		m.Notices = append(m.Notices, "the audit log is the backup's, because the log of the previous file does not continue it; that log is still in the previous file")
 		return nil
 	}
 	for _, name := range [][]byte{audit.bucket, auditOfUser.bucket} {
@@ -48,7 +48,7 @@ func (m *Merge) auditLog() error {
 	return w.PutAuditHead(head)
 }
 
-// empty deletes all that a bucket has.
+// empty deletes all entries of a bucket.
 func (m *Merge) empty(bucket []byte) error {
 	for {
 		w, err := m.next()
@@ -65,12 +65,12 @@ func (m *Merge) empty(bucket []byte) error {
 	}
 }
 
-// logGoesOn reports whether the current audit log is whole, and has in it the
-// entry with which the backup's ends, or begins after it.
-func (m *Merge) logGoesOn() (bool, error) {
+// logContinues reports whether the current audit log is whole, and contains the
+// last entry of the backup's log or begins right after it.
+func (m *Merge) logContinues() (bool, error) {
 	now, err := keys.VerifyAudit(NewView(m.Now))
 	if errors.Is(err, keys.ErrAuditBroken) {
-		m.Notices = append(m.Notices, fmt.Sprintf("of the file before, %v", err))
+		m.Notices = append(m.Notices, fmt.Sprintf("in the previous file, %v", err))
 		return false, nil
 	}
 	if err != nil {
@@ -85,7 +85,7 @@ func (m *Merge) logGoesOn() (bool, error) {
 		return false, err
 	case now.Last < was.Last || now.Last == 0:
 		return false, nil
-	case was.Last == 0 || was.Last+1 < now.First: // what was between is too old to be kept
+	case was.Last == 0 || was.Last+1 < now.First: // the entries in between were too old to keep
 		return m.kinship == descendant, nil
 	case was.Last+1 == now.First:
 		return now.Anchor == was.Hash, nil
@@ -93,8 +93,8 @@ func (m *Merge) logGoesOn() (bool, error) {
 	return m.logHasHead()
 }
 
-// logHasHead reports whether the current audit log has in it the entry with
-// which the backup's ends.
+// logHasHead reports whether the current audit log contains the last entry of the
+// backup's log.
 func (m *Merge) logHasHead() (bool, error) {
 	was, err := NewView(m.from).AuditHead()
 	if err != nil {

@@ -55,7 +55,7 @@ func (m *Merge) credentials() error {
 		case c.Narrow(&now):
 			m.KeysNarrowed++
 		case now.Version == c.Version && now.ModifiedAt.Equal(c.ModifiedAt):
-			return nil // it is the same
+			return nil // unchanged
 		}
 		c.ModifiedAt, c.Version = m.At, max(now.Version, c.Version)+1
 		return w.PutCredential(c)
@@ -64,7 +64,7 @@ func (m *Merge) credentials() error {
 
 func sameEndpoints(a, b []string) bool { return (a == nil) == (b == nil) && slices.Equal(a, b) }
 
-// lastUse takes over when a credential was last used.
+// lastUse keeps the newer last use of a credential.
 func (m *Merge) lastUse(w *update, d credential.Digest) error {
 	now, there, err := current(m, &usages, d[:])
 	if err != nil || !there {
@@ -94,17 +94,17 @@ func (m *Merge) collaborators() error {
 			m.CollaboratorsRemoved++
 			return w.DeleteCollaborator(c.CollaboratorRef)
 		case !there, m.kinship != descendant && now.ModifiedAt.Before(c.ModifiedAt):
-			return nil // the versions of a collaborator who was removed begin again
+			return nil // versions begin again if a removed collaborator is added again
 		}
 		scopes, endpoints := keys.SharedScopes(c.Scopes, now.Scopes), keys.SharedEndpoints(c.Endpoints, now.Endpoints)
 		switch {
-		case endpoints != nil && len(endpoints) == 0: // nothing is left of it
+		case endpoints != nil && len(endpoints) == 0: // no endpoint is left
 			m.CollaboratorsRemoved++
 			return w.DeleteCollaborator(c.CollaboratorRef)
 		case !slices.Equal(scopes, c.Scopes) || !sameEndpoints(endpoints, c.Endpoints):
 			m.CollaboratorsNarrowed++
 		case now.Version == c.Version && now.ModifiedAt.Equal(c.ModifiedAt):
-			return nil // it is the same
+			return nil // unchanged
 		}
 		c.Scopes, c.Endpoints = scopes, endpoints
 		c.ModifiedAt, c.Version = m.At, max(now.Version, c.Version)+1

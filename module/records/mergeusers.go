@@ -47,8 +47,8 @@ func (m *Merge) deleted(user string) bool {
 	return has(m.from, retiredBucket, []byte(user)) || m.Now != nil && m.kinship != stranger && has(m.Now, retiredBucket, []byte(user))
 }
 
-// beingDeleted reports whether the file that is replaced had not finished
-// deleting an app: its keys may still be in either file.
+// beingDeleted reports whether the replaced file had not finished deleting an app,
+// so that its keys may still be in either file.
 func (m *Merge) beingDeleted(app keys.AppRef) bool {
 	return m.Now != nil && m.kinship != stranger && has(m.Now, deletions.bucket, appKey(app))
 }
@@ -68,8 +68,8 @@ func (m *Merge) users() error {
 			return err
 		}
 		was := u
-		// How somebody signs in is what they last chose: an old password may
-		// have been given up because it leaked.
+		// Keep the user's latest password and second factor, because the old ones may
+		// have been changed after a leak.
 		u.Suspended = u.Suspended || now.Suspended
 		u.PasswordHash, u.TwoFactor = now.PasswordHash, now.TwoFactor
 		if u.Email, err = m.freeEmail(w, now); err != nil {
@@ -79,7 +79,7 @@ func (m *Merge) users() error {
 		case u.Email != was.Email || u.Suspended != was.Suspended || u.PasswordHash != was.PasswordHash || !sameFactor(u.TwoFactor, was.TwoFactor):
 			m.UsersChanged++
 		case now.Version == u.Version && now.ModifiedAt.Equal(u.ModifiedAt):
-			return nil // it is the same
+			return nil // unchanged
 		}
 		u.ModifiedAt, u.Version = m.At, max(now.Version, u.Version)+1
 		return w.PutUser(u)
@@ -115,8 +115,8 @@ func (m *Merge) apps() error {
 	})
 }
 
-// emails takes away every address of the backup that its user has given up
-// since, before any user gets another: two may have swapped theirs.
+// emails removes every address of the backup that its user no longer has, before
+// any user gets another, because two users may have swapped addresses.
 func (m *Merge) emails() error {
 	return ofBackup(m, &users, func(u keys.User) error {
 		now, there, err := currentOf(m, &users, []byte(u.ID))
@@ -133,8 +133,8 @@ func (m *Merge) emails() error {
 	})
 }
 
-// freeEmail returns the address that a user has now, or none where another
-// user has it in the backup. That can't be with what became of the backup.
+// freeEmail returns the current address of a user, or none if another user has the
+// address in the backup. With a descendant that can't happen.
 func (m *Merge) freeEmail(w *update, now keys.User) (string, error) {
 	if now.Email == "" {
 		return "", nil
@@ -145,6 +145,6 @@ func (m *Merge) freeEmail(w *update, now keys.User) (string, error) {
 	case err != nil:
 		return "", err
 	}
-	m.Notices = append(m.Notices, fmt.Sprintf("the user %s has no e-mail address any more, since another user has it in the backup", now.ID))
+	m.Notices = append(m.Notices, fmt.Sprintf("the user %s lost the e-mail address, because another user has it in the backup", now.ID))
 	return "", nil
 }

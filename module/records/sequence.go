@@ -6,15 +6,14 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// sequencesBucket has, under the name of a bucket, the number that was last
-// given to one of its records.
+// sequencesBucket maps the name of a bucket to the newest number of its records.
 var sequencesBucket = []byte("sequences")
 
-// revisionKey is where the sequences bucket has the revision of the store. It
-// is no bucket's name.
+// revisionKey is the key of the sequences bucket for the revision of the store. No
+// bucket has this name.
 var revisionKey = []byte("revision")
 
-// nextRevision gives a revision that is being written its number.
+// nextRevision gives the revision being written its number.
 func nextRevision(w Writer) (uint64, error) {
 	last, err := readSequence(w, revisionKey)
 	if err != nil {
@@ -23,8 +22,8 @@ func nextRevision(w Writer) (uint64, error) {
 	return last + 1, writeSequence(w, revisionKey, last+1)
 }
 
-// order gives a new record the next seq, and keeps the next ones behind a seq
-// that was given.
+// order gives a new record the next seq. A record with a seq advances the sequence
+// past it.
 func (t *table[R, S]) order(w Writer, seq *uint64) error {
 	last, err := readSequence(w, t.bucket)
 	if err != nil {

@@ -9,12 +9,12 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// countedAtOnce is how many records are read in one transaction.
+// countedAtOnce is how many records one transaction reads.
 const countedAtOnce = 1000
 
-// Count counts what is in a key store, except the bytes that it takes. It uses
-// view for many short revisions: what is changed meanwhile may be counted or
-// not. now tells what has expired.
+// Count counts the records of a key store. It opens many short revisions with view,
+// so it may or may not count changes made in the meantime. now decides which
+// credentials have expired.
 func Count(ctx context.Context, view func(context.Context, func(Reader) error) error, now time.Time) (keys.Stats, error) {
 	c := counter{view: view, ctx: ctx, now: now, suspended: map[string]bool{}}
 	err := c.count()
@@ -45,7 +45,7 @@ func (c *counter) count() error {
 	return nil
 }
 
-// inPages walks a table, a short transaction for each page.
+// inPages walks a table with a short transaction for each page.
 func inPages[R, S any](c *counter, t *table[R, S], each func(R)) error {
 	var last []byte
 	for more := true; more; {
@@ -92,7 +92,7 @@ func (c *counter) credential(cred keys.Credential) {
 	}
 }
 
-// rest is what needs no walk, or a short one.
+// rest counts what needs no walk, or only a short one.
 func (c *counter) rest() error {
 	return c.view(c.ctx, func(r Reader) error {
 		v := NewView(r)

@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
-// The numbers of the fields are the format of the file: one that is given up
-// is never used again.
+// The numbers of the fields are part of the file's format. The number of a removed
+// field is never used again.
 
 type userRecord struct {
 	ID        string `cbor:"1,keyasint"`
@@ -256,14 +256,14 @@ func (r auditHeadRecord) unpack() (keys.AuditHead, error) {
 	return keys.AuditHead{First: r.First, Anchor: anchor, Last: r.Last, Hash: hash}, errors.Join(err1, err2)
 }
 
-// usageRecord has the digest in it, for every record has its own key.
+// usageRecord contains the digest, because every record contains its own key.
 type usageRecord struct {
 	Digest  []byte `cbor:"1,keyasint"`
 	At      *stamp `cbor:"2,keyasint"`
 	Address string `cbor:"3,keyasint,omitempty"`
 }
 
-// usage is a last use, and of which credential.
+// usage is the last use of a credential.
 type usage struct {
 	keys.Usage
 	digest credential.Digest
@@ -306,8 +306,8 @@ func unpackDigest(stored []byte) (d credential.Digest, err error) {
 	return d, nil
 }
 
-// unpackEndpoints gives back nil, which is all endpoints, only where that was
-// said: a list that is not there grants none.
+// unpackEndpoints returns nil, which means all endpoints, only if the record says
+// all. A missing list grants none.
 func unpackEndpoints(all bool, stored []string) ([]string, error) {
 	switch {
 	case all && len(stored) > 0:

@@ -14,19 +14,19 @@ type table[R, S any] struct {
 	name    string
 	bucket  []byte
 	key     func(R) []byte
-	seq     func(*R) *uint64 // nil where records have no order
+	seq     func(*R) *uint64 // nil if records have no order
 	pack    func(R) S
 	unpack  func(S) (R, error)
 	indexes []index[R]
-	// count is where records of this kind are counted, and nil for a record
-	// that isn't.
+	// count returns the key of the count that includes a record, or nil if the
+	// record isn't counted.
 	count func(R) []byte
 }
 
-// index leads from another key to that of the record.
+// index leads from another key to the key of the record.
 type index[R any] struct {
 	bucket []byte
-	key    func(R) []byte // nil where the record is not in it
+	key    func(R) []byte // nil if the index omits the record
 }
 
 func (t *table[R, S]) get(r Reader, key []byte) (R, error) {
@@ -58,8 +58,8 @@ func (t *table[R, S]) findFirst(r Reader, by index[R], prefix []byte) (R, error)
 	return t.follow(r, by, key, target)
 }
 
-// follow gets the record that an index leads to, which must be one that the
-// index would lead to: a wrong turn ends at somebody else's record.
+// follow gets the record that an index leads to. It checks that the record belongs
+// under that key, because a wrong entry would lead to somebody else's record.
 func (t *table[R, S]) follow(r Reader, by index[R], key, target []byte) (R, error) {
 	record, err := t.get(r, target)
 	if errors.Is(err, keys.ErrNotFound) || err == nil && !bytes.Equal(by.key(record), key) {

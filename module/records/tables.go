@@ -9,10 +9,10 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// The buckets that are no table's and no index's.
+// The buckets that belong to no table or index.
 var (
 	metaBucket    = []byte("meta")
-	retiredBucket = []byte("retired_users") // by user id
+	retiredBucket = []byte("retired_users") // by user ID
 	countsBucket  = []byte("counts")        // how many records of a kind a user has
 )
 
@@ -113,8 +113,8 @@ var (
 			return place(join(c.UserID), c.Seq)
 		},
 	}
-	// The indexes by creator have the records that a credential made. Those of
-	// the operator and of imports are not looked for.
+	// The indexes by creator have the records that a credential made. Nobody
+	// searches for those of the operator and of imports.
 	credentialsOfCreator = index[keys.Credential]{
 		bucket: []byte("credentials_by_creator"),
 		key: func(c keys.Credential) []byte {
@@ -171,8 +171,8 @@ var (
 )
 
 var (
-	// The digest stands behind the id: that no two have the same is checked
-	// among living credentials only.
+	// The digest follows the ID, because only living credentials are checked for
+	// unique IDs.
 	tombstoneIDs = index[keys.Tombstone]{
 		bucket: []byte("tombstones_by_id"),
 		key:    func(t keys.Tombstone) []byte { return append(join(t.ID), t.Digest[:]...) },
@@ -242,8 +242,8 @@ func appKey(app keys.AppRef) []byte { return join(app.OwnerID, app.AppID) }
 
 func collaboratorKey(c keys.CollaboratorRef) []byte { return join(c.OwnerID, c.AppID, c.UserID) }
 
-// join is a key of several ids. NUL, which no id has, ends each, so that none
-// is the beginning of another: the apps of "a" are not among those of "ab".
+// join returns a key of several IDs. NUL, which no ID contains, ends each, so that
+// the apps of "a" are not among those of "ab".
 func join(ids ...string) []byte { return appendIDs(nil, ids...) }
 
 func appendIDs(key []byte, ids ...string) []byte {
@@ -254,7 +254,7 @@ func appendIDs(key []byte, ids ...string) []byte {
 	return key
 }
 
-// place is a key of the seq-th record under prefix; they sort by seq.
+// place returns the key of the seq-th record under prefix. Places sort by seq.
 func place(prefix []byte, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(prefix, seq)
 }

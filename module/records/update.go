@@ -10,16 +10,16 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// Written is what one revision that is being written is to be.
+// Written describes a revision being written.
 type Written struct {
 	keys.Commit
-	// Change is what the feed is to be told once the revision is committed. It
-	// is nil if the feed is not to be told.
+	// Change is the change to publish on the feed once the revision is committed,
+	// or nil.
 	Change *keys.Change
 }
 
-// Apply runs fn over a revision that is being written, for at most maxWrites
-// records. It returns the error of fn or of any write that failed: then the
+// Apply runs fn on a revision being written. fn may write at most maxWrites
+// records. Apply returns the error of fn or of any failed write. After an error the
 // revision must not be committed.
 func Apply(w Writer, maxWrites int, fn func(keys.Writer) error) (Written, error) {
 	u := newUpdate(w)
@@ -30,7 +30,7 @@ func Apply(w Writer, maxWrites int, fn func(keys.Writer) error) (Written, error)
 	return u.finish()
 }
 
-// ApplyUses writes uses over a revision, as [keys.Store.Used] has it.
+// ApplyUses writes uses to a revision for [keys.Store.Used].
 func ApplyUses(w Writer, uses []keys.Use) (Written, error) {
 	for _, use := range uses {
 		key := use.Digest[:]
@@ -50,7 +50,7 @@ func ApplyUses(w Writer, uses []keys.Use) (Written, error) {
 	return Written{}, nil
 }
 
-// update is a [keys.Writer] over one revision that is being written.
+// update is a [keys.Writer] of one revision being written.
 type update struct {
 	view
 	w Writer
@@ -60,15 +60,15 @@ type update struct {
 	touched []credential.Digest
 	reset   bool // the time of the last write was set
 	groups  []credential.Digest
-	// err is the first write that failed. A record may then be there without
-	// its indexes, so the transaction fails even where fn passed over it.
+	// err is the error of the first failed write. The record may then lack indexes,
+	// so the transaction fails even if fn ignored the error.
 	err error
 }
 
 // newUpdate returns an update without a limit.
 func newUpdate(w Writer) *update { return &update{view: view{r: w}, w: w, left: math.MaxInt} }
 
-// finish is called after fn.
+// finish completes the revision after fn.
 func (u *update) finish() (Written, error) {
 	if u.err != nil {
 		return Written{}, u.err
@@ -84,7 +84,7 @@ func (u *update) finish() (Written, error) {
 	}, err
 }
 
-// wrote counts a record that was written, and keeps the error of doing so.
+// wrote counts a written record, and keeps the error of the write.
 func (u *update) wrote(err error) error {
 	if u.left--; err == nil && u.left < 0 {
 		err = keys.ErrTooManyWrites
@@ -170,7 +170,7 @@ func (u *update) Touch(at time.Time, digests ...credential.Digest) {
 
 func (u *update) TouchGroups(digests ...credential.Digest) { u.groups = append(u.groups, digests...) }
 
-// advance moves the time of the last write on, never back.
+// advance moves the time of the last write forward, never back.
 func (u *update) advance(at time.Time) error {
 	last, err := u.LastWrite()
 	if err != nil || !at.After(last) {

@@ -8,13 +8,12 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// Upgrade brings a store to the current format, all of whose buckets are there.
-// sequences are what format 2 has elsewhere: by the name of a bucket, the number
-// that was last given to one of its records.
+// Upgrade upgrades a store to the current format. All buckets of that format exist
+// already. sequences are the newest numbers of the buckets by name, which format 2
+// has elsewhere.
 //
-// Format 1 was not written to while nothing was changed, so the time of its last
-// write tells nothing of the clock: unless now is zero, the clock is taken for
-// right.
+// Format 1 recorded no time while nothing was changed, so its last write says
+// nothing about the clock. Unless now is zero, Upgrade trusts the clock.
 func Upgrade(w Writer, sequences map[string]uint64, now time.Time) error {
 	format, err := FormatOf(w)
 	if err == nil && format < 2 {
@@ -31,8 +30,8 @@ func Upgrade(w Writer, sequences map[string]uint64, now time.Time) error {
 	return writeFormat(w)
 }
 
-// addIndexes adds what format 1 doesn't have: the indexes by creator and of
-// sessions, the counts, and the ID of the store.
+// addIndexes adds what format 1 lacks: the indexes by creator and of sessions, the
+// counts, and the ID of the store.
 func addIndexes(w Writer, now time.Time) error {
 	return errors.Join(
 		fillIn(w, &apps), fillIn(w, &credentials, sessionsOfUser, credentialsOfCreator),
@@ -41,9 +40,8 @@ func addIndexes(w Writer, now time.Time) error {
 	)
 }
 
-// fillIn puts the records of a table into indexes that are new, and counts
-// them. It leaves out records that can't be read, because they can't be changed
-// either.
+// fillIn adds the records of a table to new indexes, and counts them. It leaves out
+// unreadable records, because they can't be changed either.
 func fillIn[R, S any](w Writer, t *table[R, S], indexes ...index[R]) error {
 	counts := map[string]uint64{}
 	for key, value := range entries(w, t.bucket, nil) {

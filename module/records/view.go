@@ -13,15 +13,15 @@ import (
 // NewView returns the records of a revision.
 func NewView(r Reader) keys.Reader { return &view{r: r} }
 
-// view is a [keys.Reader] over one revision.
+// view is a [keys.Reader] of one revision.
 type view struct {
 	r Reader
-	// key is room for the key of one record, so that reading one by its key
-	// allocates none.
+	// key has room for the key of one record, so that reading a record doesn't
+	// allocate.
 	key [96]byte
 }
 
-// of returns the key of several ids. It is good until the next call.
+// of returns the key of several IDs. It is valid until the next call.
 func (v *view) of(ids ...string) []byte { return appendIDs(v.key[:0], ids...) }
 
 func (v *view) User(id string) (keys.User, error) {

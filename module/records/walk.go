@@ -8,10 +8,9 @@ import (
 	"slices"
 )
 
-// Each step of a walk seeks again, because the caller may delete what it is
-// given.
+// Each step of a walk seeks again, because the caller may delete records.
 
-// list walks the records under a prefix of an index in order of their seq.
+// list walks the records under a prefix of an index in the order of their seq.
 func (t *table[R, S]) list(r Reader, by index[R], prefix []byte, after uint64) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
 		at := slices.Clone(prefix)
@@ -30,7 +29,7 @@ func (t *table[R, S]) list(r Reader, by index[R], prefix []byte, after uint64) i
 	}
 }
 
-// under walks the records under a prefix of an index that has no order.
+// under walks the records under a prefix of an unordered index.
 func (t *table[R, S]) under(r Reader, by index[R], prefix []byte) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
 		for key, target := range entries(r, by.bucket, prefix) {
@@ -45,8 +44,8 @@ func (t *table[R, S]) under(r Reader, by index[R], prefix []byte) iter.Seq2[R, e
 	}
 }
 
-// back walks the records under a prefix of an index in the reverse order of
-// their seq, from before the given one; 0 is the end.
+// back walks the records under a prefix of an index in the reverse order of their
+// seq, beginning before the given one. 0 means the end.
 func (t *table[R, S]) back(r Reader, by index[R], prefix []byte, before uint64) iter.Seq2[R, error] {
 	return backwards(r, by.bucket, prefix, before, func(key, target []byte) (R, error) {
 		return t.follow(r, by, key, target)
@@ -61,7 +60,7 @@ func (t *table[R, S]) allBack(r Reader, before uint64) iter.Seq2[R, error] {
 func backwards[R any](r Reader, bucket, prefix []byte, before uint64, read func(key, value []byte) (R, error)) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
 		at := slices.Clone(prefix)
-		for next := before - 1; next > 0; { // of 0 that is the largest there is
+		for next := before - 1; next > 0; { // 0 wraps around to the largest seq
 			at = place(at[:len(prefix)], next)
 			key, value := r.SeekBack(bucket, at)
 			if !bytes.HasPrefix(key, prefix) || len(key) != len(prefix)+8 {
@@ -76,8 +75,8 @@ func backwards[R any](r Reader, bucket, prefix []byte, before uint64, read func(
 	}
 }
 
-// all walks every record in the order of their keys, from after the given key;
-// nil is the beginning.
+// all walks every record in the order of keys, beginning after the given key. nil
+// means the beginning.
 func (t *table[R, S]) all(r Reader, after []byte) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
 		from := after
