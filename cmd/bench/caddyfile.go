@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -51,6 +52,14 @@ func (s caddySite) caddyfile() string {
 		text.WriteString(s.site(place))
 	}
 	return text.String()
+}
+
+// write writes the configuration to its file.
+func (s caddySite) write() error {
+	if err := os.WriteFile(s.file(), []byte(s.caddyfile()), 0o600); err != nil {
+		return fmt.Errorf("writing a Caddyfile: %w", err)
+	}
+	return nil
 }
 
 // site returns the block of the site at an address.

@@ -184,8 +184,8 @@ func (b *bench) join(p *process) func(*instance, error) (*instance, error) {
 
 // startCaddy starts a Caddy and waits until it serves.
 func (b *bench) startCaddy(name, binary string, site caddySite) (*instance, error) {
-	if err := os.WriteFile(site.file(), []byte(site.caddyfile()), 0o600); err != nil {
-		return nil, fmt.Errorf("writing the configuration of %s: %w", name, err)
+	if err := site.write(); err != nil {
+		return nil, err
 	}
 	cmd := exec.Command(binary, "run", "--config", site.file(), "--adapter", "caddyfile")
 	cmd.Env = b.environment(site.folder)

@@ -19,8 +19,8 @@ type keyStore struct {
 	file string
 }
 
-// makeStore mints keys and makes a store file with them. It starts a gate for
-// that, and asks it as its operator does.
+// makeStore mints keys and makes a store file with them, by the commands and
+// calls that its operator has for that.
 func (b *bench) makeStore(count int) (*keyStore, error) {
 	folder, err := b.newFolder("store")
 	if err != nil {
@@ -30,31 +30,38 @@ func (b *bench) makeStore(count int) (*keyStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	store := &keyStore{k, filepath.Join(folder, "keys.db")}
 	site, err := b.site(folder)
 	if err != nil {
 		return nil, err
 	}
-	site.gate, site.store = true, store.file
-	gate, err := b.startCaddy("gate", b.caddy, site)
-	if err != nil {
+	site.gate, site.store = true, filepath.Join(folder, "keys.db")
+	if err := site.write(); err != nil {
 		return nil, err
 	}
-	defer b.stop(gate)
 	b.progress("Importing %d keys ...", count)
-	cmd := exec.Command(b.caddy, "api-keys", "key", "import", k.imported, "--create-missing", "--address", site.admin())
+	cmd := exec.Command(b.caddy, "api-keys", "key", "import", k.imported, "--create-missing", "--db", site.store, "--config", site.file(), "--adapter", "caddyfile")
 	cmd.Env = b.environment(folder)
 	if out, err := b.output(cmd); err != nil {
 		return nil, fmt.Errorf("importing the keys: %w: %s", err, out)
 	}
+	return &keyStore{k, site.store}, b.addCollaborators(k, site)
+}
+
+// addCollaborators starts a gate, and has it add the collaborators.
+func (b *bench) addCollaborators(k *keyring, site caddySite) error {
+	gate, err := b.startCaddy("gate", b.caddy, site)
+	if err != nil {
+		return err
+	}
+	defer b.stop(gate)
 	for n := range k.collaborated() {
 		path := fmt.Sprintf("/api_keys/v2/users/%s/apps/%s/collaborators", owner(n), appID)
 		body := map[string]any{"collaborators": []any{map[string]any{"user_id": collaborator(n), "scopes": []string{"All"}}}}
 		if err := askAdmin(site.socket(), path, body); err != nil {
-			return nil, fmt.Errorf("adding a collaborator: %w", err)
+			return fmt.Errorf("adding a collaborator: %w", err)
 		}
 	}
-	return store, nil
+	return nil
 }
 
 // adminClient returns a client of the admin endpoint at a Unix socket.
