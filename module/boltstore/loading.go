@@ -82,16 +82,38 @@ func (l *loading) commit() error {
 		if user := records.Counted(l.pending[i]); user != "" {
 			l.counts[user]++
 		}
-		for _, e := range entries {
-			if err := l.sorted[string(e.Bucket)].add(e.Key, e.Value); err != nil {
-				return err
-			}
-		}
+	}
+	if err := l.sort(encoded); err != nil {
+		return err
 	}
 	clear(l.pending)
 	l.pending = l.pending[:0]
 	clear(l.byDigest)
 	return nil
+}
+
+// sort gives each bucket its entries, all buckets at the same time.
+func (l *loading) sort(encoded [][]records.Entry) error {
+	var buckets sync.WaitGroup
+	errs := make(chan error, len(l.sorted))
+	for name, s := range l.sorted {
+		buckets.Go(func() {
+			for _, entries := range encoded {
+				for _, e := range entries {
+					if string(e.Bucket) != name {
+						continue
+					}
+					if err := s.add(e.Key, e.Value); err != nil {
+						errs <- err
+						return
+					}
+				}
+			}
+		})
+	}
+	buckets.Wait()
+	close(errs)
+	return <-errs
 }
 
 // encodeAll encodes credentials on all processors.

@@ -20,7 +20,10 @@ type sorter struct {
 
 	bytes []byte
 	rows  []row
-	file  *os.File
+	// spareBytes and spareRows are those of the last run, for the next one.
+	spareBytes []byte
+	spareRows  []row
+	file       *os.File
 	// runs are the ends of the runs in the file. The last one may still be
 	// written; written gets its error.
 	runs    []int64
@@ -60,7 +63,8 @@ func (s *sorter) spill() error {
 		s.file = file
 	}
 	text, rows := s.bytes, s.rows
-	s.bytes, s.rows = make([]byte, 0, len(text)), make([]row, 0, len(rows))
+	s.bytes, s.rows = slices.Grow(s.spareBytes[:0], s.most), slices.Grow(s.spareRows[:0], len(rows))
+	s.spareBytes, s.spareRows = text, rows
 	size := int64(0)
 	for _, r := range rows {
 		size += int64(rowHeader + r.end - r.at)

@@ -21,27 +21,25 @@ func (tx *Tx) CreateCredential(c Credential) (Credential, error) {
 }
 
 func (tx *Tx) addCredential(action string, c Credential) (Credential, error) {
-	c, err := tx.putNew(c, tx.actor.ID)
+	c, err := tx.putNew(c, tx.actor.ID, false)
 	if err != nil {
 		return Credential{}, err
 	}
 	return c, tx.record(action, c.about(), nil, factsOfCredential(c))
 }
 
-// putNew writes a new credential, without an audit entry.
-func (tx *Tx) putNew(c Credential, createdBy string) (Credential, error) {
+// putNew writes a new credential, without an audit entry. held is true if its
+// user and app are known to exist.
+func (tx *Tx) putNew(c Credential, createdBy string, held bool) (Credential, error) {
 	if err := tx.checkCredential(c); err != nil {
 		return Credential{}, err
 	}
 	if c.ExpiredAt(tx.now) {
 		return Credential{}, invalid("expires_at", "%s is not in the future", c.ExpiresAt.Format(time.RFC3339))
 	}
-	if _, err := tx.User(c.UserID); err != nil {
-		return Credential{}, fmt.Errorf("user %s: %w", c.UserID, err)
-	}
-	if c.AppID != "" {
-		if _, err := tx.App(AppRef{OwnerID: c.UserID, AppID: c.AppID}); err != nil {
-			return Credential{}, fmt.Errorf("app %s: %w", c.AppID, err)
+	if !held {
+		if err := tx.findHolder(c.holder()); err != nil {
+			return Credential{}, err
 		}
 	}
 	switch _, err := tx.Tombstone(c.Digest); {
@@ -67,6 +65,24 @@ func (tx *Tx) putNew(c Credential, createdBy string) (Credential, error) {
 	c.Version, c.Seq = 1, 0
 	tx.touch(c.Digest)
 	return c, tx.w.PutCredential(c)
+}
+
+// holder returns the user and the app of a credential. AppID is empty if it has
+// no app.
+func (c *Credential) holder() AppRef { return AppRef{OwnerID: c.UserID, AppID: c.AppID} }
+
+// findHolder returns an error if the user or the app doesn't exist.
+func (tx *Tx) findHolder(app AppRef) error {
+	if _, err := tx.User(app.OwnerID); err != nil {
+		return fmt.Errorf("user %s: %w", app.OwnerID, err)
+	}
+	if app.AppID == "" {
+		return nil
+	}
+	if _, err := tx.App(app); err != nil {
+		return fmt.Errorf("app %s: %w", app.AppID, err)
+	}
+	return nil
 }
 
 // ChangeCredential changes the description, scopes, endpoints and expiry of a

@@ -37,7 +37,10 @@ func IsKeyID(createdBy string) bool {
 // batch is what a change has imported. The audit log gets one entry for it.
 type batch struct {
 	from ImportSource
+	name string // of from
 	keys int
+	// holder is that of the last key. A change that imports deletes nothing.
+	holder AppRef
 	// first is one of the keys.
 	first Credential
 	// subject is what all keys are about.
@@ -48,25 +51,35 @@ type batch struct {
 // minted elsewhere. The credential names the import as its creator, and all
 // that a change imports share one audit entry. They come from one source.
 func (tx *Tx) ImportCredential(from ImportSource, c Credential) (Credential, error) {
-	c, err := tx.putNew(c, from.Name())
+	b := tx.imported
+	if b != nil && from != b.from {
+		return Credential{}, fmt.Errorf("the keys of one change come from %s and %s", b.from.Name(), from.Name())
+	}
+	name, held := "", false
+	if b == nil {
+		name = from.Name()
+	} else {
+		name, held = b.name, b.holder == c.holder()
+	}
+	c, err := tx.putNew(c, name, held)
 	if err != nil {
 		return Credential{}, err
 	}
-	b := tx.imported
 	if b == nil {
-		tx.imported = &batch{from: from, keys: 1, first: c, subject: c.about()}
-		return c, nil
-	}
-	if from != b.from {
-		return Credential{}, fmt.Errorf("the keys of one change come from %s and %s", b.from.Name(), from.Name())
+		b = &batch{from: from, name: name, first: c, subject: c.about()}
+		tx.imported = b
 	}
 	b.keys++
+	b.holder = c.holder()
 	b.subject = common(b.subject, c.about())
 	return c, nil
 }
 
 // common returns what two keys are both about.
 func common(a, b Subject) Subject {
+	if a == b {
+		return a
+	}
 	both := Subject{}
 	if a.UserID == b.UserID {
 		both.UserID = a.UserID
