@@ -28,6 +28,8 @@ type options struct {
 	stock       string
 	profile     string
 	json, list  bool
+	// given are the options that the command line has.
+	given map[string]bool
 }
 
 // defaultPairs are the comparisons that are run if none are named.
@@ -58,6 +60,8 @@ func parseOptions(args []string, usage io.Writer) (o options, err error) {
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
+	o.given = map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { o.given[f.Name] = true })
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
@@ -82,7 +86,7 @@ func (o *options) check() error {
 		return fmt.Errorf("-round %v is too short; give 100ms or more", o.round)
 	case o.keys < 100:
 		return fmt.Errorf("-keys %d is too few; give 100 or more", o.keys)
-	case o.many != 0 && o.many < 100:
+	case o.given["many"] && o.many < 100:
 		return fmt.Errorf("-many %d is too few; give 100 or more", o.many)
 	case o.used < 1:
 		return fmt.Errorf("-used %d is too few; give 1 or more", o.used)
