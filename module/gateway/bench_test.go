@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/boltstore"
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/directory"
@@ -181,6 +182,60 @@ func BenchmarkGate(b *testing.B) {
 	b.Run("allowed", func(b *testing.B) { run(b, g) })
 	b.Run("bare", func(b *testing.B) { run(b, bare{}) })
 }
+
+// BenchmarkDecision is a decision about a cached key: its route, the digest of
+// the credential, and what it permits. "request" adds what has to be known of a
+// request before: that it has one reading, and one credential. "digest" is the
+// SHA-256 of the credential alone, as a measure.
+func BenchmarkDecision(b *testing.B) {
+	for _, routes := range []int{50, 490, 5000} {
+		g, texts := benchGate(b, routes, 1000)
+		lease := g.decider.app.lease.Load()
+		const target = "/v2/users/alice/apps/shop/things7/one"
+		b.Run(fmt.Sprintf("routes=%d", routes), func(b *testing.B) {
+			table := g.decider.table
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				q := authz.Question{Method: "GET", Path: target, Table: table, Digest: credential.DigestOf(texts[i%len(texts)])}
+				q.Rule, _ = table.Settle(table.Find("GET", false, target), "GET", false, target)
+				if v := authz.Decide(b.Context(), lease.Directory, &q); v.Refused() {
+					b.Fatal(v.Reason)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("request/routes=%d", routes), func(b *testing.B) {
+			requests := make([]*http.Request, len(texts))
+			for i, text := range texts {
+				requests[i] = benchRequest(target)
+				requests[i].Header["Authorization"] = []string{"Key " + text}
+			}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				r := requests[i%len(requests)]
+				q := question{decider: g.decider, lease: lease, registry: lease.Directory}
+				if o := q.ask(r); o.Refused() {
+					b.Fatal(o.Reason)
+				}
+				if reason := q.credential(r); reason != authz.Allowed {
+					b.Fatal(reason)
+				}
+				if v := q.decide(r.Context()); v.Refused() {
+					b.Fatal(v.Reason)
+				}
+			}
+		})
+		if routes == 490 {
+			b.Run("digest", func(b *testing.B) {
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					digest = credential.DigestOf(texts[i%len(texts)])
+				}
+			})
+		}
+	}
+}
+
+var digest credential.Digest // so that the compiler doesn't leave it out
 
 type bare struct{}
 

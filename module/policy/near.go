@@ -187,15 +187,15 @@ type nearChild struct {
 // loosen prepares a table for [Table.NearLiteral].
 func (t *Table) loosen() {
 	t.verbs = map[string][]string{}
-	for _, r := range t.rules {
+	shapes := make([]shape, len(t.rules))
+	for i, r := range t.rules {
 		if v := r.pattern.Verb; v != "" && !slices.Contains(t.verbs[loose(v)], v) {
 			t.verbs[loose(v)] = append(t.verbs[loose(v)], v)
 		}
-		for _, o := range t.rules {
-			if !r.nearAllowed && r.mayBeTakenFor(o) {
-				r.near, r.nearPlain = true, r.nearPlain || !o.isLoose()
-			}
-		}
+		shapes[i] = shapeOf(r)
+	}
+	for i := range shapes {
+		shapes[i].compare(shapes)
 	}
 	t.root.loosen()
 }
@@ -220,78 +220,87 @@ func (r *Rule) asksElse(o *Rule) bool {
 		!slices.Equal(r.Scopes, o.Scopes) || !slices.Equal(r.Endpoint, o.Endpoint))
 }
 
-// mayBeTakenFor reports whether a path that r matches could be near to a path
+// shape is what can be near in a route's pattern.
+type shape struct {
+	rule *Rule
+	// segments are those of the pattern, without an empty one at the end, and
+	// with every literal in its loose form.
+	segments []string
+	// loose is true if all literals, and the verb, are in their loose form.
+	loose bool
+}
+
+func shapeOf(r *Rule) shape {
+	segments := r.pattern.Segments
+	if n := len(segments); n > 0 && segments[n-1] == "" {
+		segments = segments[:n-1]
+	}
+	s := shape{rule: r, segments: slices.Clone(segments), loose: loose(r.pattern.Verb) == r.pattern.Verb}
+	for i, segment := range segments {
+		if segment != anySegment && segment != anyRest {
+			s.segments[i] = loose(segment)
+			s.loose = s.loose && s.segments[i] == segment
+		}
+	}
+	return s
+}
+
+// compare finds out whether paths of the shape's rule may be near to others.
+func (s *shape) compare(all []shape) {
+	r := s.rule
+	if r.nearAllowed {
+		return
+	}
+	for i := range all {
+		if o := &all[i]; (!r.near || !o.loose) && s.mayBeTakenFor(o) {
+			r.near, r.nearPlain = true, r.nearPlain || !o.loose
+		}
+		if r.nearPlain {
+			return
+		}
+	}
+}
+
+// mayBeTakenFor reports whether a path that s matches could be near to a path
 // of o, which has other demands. It may return true too often.
-func (r *Rule) mayBeTakenFor(o *Rule) bool {
-	mine, theirs := trimEmpty(r.pattern.Segments), trimEmpty(o.pattern.Segments)
-	if len(mine) != len(theirs) && !endsInRest(mine) && !endsInRest(theirs) || !r.asksElse(o) {
+func (s *shape) mayBeTakenFor(o *shape) bool {
+	mine, theirs := s.segments, o.segments
+	if len(mine) != len(theirs) && !endsInRest(mine) && !endsInRest(theirs) {
 		return false
 	}
-	for i := 0; ; i++ {
+	for i := 0; i < len(mine) && i < len(theirs); i++ {
 		switch {
-		case i < len(mine) && mine[i] == anyRest, i < len(theirs) && theirs[i] == anyRest:
-			return true
-		case i == len(mine) || i == len(theirs):
-			return len(mine) == len(theirs)
+		case mine[i] == anyRest, theirs[i] == anyRest:
+			return s.rule.asksElse(o.rule)
 		case mine[i] == anySegment, theirs[i] == anySegment:
 		case !nearTo(mine[i], theirs[i]):
 			return false
 		}
 	}
-}
-
-// isLoose reports whether every literal of the route's pattern, and its verb, is
-// in its loose form.
-func (r *Rule) isLoose() bool {
-	for _, segment := range r.pattern.Segments {
-		if segment != anySegment && segment != anyRest && loose(segment) != segment {
-			return false
-		}
+	// One of them may go on with a rest, which may be empty.
+	longer := mine[min(len(mine), len(theirs)):]
+	if len(longer) == 0 {
+		longer = theirs[len(mine):]
 	}
-	return loose(r.pattern.Verb) == r.pattern.Verb
-}
-
-func trimEmpty(segments []string) []string {
-	if n := len(segments); n > 0 && segments[n-1] == "" {
-		return segments[:n-1]
-	}
-	return segments
+	return (len(longer) == 0 || longer[0] == anyRest) && s.rule.asksElse(o.rule)
 }
 
 func endsInRest(segments []string) bool {
 	return len(segments) > 0 && segments[len(segments)-1] == anyRest
 }
 
-func nearTo(sent, literal string) bool {
-	if sent == literal {
-		return true
-	}
-	// Loosening removes nothing at the front, so most pairs differ at once.
-	if a, b := firstLetter(sent), firstLetter(literal); a != b && a != 0 && b != 0 {
-		return false
-	}
-	want := loose(literal)
-	for form := loose(sent); form != ""; form = shorten(form) {
+// nearTo reports whether a loose form, or what is left of it without
+// extensions, is another one.
+func nearTo(form, want string) bool {
+	for strings.HasPrefix(form, want) {
 		if form == want {
 			return true
 		}
+		if form = shorten(form); form == "" {
+			break
+		}
 	}
 	return false
-}
-
-// firstLetter returns the ASCII letter or digit that a text begins with, in
-// lower case, or 0 if it begins with something else.
-func firstLetter(s string) byte {
-	if s == "" {
-		return 0
-	}
-	switch c := s[0]; {
-	case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
-		return c
-	case c >= 'A' && c <= 'Z':
-		return c + 'a' - 'A'
-	}
-	return 0
 }
 
 // loose returns a segment in the form that the loosest upstream compares:

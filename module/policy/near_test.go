@@ -113,7 +113,7 @@ func nearNaively(table *Table, r *Rule, path string) bool {
 					break
 				}
 				value := decodeSegment(segs[i])
-				fits = fits && (loose(value) == loose(lit) || i == len(segs)-1 && nearTo(value, lit))
+				fits = fits && (loose(value) == loose(lit) || i == len(segs)-1 && nearTo(loose(value), loose(lit)))
 				if value != lit {
 					segs[i] = url.PathEscape(lit)
 				}
