@@ -125,7 +125,7 @@ func TestMistakesNamePlaces(t *testing.T) {
 	}
 }
 
-// What is adapted loads; and validating it leaves the store alone.
+// An adapted configuration loads, and validating it makes no store.
 func TestValidate(t *testing.T) {
 	for _, g := range goldens(t) {
 		if g.mistake() {

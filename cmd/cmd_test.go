@@ -307,8 +307,8 @@ func TestKeys(t *testing.T) {
 	})
 }
 
-// What is wrong with one thing that is to be made is said of the flag or the
-// argument, and not of a place in the request.
+// A refusal of a new record names the flag or the argument, not a field of the
+// request.
 func TestRefusalsNameFlags(t *testing.T) {
 	shells(t, func(t *testing.T, s *shell) {
 		s.must("", "user", "create", "alice")
@@ -374,7 +374,7 @@ func TestStoreBehindALink(t *testing.T) {
 	}
 }
 
-// Where a time holds is part of it.
+// A printed time has its distance from UTC.
 func TestWhen(t *testing.T) {
 	at := time.Date(2030, 12, 31, 23, 59, 59, 0, time.FixedZone("", 3600))
 	read, err := time.Parse("2006-01-02 15:04:05 -07:00", when(at))

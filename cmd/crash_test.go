@@ -371,7 +371,7 @@ func diskFails(t *testing.T, s *server) {
 				for what, credential := range map[string]string{"good": good.ID, "revoked": revoked.ID, "being revoked": leaked.ID} {
 					s.refuses(t, what, credential)
 				}
-				// What nobody has tried to change is decided by what is known of it.
+				// A key that no change concerned is in its known state.
 				if got := s.status(used.ID); got != http.StatusOK && got != http.StatusServiceUnavailable {
 					t.Errorf("a key that was used before got %d", got)
 				}

@@ -112,7 +112,7 @@ func (d *demo) interrupt(sig os.Signal) {
 	}
 	contains(t, string(rest), "The demo has ended", "is kept in")
 	if lines := strings.Split(d.errOut.String(), "\n"); len(lines) != 4 || !strings.HasPrefix(lines[0], "Opening ") || !strings.HasPrefix(lines[1], "Making ") || !strings.HasPrefix(lines[2], "Loading ") {
-		t.Errorf("beside its text and the steps of its start it printed %s", d.errOut.String())
+		t.Errorf("in addition to its text and the steps of its start it printed %s", d.errOut.String())
 	}
 }
 
@@ -200,7 +200,7 @@ func TestDemo(t *testing.T) {
 	contains(t, d.text, data)
 	seen := tryAll(t, d)
 
-	// What somebody makes meanwhile, and does to what is there.
+	// A user makes a key, and changes existing ones.
 	own := wholeCredential.FindString(seen)
 	if own == "" {
 		t.Fatal("no key was made")
@@ -257,7 +257,7 @@ func TestDemo(t *testing.T) {
 	}
 	list, err := os.ReadDir(filepath.Join(term.folder, "home", "caddy"))
 	if err != nil || len(list) != 1 {
-		t.Errorf("beside its own data, the demo left %v (%v)", list, err)
+		t.Errorf("apart from its own data, the demo left %v (%v)", list, err)
 	}
 }
 
@@ -288,7 +288,7 @@ func tryAll(t *testing.T, d *demo) (answers string) {
 	return answers
 }
 
-func TestDemoBesideAnother(t *testing.T) {
+func TestDemoNextToAnother(t *testing.T) {
 	term := newTerminal(t)
 	first := term.start("--data", "a {strange} folder's name")
 	refused := func(wants string, args ...string) {

@@ -70,7 +70,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// What CONTRIBUTING.md says beside its picture.
+// The imports that CONTRIBUTING.md forbids next to its picture.
 func TestForbiddenImports(t *testing.T) {
 	imports := ownImports(t)
 	for from, allowed := range map[string][]string{

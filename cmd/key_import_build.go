@@ -17,7 +17,7 @@ import (
 )
 
 // A large file for a store that has no keys, and that nobody else has open, is
-// imported at once: the store is built anew, with its keys in order, and takes
+// imported at once: the store is built again, with its keys in order, and takes
 // the old one's place at the end.
 
 // buildBytes is how large such a file is at least.

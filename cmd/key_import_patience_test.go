@@ -62,8 +62,8 @@ func flakyEndpoint(t *testing.T, before func(n int, w http.ResponseWriter, r *ht
 	return s
 }
 
-// What can't answer now is asked again; what was imported without an answer is
-// found there.
+// The import retries while the API can't answer. It finds keys that were
+// imported without an answer.
 func TestKeyImportIsPatient(t *testing.T) {
 	s := flakyEndpoint(t, func(n int, w http.ResponseWriter, _ *http.Request) bool {
 		switch n {

@@ -55,7 +55,7 @@ func TestKeyImport(t *testing.T) {
 		file := dump(t, "keys.csv", "credential,sha256,user,app,scopes,disabled\n"+
 			foreign+",,alice,photos,Predict,\n,"+sumOf(otherForeign)+",bob,music,Predict,\n"+weakForeign+",,bob,music,Predict,true\n")
 
-		// What is missing is found before anything is imported, all of it.
+		// All missing users and apps are found before anything is imported.
 		r := s.run("", "key", "import", file)
 		contains(t, r.out, "line 2: app: this user has no such app", "line 3: user: there is no such user", "line 4: user", "3 keys read: 0 to import", "3 that can't be imported")
 		contains(t, r.out, "have it made with --create-missing")

@@ -52,7 +52,7 @@ b.example.com:8443 {
 	if out := run(t, "", "logs", "filter", config); out.err != nil || !strings.Contains(out.out, b) {
 		t.Errorf("printed %q, %v", out.out, out.err)
 	}
-	// Where nothing is read elsewhere nothing is printed.
+	// Nothing is printed if all credentials are in Authorization.
 	write("a.example.com {\n\tapi_keys {\n\t\troute GET /v2/inputs\n\t}\n}\n")
 	if out := run(t, "", "logs", "filter", config); out.err != nil || strings.TrimSpace(out.out) != "" {
 		t.Errorf("printed %q, %v", out.out, out.err)

@@ -12,7 +12,7 @@ import (
 )
 
 // Rotating a key whose successor is refused says so.
-func TestRotateSaysWhatTheNewKeyIs(t *testing.T) {
+func TestRotateWarnsOfADisabledKey(t *testing.T) {
 	shells(t, func(t *testing.T, s *shell) {
 		s.must("", "user", "create", "alice")
 		key := s.answer("", "key", "create", "--user", "alice", "--pat", "--scopes", "Predict").Keys[0]
@@ -37,7 +37,7 @@ func TestRotateSaysWhatTheNewKeyIs(t *testing.T) {
 }
 
 // A key that nobody can use is made, and its maker is told.
-func TestCreateSaysThatAKeyIsOfNoUse(t *testing.T) {
+func TestCreateWarnsOfAUselessKey(t *testing.T) {
 	folder := t.TempDir()
 	config := filepath.Join(folder, "Caddyfile")
 	err := os.WriteFile(config, []byte("http://localhost:8080 {\n\tapi_keys {\n\t\tscope Search\n\t\troute GET /models Predict\n\t\tscope Predict\n\t}\n}\n"), 0o600)

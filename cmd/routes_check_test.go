@@ -95,7 +95,7 @@ service S {
 			"error: leftout.yaml:5: GET /items?all=true is left out: its path has a query or a fragment\n", "GET /status.{fmt} is left out",
 			"path /secret is left out: its operations are elsewhere", "QUERY /a is left out",
 		}},
-		{"weaker routes beside what is left out", []string{weaker, "--description", leftOut}, true, []string{
+		{"weaker routes next to a left-out operation", []string{weaker, "--description", leftOut}, true, []string{
 			"GET /items?all=true is left out: its path has a query or a fragment; its requests can come to route GET /items at weaker.routes:3, which demands less",
 			"path /secret is left out: its operations are elsewhere: \"other.yaml\" is not in this document: bundle it first; its requests can come to route GET /{page} at weaker.routes:4, which demands less",
 		}},
@@ -133,7 +133,7 @@ service S {
 		t.Errorf("printed %s, %v", out.out, err)
 	}
 
-	// What was just imported has not drifted.
+	// A fresh import has no drift.
 	table := filepath.Join(folder, "imported.routes")
 	if out := run(t, "", "routes", "import", "openapi", openAPI, "--out", table); out.err != nil {
 		t.Fatal(out.err)

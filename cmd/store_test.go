@@ -22,7 +22,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// wantFiles wants a folder to have these files, and nothing beside them.
+// wantFiles fails unless a folder has exactly these files.
 func wantFiles(t *testing.T, folder string, want ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(folder)
@@ -55,7 +55,7 @@ func TestStoreBackup(t *testing.T) {
 		copied := &shell{t: t, where: []string{"--db", file}}
 		contains(t, copied.must("", "key", "show", key.KeyID), "active")
 
-		// What is there stays, unless told.
+		// An existing file stays without --force.
 		if r := s.run("", "store", "backup", file); r.err == nil || !strings.Contains(r.err.Error(), "--force") {
 			t.Errorf("ended with %v", r.err)
 		}
@@ -102,7 +102,7 @@ func hexSumOf(t *testing.T, file string) string {
 }
 
 // A backup that doesn't arrive as it was sent is refused.
-func TestStoreBackupThatGoesWrong(t *testing.T) {
+func TestStoreBackupFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.db")
 	s := &shell{t: t, where: []string{"--db", path}}
 	s.must("", "user", "create", "alice")

@@ -57,7 +57,7 @@ func TestClarifaiIsShippedAsImported(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(shipped) != text || !bytes.Equal(descriptors, res.Descriptors) {
-		t.Error("module/policy/tables/clarifai.routes, or clarifai.binpb beside it, is not what an import gives; to make it again: " +
+		t.Error("module/policy/tables/clarifai.routes, or clarifai.binpb next to it, differs from an import; to make it again: " +
 			"npm ci in testdata/clarifai-proto, then caddy api-keys routes import proto --no-descriptions " +
 			"--import-path testdata/clarifai-proto/node_modules/clarifai-nodejs-grpc proto/clarifai/api/service.proto " +
 			"--out module/policy/tables/clarifai.routes --force")
@@ -78,7 +78,7 @@ func TestClarifaiBySecondReading(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// What is demanded of a request is what all methods of its shape demand.
+	// A request demands what all methods of its shape demand.
 	wanted := map[string]*secondDemand{}
 	bindings := 0
 	for _, m := range methods {
@@ -170,8 +170,8 @@ func TestClarifaiScopesBySecondReading(t *testing.T) {
 	}
 }
 
-// Wherever a request can name an owner or an app, the table says so, by a
-// second reading of the messages.
+// The table lists every place where a request can name an owner or an app. A
+// second reading of the messages finds the same places.
 func TestClarifaiOwnersBySecondReading(t *testing.T) {
 	dir := filepath.Join(clarifaiSources(t), "proto/clarifai/api")
 	methods := readMethods(t, filepath.Join(dir, "service.proto"))

@@ -45,7 +45,7 @@ func TestLeftOutOperations(t *testing.T) {
 			map[string]string{"GET /items": "admin read", "GET /about": "public"}, []string{"GET /items?all=true"},
 		},
 		{
-			"a query, with nothing beside it", "'/items?all=true': {get: " + public + "}\n/{page}: {get: " + public + "}",
+			"a query, with no other route", "'/items?all=true': {get: " + public + "}\n/{page}: {get: " + public + "}",
 			map[string]string{"GET /items": "closed", "GET /about": "public"}, []string{"GET /items?all=true"},
 		},
 		{
@@ -67,7 +67,7 @@ func TestLeftOutOperations(t *testing.T) {
 			[]string{"GET /status.{fmt}"},
 		},
 		{
-			"one beside weaker neighbours", "/f/{a}-{b}: {get: " + admin + "}\n/f/{id}: {get: " + read + "}\n/f/x-y: {get: " + read + "}\n/f/z: {get: " + read + "}\n'/{all=**}': {get: " + public + "}",
+			"one next to weaker neighbours", "/f/{a}-{b}: {get: " + admin + "}\n/f/{id}: {get: " + read + "}\n/f/x-y: {get: " + read + "}\n/f/z: {get: " + read + "}\n'/{all=**}': {get: " + public + "}",
 			map[string]string{"GET /f/1-2": "admin read", "GET /f/1": "admin read", "GET /f/x-y": "admin read", "GET /f/z": "read", "GET /f": "public"},
 			[]string{"GET /f/{a}-{b}"},
 		},
@@ -197,7 +197,7 @@ func TestLeftOutOperations(t *testing.T) {
 	}
 }
 
-// Beside an operation that the import left out, the check of the table names
+// For routes next to an operation that the import left out, the check of the table names
 // the routes that demand less.
 func TestLeftOutDrift(t *testing.T) {
 	doc := v30 + "paths:\n  /items: {get: {security: [{oauth: [read]}]}}\n  /items?all=true: {get: {security: [{oauth: [admin]}]}}"

@@ -64,8 +64,7 @@ func TestTextOfOthersIsHarmless(t *testing.T) {
 	}
 }
 
-// What is imported again after nothing changed but the order of the source is
-// the same text.
+// Importing again gives the same text if only the order of the source changed.
 func TestTextIsStable(t *testing.T) {
 	rpcs := []string{
 		`rpc A (M) returns (M) { option (google.api.http) = { get: "/v1/{id}" }; option (acme.auth.scopes) = Things_Get; }`,

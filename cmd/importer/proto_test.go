@@ -438,7 +438,7 @@ route grpc /acme.API/A acme.example:auth:read write:all {
 	}
 }
 
-// What the compiler hands out and what a descriptor set holds lead to the same.
+// The compiler's output and a descriptor set give the same table.
 func TestProtoDescriptorSet(t *testing.T) {
 	o := acme()
 	o.Sources, o.Files = service(`rpc A (M) returns (M) { option (google.api.http) = { get: "/v1/{id}" }; option (acme.auth.scopes) = Things_Add; }`), []string{"acme/api.proto"}

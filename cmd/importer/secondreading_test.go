@@ -33,7 +33,7 @@ var (
 	rpcAuth    = regexp.MustCompile(`cl_auth_type\)\s*=\s*(\w+)`)
 	variable   = regexp.MustCompile(`\{([^}]*)\}`)
 	enumValue  = regexp.MustCompile(`(?s)\b(\w+)\s*=\s*(\d+)\s*(\[.*?\])?\s*;`)
-	// What opens a block, closes one, or is a field, map or not.
+	// The beginning or the end of a block, or a field, map or not.
 	blockOrField = regexp.MustCompile(`(message|oneof|enum)\s+(\w+)\s*\{|\}|\{|(?:(?:repeated|optional)\s+)?(?:map\s*<\s*\w+\s*,\s*([\w.]+)\s*>|([\w.]+))\s+(\w+)\s*=\s*(\d+)\s*[;\[]`)
 	enumNeeds    = regexp.MustCompile(`clarifai_depending_scopes\)\s*=\s*(\w+)`)
 )

@@ -25,7 +25,7 @@ func formatOf(file string) string {
 	return format
 }
 
-// optionsOf are what the file needs beside itself.
+// optionsOf are the options that a file needs.
 func optionsOf(format string) Options {
 	o := Options{Format: format, Now: now}
 	if format != CSV && format != JSONL {
@@ -178,7 +178,8 @@ func TestUserIDs(t *testing.T) {
 	}
 }
 
-// What ends the reading says where, and never what stands there.
+// An error that ends the reading names the place, and never repeats the
+// content.
 func TestFilesThatCannotBeRead(t *testing.T) {
 	const secret = "Xy7pQm2Wv9Tz4Rk8Lc3Nb6Hd"
 	large := strings.Repeat("x", 2*MaxElement+100)
@@ -337,7 +338,7 @@ func FuzzRead(f *testing.F) {
 		if o.Check() != nil {
 			return
 		}
-		// What nobody would write otherwise, in front of whatever is there.
+		// A text that no file contains otherwise.
 		const canary = "Xq0VzKw8JpY5"
 		text = bytes.ReplaceAll(text, []byte("32"), []byte(canary))
 		err := Read(bytes.NewReader(text), o, func(k Record, p *Problem) error {

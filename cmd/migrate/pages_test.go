@@ -51,7 +51,8 @@ func TestMorePages(t *testing.T) {
 	}
 }
 
-// What is no UTF-8 is refused with its line, in every format, and not changed.
+// Bytes that are not UTF-8 are refused with their line in every format, and not
+// changed.
 func TestBytesThatAreNoText(t *testing.T) {
 	for _, c := range []struct {
 		name, format, text string

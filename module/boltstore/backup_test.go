@@ -210,7 +210,7 @@ func TestBackupInterrupted(t *testing.T) {
 		t.Errorf("left behind: %q", got)
 	}
 	if got := names(t, filepath.Dir(v.path)); !slices.Equal(got, before) {
-		t.Errorf("left beside the store: %q", got)
+		t.Errorf("left next to the store: %q", got)
 	}
 }
 

@@ -58,8 +58,8 @@ func files(t *testing.T, path string) (names []string) {
 	return names
 }
 
-// A store that is built has what was put into it, in order, beside what was
-// there; until it is finished the store stays as it was.
+// A built store has the added records, in order, next to its earlier ones.
+// Until the build is finished, the store stays as it was.
 func TestBuild(t *testing.T) {
 	path := newPath(t)
 	s := newStoreToClose(t, path)
@@ -148,7 +148,7 @@ func checkBuilt(t *testing.T, path string, n int) {
 	}
 }
 
-// What isn't finished leaves the store as it was, and nothing beside it.
+// An unfinished build leaves the store as it was, and no file next to it.
 func TestBuildGivenUp(t *testing.T) {
 	put := func(keys.Writer) error { return nil }
 	for name, c := range map[string]struct {

@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// Every fault is found, and the others beside it.
+// Every fault is found, and others are found too.
 func TestExamine(t *testing.T) {
 	garbage := []byte("not a record")
 	for name, c := range map[string]struct {

@@ -20,20 +20,20 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// What the tests of crashes do to a store: an endless row of changes, each the
-// same whenever it is made. The process that makes them is another than the one
-// that counts those acknowledged, and that looks afterwards.
+// The crash tests make an endless sequence of changes in a store. A change is
+// the same whenever it is made. One process makes the changes, and another
+// counts the acknowledged ones and checks the store afterwards.
 
 // asChanger makes the test binary that other process. Its value is the path of
 // the store, the changes to begin and to end with, and what becomes of a
 // failure, one after the other.
 const asChanger = "CADDY_API_KEYS_TEST_AS_CHANGER"
 
-// What a changer does when a change has failed.
+// The actions of a changer after a failed change.
 const (
 	goesOn = "goes on" // when the store answers again
 	looks  = "looks"   // that the store refuses, and ends
-	// restores is what it does instead of any change: the backup beside it.
+	// restores is what it does instead of any change: the backup next to the store.
 	restores = "restores"
 	// opens is that it opens the store, and ends.
 	opens = "opens"
@@ -166,7 +166,7 @@ func idOf(group, which int) string { return fmt.Sprintf("cak_%d_%d", group, whic
 var (
 	owner  = keys.Actor{ID: keys.Operator}
 	theApp = keys.AppRef{OwnerID: "u", AppID: "a"}
-	// guest is who is invited to theApp.
+	// guest is the collaborator of theApp.
 	guest = keys.CollaboratorRef{AppRef: theApp, UserID: "v"}
 )
 

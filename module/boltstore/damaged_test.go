@@ -15,7 +15,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// What could not be read again is not written, nor is anything with it.
+// A record that could not be read again is not written, and neither is the rest
+// of its transaction.
 func TestUnreadableNotWritten(t *testing.T) {
 	s := newStore(t, newPath(t), realFaults())
 	for name, put := range map[string]func(keys.Writer) error{

@@ -215,8 +215,7 @@ func TestNoChangeGoesAstray(t *testing.T) {
 			if err := s.Ready(t.Context()); !errors.Is(err, errAstray) || !errors.Is(err, keys.ErrUnavailable) {
 				t.Errorf("Ready: got %v, want %v", err, errAstray)
 			}
-			// What is known goes on being answered: nobody waits for an answer
-			// that is not better.
+			// Cached answers continue, because waiting gives no better answer.
 			err := s.View(t.Context(), func(r keys.Reader) error {
 				_, err := r.User("a")
 				if _, missing := r.User("b"); !errors.Is(missing, keys.ErrNotFound) {

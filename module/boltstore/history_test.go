@@ -73,9 +73,9 @@ func TestHistories(t *testing.T) {
 	})
 }
 
-// Who caches what it read is told when the file was opened again, which may be
-// another by then.
-func TestAReopenedFileIsToldOf(t *testing.T) {
+// Readers with a cache learn that the file was opened again, because it may be
+// another file.
+func TestReopeningTellsTheFeed(t *testing.T) {
 	h := newHarness(t)
 	h.failNext(rollsBack)
 	if err := h.putUser(t, "a"); !errors.Is(err, errDisk) {

@@ -222,7 +222,7 @@ func (l *loading) close() error {
 // It takes 16 bytes a digest, and half as much again.
 type digests struct {
 	prefixes []uint64
-	places   []int64 // 0 where there is none
+	places   []int64 // 0 if an entry has no place
 	n        int
 }
 

@@ -20,8 +20,8 @@ func TestPowerCutAtEachStep(t *testing.T) {
 	if random > 1 {
 		before = 1
 	}
-	// What fails comes to an end: a commit can have so many writes that one of
-	// them would always fail.
+	// Faults end after a while, because one of a commit's many writes would
+	// otherwise always fail.
 	for name, inject := range map[string][]string{
 		"nothing fails":            nil,
 		"syncs of pages fail":      failing("fdatasync:error=EIO:when=1..15+7"),

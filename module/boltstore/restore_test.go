@@ -19,12 +19,11 @@ var inAnHour = time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 func noCollaborator(t *testing.T, v *vault) {
 	e, err := v.d.Collaborator(t.Context(), v.collaborator)
 	if err != nil || e.Exists() {
-		t.Errorf("the invitation is there, %v", err)
+		t.Errorf("the collaborator is there, %v", err)
 	}
 }
 
-// What is taken away after the backup stays away, and what is given since is
-// gone.
+// Restrictions made after the backup stay, and grants made after it are gone.
 func TestRestoreRules(t *testing.T) {
 	type step = func(*vault) func(*keys.Tx) error
 	keyIs := func(want string) func(*testing.T, *vault) {
@@ -58,7 +57,7 @@ func TestRestoreRules(t *testing.T) {
 			v.view(func(r keys.Reader) error {
 				c, err := r.Collaborator(v.collaborator)
 				if got := fmt.Sprint(c.Scopes, c.Endpoints, c.Endpoints != nil); err != nil || got != want {
-					t.Errorf("the invitation is %s, %v; want %s", got, err, want)
+					t.Errorf("the grant is %s, %v; want %s", got, err, want)
 				}
 				return nil
 			})
@@ -255,22 +254,22 @@ func TestRestoreRules(t *testing.T) {
 			want:  records.Counts{AppsReturned: 1, KeysRevoked: 1, TombstonesAdded: 1, CollaboratorsRemoved: 1},
 			check: []func(*testing.T, *vault){keyStands(keys.Unknown)},
 		},
-		"invitation taken back": {
+		"collaborator removed": {
 			after: func(v *vault) func(*keys.Tx) error {
 				return func(tx *keys.Tx) error { return tx.RemoveCollaborator(v.collaborator) }
 			},
 			want:  records.Counts{CollaboratorsRemoved: 1},
 			check: []func(*testing.T, *vault){noCollaborator},
 		},
-		"invitation narrowed": {
+		"collaborator narrowed": {
 			after: addCollaborator([]string{"B", "C"}, []string{endpointB}), want: records.Counts{CollaboratorsNarrowed: 1},
 			check: []func(*testing.T, *vault){collaboratorIs("[B] [/p.S/B] true")},
 		},
-		"invitation emptied": {
+		"collaborator without endpoints": {
 			after: addCollaborator([]string{"C"}, []string{"/p.S/C"}), want: records.Counts{CollaboratorsRemoved: 1},
 			check: []func(*testing.T, *vault){noCollaborator},
 		},
-		"invitation widened": {
+		"collaborator widened": {
 			after: addCollaborator([]string{policy.ScopeAll}, nil),
 			check: []func(*testing.T, *vault){collaboratorIs("[A B] [/p.S/A /p.S/B] true")},
 		},
@@ -396,18 +395,18 @@ func TestRestoreWhileTheClockIsBehind(t *testing.T) {
 		want  records.Counts
 		check func(*testing.T, *vault)
 	}{
-		"invitation taken back": {
+		"collaborator removed": {
 			after: []func(*vault) func(*keys.Tx) error{removeCollaborator},
 			want:  records.Counts{CollaboratorsRemoved: 1}, check: noCollaborator,
 		},
-		"invitation made again, for less": {
+		"collaborator added again, for less": {
 			after: []func(*vault) func(*keys.Tx) error{removeCollaborator, addCollaborator("B")},
 			want:  records.Counts{CollaboratorsNarrowed: 1},
 			check: func(t *testing.T, v *vault) {
 				v.view(func(r keys.Reader) error {
 					c, err := r.Collaborator(v.collaborator)
 					if got := fmt.Sprint(c.Scopes); err != nil || got != "[B]" {
-						t.Errorf("the invitation is %s, %v; want [B]", got, err)
+						t.Errorf("the grant is %s, %v; want [B]", got, err)
 					}
 					return nil
 				})

@@ -85,7 +85,7 @@ func TestRestoreRefusesWhatIsInUse(t *testing.T) {
 	refusedRestore(t, other.path, v.path, false, "still in use by another process")
 }
 
-// Where the store before can't be read, what was revoked is not known.
+// If the previous store can't be read, its revocations are unknown.
 func TestRestoreWithoutTheStoreBefore(t *testing.T) {
 	for name, c := range map[string]struct {
 		damage func(t *testing.T, path string)
@@ -220,8 +220,8 @@ func TestRestoreByALink(t *testing.T) {
 	v.sound(time.Time{})
 }
 
-// Where one opens a file just when a restore replaces it, what it writes must
-// not go to the old one.
+// A process that opens a file while a restore replaces it must not write to the
+// old one.
 func TestReplacedWhileOpening(t *testing.T) {
 	v := newVault(t)
 	v.close()

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// What is added comes back in the order of the keys, whether it was written to
-// the file or not, and the file is gone afterwards.
+// Added entries come back in the order of their keys, whether they were written
+// to the file or not. The file is gone afterwards.
 func TestSorter(t *testing.T) {
 	for name, c := range map[string]struct{ n, most int }{
 		"nothing":   {0, 100},

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/records"
 )
 
-// What tests do to a file behind the back of a store.
+// Functions that change a file behind the back of a store.
 
 // change writes records, and passes over what the directory would also change.
 func change(tx *bolt.Tx, fn func(keys.Writer) error) error {

@@ -120,8 +120,8 @@ func eachOld(t *testing.T, test func(t *testing.T, format int)) {
 	}
 }
 
-// A file of an older version is checked as it is, upgraded when it is opened,
-// and kept as it was beside that.
+// A file of an older version is checked as it is, and upgraded when it is
+// opened. A copy of the old file is kept next to it.
 func TestUpgrade(t *testing.T) {
 	eachOld(t, func(t *testing.T, format int) {
 		path := newPath(t)
@@ -206,7 +206,7 @@ func TestUpgradeKeepsSequences(t *testing.T) {
 	}
 }
 
-// Where no copy can be kept, the file stays as it is.
+// If no copy can be kept, the file stays as it is.
 func TestUpgradeWithoutRoomForACopy(t *testing.T) {
 	eachOld(t, func(t *testing.T, format int) {
 		path := newPath(t)

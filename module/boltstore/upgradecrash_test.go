@@ -11,8 +11,9 @@ import (
 	"github.com/caddy-api-keys/gateway/module/records"
 )
 
-// wantEither checks what a stopped upgrade has left: the file as it was, or the
-// new one, whole, with the copy beside it. It reports which.
+// wantEither checks the file after a stopped upgrade: it is the old file, or
+// the whole new one with the copy next to it. It reports whether the file was
+// upgraded.
 func wantEither(t *testing.T, path string, format int, before []byte) (upgraded bool) {
 	t.Helper()
 	after, err := os.ReadFile(path)

@@ -105,7 +105,7 @@ func (v *vault) view(fn func(keys.Reader) error) {
 	}
 }
 
-// backup makes a backup beside the store.
+// backup makes a backup next to the store.
 func (v *vault) backup(name string) string {
 	v.t.Helper()
 	path := filepath.Join(filepath.Dir(v.path), name)

@@ -143,7 +143,7 @@ func FuzzFormOf(f *testing.F) {
 		if credential.FormOf(text) != credential.Genuine {
 			return
 		}
-		// What is genuine is of that form, and no other byte of it would be.
+		// Genuine tokens have this form, and no other byte would fit.
 		if len(text) < 54 || len(text) > 63 || strings.Count(text, "_") != 2 {
 			t.Fatalf("%q is not a credential", text)
 		}

@@ -142,7 +142,7 @@ func TestAuditOfEveryChange(t *testing.T) {
 	}
 }
 
-// What is taken out of the log or altered in it shows.
+// Removed and altered entries of the log are found.
 func TestAuditShowsWhatWasAltered(t *testing.T) {
 	change := func(w keys.Writer, seq uint64, how func(*keys.AuditEntry)) error {
 		for e, err := range w.AuditEntries("", seq-1) {

@@ -26,7 +26,7 @@ var (
 )
 
 // withClock is a directory over a new store in 2026, with the user alice.
-func withClock(t *testing.T) (*directory.Directory, *meddler, *wristwatch) {
+func withClock(t *testing.T) (*directory.Directory, *faultyStore, *wristwatch) {
 	t.Helper()
 	m, w := openStore(t), &wristwatch{}
 	w.set(year2026)

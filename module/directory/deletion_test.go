@@ -90,7 +90,7 @@ func TestADeletionTakesEffectAtOnce(t *testing.T) {
 	}
 }
 
-func wantNothingLeft(t *testing.T, d *directory.Directory, m *meddler, ref keys.AppRef, all []keys.Credential) {
+func wantNothingLeft(t *testing.T, d *directory.Directory, m *faultyStore, ref keys.AppRef, all []keys.Credential) {
 	t.Helper()
 	err := d.View(t.Context(), func(r keys.Reader) error {
 		totals, err := r.Totals(ref.OwnerID)
@@ -169,7 +169,7 @@ func TestADeletionIsFinishedAfterARestart(t *testing.T) {
 }
 
 // nobodyCloses is a store that is another directory's to close.
-type nobodyCloses struct{ *meddler }
+type nobodyCloses struct{ *faultyStore }
 
 func (nobodyCloses) Close() error           { return nil }
 func (nobodyCloses) Feed(func(keys.Change)) {}

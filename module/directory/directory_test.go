@@ -349,7 +349,7 @@ func TestTransactions(t *testing.T) {
 			if !errors.Is(err, tt.want) {
 				t.Errorf("error %v, want %v", err, tt.want)
 			}
-			// What failed has changed nothing.
+			// The failed change had no effect.
 			if s := d.Standing(find(t, d, c.Digest)); s != keys.Active {
 				t.Errorf("standing %v after a change that failed", s)
 			}

@@ -21,8 +21,8 @@ func (s *teller) Feed(feed func(keys.Change)) {
 	s.Store.Feed(feed)
 }
 
-// Where anything may have changed, nothing that is cached counts any more, and
-// live requests are decided again.
+// After a change of unknown extent, nothing cached counts any more, and live
+// requests are decided again.
 func TestAllChanged(t *testing.T) {
 	m := openStore(t)
 	s := &teller{Store: m}
@@ -57,8 +57,8 @@ func TestAllChanged(t *testing.T) {
 	}
 }
 
-// A revocation counts even if a record stands beside it, as after a restore
-// that went wrong.
+// A revocation counts even if a record exists next to it, as after a failed
+// restore.
 func TestATombstoneCounts(t *testing.T) {
 	d, m, c := newDirectory(t)
 	_, err := m.Update(t.Context(), func(w keys.Writer) error {
@@ -73,8 +73,8 @@ func TestATombstoneCounts(t *testing.T) {
 	}
 }
 
-// Ids that spell the same in a row are two invitations all the same.
-func TestCollaboratorsAreToldApart(t *testing.T) {
+// IDs that spell the same in a row still name two collaborators.
+func TestCollaboratorDigestsDiffer(t *testing.T) {
 	refs := []keys.CollaboratorRef{
 		{AppRef: keys.AppRef{OwnerID: "alice", AppID: "shop"}, UserID: "bob"},
 		{AppRef: keys.AppRef{OwnerID: "ali", AppID: "ceshop"}, UserID: "bob"},
@@ -119,8 +119,8 @@ func cache(t *testing.T, d *directory.Directory, digest credential.Digest) {
 	}
 }
 
-// Who loads between the writing and the commit reads what was before. It may
-// not count afterwards.
+// A load between the writing and the commit reads the old revision. It must not
+// count afterwards.
 func TestALoadBeforeTheCommit(t *testing.T) {
 	s := &meeting{Store: openStore(t)}
 	owned, err := directory.New(s, directory.DefaultCacheBytes)
@@ -152,7 +152,7 @@ type asking struct {
 
 func (r *asking) Recheck() { r.again() }
 
-// Who is decided again because of a change is decided by what is after it.
+// A sweep re-decides a request by the changed records.
 func TestRecheckSeesTheChange(t *testing.T) {
 	d, _, c := newDirectory(t)
 	cache(t, d, c.Digest)

@@ -76,7 +76,7 @@ func TestConstantHash(t *testing.T) {
 	}
 }
 
-// What has expired stays expired when the clock is set back behind the newest
+// An expired key stays expired when the clock is set back behind the newest
 // write.
 func TestClockSetBack(t *testing.T) {
 	now := time.Now()

@@ -37,7 +37,7 @@ func TestAdmit(t *testing.T) {
 	if n := d.Live(); n != 0 {
 		t.Errorf("%d live after all have left", n)
 	}
-	// Who was decided before the revocation comes too late.
+	// A request decided before the revocation comes too late.
 	if d.Admit(&mine.live, &mine, entry, nil, nil) {
 		t.Error("admitted by an entry from before a change")
 	}
@@ -46,8 +46,8 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
-// A change to the invitation reaches a request decided by it, as one to the
-// credential does.
+// A change to the collaborator reaches a request decided by it, like a change
+// to the credential.
 func TestAdmitByCollaborator(t *testing.T) {
 	d, _, c := newDirectory(t)
 	update(t, d, func(tx *keys.Tx) error { _, err := tx.CreateUser(keys.User{ID: "bob"}); return err })
@@ -66,11 +66,11 @@ func TestAdmitByCollaborator(t *testing.T) {
 		return e
 	}
 	if collaborator().Exists() {
-		t.Fatal("an invitation before there is one")
+		t.Fatal("a collaborator before there is one")
 	}
 	addCollaborator("Inputs:Get")
 	if !collaborator().Exists() {
-		t.Fatal("no invitation after there is one")
+		t.Fatal("no collaborator after there is one")
 	}
 	var r request
 	if !d.Admit(&r.live, &r, find(t, d, c.Digest), collaborator(), nil) {
@@ -83,7 +83,7 @@ func TestAdmitByCollaborator(t *testing.T) {
 		t.Errorf("decided again %d times, want 2", n)
 	}
 	if collaborator().Exists() {
-		t.Error("an invitation after it was taken back")
+		t.Error("a collaborator after the removal")
 	}
 }
 

@@ -20,8 +20,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var operator = keys.Actor{ID: keys.Operator}
 
-// meddler is a store that a test holds up or breaks.
-type meddler struct {
+// faultyStore is a store that a test holds up or breaks.
+type faultyStore struct {
 	keys.Store
 	// before and after are called around what a View reads; an error of
 	// before is the View's.
@@ -31,12 +31,12 @@ type meddler struct {
 	updates atomic.Int64
 }
 
-func (m *meddler) Update(ctx context.Context, fn func(keys.Writer) error) (keys.Commit, error) {
+func (m *faultyStore) Update(ctx context.Context, fn func(keys.Writer) error) (keys.Commit, error) {
 	m.updates.Add(1)
 	return m.Store.Update(ctx, fn)
 }
 
-func (m *meddler) View(ctx context.Context, fn func(keys.Reader) error) error {
+func (m *faultyStore) View(ctx context.Context, fn func(keys.Reader) error) error {
 	if f := m.before.Load(); f != nil {
 		if err := (*f)(); err != nil {
 			return err
@@ -49,18 +49,18 @@ func (m *meddler) View(ctx context.Context, fn func(keys.Reader) error) error {
 	return err
 }
 
-func openStore(t *testing.T) *meddler {
+func openStore(t *testing.T) *faultyStore {
 	t.Helper()
 	store, err := boltstore.Open(filepath.Join(t.TempDir(), "keys.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &meddler{Store: store}
+	return &faultyStore{Store: store}
 }
 
 // newDirectory is a directory over a new store with a user, an app, and a key
 // for it.
-func newDirectory(t *testing.T) (*directory.Directory, *meddler, keys.Credential) {
+func newDirectory(t *testing.T) (*directory.Directory, *faultyStore, keys.Credential) {
 	t.Helper()
 	m := openStore(t)
 	owned, err := directory.New(m, directory.DefaultCacheBytes)

@@ -140,8 +140,8 @@ func TestIdleSession(t *testing.T) {
 	standing("used, and at its end", keys.Expired)
 }
 
-// What is said of the end of a session moves with its uses, and with nothing
-// else: not with being looked up, as a live request has it again and again.
+// The end of a session moves only with its uses, and not with lookups, which a
+// live request repeats.
 func TestTheEndOfASession(t *testing.T) {
 	began := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	c := keys.Credential{

@@ -29,7 +29,7 @@ func TestEveryFieldOfACredentialIsDescribed(t *testing.T) {
 	}
 }
 
-// What is left of a credential is what both records have.
+// A narrowed credential grants what both records grant.
 func TestNarrow(t *testing.T) {
 	early, late := time.Unix(1000, 0), time.Unix(2000, 0)
 	for _, row := range []struct {

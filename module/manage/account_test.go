@@ -101,8 +101,8 @@ func TestOperatorSetsPassword(t *testing.T) {
 	})
 }
 
-// Who changes a password while it is being checked decides.
-func TestPasswordOfAMomentAgo(t *testing.T) {
+// A password change during the check of the old password wins.
+func TestPasswordChangedDuringTheCheck(t *testing.T) {
 	withAccounts(t, func(t *testing.T, s *service) {
 		one := s.session()
 		s.as(one, "POST", "/v2/logout", "")

@@ -86,7 +86,7 @@ func TestBodies(t *testing.T) {
 		{"a field of an element twice", `{"apps":[{},{"id":"a","id":"b"}]}`, manage.CodeBadFormat, "apps[1].id"},
 		{"a field twice, escaped", `{"apps":[{"id":"a","\u0069d":"b"}]}`, manage.CodeBadFormat, "apps[0].id"},
 		{"other case", `{"Apps":[{}]}`, manage.CodeInvalid, "apps"},
-		{"other case beside", `{"apps":[{"name":"a","Name":"b"}]}`, manage.CodeInvalid, "apps[0].Name"},
+		{"other case next to it", `{"apps":[{"name":"a","Name":"b"}]}`, manage.CodeInvalid, "apps[0].Name"},
 		{"not UTF-8", "{\"apps\":[{\"name\":\"\xff\"}]}", manage.CodeBadFormat, ""},
 		{"deep", `{"apps":` + deep + `}`, manage.CodeBadFormat, "apps[0]"},
 		{"large", `{"apps":[{"name":"` + strings.Repeat("x", 1000) + `"}]}`, manage.CodeTooLarge, ""},
@@ -246,7 +246,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// What other tenants create doesn't show in a tenant's cursors.
+// Records of other tenants don't show in a tenant's cursors.
 func TestCursorsTellNothingOfOthers(t *testing.T) {
 	s := newService(t)
 	s.alice()
@@ -446,7 +446,7 @@ func FuzzBodies(f *testing.F) {
 	// Each for the calls that any caller has, and the operator for its own.
 	callers := map[string]manage.Caller{
 		"session": s.signedIn("alice"), "PAT": s.with(s.pat(operator, "alice", `["Predict"]`, `,"endpoints":["/a.B/C"]`).ID),
-		"invited": s.signedIn("bob"), "nobody": {},
+		"collaborator": s.signedIn("bob"), "nobody": {},
 	}
 	operators := [][2]string{
 		{"POST", "/v2/users"}, {"PATCH", "/v2/users"}, {"DELETE", "/v2/users"}, {"PATCH", "/v2/users/alice"}, {"GET", "/v2/users"},

@@ -107,7 +107,7 @@ func TestAudit(t *testing.T) {
 		t.Error("the log holds a whole credential")
 	}
 
-	// What a deleted user did is still there.
+	// Entries of a deleted user are kept.
 	s.must("DELETE", "/v2/users/bob", "")
 	if got := actions(s.must("GET", "/v2/users/bob/audit", "")); !strings.HasSuffix(got, "user.delete") {
 		t.Errorf("of a deleted user is left %s", got)

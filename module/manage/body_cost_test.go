@@ -68,7 +68,7 @@ func TestBodiesCostLittle(t *testing.T) {
 	}
 }
 
-// What the largest body costs, of whatever shape.
+// The cost of the largest bodies of any shape.
 func BenchmarkBodies(b *testing.B) {
 	s := newService(b)
 	s.alice()

@@ -188,7 +188,7 @@ func TestCollaboratorsDontTellWhoIsThere(t *testing.T) {
 
 var times = regexp.MustCompile(`20\d\d-[^"]*Z`)
 
-// Nobody invites to more than they may do.
+// Nobody can grant a collaborator more than they may do themselves.
 func TestCollaboratorsDelegate(t *testing.T) {
 	s := friends(t)
 	s.must("POST", shared, `{"collaborators":[{"user_id":"carol","scopes":["All"]}]}`)

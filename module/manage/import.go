@@ -88,7 +88,7 @@ type importedKey struct {
 	warning string
 	// refused is an error in the key's fields. Only a dry run continues after it.
 	refused error
-	// malformed is true if the element is no object that could be read. It ends
+	// malformed is true if the element is not a readable object. It ends
 	// a dry run too.
 	malformed bool
 }

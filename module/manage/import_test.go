@@ -183,7 +183,8 @@ func TestImportOfTheSameTwice(t *testing.T) {
 	}
 }
 
-// What is short of the bits by less than one is not told as having them.
+// A credential that lacks less than one bit is not reported as having enough
+// bits.
 func TestImportWarnsOfTooFewBits(t *testing.T) {
 	s := newService(t)
 	s.alice()

@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// What shows keys as text shows each field that the API answers of one, so a
-// new field of a key has to be described.
+// Code that shows keys as text shows each field of the API, so a new field of a
+// key has to be described.
 func TestKeyFieldsAreThoseOfTheAPI(t *testing.T) {
 	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	key := manage.Key{
@@ -53,7 +53,8 @@ func TestKeyFieldsAreThoseOfTheAPI(t *testing.T) {
 	}
 }
 
-// What the audit log and a merge know of a key is shown, too, by the same name.
+// The fields of a key in the audit log and in a merge are shown, too, by the
+// same names.
 func TestKeyFieldsHaveThoseOfTheRecord(t *testing.T) {
 	for _, f := range keys.CredentialFields {
 		if !slices.ContainsFunc(manage.KeyFields, func(shown manage.KeyField) bool { return shown.Name == f.Name }) {

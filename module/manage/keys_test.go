@@ -350,7 +350,7 @@ func flip(c byte) string {
 	return "0"
 }
 
-// Who may not make a key that lives as long as that is told what to do.
+// A caller who can't make a key with such a long life is told the remedy.
 func TestExpiryBeyondTheCallersOwn(t *testing.T) {
 	s := friends(t)
 	caller := s.with(s.pat(operator, "alice", `["All"]`, `,"expires_at":"2100-01-01T00:00:00Z"`).ID)

@@ -385,7 +385,7 @@ func TestLoginWithABrokenStore(t *testing.T) {
 	}
 }
 
-// What is shown once is kept nowhere.
+// Secrets that are shown once are stored nowhere.
 func TestSecretsAreNotStored(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.db")
 	store, err := boltstore.Open(path)

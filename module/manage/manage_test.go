@@ -248,7 +248,7 @@ func TestUsersRefused(t *testing.T) {
 		{"none", "POST", "/v2/users", `{"users":[]}`, manage.CodeInvalid, "users", "at least one"},
 		{"absent", "POST", "/v2/users", `{}`, manage.CodeInvalid, "users", "at least one"},
 		{"unknown field", "POST", "/v2/users", `{"users":[{"id":"zoe"},{"id":"yan","admin":true}]}`, manage.CodeInvalid, "users[1].admin", "no such field"},
-		{"unknown field beside", "POST", "/v2/users", `{"users":[{}],"admin":true}`, manage.CodeInvalid, "admin", "no such field"},
+		{"unknown field next to the list", "POST", "/v2/users", `{"users":[{}],"admin":true}`, manage.CodeInvalid, "admin", "no such field"},
 		{"wrong type", "POST", "/v2/users", `{"users":[{"name":7}]}`, manage.CodeInvalid, "users[0].name", "a text"},
 		{"short password", "POST", "/v2/users", `{"users":[{"password":"secret"}]}`, manage.CodeInvalid, "users[0].password", "longer"},
 		{"empty password", "POST", "/v2/users", `{"users":[{"password":""}]}`, manage.CodeInvalid, "users[0].password", "longer"},

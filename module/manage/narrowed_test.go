@@ -10,7 +10,7 @@ import (
 
 // A change is made with what the credential may do then: one that was narrowed
 // since the call was let in makes none, be it one that it could make still.
-func TestNarrowedSinceTheCallWasLetIn(t *testing.T) {
+func TestNarrowedDuringTheCall(t *testing.T) {
 	s := newService(t)
 	s.alice()
 	for name, change := range map[string]func(*keys.Credential){

@@ -87,8 +87,8 @@ func TestDescriptionIsOfTheCalls(t *testing.T) {
 	}
 }
 
-// Where it says what an object has, it is true if it has nothing else: an
-// answer that gains a field has to be described again.
+// The description lists all fields of an object, so an answer that gains a
+// field has to be described again.
 func TestDescriptionIsStrict(t *testing.T) {
 	text, err := os.ReadFile("openapi.yaml")
 	if err != nil {

@@ -197,15 +197,15 @@ func TestDelegationNeverGrants(t *testing.T) {
 		most := s.mustAs(s.signedIn(user), "POST", at+"/keys", fmt.Sprintf(`{"keys":[{"type":"personal_access_token",%s,"expires_at":%s},{"type":"personal_access_token","scopes":["All"]}]}`, lists(), drawExpiry.Draw(t, "expiry"))).Keys
 		first := most[0]
 		texts := map[string]string{first.KeyID: first.ID} // what the holder of the first one knows
-		state := func() (all map[string]manage.Key, invited map[string]manage.Collaborator) {
-			all, invited = map[string]manage.Key{}, map[string]manage.Collaborator{}
+		state := func() (all map[string]manage.Key, collaborators map[string]manage.Collaborator) {
+			all, collaborators = map[string]manage.Key{}, map[string]manage.Collaborator{}
 			for _, k := range s.must("GET", at+"/keys?per_page=1000", "").Keys {
 				all[k.KeyID] = k
 			}
 			for _, c := range s.must("GET", at+"/apps/a/collaborators", "").Collaborators {
-				invited[c.ID] = c
+				collaborators[c.ID] = c
 			}
-			return all, invited
+			return all, collaborators
 		}
 		others, guests := state()
 		for range rapid.IntRange(3, 12).Draw(t, "calls") {
@@ -221,7 +221,7 @@ func TestDelegationNeverGrants(t *testing.T) {
 			target := rapid.SampledFrom(slices.Sorted(maps.Keys(all))).Draw(t, "target")
 			guest := user + rapid.SampledFrom([]string{"b", "c"}).Draw(t, "guest")
 			var a response
-			call := rapid.SampledFrom([]string{"create", "create app key", "create app", "patch", "rotate", "enable", "invite", "change"}).Draw(t, "call")
+			call := rapid.SampledFrom([]string{"create", "create app key", "create app", "patch", "rotate", "enable", "add collaborator", "change"}).Draw(t, "call")
 			switch call {
 			case "create":
 				a = s.callAs(caller, "POST", at+"/keys", fmt.Sprintf(`{"keys":[{"type":"personal_access_token",%s,"expires_at":%s}]}`, lists(), drawExpiry.Draw(t, "expiry")))
@@ -235,7 +235,7 @@ func TestDelegationNeverGrants(t *testing.T) {
 				a = s.callAs(caller, "POST", at+"/keys/"+target+"/rotate", rapid.SampledFrom([]string{`{}`, `{"grace":"24h"}`}).Draw(t, "grace"))
 			case "enable":
 				a = s.callAs(caller, "PATCH", at+"/keys", fmt.Sprintf(`{"keys":[{"id":%q,"disabled":%v}]}`, target, rapid.Bool().Draw(t, "disabled")))
-			case "invite":
+			case "add collaborator":
 				a = s.callAs(caller, "POST", at+"/apps/a/collaborators", fmt.Sprintf(`{"collaborators":[{"user_id":%q,%s}]}`, guest, lists()))
 			case "change":
 				a = s.callAs(caller, "PATCH", at+"/apps/a/collaborators", fmt.Sprintf(`{"collaborators":[{"user_id":%q,%s}],"action":%q}`, guest, listed(lists()), drawAction.Draw(t, "action")))
@@ -254,7 +254,7 @@ func TestDelegationNeverGrants(t *testing.T) {
 					texts[k.KeyID] = k.ID
 				}
 			}
-			keys, invited := state()
+			keys, collaborators := state()
 			for id, k := range keys {
 				o, there := others[id]
 				if there && k.Disabled && inJSON([]any{o.Scopes, o.Endpoints, o.ExpiresAt}) == inJSON([]any{k.Scopes, k.Endpoints, k.ExpiresAt}) {
@@ -264,14 +264,14 @@ func TestDelegationNeverGrants(t *testing.T) {
 					t.Fatalf("after %s there is %s, though the first token was %s", call, inJSON(k), inJSON(first))
 				}
 			}
-			for id, c := range invited {
+			for id, c := range collaborators {
 				if o, there := guests[id]; (!there || inJSON(o) != inJSON(c)) && !within(c.Scopes, c.Endpoints, nil, &first) {
 					t.Fatalf("after %s there is %s, though the first token was %s", call, inJSON(c), inJSON(first))
 				}
 			}
 		}
 	})
-	for _, call := range []string{"create", "create app key", "create app", "patch", "rotate", "enable", "invite", "change"} {
+	for _, call := range []string{"create", "create app key", "create app", "patch", "rotate", "enable", "add collaborator", "change"} {
 		if done[call] == 0 {
 			t.Errorf("%s was never allowed, so this tests nothing of it (%v)", call, done)
 		}

@@ -156,7 +156,7 @@ func TestRevokeManyOfOneUser(t *testing.T) {
 	}
 }
 
-// Who sends a whole credential that was revoked is told so only of their own.
+// Callers learn of a revoked credential only if it was their own.
 func TestRevokeTheRevokedOfAnother(t *testing.T) {
 	s := friends(t)
 	k := s.pat(operator, "bob", `["All"]`, "")

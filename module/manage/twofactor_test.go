@@ -158,7 +158,7 @@ func TestPasswordWithSecondFactor(t *testing.T) {
 		}
 		refused(t, change(""), manage.CodeLoginFailed, "code", "second factor")
 		refused(t, change(code("000000")), manage.CodeLoginFailed, "code", "wrong")
-		// What is refused uses no code up.
+		// A refused code is not used up.
 		next := d.next()
 		refused(t, s.callAs(one, "POST", "/v2/users/alice/password", fmt.Sprintf(`{"current_password":%q,"password":"short","code":%q}`, password, next)), manage.CodeInvalid, "password", "longer")
 		if a := change(code(next)); a.http != http.StatusOK {
@@ -170,8 +170,8 @@ func TestPasswordWithSecondFactor(t *testing.T) {
 func TestCodesAreThrottled(t *testing.T) {
 	withAccounts(t, func(t *testing.T, s *service) {
 		d, codes, _ := s.withSecondFactor(t)
-		// Who has the password guesses codes. That the password alone is right
-		// takes no failure away.
+		// An attacker with the password guesses codes. A right password alone
+		// clears no failure.
 		for range 10 {
 			refused(t, s.signIn(elsewhere, "alice@example.com", password), manage.CodeLoginFailed, "code", "second factor")
 			refused(t, s.signIn(elsewhere, "alice@example.com", password, code("000000")), manage.CodeLoginFailed, "code", "wrong")

@@ -69,32 +69,32 @@ func TestPermitsAndLacking(t *testing.T) {
 	}
 }
 
-// What a collaborator may do is what both his credential and the invitation
+// A collaborator may do what both the credential and the collaborator's grant
 // permit.
 func TestLackingOfSeveralGrants(t *testing.T) {
 	rule := ruleOf(t, Route{Method: "GET", Pattern: "/a", Scopes: []string{"T:Get", "T:Add", "T:Del"}, Endpoint: []string{"/t.S/List"}})
 	list := strings.Fields
 	for _, tc := range []struct {
-		name                string
-		credential, invited Grant
-		lack                Lack
+		name                     string
+		credential, collaborator Grant
+		lack                     Lack
 	}{
 		{"both have all", NewGrant(list("All"), nil), NewGrant(list("All"), nil), Lack{}},
-		{"a session and a full invitation", Everything(), NewGrant(list("T:Add T:Del T:Get"), nil), Lack{}},
+		{"a session and a full grant", Everything(), NewGrant(list("T:Add T:Del T:Get"), nil), Lack{}},
 		{"each has what the other lacks", NewGrant(list("T:Get T:Del"), nil), NewGrant(list("T:Add T:Del"), nil), Lack{Scopes: list("T:Add T:Get")}},
 		{"both lack the same", NewGrant(list("T:Get T:Del"), nil), NewGrant(list("T:Get T:Del"), nil), Lack{Scopes: list("T:Add")}},
-		{"the invitation lists the endpoint", Everything(), NewGrant(list("All"), list("/t.S/List")), Lack{}},
-		{"the invitation lists another endpoint", Everything(), NewGrant(list("All"), list("/t.S/Post")), Lack{Endpoints: list("/t.S/List")}},
+		{"the grant lists the endpoint", Everything(), NewGrant(list("All"), list("/t.S/List")), Lack{}},
+		{"the grant lists another endpoint", Everything(), NewGrant(list("All"), list("/t.S/Post")), Lack{Endpoints: list("/t.S/List")}},
 		{"both list it", NewGrant(list("All"), list("/t.S/List /t.S/A")), NewGrant(list("All"), list("/t.S/List /t.S/B")), Lack{}},
 		{"an intersection that leaves none", NewGrant(list("All"), list("/t.S/List")), NewGrant(list("All"), list("/t.S/Post")), Lack{Endpoints: list("/t.S/List")}},
-		{"an invitation to nothing", NewGrant(list("All"), nil), NewGrant(nil, nil), Lack{Scopes: list("T:Add T:Del T:Get")}},
+		{"a grant of nothing", NewGrant(list("All"), nil), NewGrant(nil, nil), Lack{Scopes: list("T:Add T:Del T:Get")}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			permitted := reflect.DeepEqual(tc.lack, Lack{})
-			if got := tc.credential.Permits(rule) && tc.invited.Permits(rule); got != permitted {
+			if got := tc.credential.Permits(rule) && tc.collaborator.Permits(rule); got != permitted {
 				t.Errorf("Permits of both = %t, want %t", got, permitted)
 			}
-			for _, grants := range [][]*Grant{{&tc.credential, &tc.invited}, {&tc.invited, &tc.credential}} {
+			for _, grants := range [][]*Grant{{&tc.credential, &tc.collaborator}, {&tc.collaborator, &tc.credential}} {
 				if got := rule.Lacking(grants...); !reflect.DeepEqual(got, tc.lack) {
 					t.Errorf("Lacking = %+v, want %+v", got, tc.lack)
 				}
@@ -111,7 +111,7 @@ func TestReachesAndTarget(t *testing.T) {
 		caller     Caller
 		owner, app string
 		reach      Reach
-		// What the request is about, where it isn't refused.
+		// The target of the request, if it isn't refused.
 		targetOwner, targetApp string
 	}{
 		{key, "", "", Own, "bob", "app1"},

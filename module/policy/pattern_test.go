@@ -109,7 +109,7 @@ var malformed = []struct{ text, want string }{
 	{"/{a}:b{c}", "may only contain letters"},
 	{"/" + strings.Repeat("a/", 32) + "a", "more than 32 segments"},
 	{"/{a=" + strings.Repeat("*/", 32) + "*}", "more than 32 segments"},
-	// What Caddy makes of a bare name is refused as well as the name.
+	// Caddy's form of a bare name is refused like the name.
 	{"/{path}", "rename the variable"},
 	{"/{host}/a", "rename the variable"},
 	{"/{query=**}", "rename the variable"},

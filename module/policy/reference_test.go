@@ -234,8 +234,8 @@ func TestTableAgainstReference(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		routes := []Route{{Method: "GET", Pattern: "/a/{user_id}/{app_id}", Place: "first"}}
 		for n := range rnd.IntN(25) {
-			// What doesn't parse, or has the shape of one before and other
-			// demands, is left out: tests of their own are about them.
+			// Leave out patterns that don't parse, and routes with the shape of an
+			// earlier one but other demands. They have tests of their own.
 			rt := randomRoute(rnd, n)
 			if _, err := NewTable(append(routes, rt), "user_id", "app_id"); err == nil {
 				routes = append(routes, rt)

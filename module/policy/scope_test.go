@@ -213,8 +213,8 @@ func TestUnionOfDeclaredAndNeeded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// What was only needed first is declared now, and may be declared no
-		// other way.
+		// A scope that was only needed before is declared now, and can't be
+		// declared differently.
 		if _, err := Union(u, other); err == nil {
 			t.Error("a union with a site that disagrees")
 		}
@@ -262,7 +262,7 @@ func TestUnionWithAllDeclared(t *testing.T) {
 	}
 }
 
-// What keys can be limited to are the endpoints of every site's routes.
+// Keys can be limited to the endpoints of all sites' routes.
 func TestCatalogueEndpoints(t *testing.T) {
 	site := func(scopes []Scope, routes ...Route) *Catalogue {
 		t.Helper()

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Who declares the same has the same table, who declares anything else has
-// another, and what nobody holds is gone.
+// Equal declarations share a table, different ones don't, and an unused table
+// is dropped.
 func TestSharedTable(t *testing.T) {
 	if n := reflect.TypeFor[Route]().NumField(); n != 7 {
 		t.Errorf("a route has %d fields; appendTo and this test know 7", n)

@@ -181,7 +181,7 @@ func TestFind(t *testing.T) {
 			"GET /e/x:go":  "GET /e/{id}:go +colon",
 			"GET /e/x:":    "",
 			"GET /e/x:y":   "",
-			// What stands in front of the verb has a colon of its own.
+			// The segment before the verb has a colon of its own.
 			"GET /e/x:y:go": "GET /e/{id}:go +colon",
 			"GET /b/x:y:go": "GET /b/{id} +colon",
 		}},

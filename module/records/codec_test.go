@@ -53,7 +53,7 @@ func TestDamagedRecord(t *testing.T) {
 				if got, err := c.decode(key, value); !errors.Is(err, keys.ErrCorrupt) {
 					t.Errorf("%s: got %+v, %v", what, got, err)
 				} else if !reflect.ValueOf(got).IsZero() {
-					t.Errorf("%s: a record beside the error: %+v", what, got)
+					t.Errorf("%s: a record together with the error: %+v", what, got)
 				}
 			}
 			for i := range c.value {
@@ -74,7 +74,7 @@ func TestDamagedRecord(t *testing.T) {
 	}
 }
 
-// What has a good checksum is still not taken for more than it says.
+// A record with a right checksum is still read strictly.
 func TestStrictRecord(t *testing.T) {
 	fields := func(change func(map[int]any)) map[int]any {
 		m := map[int]any{1: keystest.SomeKey.Digest[:], 2: "cak_1", 3: "app_key", 4: "u", 15: 1}

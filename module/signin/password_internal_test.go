@@ -54,7 +54,7 @@ func TestHashingIsBounded(t *testing.T) {
 	})
 }
 
-// What belongs to nobody costs what a new hash does.
+// A check without a user costs as much as a new hash.
 func TestDecoyCostsTheSame(t *testing.T) {
 	hash, err := HashPassword(t.Context(), "a good password")
 	if err != nil {

@@ -94,7 +94,7 @@ func TestCheckPassword(t *testing.T) {
 		text.EncodeToString(argon2.IDKey([]byte(password), salt, 3, 64, 2, 24))
 	// As this program made it before argon2id did.
 	stored := "$argon2id$v=19$m=19456,t=2,p=1$CrIIKWqBzzPcsNuVk48f6g$V48wT7fduLV9AVbfibBp5KzLDSckNY5VpHQgzFt/070"
-	// What nobody's password is checked against, as a password's hash.
+	// The hash against which an unknown user's password is checked.
 	decoy := "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	for _, c := range []struct {
 		name, hash, password string

@@ -78,7 +78,7 @@ func TestLoginsByAddress(t *testing.T) {
 			t.Errorf("the same address in IPv6 had to wait %s, want 1m", wait)
 		}
 		failTimes(t, l, 1, "another", "192.0.2.2")
-		// What was refused was no failure of the account.
+		// A throttled attempt is not a failure of the account.
 		failTimes(t, l, 8, "another", "192.0.2.3")
 	})
 }
@@ -174,7 +174,8 @@ func TestLoginsInParallel(t *testing.T) {
 	})
 }
 
-// Who guesses keeps a user from nowhere that they sign in from.
+// An attacker who guesses doesn't lock a user out of the places where that user
+// signs in.
 func TestLoginsDontLockOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewThrottle()

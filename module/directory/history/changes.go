@@ -68,13 +68,13 @@ var changes = map[string]change{
 		})
 		return err
 	}},
-	"invite": {8, func(_ *run, r *rand.Rand, tx *keys.Tx) error {
+	"add collaborator": {8, func(_ *run, r *rand.Rand, tx *keys.Tx) error {
 		c := keys.Collaborator{CollaboratorRef: collaborators[r.IntN(len(collaborators))]}
 		c.Scopes, c.Endpoints = randomGrant(r)
 		_, err := tx.AddCollaborator(c)
 		return err
 	}},
-	"uninvite": {4, func(_ *run, r *rand.Rand, tx *keys.Tx) error {
+	"remove collaborator": {4, func(_ *run, r *rand.Rand, tx *keys.Tx) error {
 		return tx.RemoveCollaborator(collaborators[r.IntN(len(collaborators))])
 	}},
 	"make an app": {3, func(_ *run, r *rand.Rand, tx *keys.Tx) error {

@@ -39,7 +39,7 @@ func look(admitted, start, end int64) Look {
 	return Look{Collaborator: -1, Everyone: -1, Permit: 1, Admitted: admitted, Start: start, End: end}
 }
 
-func invited(admitted, start, end int64) Look {
+func collaborating(admitted, start, end int64) Look {
 	return Look{Credential: 0, Collaborator: 1, Everyone: 2, Permit: 1, Admitted: admitted, Start: start, End: end}
 }
 
@@ -109,9 +109,9 @@ func TestCheck(t *testing.T) {
 		{name: "it was made to expire", registers: one(first, at(150, 160, ending)), looks: []Look{look(1, 170, 180)}, faults: 1},
 		{name: "a change that failed without effect", registers: one(first, void(failed(10, 20, none))), looks: []Look{look(1, 30, 31)}},
 		{name: "a change that failed and took effect", registers: one(first, failed(10, 20, none)), looks: []Look{look(1, 30, 31)}, faults: 1},
-		{name: "invited", registers: [][]Version{{first}, {first, at(10, 20, none)}, {at(0, 0, none), at(5, 6, good)}}, looks: []Look{invited(7, 30, 31)}},
-		{name: "no more invited", registers: [][]Version{{first}, {first, at(10, 20, none)}, {at(0, 0, none)}}, looks: []Look{invited(7, 30, 31)}, faults: 1},
-		{name: "invited, the credential revoked", registers: [][]Version{{first, at(10, 20, none)}, {first}, {first}}, looks: []Look{invited(7, 30, 31)}, faults: 1},
+		{name: "a collaborator", registers: [][]Version{{first}, {first, at(10, 20, none)}, {at(0, 0, none), at(5, 6, good)}}, looks: []Look{collaborating(7, 30, 31)}},
+		{name: "no longer a collaborator", registers: [][]Version{{first}, {first, at(10, 20, none)}, {at(0, 0, none)}}, looks: []Look{collaborating(7, 30, 31)}, faults: 1},
+		{name: "a collaborator, the credential revoked", registers: [][]Version{{first, at(10, 20, none)}, {first}, {first}}, looks: []Look{collaborating(7, 30, 31)}, faults: 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			settings := tt.settings

@@ -18,12 +18,12 @@ type run struct {
 	Setup
 	seed uint64
 	path string
-	// What the seed decides.
+	// The seed decides these.
 	reloads, collide          bool
 	cacheBytes                int64
 	readers, callers, writers int
 	changesEach               int
-	mood                      mood
+	storeFaults               storeFaults
 
 	ticks atomic.Int64
 	clock *clock // nil where it is the machine's
@@ -52,13 +52,13 @@ func newRun(s Setup, seed uint64, path string) *run {
 		cacheBytes: anyCache(r),
 		readers:    1 + r.IntN(4), callers: 1 + r.IntN(4), writers: 1 + r.IntN(3),
 		changesEach: 5 + r.IntN(15),
-		mood:        mood{random: stream(seed, 1), slow: []int{0, 10, 40}[r.IntN(3)]},
+		storeFaults: storeFaults{random: stream(seed, 1), slow: []int{0, 10, 40}[r.IntN(3)]},
 		began:       time.Now(),
 		slots:       newSlots(),
 		done:        make(chan struct{}),
 	}
 	if r.IntN(3) == 0 {
-		h.mood.failing = 1 + r.IntN(10)
+		h.storeFaults.failing = 1 + r.IntN(10)
 	}
 	if !h.reloads {
 		h.clock = &clock{h: h, now: h.began}
@@ -75,7 +75,7 @@ func anyCache(r *rand.Rand) int64 { return []int64{0, 700, 2_000, largest}[r.Int
 // String says what the seed has decided.
 func (h *run) String() string {
 	return fmt.Sprintf("cache %d, collide %v, reloads %v, slow %d%%, failing %d%%; %d readers, %d callers, %d writers of %d changes",
-		h.cacheBytes, h.collide, h.reloads, h.mood.slow, h.mood.failing, h.readers, h.callers, h.writers, h.changesEach)
+		h.cacheBytes, h.collide, h.reloads, h.storeFaults.slow, h.storeFaults.failing, h.readers, h.callers, h.writers, h.changesEach)
 }
 
 func (h *run) tick() int64 { return h.ticks.Add(1) }
@@ -102,9 +102,9 @@ func (h *run) run() (faults []string, err error) {
 	if err := h.fill(); err != nil {
 		return nil, errors.Join(err, h.use.close())
 	}
-	h.mood.begin()
+	h.storeFaults.begin()
 	h.play()
-	h.mood.end()
+	h.storeFaults.end()
 	err = errors.Join(append(h.errs, h.conclude(), h.use.close())...)
 	if err != nil {
 		return nil, err
@@ -168,7 +168,7 @@ func (h *run) play() {
 	start(&others, h.readers, h.reader)
 	start(&others, h.callers, h.caller)
 	start(&writers, h.writers, h.writer)
-	start(&others, 1, h.meddler)
+	start(&others, 1, h.disturb)
 	writers.Wait()
 	close(h.done)
 	others.Wait()
@@ -197,7 +197,7 @@ func (h *run) writer(r *rand.Rand) {
 		case !refused(err):
 			_ = h.fault("%s: %w", name, err)
 		}
-		h.mood.wait()
+		h.storeFaults.wait()
 	}
 }
 
@@ -208,8 +208,8 @@ func refused(err error) bool {
 		errors.Is(err, errRegret) || errors.As(err, &invalid)
 }
 
-// meddler sets the cache's size and the clock, and reloads.
-func (h *run) meddler(r *rand.Rand) {
+// disturb sets the cache's size and the clock, and reloads.
+func (h *run) disturb(r *rand.Rand) {
 	for !h.over() {
 		switch {
 		case h.reloads:

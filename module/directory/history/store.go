@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// mood is how a store behaves besides keeping what it is given.
-type mood struct {
+// storeFaults decides when a store is slow or fails.
+type storeFaults struct {
 	mu     sync.Mutex
 	random *rand.Rand
 	// slow is how often, of 100 times, it waits before and after whatever it
@@ -24,10 +24,10 @@ type mood struct {
 	on atomic.Bool
 }
 
-func (m *mood) begin() { m.on.Store(true) }
-func (m *mood) end()   { m.on.Store(false) }
+func (m *storeFaults) begin() { m.on.Store(true) }
+func (m *storeFaults) end()   { m.on.Store(false) }
 
-func (m *mood) chance(of100 int) bool {
+func (m *storeFaults) chance(of100 int) bool {
 	if of100 == 0 || !m.on.Load() {
 		return false
 	}
@@ -37,7 +37,7 @@ func (m *mood) chance(of100 int) bool {
 }
 
 // wait lets others go first: for some turns of the scheduler, or a while.
-func (m *mood) wait() {
+func (m *storeFaults) wait() {
 	if !m.chance(m.slow) {
 		return
 	}
@@ -53,23 +53,23 @@ func (m *mood) wait() {
 	}
 }
 
-var errMood = errors.New("the store's mood")
+var errFault = errors.New("the store failed on purpose")
 
 // fails sometimes, as a store that can't answer does.
-func (m *mood) fails(when string) error {
+func (m *storeFaults) fails(when string) error {
 	if m.chance(m.failing) {
-		return fmt.Errorf("%w: %w %s", keys.ErrUnavailable, errMood, when)
+		return fmt.Errorf("%w: %w %s", keys.ErrUnavailable, errFault, when)
 	}
 	return nil
 }
 
-// moody is a store with a mood. It keeps what a store promises.
-type moody struct {
+// faultyStore is a store with faults that a store may have.
+type faultyStore struct {
 	keys.Store
-	*mood
+	*storeFaults
 }
 
-func (s *moody) View(ctx context.Context, fn func(keys.Reader) error) error {
+func (s *faultyStore) View(ctx context.Context, fn func(keys.Reader) error) error {
 	if err := s.fails("before a View"); err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *moody) View(ctx context.Context, fn func(keys.Reader) error) error {
 	return err
 }
 
-func (s *moody) Update(ctx context.Context, fn func(keys.Writer) error) (keys.Commit, error) {
+func (s *faultyStore) Update(ctx context.Context, fn func(keys.Writer) error) (keys.Commit, error) {
 	if err := s.fails("before an Update"); err != nil {
 		return keys.Commit{}, err
 	}
@@ -104,7 +104,7 @@ func (s *moody) Update(ctx context.Context, fn func(keys.Writer) error) (keys.Co
 
 // Feed is told slowly: the time between a commit and what follows from it is
 // when most can go wrong.
-func (s *moody) Feed(feed func(keys.Change)) {
+func (s *faultyStore) Feed(feed func(keys.Change)) {
 	s.Store.Feed(func(c keys.Change) {
 		s.wait()
 		feed(c)

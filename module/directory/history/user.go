@@ -24,13 +24,13 @@ type user struct {
 // Key makes the user an opener, for leases.
 func (u *user) Key() (string, error) { return u.h.path, nil }
 
-// Open opens the store, with the history's mood.
+// Open opens the store, with the history's faults.
 func (u *user) Open() (keys.Store, error) {
 	s, err := u.h.Setup.Open(u.h.path)
 	if err != nil {
 		return nil, err
 	}
-	return &moody{s, &u.h.mood}, nil
+	return &faultyStore{s, &u.h.storeFaults}, nil
 }
 
 func (h *run) open() error {
@@ -91,7 +91,7 @@ func (u *user) reload(r *rand.Rand) error {
 		if next, err = u.lend(anyCache(r)); err == nil {
 			break
 		}
-		// What it reads when it opens may fail, by the mood of the store.
+		// The reads of opening may fail, too.
 		if !errors.Is(err, keys.ErrUnavailable) {
 			return err
 		}

@@ -69,8 +69,8 @@ func (s *slot) credential() keys.Credential {
 	return keys.Credential{Digest: s.digest, ID: s.id, Kind: s.kind, UserID: s.user, AppID: s.app}
 }
 
-// What grants are made of, and what they are asked for: some routes need a
-// scope and have no endpoint, some need an endpoint and no scope.
+// The scopes and endpoints of grants and routes. Some routes need a scope and
+// have no endpoint, others need an endpoint and no scope.
 var (
 	scopes    = []string{"H:A", "H:B", "H:C", "H:D", "H:E", "H:F"}
 	endpoints = []string{"/h.H/A", "/h.H/B", "/h.H/C"}

@@ -194,7 +194,7 @@ func (w *world) look() map[string]bool {
 		w.t.Fatal(err)
 	}
 	for name, r := range w.registers {
-		// What a collaborator may do takes a credential of theirs.
+		// A collaborator can only act with a credential of their own.
 		works[name] = works[name] && (!r.collaborator || w.anyWorks(works, r.user))
 	}
 	return works

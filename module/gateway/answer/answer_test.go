@@ -134,7 +134,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// What may be behind a request that can't be read is not read as another one.
+// Bytes after a request that can't be read are not read as another request.
 func TestAnswersThatCloseTheConnection(t *testing.T) {
 	for reason, closes := range map[authz.Reason]bool{
 		authz.Target: true, authz.CredentialSeveral: true, authz.CredentialMissing: false, authz.Owner: false, authz.RouteUnknown: false,

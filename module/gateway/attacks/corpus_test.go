@@ -163,7 +163,7 @@ func (s *corpusServer) sendHonest(t *testing.T, a *corpus.Case, protocol, target
 // compare looks at what the upstream was sent.
 func (s *corpusServer) compare(t *testing.T, a *corpus.Case, values map[string]string, got []corpus.Request, expected []corpus.Reach) {
 	t.Helper()
-	// What breaks off comes on a connection of its own, at any time.
+	// Incomplete requests come on a connection of their own, at any time.
 	slices.SortStableFunc(got, func(a, b corpus.Request) int { return first(!a.Whole, !b.Whole) })
 	slices.SortStableFunc(expected, func(a, b corpus.Reach) int { return first(a.Broken, b.Broken) })
 	for i := range max(len(got), len(expected)) {

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
-// What some upstream takes for gRPC and the gate doesn't is neither.
+// A content type that resembles gRPC without being gRPC is refused.
 func TestContentTypesThatResembleGRPC(t *testing.T) {
 	server := gatetest.Start(t, "route grpc /pkg.Service/Method Weak\nroute POST /pkg.Service/{rest=**} Strong")
 	server.AddUsers("alice")

@@ -96,7 +96,7 @@ func (c *h2Conn) request(s *corpus.Step) (err error) {
 	}
 	id := c.next
 	c.next += 2
-	// What the server makes of it shows when it answers, or doesn't.
+	// The server's answer, or its lack, shows how it read the request.
 	_ = c.framer.WriteHeaders(http2.HeadersFrameParam{
 		StreamID: id, BlockFragment: c.encode(fields), EndHeaders: true, EndStream: !s.HasBody && trailers == nil,
 	})

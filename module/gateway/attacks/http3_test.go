@@ -108,7 +108,7 @@ func (c *h3Conn) exchange(sent []byte) reply {
 		return reply{ended: true}
 	}
 	_ = str.SetDeadline(time.Now().Add(gatetest.Deadline))
-	// What the server makes of it shows when it answers, or doesn't.
+	// The server's answer, or its lack, shows how it read the request.
 	_, _ = str.Write(sent)
 	_ = str.Close()
 	r := reply{header: map[string]string{}}

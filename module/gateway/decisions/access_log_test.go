@@ -42,7 +42,7 @@ func accessed(server *gatetest.Server, mark string) (l accessLine) {
 
 // The access log says why a request was allowed or refused, by which route,
 // and who sent it, where that is known.
-func TestAccessLogSaysWhy(t *testing.T) {
+func TestAccessLogHasTheReason(t *testing.T) {
 	server := gatetest.Start(t, decisionSite+"\ncors https://app.example.com", "api_keys_manage {\nbase /manage\n}")
 	server.AddUsers("alice", "bob")
 	server.AddApp("alice", "shop")
@@ -146,7 +146,7 @@ func TestErrorRoutesKnowWhoWasRefused(t *testing.T) {
 
 // A stream that a revocation ended doesn't look like a success in the access
 // log, whichever handler served it.
-func TestAccessLogSaysWhatWasEnded(t *testing.T) {
+func TestAccessLogOfEndedRequests(t *testing.T) {
 	for name, directives := range map[string]string{
 		"by the gate's own next": "",
 		"by error routes":        "@failing query failing=1\nreverse_proxy @failing 127.0.0.1:1\nhandle_errors {\nreverse_proxy UPSTREAM {\nflush_interval -1\n}\n}",
@@ -177,8 +177,8 @@ func TestAccessLogSaysWhatWasEnded(t *testing.T) {
 	}
 }
 
-// What shadow mode refuses all the same, it says and counts.
-func TestShadowSaysWhatItRefuses(t *testing.T) {
+// Refusals that shadow mode enforces are logged and counted.
+func TestShadowLogsRefusals(t *testing.T) {
 	server := gatetest.Start(t, "route GET /v2/inputs Inputs:Get\nroute POST /v2/inputs Inputs:Add\nmode shadow")
 	for i, tt := range []struct{ method, target, line, reason string }{
 		{"GET", "/v2//inputs", "Accept: */*", "target"},

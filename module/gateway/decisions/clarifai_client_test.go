@@ -130,7 +130,7 @@ func TestClarifaiClient(t *testing.T) {
 		{name: "a key that may not, on its app", caller: little, owner: "alice", app: "shop", lacks: lackAll},
 		{name: "a key of another app of the owner's", caller: blog, owner: "alice", app: "shop", elsewhere: true},
 		{name: "a key of another owner's app", caller: farm, owner: "alice", app: "shop", elsewhere: true},
-		// Where no app is named, a key's own is meant.
+		// Without an app in the request, the key's own app counts.
 		{name: "a key of another app, which is told as its own", caller: farm},
 		{name: "a personal access token", caller: pat},
 		{name: "a personal access token, on an app", caller: pat, owner: "alice", app: "shop", also: onShop},
@@ -315,7 +315,7 @@ func startClarifaiClient(t *testing.T, base string) func(*testing.T, string, cla
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// What it wrote to standard error is whole once it has ended.
+	// Its standard error is complete once it has ended.
 	end := sync.OnceValue(func() error {
 		defer cancel()
 		return errors.Join(stdin.Close(), cmd.Wait())

@@ -176,9 +176,9 @@ func TestDecision(t *testing.T) {
 		{step: "8 scopes", name: "the endpoint missing", method: "POST", target: inputs, lines: []string{auth(limited)}, status: 403, code: 11007, details: "/clarifai.api.V2/PostInputs"},
 		{step: "8 scopes", name: "limited, where a route has no endpoint", method: "GET", target: "/v2/apps/shop/inputs", lines: []string{auth(limited)}, status: 403, code: 11007, details: "limited to endpoints"},
 		{step: "8 scopes", name: "missing, gRPC", method: "POST", target: "/clarifai.api.V2/ListInputs", lines: []string{grpcCall, auth(nothing)}, grpc: "7"},
-		{step: "8 scopes", name: "less in the invitation", method: "POST", target: inputs, lines: []string{auth(bobsPAT)}, status: 403, code: 11007, details: "Inputs:Add"},
-		{step: "8 scopes", name: "no endpoint in the invitation", method: "GET", target: inputs, lines: []string{auth(carolPAT)}, status: 403, code: 11007, details: "/clarifai.api.V2/ListInputs"},
-		{step: "8 scopes", name: "less in everyone's invitation", method: "POST", target: "/v2/users/alice/apps/open/inputs", lines: []string{auth(davesPAT)}, status: 403, code: 11007, details: "/clarifai.api.V2/PostInputs"},
+		{step: "8 scopes", name: "less for the collaborator", method: "POST", target: inputs, lines: []string{auth(bobsPAT)}, status: 403, code: 11007, details: "Inputs:Add"},
+		{step: "8 scopes", name: "no endpoint for the collaborator", method: "GET", target: inputs, lines: []string{auth(carolPAT)}, status: 403, code: 11007, details: "/clarifai.api.V2/ListInputs"},
+		{step: "8 scopes", name: "less for everyone", method: "POST", target: "/v2/users/alice/apps/open/inputs", lines: []string{auth(davesPAT)}, status: 403, code: 11007, details: "/clarifai.api.V2/PostInputs"},
 
 		{step: "9 forward", name: "Key", method: "GET", target: inputs, lines: []string{auth(key)}},
 		{step: "9 forward", name: "Bearer", method: "GET", target: inputs, lines: []string{"Authorization: Bearer " + key}},

@@ -46,7 +46,7 @@ func decidedAt(x manage.Explanation) int {
 	return 9
 }
 
-// What is explained is what happens.
+// An explanation agrees with the decision of the same request.
 func TestExplanationsAreTrue(t *testing.T) {
 	server := gatetest.Start(t, decisionSite+"\nowner_query user_app_id.user_id user_app_id.app_id")
 	server.AddUsers("alice", "bob", "carol")
@@ -63,13 +63,13 @@ func TestExplanationsAreTrue(t *testing.T) {
 		return holder{text, record.ID}
 	}
 	callers := map[string]holder{
-		"key":     made(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"Inputs:Get"}}),
-		"limited": made(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}, Endpoints: []string{"/clarifai.api.V2/ListInputs"}}),
-		"pat":     made(keys.Credential{Kind: policy.PAT, UserID: "alice", Scopes: []string{"Keys:Get"}}),
-		"invited": made(keys.Credential{Kind: policy.PAT, UserID: "bob", Scopes: []string{"All"}}),
-		"other":   made(keys.Credential{Kind: policy.PAT, UserID: "carol", Scopes: []string{"All"}}),
-		"session": made(keys.Credential{Kind: policy.Session, UserID: "alice"}),
-		"off":     made(keys.Credential{Kind: policy.PAT, UserID: "alice", Scopes: []string{"All"}}),
+		"key":          made(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"Inputs:Get"}}),
+		"limited":      made(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}, Endpoints: []string{"/clarifai.api.V2/ListInputs"}}),
+		"pat":          made(keys.Credential{Kind: policy.PAT, UserID: "alice", Scopes: []string{"Keys:Get"}}),
+		"collaborator": made(keys.Credential{Kind: policy.PAT, UserID: "bob", Scopes: []string{"All"}}),
+		"other":        made(keys.Credential{Kind: policy.PAT, UserID: "carol", Scopes: []string{"All"}}),
+		"session":      made(keys.Credential{Kind: policy.Session, UserID: "alice"}),
+		"off":          made(keys.Credential{Kind: policy.PAT, UserID: "alice", Scopes: []string{"All"}}),
 	}
 	server.ChangeCredential(callers["off"].id, func(c *keys.Credential) { c.Disabled = true })
 	const inputs = "/v2/users/alice/apps/shop/inputs"
@@ -97,7 +97,7 @@ func TestExplanationsAreTrue(t *testing.T) {
 	}
 	site := gates(t, server.Caddyfile(decisionSite+"\nowner_query user_app_id.user_id user_app_id.app_id"))
 	c := gatetest.Client(t, "HTTP/1.1")
-	for _, name := range []string{"", "key", "limited", "pat", "invited", "other", "session", "off"} {
+	for _, name := range []string{"", "key", "limited", "pat", "collaborator", "other", "session", "off"} {
 		for _, r := range requests {
 			t.Run(fmt.Sprintf("%s %s by %q", r.method, r.target, name), func(t *testing.T) {
 				server.T = t
@@ -203,7 +203,7 @@ func TestExplainSupposed(t *testing.T) {
 	}
 }
 
-// What isn't a question is refused, and no credential is repeated.
+// Malformed queries are refused, and no credential is repeated.
 func TestExplainRefuses(t *testing.T) {
 	site := gates(t, "a.example.com {\napi_keys {\nroute GET /v2/inputs\ncredential query k\n}\n}\nb.example.com {\napi_keys {\nroute GET /v2/outputs\n}\n}")
 	text, _ := credential.Mint("ca", policy.AppKey)

@@ -58,7 +58,7 @@ func TestOwnersCannotHideInMessages(t *testing.T) {
 						if got := a.Header.Get("Grpc-Status"); got != "3" {
 							t.Errorf("behind %d bytes: answered %s, grpc-status %q", len(before), a.Status, got)
 						}
-						// What the upstream saw of a stream comes late.
+						// The upstream's view of a stream comes late.
 						if a.Forwarded != nil && !strings.HasPrefix(string(own), a.Forwarded.Body) {
 							t.Errorf("behind %d bytes: the upstream saw %q", len(before), a.Forwarded.Body)
 						}
@@ -69,8 +69,8 @@ func TestOwnersCannotHideInMessages(t *testing.T) {
 	}
 }
 
-// Where a gRPC method has watched fields, nothing else than gRPC gets to its
-// path: servers of Connect and Twirp answer the same one.
+// Only gRPC reaches the path of a method with watched fields, because servers
+// of Connect and Twirp answer the same path.
 func TestOnlyGRPCReachesAWatchedMethod(t *testing.T) {
 	server := gatetest.Start(t, strings.Replace(ownerSite, "route grpc /pkg.Service/Method Inputs:Get", "route * /pkg.Service/{m} Inputs:Get", 1))
 	server.AddUsers("alice", "bob")

@@ -57,9 +57,9 @@ func TestOwnersOutsideThePath(t *testing.T) {
 		{"query, another app", key, "GET", "/v2/inputs?userAppId.appId=barn", "", 403, "", ""},
 		{"query, own and another", key, "GET", "/v2/inputs?user_app_id.user_id=alice&user_app_id.user_id=bob", "", 403, "", ""},
 		{"query, another and own", key, "GET", "/v2/inputs?user_app_id.user_id=bob&user_app_id.user_id=alice", "", 403, "", ""},
-		{"query, a PAT on an app she is invited to", pat, "GET", "/v2/inputs?user_app_id.user_id=bob&user_app_id.app_id=farm", "", 200, "bob", "farm"},
+		{"query, a PAT on an app of which she is a collaborator", pat, "GET", "/v2/inputs?user_app_id.user_id=bob&user_app_id.app_id=farm", "", 200, "bob", "farm"},
 		{"query, a PAT on another", pat, "GET", "/v2/inputs?user_app_id.user_id=bob&user_app_id.app_id=barn", "", 403, "", ""},
-		{"an app in the query makes no invitation", pat, "GET", "/v2/users/bob/inputs?user_app_id.app_id=farm", "", 403, "", ""},
+		{"an app in the query makes no collaborator", pat, "GET", "/v2/users/bob/inputs?user_app_id.app_id=farm", "", 403, "", ""},
 		{"an app in one place, the owner alone in another", pat, "POST", "/v2/inputs?user_app_id.user_id=bob&user_app_id.app_id=farm", `{"user_app_id":{"user_id":"bob"}}`, 403, "", ""},
 		{"both, then the owner alone", pat, "POST", "/v2/inputs", `{"user_app_id":{"user_id":"bob","app_id":"farm"},"user_app_id":{"user_id":"bob"}}`, 400, "", ""},
 		{"query, an invalid escape", key, "GET", "/v2/inputs?q=100%", "", 400, "", ""},
@@ -72,7 +72,7 @@ func TestOwnersOutsideThePath(t *testing.T) {
 		{"body, another", key, "POST", "/v2/inputs", `{"user_app_id":{"user_id":"bob"}}`, 403, "", ""},
 		{"body, another by its JSON name", key, "POST", "/v2/inputs", `{"userAppId":{"userId":"bob"}}`, 403, "", ""},
 		{"body, another in a second object", key, "POST", "/v2/inputs", own[:len(own)-1] + `,"user_app_id":{"user_id":"bob"}}`, 400, "", ""},
-		{"body, a PAT on an app she is invited to", pat, "POST", "/v2/inputs", `{"user_app_id":{"user_id":"bob","app_id":"farm"}}`, 200, "bob", "farm"},
+		{"body, a PAT on an app of which she is a collaborator", pat, "POST", "/v2/inputs", `{"user_app_id":{"user_id":"bob","app_id":"farm"}}`, 200, "bob", "farm"},
 		{"body, a PAT on another", pat, "POST", "/v2/inputs", `{"user_app_id":{"user_id":"bob","app_id":"barn"}}`, 403, "", ""},
 		{"path and body disagree", pat, "POST", "/v2/users/bob/apps/farm/inputs", own, 403, "", ""},
 		{"query and body disagree", pat, "POST", "/v2/inputs?user_app_id.app_id=shop", `{"user_app_id":{"app_id":"other"}}`, 403, "", ""},
@@ -104,7 +104,7 @@ func TestOwnersOutsideThePath(t *testing.T) {
 			})
 		}
 	}
-	// What a form's parser would read of a JSON text.
+	// The fields that a form's parser would read from a JSON text.
 	a := server.AskBody(gatetest.Client(t, "HTTP/1.1"), "POST", "/v2/inputs", strings.NewReader(`"&user_app_id.user_id=bob&"`), key, "Content-Type: application/x-www-form-urlencoded")
 	if a.StatusCode != 403 || a.Forwarded != nil {
 		t.Errorf("a form in JSON is answered %s", a.Status)
@@ -149,7 +149,7 @@ func TestOwnersInMessages(t *testing.T) {
 		{"nobody", key, "/pkg.Service/Method", "application/grpc+proto", none, allowed, "alice"},
 		{"no message", key, "/pkg.Service/Method", "application/grpc", nil, allowed, "alice"},
 		{"another", key, "/pkg.Service/Method", "application/grpc", farm, "7", ""},
-		{"an invited PAT", pat, "/pkg.Service/Method", "application/grpc", farm, allowed, "bob"},
+		{"a collaborator's PAT", pat, "/pkg.Service/Method", "application/grpc", farm, allowed, "bob"},
 		{"a PAT on another", pat, "/pkg.Service/Method", "application/grpc", barn, "7", ""},
 		{"merged", key, "/pkg.Service/Method", "application/grpc", gatetest.Frame(0, append(gatetest.UserApp("alice", "shop"), gatetest.UserApp("bob", "farm")...)), "3", ""},
 		{"merged, an app taken back", pat, "/pkg.Service/Method", "application/grpc", gatetest.Frame(0, append(gatetest.UserApp("bob", "farm"), gatetest.Field(1, gatetest.Field(2, nil))...)), "3", ""},

@@ -75,7 +75,7 @@ func TestUndecidedRequestsAreWarnedOf(t *testing.T) {
 
 // explain says when a request never reaches the gate, and tells sites apart
 // that differ by their port.
-func TestExplainSaysWhenTheGateIsNotReached(t *testing.T) {
+func TestExplainOfUnreachedGates(t *testing.T) {
 	const site = "http://localhost:%d {\nhandle_path /pre/* {\n" + "api_keys {\nroute GET /items Predict\n}\nreverse_proxy 127.0.0.1:1\n}\n@read {\nmethod GET\npath /api/*\n}\napi_keys @read {\nroute GET /api/v1/items Predict\n}\nreverse_proxy 127.0.0.1:2\n}\n"
 	text, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(fmt.Sprintf(site+site, 18330, 18331)), nil)
 	if err != nil {

@@ -157,8 +157,8 @@ func findGate(value any) map[string]any {
 	return nil
 }
 
-// populate makes what the corpus names in braces: alice with her app shop, bob
-// with his, and bob's farm to which alice is invited.
+// populate makes the records that the corpus names in braces: alice with her
+// app shop, bob with his, and bob's farm, of which alice is a collaborator.
 func (d *differential) populate() error {
 	lease, err := gatetest.Directory()
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What the differential fuzzers are for is found: an exchange in which nothing
-// is wrong passes, and no other.
+// The judge finds the faults that the differential fuzzers look for, and passes
+// an exchange without faults.
 func TestDifferentialJudge(t *testing.T) {
 	d := newDifferential(t)
 	raw := []byte(d.secrets.Replace("PUT /v2/things?user_app_id.user_id=alice HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {pat}\r\nA: 1\r\nContent-Length: 5\r\n\r\nhello"))

@@ -47,7 +47,7 @@ func (d *differential) judge(x *exchange, raw []byte) error {
 		}
 		if number, _, _ := strings.Cut(h.Tag, "."); number != strconv.FormatInt(x.number, 10) {
 			n, err := strconv.ParseInt(number, 10, 64)
-			// What was broken off may be seen when its time is over.
+			// An incomplete request may be seen when its time is over.
 			if err != nil || n > x.number || h.Whole {
 				return fmt.Errorf("the upstream was sent a request that the gate never allowed: %+v", h)
 			}
@@ -218,7 +218,7 @@ func reaches(c keys.Credential, owner, app string) error {
 	case c.Kind == policy.AppKey && (owner != c.UserID || app != "" && app != c.AppID):
 		return fmt.Errorf("a key was used for another app")
 	case owner != c.UserID && (c.UserID != "alice" || owner != "bob" || app != "farm"):
-		return fmt.Errorf("nobody invited the caller there")
+		return fmt.Errorf("the caller is not a collaborator there")
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func latency(server *gatetest.Server, c *http.Client, key string, n int) (took [
 	return took
 }
 
-// What is large is refused or passes through; it isn't kept.
+// Large parts are refused or passed through, and not kept.
 func TestLargeRequests(t *testing.T) {
 	server := gatetest.Start(t, exhaustSite)
 	server.AddUsers("alice")

@@ -202,7 +202,7 @@ func TestSlowConnections(t *testing.T) {
 	q50, q99, _ := gatetest.Quantiles(quiet)
 	b50, b99, _ := gatetest.Quantiles(busy)
 	t.Logf("%d connections: %d KiB of heap each, %.1f goroutines each; the most memory this process ever had: %s, before them %s; "+
-		"good requests, quiet: p50 %v, p99 %v; beside the slow: p50 %v, p99 %v (%.2f and %.2f times)",
+		"good requests, quiet: p50 %v, p99 %v; next to the slow: p50 %v, p99 %v (%.2f and %.2f times)",
 		n, grown>>10/int64(n), float64(more)/float64(n), peak(), first, q50, q99, b50, b99, float64(b50)/float64(q50), float64(b99)/float64(q99))
 	if grown > int64(n)*256<<10 {
 		t.Errorf("%d connections grew the heap by %d bytes", n, grown)

@@ -69,7 +69,7 @@ func TestPublicRoutesForwardNoCredential(t *testing.T) {
 			t.Errorf("with %v the upstream was shown %+v", lines, a.Forwarded)
 		}
 	}
-	// What is none of ours is left alone.
+	// Credentials of other schemes are left alone.
 	if a := server.Ask(c, "GET", "/public", "Authorization: Basic YTpi"); a.Forwarded.Header.Get("Authorization") != "Basic YTpi" {
 		t.Errorf("Basic was taken away")
 	}

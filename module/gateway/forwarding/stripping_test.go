@@ -192,7 +192,7 @@ func TestCredentialsInOtherHeadersAreStripped(t *testing.T) {
 	if got, reached := ask("HTTP/1.1", "/v2/inputs", "X-Token: "+key, "X-Api-Key: "+other); !reached || got != other {
 		t.Errorf("with forward_credential %q arrives", got)
 	}
-	// What shadow mode would have refused is forwarded as it was sent.
+	// Requests that shadow mode would have refused are forwarded as sent.
 	server.Reload(site + "\nmode shadow")
 	if got, reached := ask("HTTP/1.1", "/v2/inputs", "", "X-Api-Key: "+other); !reached || got != other {
 		t.Errorf("in shadow mode %q arrives", got)

@@ -143,8 +143,8 @@ func TestGRPCUpstreamStatus(t *testing.T) {
 	}
 }
 
-// What is compressed passes as it is where it isn't looked into, and is
-// refused where it is.
+// Compressed messages pass unchanged if the gate doesn't read messages, and are
+// refused if it does.
 func TestGRPCCompressed(t *testing.T) {
 	for _, site := range sites {
 		t.Run(site.name, func(t *testing.T) {

@@ -46,7 +46,7 @@ func (server *grpcServer) nodeClients() func(name string) grpcClient {
 	if err := cmd.Start(); err != nil {
 		server.T.Fatal(err)
 	}
-	// What it wrote to standard error is whole once it has ended.
+	// Its standard error is complete once it has ended.
 	end := sync.OnceValue(func() error {
 		defer cancel()
 		return errors.Join(stdin.Close(), cmd.Wait())

@@ -39,7 +39,7 @@ var changes = []struct {
 	{"delete the app", gatetest.NewStreamKey, func(tx *keys.Tx, _ string) error {
 		return tx.DeleteApp(keys.AppRef{OwnerID: "alice", AppID: "shop"})
 	}},
-	{"take the invitation back", newGuestPAT, func(tx *keys.Tx, _ string) error {
+	{"remove the collaborator", newGuestPAT, func(tx *keys.Tx, _ string) error {
 		return tx.RemoveCollaborator(keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: "alice", AppID: "shop"}, UserID: "bob"})
 	}},
 }
@@ -244,7 +244,7 @@ func TestExpiryMovesUnderAStream(t *testing.T) {
 	gatetest.WaitClosed(t, conn)
 }
 
-// What was ended leaves nothing behind; neither does a client that goes away.
+// Ended requests leave nothing behind; neither does a client that goes away.
 func TestNothingStaysOnTheList(t *testing.T) {
 	server := gatetest.StartStreaming(t)
 	text, _ := gatetest.NewStreamKey(server)

@@ -59,7 +59,7 @@ func TestTheNextRequestOnAConnection(t *testing.T) {
 	}
 }
 
-// What a client has sent behind a live request is nobody's once that is ended.
+// Bytes after a live request are discarded once the request is ended.
 func TestNothingFollowsAnEndedRequest(t *testing.T) {
 	s := startServer(t, liveSite)
 	doomed, _ := s.newAffected(nil, true)
@@ -94,8 +94,8 @@ func TestExpiryEndsLiveRequests(t *testing.T) {
 			t.Run(k.kind+"/"+protocol, func(t *testing.T) {
 				c := s.newClient(t, protocol)
 				before := gatetest.Counter(t, "caddy_api_keys_ended_total")
-				// Where it has expired before the request is under way, one that
-				// lives longer will do.
+				// If the credential expires before the request is live, a longer
+				// life will do.
 				for life := 200 * time.Millisecond; ; life *= 2 {
 					doomed, _ := s.newAffected(func(tx *keys.Tx, s *affected) keys.Credential {
 						return keys.Credential{Kind: policy.AppKey, UserID: s.owner, AppID: s.app, Scopes: []string{"All"}, ExpiresAt: tx.Now().Add(life)}

@@ -51,12 +51,12 @@ var losses = []struct {
 	{"its user is deleted", nil, func(tx *keys.Tx, s *affected) error { return tx.DeleteUser(s.owner) }, false},
 	{"its app is deleted", nil, deleteApp, false},
 	{"the app of another is deleted", guestPAT, deleteApp, false},
-	{"the invitation is taken back", guestPAT, func(tx *keys.Tx, s *affected) error { return tx.RemoveCollaborator(s.collaborator().CollaboratorRef) }, true},
-	{"the invitation is narrowed", guestPAT, func(tx *keys.Tx, s *affected) error {
+	{"the collaborator is removed", guestPAT, func(tx *keys.Tx, s *affected) error { return tx.RemoveCollaborator(s.collaborator().CollaboratorRef) }, true},
+	{"the collaborator is narrowed", guestPAT, func(tx *keys.Tx, s *affected) error {
 		_, err := tx.AddCollaborator(s.collaborator("Other:Get"))
 		return err
 	}, true},
-	{"everyone's invitation is taken back", func(tx *keys.Tx, s *affected) keys.Credential {
+	{"everyone is removed", func(tx *keys.Tx, s *affected) keys.Credential {
 		s.guest = keys.Everyone
 		c := guestPAT(tx, s)
 		c.UserID = "nina"

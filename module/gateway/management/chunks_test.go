@@ -13,10 +13,10 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gatetest"
 )
 
-// What stands on a connection behind malformed chunks may be anything, so it
-// is not answered: not behind a call that reads its body, nor behind one that
-// was refused before, nor behind the portal. Where Caddy is full duplex,
-// net/http doesn't see to it.
+// Bytes after malformed chunks on a connection may be anything, so they get no
+// answer: neither after a call that reads its body, nor after a refused call,
+// nor after the portal. With full duplex in Caddy, net/http doesn't see to
+// this.
 func TestManageEndsConnectionsOfMalformedChunks(t *testing.T) {
 	m := startManaged(t, "api_keys_manage {\nportal /portal\n}")
 	duplex := strings.Replace(m.Caddyfile(managedRoutes), "protocols h1 h2c", "protocols h1 h2c\nenable_full_duplex", 1)

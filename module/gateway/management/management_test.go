@@ -103,8 +103,7 @@ func (m *managed) call(credential, method, path, body string) (int, manage.Answe
 	return res.StatusCode, a, string(text)
 }
 
-// What a call asks of a credential is what Clarifai's own description asks,
-// where it has the call.
+// Calls require the scopes of Clarifai's own description, if it has the call.
 func TestCallsRequireClarifaisScopes(t *testing.T) {
 	described, err := tables.Shipped("clarifai")
 	if err != nil {
@@ -227,7 +226,7 @@ func TestManageRefuses(t *testing.T) {
 }
 
 // A collaborator may read an app, and neither change nor delete it, nor make or
-// see its keys, whatever the invitation grants.
+// see its keys, whatever the collaborator's grant.
 func TestCollaboratorsAreNotOwners(t *testing.T) {
 	m := startManaged(t)
 	m.Update(func(tx *keys.Tx) error {
@@ -290,7 +289,7 @@ func TestManageBase(t *testing.T) {
 	}
 }
 
-// The scopes of the API can be granted, beside those of the site.
+// The scopes of the API can be granted in addition to those of the site.
 func TestManagementScopesCanBeGranted(t *testing.T) {
 	m := startManaged(t)
 	alice := m.sessions["alice"]

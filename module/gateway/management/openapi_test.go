@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// operatorBodies are what calls of the operator's take, beside callBodies.
+// operatorBodies are the bodies of the operator's calls, in addition to callBodies.
 var operatorBodies = map[string]string{
 	"PATCH /v2/users":               `{"users":[{"id":"nobody","name":"x"}]}`,
 	"DELETE /v2/users":              `{"ids":["nobody"]}`,
@@ -146,7 +146,7 @@ func (d *described) refusals() {
 			refused(limited, own, body, 403)
 		}
 	})
-	// What is no call is refused in the same form.
+	// Other paths and methods are refused in the same form.
 	for call, want := range map[string]int{"PUT /v2/users/alice": 405, "GET /v2/nothing": 404, "GET /v2/users/alice/": 404} {
 		method, path, _ := strings.Cut(call, " ")
 		status, _, text := d.call(alice, method, path, "")
@@ -264,7 +264,7 @@ func (d *described) collaborators() {
 	d.do(alice, "GET /v2/users/{user_id}/apps/{app_id}/myscopes", app, "", 200)
 	d.do(alice, "PATCH"+call, app, `{"collaborators":[{"id":"*","endpoints":["/clarifai.api.V2/MyScopes"]},{"id":"bob","endpoints":["/clarifai.api.V2/MyScopes"]}],"action":"overwrite"}`, 200)
 	if a := d.do(bob, "GET /v2/users/{user_id}/apps/{app_id}/myscopes", app, "", 200); a.Everyone == nil {
-		d.t.Error("everyone's invitation is not shown")
+		d.t.Error("the grant to everyone is not shown")
 	}
 	d.do(alice, "DELETE"+call, app, `{"ids":["bob"]}`, 200)
 	d.do(alice, "DELETE"+call, app, `{"collaborator_ids":["*","carol"]}`, 200)

@@ -117,8 +117,8 @@ func TestPortalCommandOfANewKey(t *testing.T) {
 	}
 }
 
-// Whose session is no good any more, for whatever reason, is led to where they
-// can begin another, and the browser forgets the old one.
+// A user whose session has ended for any reason is led to the sign-in page, and
+// the browser forgets the old session.
 func TestPortalLeadsFromADeadSessionToSignIn(t *testing.T) {
 	m := startManaged(t, "api_keys_manage {\nportal /portal\n}")
 	soon := time.Now().Add(time.Hour)

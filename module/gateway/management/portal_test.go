@@ -39,9 +39,9 @@ const portalRoutes = `
 	route POST /v2/users/{user_id}/apps/{app_id}/models/{model_id}/outputs Predict Models:Get
 `
 
-// What people do on the portal, in Chromium: every page and task, wide and on a
-// phone, with and without JavaScript, by keyboard alone, and what somebody
-// would try. Set PICTURES to a folder, and screenshots are put there.
+// The tasks of the portal in Chromium: every page, wide and on a phone, with
+// and without JavaScript, by keyboard only, and what an attacker would try. Set
+// PICTURES to a folder to get screenshots there.
 func TestPortal(t *testing.T) {
 	dir, err := filepath.Abs("../../../testdata/portal")
 	if err != nil {

@@ -45,7 +45,7 @@ func TestManageDecidesAgainAfterTheBody(t *testing.T) {
 			status:    401, code: manage.CodeKeyUnknown,
 		},
 		{
-			name: "an invitation taken back", credential: m.sessions["bob"], head: "GET /v2/users/alice/apps/alice-app",
+			name: "a collaborator removed", credential: m.sessions["bob"], head: "GET /v2/users/alice/apps/alice-app",
 			before:    addCollaborator,
 			meanwhile: func(tx *keys.Tx) error { return tx.RemoveCollaborator(collaborator) },
 			status:    403, code: manage.CodeKeyInvalid,

@@ -185,8 +185,8 @@ func TestTenantsInCursors(t *testing.T) {
 	}
 }
 
-// Who is invited to an app can do there what the invitation grants of the calls
-// that aren't the owner's alone, and nothing anywhere else.
+// A collaborator of an app can do there what the grant permits, except for
+// calls that only the owner has, and nothing anywhere else.
 func TestTenantsBeyondACollaborator(t *testing.T) {
 	for _, granted := range [][]string{{}, {"Apps:Get"}, {"Apps:Get", "Workflows:Get"}, {"Apps:Get", "Collaborators:Get"}, {"All"}} {
 		t.Run(strings.Join(granted, " "), func(t *testing.T) {

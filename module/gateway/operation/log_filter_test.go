@@ -101,8 +101,8 @@ func TestLogsThatWouldShowCredentialsAreNamed(t *testing.T) {
 	}
 }
 
-// What the warning and the command print hides every credential, and the
-// warning is gone with it.
+// The filter that the warning and the command print hides every credential, and
+// ends the warning.
 func TestTheFilterHidesCredentialsAndTheWarning(t *testing.T) {
 	filter := builtFilter(t, withSources)
 	server, folder := logsWorld(t, withSources, "log {\noutput file {global}\n"+filter+"\n}", "log mine {\noutput file {site}\n"+filter+"\n}")

@@ -110,7 +110,7 @@ func TestAnEarlierExpiryStays(t *testing.T) {
 	c := newCaller(t)
 	c.change(func(record *keys.Credential) { record.ExpiresAt = time.Now().Add(time.Hour) })
 	v := c.good()
-	// What Admit does, with a change between its two halves.
+	// Admit with a change between its two halves.
 	f := c.prepared(httptest.NewRecorder())
 	if !c.lease.Admit(&f.listed, f, v.Credential, nil, nil) {
 		t.Fatal("not admitted")

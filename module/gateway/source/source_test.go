@@ -134,8 +134,7 @@ func FuzzCredential(f *testing.F) {
 			t.Fatalf("read as %+v, %+v; to the contract it is %q (session: %v), %+v", got, refused, text, isSession, want)
 		}
 
-		// What is stripped is read no more, whatever it was, and nothing else is
-		// gone.
+		// A stripped credential is no longer read, and nothing else is gone.
 		sources.Strip(r, nil)
 		if _, refused := sources.Find(r); refused != source.ErrMissing && len(lines(authorization)) < 2 {
 			t.Errorf("stripped, it is %+v: %q %q", refused, r.Header, r.URL.RawQuery)

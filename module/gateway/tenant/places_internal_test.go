@@ -268,7 +268,7 @@ func messagesOf(o *Places, body []byte) *Stream {
 	}
 }
 
-// What is handed on is what was sent, byte for byte, however it is read.
+// The forwarded message equals the sent one byte for byte, however it was read.
 func TestMessagesAreHandedOnUntouched(t *testing.T) {
 	o := testPlaces(t)
 	var sent []byte

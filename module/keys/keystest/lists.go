@@ -44,18 +44,18 @@ func testPrefixes(t *testing.T, s keys.Store) {
 	}
 	view(t, s, func(r keys.Reader) error {
 		for _, o := range owners {
-			var all, held, invited []string
+			var all, held, shared []string
 			for _, n := range names {
 				ref := keys.AppRef{OwnerID: o, AppID: n}
 				all = append(all, o+"/"+n)
 				held = append(held, "cak_"+o+"."+n, "cap_"+o+"."+n)
-				invited = append(invited, o+"/"+n+"+"+o)
+				shared = append(shared, o+"/"+n+"+"+o)
 				wantIDs(t, "keys of "+o+"/"+n, r.AppCredentials(ref, 0), "cak_"+o+"."+n)
 				wantIDs(t, "collaborators of "+o+"/"+n, r.Collaborators(ref, 0), o+"/"+n+"+x", o+"/"+n+"+"+o)
 			}
 			wantIDs(t, "apps of "+o, r.Apps(o, 0), all...)
 			wantIDs(t, "credentials of "+o, r.Credentials(o, 0), held...)
-			wantIDs(t, "collaborations of "+o, r.Collaborations(o, 0), invited...)
+			wantIDs(t, "collaborations of "+o, r.Collaborations(o, 0), shared...)
 		}
 		wantIDs(t, "apps of nobody", r.Apps("", 0))
 		wantIDs(t, "keys of no app", r.AppCredentials(keys.AppRef{OwnerID: "a"}, 0))

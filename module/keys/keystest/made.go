@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// What was made with a credential is found without a walk, and whose it is
+// The records made with a credential are found without a walk. Their owner
 // counts.
 func testMade(t *testing.T, s keys.Store) {
 	made := func(c keys.Credential, by string) keys.Credential { c.CreatedBy = by; return c }

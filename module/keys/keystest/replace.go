@@ -39,7 +39,7 @@ func testReplace(t *testing.T, s keys.Store) {
 	})
 }
 
-// What a record was listed under before it was replaced, it no longer is.
+// A replaced record is no longer listed under its old keys.
 func testReplaceMoves(t *testing.T, s keys.Store) {
 	put(t, s, appKey("cak_1", "u", "a"))
 	moved := token("cap_1", "v")
@@ -93,8 +93,8 @@ func testDelete(t *testing.T, s keys.Store) {
 		return nil
 	})
 
-	// What comes back comes last, and the place of what was deleted is no
-	// other's.
+	// A record that comes back comes last, and no other record gets the place of
+	// a deleted one.
 	put(t, s, user("u"), appKey("cak_1", "u", "a"))
 	view(t, s, func(r keys.Reader) error {
 		wantIDs(t, "Users", r.Users(0), "v", "u")

@@ -39,7 +39,7 @@ func testUsed(t *testing.T, s keys.Store) {
 	used(t, s, useOf("cap_1", 7), useOf("cap_1", 9), useOf("cap_1", 8), useOf("unknown", 9))
 	wantUsed(t, s, useOf("cap_1", 9))
 
-	// What is not there, or not any more, is not used.
+	// Uses of missing or deleted credentials are ignored.
 	update(t, s, func(w keys.Writer) error { return w.DeleteCredential(credential.DigestOf("cap_1")) })
 	used(t, s, useOf("cap_1", 10))
 	put(t, s, token("cap_1", "u"))

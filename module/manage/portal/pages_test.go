@@ -13,22 +13,22 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// stage is a portal before an API that says what the test has it say, and keeps
-// what it was asked to change.
-type stage struct {
+// testPortal is a portal with an API that answers what the test tells it, and
+// records the requested changes.
+type testPortal struct {
 	t       *testing.T
 	portal  *Portal
 	refuse  *manage.Status
 	changed []string
 }
 
-func newStage(t *testing.T) *stage {
-	s := &stage{t: t}
+func newTestPortal(t *testing.T) *testPortal {
+	s := &testPortal{t: t}
 	s.portal = New("/portal", "/v2", s.call, func(_ *http.Request, err error) { t.Errorf("the portal failed: %v", err) })
 	return s
 }
 
-func (s *stage) call(_ *http.Request, _, method, target string, body any) (*manage.Answer, error) {
+func (s *testPortal) call(_ *http.Request, _, method, target string, body any) (*manage.Answer, error) {
 	a := &manage.Answer{Status: manage.Status{Code: manage.CodeOK}}
 	if method != http.MethodGet {
 		s.changed = append(s.changed, fmt.Sprint(method, " ", target, " ", body))
@@ -54,7 +54,7 @@ func (s *stage) call(_ *http.Request, _, method, target string, body any) (*mana
 }
 
 // send sends a form, with a token of its own unless it has one.
-func (s *stage) send(path string, form url.Values) (int, string, string) {
+func (s *testPortal) send(path string, form url.Values) (int, string, string) {
 	s.t.Helper()
 	const session = "cas_of_ada"
 	if form.Get("form") == "" {
@@ -68,14 +68,13 @@ func (s *stage) send(path string, form url.Values) (int, string, string) {
 	return w.Code, w.Header().Get("Location"), w.Body.String()
 }
 
-// Where there is no script a choice of scopes is made on the server. What was
-// typed stays, nothing is done, whatever else the form says, and the form is
-// still good for what it is for.
+// Without a script, a preset is applied on the server. The typed texts stay,
+// nothing is done, whatever else the form says, and the form can still be sent.
 func TestPresetsKeepWhatWasTyped(t *testing.T) {
 	for path, version := range map[string]string{
 		"/apps/shop/new": "", "/tokens/new": "", "/keys/cak_1/change": "7", "/apps/shop/collaborators/new": "", "/apps/shop/collaborators/of/bob": "8",
 	} {
-		s := newStage(t)
+		s := newTestPortal(t)
 		form := url.Values{
 			"description": {"nightly import"}, "user": {"nightly import"}, "expires": {"30d"}, "scope": {"Inputs:Add"},
 			"version": {version}, "preset": {"read"}, "step": {"done"},
@@ -101,9 +100,9 @@ func TestPresetsKeepWhatWasTyped(t *testing.T) {
 	}
 }
 
-// What the API refuses stands beside its field, in words, and nothing that was
-// typed is lost.
-func TestMistakesStandBesideTheirField(t *testing.T) {
+// A refusal by the API is shown next to its field, in words, and no typed text
+// is lost.
+func TestMistakesAreShownAtTheirField(t *testing.T) {
 	for _, c := range []struct {
 		path, apiField, field string
 		form                  url.Values
@@ -121,7 +120,7 @@ func TestMistakesStandBesideTheirField(t *testing.T) {
 		{"/account/factor", "password", "factor-password", url.Values{}, ""},
 		{"/account/factor/on", "code", "code", url.Values{}, ""},
 	} {
-		s := newStage(t)
+		s := newTestPortal(t)
 		s.refuse = &manage.Status{Code: manage.CodeInvalid, Field: c.apiField, Details: c.apiField + ": it won't do"}
 		says := "It won&#39;t do."
 		if c.apiField == "again" { // which the portal finds itself
@@ -132,7 +131,7 @@ func TestMistakesStandBesideTheirField(t *testing.T) {
 			t.Errorf("%s: %d", c.path, status)
 		}
 		if !strings.Contains(text, `<p class="wrong" id="`+c.field+`-wrong">`+says+`</p>`) {
-			t.Errorf("%s says nothing beside %s: %s", c.path, c.field, text)
+			t.Errorf("%s shows nothing next to %s: %s", c.path, c.field, text)
 		}
 		input := regexp.MustCompile(`<input[^>]* id="` + c.field + `"[^>]*>|<input id="` + c.field + `"[^>]*>`).FindString(text)
 		if !strings.Contains(input, `aria-invalid="true" aria-describedby="`+c.field+`-wrong`) {
@@ -150,8 +149,8 @@ func TestMistakesStandBesideTheirField(t *testing.T) {
 	}
 }
 
-// Who revokes several keys comes back to the list as it was looked through, and
-// to nowhere else, whatever the form says.
+// Revoking several keys leads back to the same list, and nowhere else, whatever
+// the form says.
 func TestRevokingSeveralComesBackToTheList(t *testing.T) {
 	for list, want := range map[string]string{
 		"?q=night&state=active&sort=name&page=2": "/portal/apps/shop?page=2&q=night&sort=name&state=active&done=",
@@ -161,7 +160,7 @@ func TestRevokingSeveralComesBackToTheList(t *testing.T) {
 		"?q=a%26b%0d%0aX:+y":                     "/portal/apps/shop?q=a%26b%0D%0AX%3A+y&done=",
 		"?q=%zz":                                 "/portal/apps/shop?done=",
 	} {
-		s := newStage(t)
+		s := newTestPortal(t)
 		status, to, _ := s.send("/apps/shop/revoke", url.Values{"key": {"cak_1", "cak_2"}, "list": {list}, "step": {"done"}})
 		if status != http.StatusSeeOther || to != want+"key-revoked#notice" || len(s.changed) != 1 {
 			t.Errorf("%q: %d to %s after %v", list, status, to, s.changed)
@@ -170,7 +169,7 @@ func TestRevokingSeveralComesBackToTheList(t *testing.T) {
 			t.Errorf("%q: with none ticked to %s", list, to)
 		}
 	}
-	s := newStage(t)
+	s := newTestPortal(t)
 	for _, c := range []struct {
 		keys  []string
 		title string
@@ -184,7 +183,7 @@ func TestRevokingSeveralComesBackToTheList(t *testing.T) {
 	}
 }
 
-func TestWhatTheAPISaysInAPage(t *testing.T) {
+func TestAPITextsOnAPage(t *testing.T) {
 	for _, c := range []struct{ details, field, want string }{
 		{"password: fewer than 8 characters", "password", "Fewer than 8 characters."},
 		{"keys[0].scopes: choose, or ask.", "keys[0].scopes", "Choose, or ask."},

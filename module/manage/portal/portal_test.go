@@ -89,7 +89,7 @@ func TestWhatOthersNeedIsAdded(t *testing.T) {
 		t.Errorf("added %s", got)
 	}
 	if added := sample.complete([]string{"All", "Inputs:Add"}); added != nil {
-		t.Errorf("added %v beside All", added)
+		t.Errorf("added %v to All", added)
 	}
 }
 

@@ -156,8 +156,7 @@ func TestReadMistakes(t *testing.T) {
 	}
 }
 
-// What the words mean is checked later, and has to be blamed on the line all
-// the same.
+// The meaning of words is checked later, and an error still names the line.
 func TestMistakesOfMeaningNameTheirPlace(t *testing.T) {
 	table, err := Read("my.routes", []byte("scope A {\n\tneeds B\n}\nroute FETCH /a\nroute GET /{path}\n"))
 	if err != nil {

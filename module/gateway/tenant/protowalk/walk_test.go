@@ -214,7 +214,8 @@ func TestWalk(t *testing.T) {
 	}
 }
 
-// What a stranger hid from the gate in Clarifai's messages.
+// Places in Clarifai's messages where a stranger could hide an owner from the
+// gate.
 func TestWalkClarifai(t *testing.T) {
 	d := read(t, "../../../policy/tables/clarifai.binpb")
 	fields := watch(t, "user_app_id.user_id=1.1", "user_app_id.app_id=1.2")
