@@ -43,7 +43,7 @@ type entry struct {
 	line    int
 	name    string // in the file
 	user    string
-	key     manage.ImportKey // if a store is built
+	key     manage.ImportKey // offline
 	element json.RawMessage  // nil if there is no key to import
 	problem *migrate.Problem
 	outcome string // of a check
@@ -103,11 +103,11 @@ func (i *keyImport) pass(ctx context.Context, source io.Reader, do func(context.
 
 // fill gives an entry its key, in the form in which it is imported.
 func (i *keyImport) fill(e *entry, k migrate.Record) (err error) {
-	if i.build == nil {
+	if i.api.offline == nil {
 		e.element, err = json.Marshal(elementOf(k))
 		return err
 	}
-	e.element = built
+	e.element = direct
 	e.key = manage.ImportKey{
 		Credential: k.Credential, SHA256: k.SHA256, UserID: k.User, AppID: k.App, Type: k.Type,
 		Description: k.Description, Scopes: k.Scopes, Endpoints: k.Endpoints, ExpiresAt: k.ExpiresAt, Disabled: k.Disabled,
@@ -277,19 +277,25 @@ func (i *keyImport) send(ctx context.Context, batch []entry, dryRun bool) ([]man
 	if len(list) == 0 {
 		return nil, nil
 	}
-	body := map[string]any{"keys": list, "dry_run": dryRun}
-	if i.file != "" {
-		body["file"] = map[string]any{"sha256": i.file, "first_line": first, "last_line": last}
+	done, err := i.patiently(ctx, func(ctx context.Context) ([]manage.Imported, error) {
+		if i.api.offline != nil {
+			return i.sendDirectly(ctx, batch, dryRun)
+		}
+		body := map[string]any{"keys": list, "dry_run": dryRun}
+		if i.file != "" {
+			body["file"] = map[string]any{"sha256": i.file, "first_line": first, "last_line": last}
+		}
+		maps.Copy(body, i.asked)
+		_, answer, err := i.api.askAt(ctx, "POST", []string{"keys", "import"}, nil, body)
+		if err != nil {
+			return nil, err
+		}
+		return answer.Imported, nil
+	})
+	if err == nil && len(done) != len(list) {
+		err = fmt.Errorf("%s answered for %d of %d keys", i.api.where, len(done), len(list))
 	}
-	maps.Copy(body, i.asked)
-	answer, err := i.askPatiently(ctx, body)
-	if err != nil {
-		return nil, err
-	}
-	if len(answer.Imported) != len(list) {
-		return nil, fmt.Errorf("%s answered for %d of %d keys", i.api.where, len(answer.Imported), len(list))
-	}
-	return answer.Imported, nil
+	return done, err
 }
 
 // firstPause is the first pause before a retry. Each pause is twice as long as
@@ -298,16 +304,16 @@ var firstPause = time.Second
 
 const maxPauses = 7
 
-// askPatiently retries while the API can't answer. An interrupt doesn't cancel a
+// patiently retries while the API can't answer. An interrupt doesn't cancel a
 // request that was sent. If the answer to an imported batch was lost, the retry
 // finds its keys in the store.
-func (i *keyImport) askPatiently(ctx context.Context, body any) (*manage.Answer, error) {
+func (i *keyImport) patiently(ctx context.Context, send func(context.Context) ([]manage.Imported, error)) ([]manage.Imported, error) {
 	pause := firstPause
 	for n := 0; ; n++ {
-		_, answer, err := i.api.askAt(context.WithoutCancel(ctx), "POST", []string{"keys", "import"}, nil, body)
+		done, err := send(context.WithoutCancel(ctx))
 		if err == nil {
 			i.answered = true
-			return answer, nil
+			return done, nil
 		}
 		if !i.passing(err) || n == maxPauses {
 			return nil, err

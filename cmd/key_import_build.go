@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,10 +25,6 @@ var buildBytes int64 = 4 << 20
 // batchKeysBuild is how many keys one change of the new store has. With a user
 // and an app for each it stays far below what one change can write.
 const batchKeysBuild = 5000
-
-// built is the element of an entry that is imported into a store that is built.
-// It isn't sent anywhere.
-var built = json.RawMessage("{}")
 
 // mayBuild builds a store, when the command opens one, if it can be built and
 // the file is large.
@@ -108,18 +103,9 @@ func (i *keyImport) fromFileAtOnce(ctx context.Context, file *os.File) error {
 
 // add adds a batch to the store that is built.
 func (i *keyImport) add(ctx context.Context, from keys.ImportSource, batch []entry, names io.Writer) error {
-	var list []manage.ImportKey
-	for _, e := range batch {
-		if e.element == nil {
-			continue
-		}
-		if from.FirstLine == 0 {
-			from.FirstLine = e.line
-		}
-		from.FirstLine, from.LastLine = min(from.FirstLine, e.line), max(from.LastLine, e.line)
-		list = append(list, e.key)
-	}
-	done, err := i.api.offline.Import(ctx, from, list, i.asked["create_missing"] == true)
+	list, first, last := keysOf(batch)
+	from.FirstLine, from.LastLine = first, last
+	done, err := i.api.offline.Import(ctx, list, manage.ImportOptions{From: from, CreateMissing: i.asked["create_missing"] == true, Others: true})
 	if err != nil {
 		return err
 	}

@@ -105,14 +105,20 @@ func fail(w http.ResponseWriter, reqID string, e *Error) {
 	if e.Code == CodeThrottled {
 		w.Header().Set("Retry-After", e.retryAfter)
 	}
-	write(w, &Answer{Status: Status{
+	status := e.Status()
+	status.ReqID = reqID
+	write(w, &Answer{Status: status})
+}
+
+// Status returns the error as the API answers it, without a request ID.
+func (e *Error) Status() Status {
+	return Status{
 		Code:          e.Code,
 		Description:   e.Code.Description(),
 		Details:       withoutCredentials(e.Error()),
 		Field:         withoutCredentials(e.Field),
 		MissingScopes: e.MissingScopes,
-		ReqID:         reqID,
-	}})
+	}
 }
 
 func write(w http.ResponseWriter, a *Answer) {

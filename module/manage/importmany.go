@@ -2,6 +2,8 @@ package manage
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -21,30 +23,54 @@ type ImportKey struct {
 	Disabled            bool
 }
 
+// ImportOptions say how keys are imported, like the fields of a request.
+type ImportOptions struct {
+	From                       keys.ImportSource
+	CreateMissing, SkipRevoked bool
+	DryRun                     bool
+	// Others imports the other keys if one is refused.
+	Others bool
+}
+
 // Import imports keys for the operator, without a request. Keys that exist
-// already are skipped. A refused key doesn't keep the others from being
-// imported, in one change; if Import returns an error, no key was imported.
-func (a *API) Import(ctx context.Context, from keys.ImportSource, list []ImportKey, createMissing bool) (done []Imported, err error) {
-	in := imports{from: from, skipExisting: true, createMissing: createMissing, others: true}
-	in.keys = onAllProcessors(len(list), func(i int) importedKey { return list[i].read() })
+// already are skipped. The error is like the answer to a request, with its
+// Status: no key was imported.
+func (a *API) Import(ctx context.Context, list []ImportKey, o ImportOptions) (done []Imported, err error) {
+	in := imports{
+		from: o.From, skipExisting: true, skipRevoked: o.SkipRevoked,
+		createMissing: o.CreateMissing, dryRun: o.DryRun, others: o.Others,
+	}
+	in.keys = onAllProcessors(len(list), func(i int) importedKey { return list[i].read(fmt.Sprintf("keys[%d]", i)) })
+	if in.from == (keys.ImportSource{}) {
+		in.from = sourceOf(in.keys)
+	}
 	operator := Caller{Operator: true}
 	err = a.Directory.Update(ctx, operator.actor(), func(tx *keys.Tx) (err error) {
-		done, err = a.importAll(tx, in)
+		if done, err = a.importAll(tx, in); err == nil && in.dryRun {
+			err = errDryRun
+		}
 		return err
 	})
-	return done, err
+	if err != nil && !errors.Is(err, errDryRun) {
+		e := refusal(tellNothing(err))
+		if e.Cause != nil && a.Failed != nil {
+			a.Failed("", e.Cause)
+		}
+		return nil, e
+	}
+	return done, nil
 }
 
 // read checks a key like one of a request.
-func (in *ImportKey) read() importedKey {
-	o := &object{}
+func (in *ImportKey) read(path string) importedKey {
+	o := &object{path: path}
 	k := importedKey{userID: in.UserID}
-	k.newKey = newKey{credential: keys.Credential{
+	k.newKey = newKey{path: path, credential: keys.Credential{
 		Description: in.Description, Scopes: union(nil, in.Scopes), Endpoints: union(nil, in.Endpoints),
 		ExpiresAt: in.ExpiresAt.UTC(), Disabled: in.Disabled,
 	}}
 	if in.AppID != "" {
-		k.apps = []appRef{{path: "apps[0]", id: in.AppID}}
+		k.apps = []appRef{{path: path + ".apps[0]", id: in.AppID}}
 	}
 	k.readType(o, in.Type)
 	if !in.ExpiresAt.IsZero() {

@@ -62,12 +62,7 @@ func readElement(path string, text json.RawMessage) importedKey {
 // is that of the keys' digests.
 func readImportSource(o, file *object, list []importedKey) (from keys.ImportSource) {
 	if file == nil {
-		sum := sha256.New()
-		for i := range list {
-			sum.Write(list[i].credential.Digest[:])
-		}
-		sum.Sum(from.Digest[:0])
-		return from
+		return sourceOf(list)
 	}
 	var digest string
 	var first, last uint64
@@ -82,6 +77,16 @@ func readImportSource(o, file *object, list []importedKey) (from keys.ImportSour
 	}
 	from.FirstLine, from.LastLine = int(first), int(last)
 	o.endOf(file)
+	return from
+}
+
+// sourceOf returns the source of keys that come from no file.
+func sourceOf(list []importedKey) (from keys.ImportSource) {
+	sum := sha256.New()
+	for i := range list {
+		sum.Write(list[i].credential.Digest[:])
+	}
+	sum.Sum(from.Digest[:0])
 	return from
 }
 
