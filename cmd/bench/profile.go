@@ -24,18 +24,20 @@ func (b *bench) writeProfile(file string) error {
 	}
 	defer b.stop(instance)
 	var sides []*side
-	for _, s := range scenarios(protocols, requestKinds) {
+	all := scenarios(protocols, requestKinds)
+	for i, s := range all {
 		one := &side{contender: gate, instance: instance}
 		l, err := b.connect(one, s, streams)
 		if err != nil {
 			return err
 		}
 		defer l.close()
+		l.next = i * len(l.requests) / len(all) // each warms up other keys
 		l.begin()
 		one.load = l
 		sides = append(sides, one)
 	}
-	if err := b.pauseAll(sides); err != nil { // to warm up
+	if err := b.warmUpTogether(sides); err != nil {
 		return err
 	}
 	seconds := int(max(1, float64(b.options.rounds)*b.options.round.Seconds()))
@@ -51,15 +53,19 @@ func (b *bench) writeProfile(file string) error {
 	return nil
 }
 
-// pauseAll waits for the length of a round, and then reports the failure of any
-// load.
-func (b *bench) pauseAll(sides []*side) error {
-	if err := b.pause(); err != nil {
-		return err
-	}
-	for _, s := range sides {
-		if err := s.load.failure(); err != nil {
+// warmUpTogether waits until loads with the same keys have sent each of them
+// twice, or one of them has failed.
+func (b *bench) warmUpTogether(sides []*side) error {
+	for answered := 0; answered < 2*len(sides[0].load.requests); {
+		if err := b.pause(); err != nil {
 			return err
+		}
+		answered = 0
+		for _, s := range sides {
+			if err := s.load.failure(); err != nil {
+				return err
+			}
+			answered += s.load.count()
 		}
 	}
 	return nil
