@@ -1,17 +1,16 @@
 package directory_test
 
 import (
-	"path/filepath"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/module/boltstore"
 	"github.com/caddy-api-keys/gateway/module/directory"
+	"github.com/caddy-api-keys/gateway/module/memstore"
 )
 
 // BenchmarkAdmit is what it costs a request that it can be ended: it is put on
 // the list, and taken off.
 func BenchmarkAdmit(b *testing.B) {
-	store, err := boltstore.Open(filepath.Join(b.TempDir(), "keys.db"))
+	store, err := memstore.New()
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,32 +1,43 @@
 package directory_test
 
 import (
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/module/boltstore"
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/memstore"
 )
 
-// opener opens a store at a path, and counts how often.
+// opener opens a store in memory, and counts how often, and how many it closed.
 type opener struct {
-	path  string
-	opens *atomic.Int32
+	name          string
+	opens, closes *atomic.Int32
 }
 
-func (o opener) Key() (string, error) { return o.path, nil }
+func (o opener) Key() (string, error) { return o.name, nil }
 
 func (o opener) Open() (keys.Store, error) {
 	o.opens.Add(1)
-	return boltstore.Open(o.path)
+	store, err := memstore.New()
+	return countedStore{store, o.closes}, err
+}
+
+// countedStore counts when it is closed.
+type countedStore struct {
+	keys.Store
+	closes *atomic.Int32
+}
+
+func (s countedStore) Close() error {
+	s.closes.Add(1)
+	return s.Store.Close()
 }
 
 func newOpener(t *testing.T) opener {
-	return opener{filepath.Join(t.TempDir(), "keys.db"), new(atomic.Int32)}
+	return opener{t.Name(), new(atomic.Int32), new(atomic.Int32)}
 }
 
 func lend(t *testing.T, o keys.Opener) *directory.Lease {
@@ -90,7 +101,9 @@ func TestTheLastRequestCloses(t *testing.T) {
 	if _, open := a.Enter(); open {
 		t.Error("let in after the directory was closed")
 	}
-	giveBack(t, lend(t, o)) // the file's lock is free
+	if n := o.closes.Load(); n != 1 {
+		t.Errorf("the store was closed %d times", n)
+	}
 }
 
 func TestADrainingDirectoryIsRevived(t *testing.T) {

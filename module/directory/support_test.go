@@ -2,17 +2,16 @@ package directory_test
 
 import (
 	"context"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
-	"github.com/caddy-api-keys/gateway/module/boltstore"
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/memstore"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
@@ -51,7 +50,7 @@ func (m *faultyStore) View(ctx context.Context, fn func(keys.Reader) error) erro
 
 func openStore(t *testing.T) *faultyStore {
 	t.Helper()
-	store, err := boltstore.Open(filepath.Join(t.TempDir(), "keys.db"))
+	store, err := memstore.New()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,15 +5,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/caddy-api-keys/gateway/module/boltstore"
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/memstore"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
@@ -32,7 +31,7 @@ func newService(t testing.TB) *service {
 
 func openStore(t testing.TB) keys.Store {
 	t.Helper()
-	store, err := boltstore.Open(filepath.Join(t.TempDir(), "keys.db"))
+	store, err := memstore.New()
 	if err != nil {
 		t.Fatal(err)
 	}
