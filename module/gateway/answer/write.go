@@ -49,13 +49,13 @@ func (a *Answer) Write(w http.ResponseWriter, r *http.Request, form Form, reqID 
 	case Caddy:
 		return caddyhttp.Error(a.Status, errors.New(a.Details))
 	case Problem:
-		return writeJSON(w, a.Status, "application/problem+json", problem{
+		return writeJSON(w, a.Status, "application/problem+json", &problem{
 			Type: "about:blank", Title: http.StatusText(a.Status), Status: a.Status,
 			Detail: a.Details, Code: a.Code, ReqID: reqID,
 			MissingScopes: a.Lack.Scopes, MissingEndpoints: a.Lack.Endpoints,
 		})
 	default:
-		return writeJSON(w, a.Status, "application/json", map[string]manage.Status{"status": {
+		return writeJSON(w, a.Status, "application/json", &statusAnswer{manage.Status{
 			Code: a.Code, Description: a.Code.Description(), Details: a.Details, ReqID: reqID,
 			MissingScopes: a.Lack.Scopes, MissingEndpoints: a.Lack.Endpoints,
 		}})
@@ -89,6 +89,11 @@ func (a *Answer) writeHeader(h http.Header, r *http.Request) {
 	if closes {
 		h.Set("Connection", "close")
 	}
+}
+
+// statusAnswer is the answer that has the status object of Clarifai's API.
+type statusAnswer struct {
+	Status manage.Status `json:"status"`
 }
 
 // problem is that of RFC 9457, with our own members beside.
