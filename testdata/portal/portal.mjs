@@ -33,7 +33,7 @@ async function theWholeWay(options, app) {
   await ada.look();
 
   await ada.fill("Name", `Photos ${name}`);
-  await ada.fill("Id (optional)", app);
+  await ada.fill("ID (optional)", app);
   await ada.press("Create application");
   await ada.heading("Application created");
   const first = await ada.page.getByLabel("Your key").inputValue();
@@ -233,7 +233,7 @@ async function collaborators() {
   await bob.follow("Shared with me");
   await bob.says("Nothing is shared with you");
   await ada.fill("Name", "Shared");
-  await ada.fill("Id (optional)", "shared");
+  await ada.fill("ID (optional)", "shared");
   await ada.press("Create application");
   await ada.follow("I have copied it");
   await ada.follow("Collaborators");
@@ -362,7 +362,7 @@ async function account() {
   const fresh = await ada.page.locator(".codes li").allInnerTexts();
   assert.equal(fresh.length, 10);
   assert.ok(!fresh.includes(codes[3]));
-  await ada.follow("I have kept them");
+  await ada.follow("I have saved them");
   await ada.page.getByText("Turn it off").first().click();
   await open.getByLabel("Your password").fill("another password");
   await open.getByLabel("Code of your second factor").fill(fresh[0]);
@@ -448,7 +448,7 @@ async function attempts() {
 
   // Script in every field for text.
   await ada.fill("Name", evil);
-  await ada.fill("Id (optional)", "attempts");
+  await ada.fill("ID (optional)", "attempts");
   await ada.press("Create application");
   await ada.follow("I have copied it");
   await ada.follow("Create an API key");
