@@ -55,11 +55,12 @@ func (tx *Tx) ImportCredential(from ImportSource, c Credential) (Credential, err
 	if b != nil && from != b.from {
 		return Credential{}, fmt.Errorf("the keys of one change come from %s and %s", b.from.Name(), from.Name())
 	}
-	name, held := "", false
-	if b == nil {
-		name = from.Name()
+	held := b != nil && b.holder == c.holder()
+	var name string
+	if b != nil {
+		name = b.name // which costs less than to make it again
 	} else {
-		name, held = b.name, b.holder == c.holder()
+		name = from.Name()
 	}
 	c, err := tx.putNew(c, name, held)
 	if err != nil {
