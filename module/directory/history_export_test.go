@@ -16,3 +16,6 @@ func NewForTest(store keys.Store, cacheBytes int64, clock func() time.Time, coll
 	d, err := open(store, cacheBytes, clock, hash)
 	return &Owned{d}, err
 }
+
+// WaitForCache returns when the cache has taken in what was put into it.
+func (d *Directory) WaitForCache() { d.cache.Wait() }

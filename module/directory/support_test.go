@@ -107,12 +107,15 @@ func update(t *testing.T, d *directory.Directory, fn func(*keys.Tx) error) {
 	}
 }
 
+// find returns the entry of a credential, once it is cached: the cache takes an
+// entry in when it has time to, which may be after the next change.
 func find(t *testing.T, d *directory.Directory, digest credential.Digest) *directory.Entry {
 	t.Helper()
 	e, err := d.Find(t.Context(), digest)
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.WaitForCache()
 	return e
 }
 
