@@ -41,12 +41,17 @@ func TestLoads(t *testing.T) {
 	for _, s := range scenarios(protocols, requestKinds) {
 		t.Run(string(s.protocol)+" "+string(s.request), func(t *testing.T) {
 			var count atomic.Int64
+			enough := make(chan struct{})
 			address, c := startServer(t, s, func(w http.ResponseWriter, r *http.Request) {
 				if problem := wrong(s, r); problem != "" {
 					t.Errorf("%s %s: %s: %v", r.Method, r.URL, problem, r.Header)
 				}
-				if count.Add(1)%2 == 0 { // a chunked response over HTTP/1.1
+				n := count.Add(1)
+				if n%2 == 0 { // a chunked response over HTTP/1.1
 					w.(http.Flusher).Flush()
+				}
+				if n == 100 {
+					close(enough)
 				}
 				answerRequest(w, r)
 			})
@@ -57,8 +62,9 @@ func TestLoads(t *testing.T) {
 			}
 			defer l.close()
 			l.begin()
-			for l.count() < 100 && l.failure() == nil {
-				time.Sleep(time.Millisecond)
+			select {
+			case <-enough:
+			case <-l.failed:
 			}
 			if err := l.end(); err != nil {
 				t.Fatal(err)

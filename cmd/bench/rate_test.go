@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -115,17 +116,17 @@ func TestLoadFails(t *testing.T) {
 
 // A busy load sends a request after each answer, until it ends.
 func TestBusy(t *testing.T) {
-	c := newFakeConn()
-	l := newFakeLoad(t, c)
-	l.begin()
-	for range 10 {
-		c.answer <- struct{}{}
-	}
-	for l.count() < 10 {
-		time.Sleep(time.Millisecond)
-	}
-	time.AfterFunc(10*time.Millisecond, func() { c.answer <- struct{}{} })
-	if err := l.end(); err != nil || l.count() != 11 || len(l.free) != 1 {
-		t.Errorf("got %v, %d answers and %d free slots, want 11 and 1", err, l.count(), len(l.free))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c := newFakeConn()
+		l := newFakeLoad(t, c)
+		l.begin()
+		for range 10 {
+			c.answer <- struct{}{}
+		}
+		synctest.Wait() // until the eleventh is sent
+		time.AfterFunc(10*time.Millisecond, func() { c.answer <- struct{}{} })
+		if err := l.end(); err != nil || l.count() != 11 || len(l.free) != 1 {
+			t.Errorf("got %v, %d answers and %d free slots, want 11 and 1", err, l.count(), len(l.free))
+		}
+	})
 }
