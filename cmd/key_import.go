@@ -38,7 +38,7 @@ Imports keys that were minted elsewhere, so that clients can keep using them.
 The store keeps only the SHA-256 of each key, never its text.
 
 The import first checks the whole file, against the store too, and reports
-mistakes by line. If there are none (or with --skip-invalid), it imports the keys
+mistakes by line. Without mistakes, or with --skip-invalid, it imports the keys
 in batches, each completely or not at all. It skips keys that exist already, so
 an interrupted import continues where it was when it is run again. A large file
 that goes into a store without keys, which no Caddy has open, is imported at

@@ -37,7 +37,7 @@ descriptor set; one of these is enough.
 The table is printed, or written to the file that --out names. That file is for
 review and editing, so one that differs from the import is replaced only with
 --force. If messages name owner and app, the descriptors for reading them are
-written next to the table, as FILE.binpb for FILE.routes, and the table names
+written next to the table (FILE.binpb next to FILE.routes), and the table names
 that file. Parts of the description that the table can't express are reported on
 standard error, with their place, and are closed rather than open. The options of
 clarifai.auth.util and google.api.oauth_scopes are known.`

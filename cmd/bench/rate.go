@@ -64,8 +64,8 @@ func (l *load) send(s schedule) error {
 	return nil
 }
 
-// offer takes a free slot for a request. If there is none, the request waits for
-// the next response.
+// offer takes a free slot for a request. If all slots are taken, the request
+// waits for the next response.
 func (l *load) offer(intended time.Time) (*slot, *request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

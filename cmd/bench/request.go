@@ -82,7 +82,7 @@ func newRequest2(s scenario, k key) *request {
 	return r
 }
 
-// parts returns what a request consists of. body is nil if there is none.
+// parts splits a request. body is nil if the request has no body.
 func parts(kind requestKind, k key) (method, path string, body []byte) {
 	resource := "/v2/users/" + k.owner + "/apps/" + appID + "/inputs"
 	switch kind {

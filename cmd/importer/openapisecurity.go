@@ -12,7 +12,7 @@ type scheme struct {
 	// scoped is true if the list of a requirement holds scopes by specification,
 	// as in OAuth 2 and OpenID Connect.
 	scoped bool
-	// declared are the scopes of its flows, or nil if the document has none.
+	// declared are the scopes of its flows, or nil if the document declares no scopes.
 	declared map[string]bool
 }
 
