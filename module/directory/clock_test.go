@@ -30,7 +30,7 @@ func withClock(t *testing.T) (*directory.Directory, *faultyStore, *wristwatch) {
 	t.Helper()
 	m, w := openStore(t), &wristwatch{}
 	w.set(year2026)
-	owned, err := directory.NewForTest(m, directory.DefaultCacheBytes, w.Now, false)
+	owned, err := directory.NewIdle(m, w.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func (s *teller) Feed(feed func(keys.Change)) {
 func TestAllChanged(t *testing.T) {
 	m := openStore(t)
 	s := &teller{Store: m}
-	owned, err := directory.New(s, directory.DefaultCacheBytes)
+	owned, err := directory.NewIdle(s, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func cache(t *testing.T, d *directory.Directory, digest credential.Digest) {
 // count afterwards.
 func TestALoadBeforeTheCommit(t *testing.T) {
 	s := &meeting{Store: openStore(t)}
-	owned, err := directory.New(s, directory.DefaultCacheBytes)
+	owned, err := directory.NewIdle(s, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,11 +58,11 @@ func openStore(t *testing.T) *faultyStore {
 }
 
 // newDirectory is a directory over a new store with a user, an app, and a key
-// for it.
+// for it. Nothing runs its upkeep, whose reads a test could take for its own.
 func newDirectory(t *testing.T) (*directory.Directory, *faultyStore, keys.Credential) {
 	t.Helper()
 	m := openStore(t)
-	owned, err := directory.New(m, directory.DefaultCacheBytes)
+	owned, err := directory.NewIdle(m, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

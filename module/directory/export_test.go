@@ -17,5 +17,12 @@ func NewForTest(store keys.Store, cacheBytes int64, clock func() time.Time, coll
 	return &Owned{d}, err
 }
 
+// NewIdle returns a directory with the clock of a test, whose upkeep nothing
+// runs.
+func NewIdle(store keys.Store, clock func() time.Time) (*Owned, error) {
+	d, err := openIdle(store, DefaultCacheBytes, clock, func(key uint64) (uint64, uint64) { return key, 0 })
+	return &Owned{d}, err
+}
+
 // WaitForCache returns when the cache has taken in what was put into it.
 func (d *Directory) WaitForCache() { d.cache.Wait() }
