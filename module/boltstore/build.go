@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -52,7 +53,11 @@ func (s *Store) Build(ctx context.Context) (*Build, error) {
 			return err
 		}
 		folder, name := filepath.Split(s.path)
-		if copied, err = os.CreateTemp(folder, "."+name+".import-*"); err != nil {
+		prefix := "." + name + ".import-"
+		if err := removeCopies(filepath.Clean(folder), prefix); err != nil {
+			return err
+		}
+		if copied, err = os.CreateTemp(folder, prefix+"*"); err != nil {
 			return err
 		}
 		_, _, err = copyTo(ctx, tx, copied)
@@ -72,6 +77,18 @@ func (s *Store) Build(ctx context.Context) (*Build, error) {
 	db := inner.state.Load().db
 	db.NoSync, db.NoGrowSync = true, true
 	return &Build{Store: inner, target: s, new: newLoading(filepath.Dir(s.path), last)}, nil
+}
+
+// removeCopies removes the copies of builds that were killed. None is in use,
+// because a build holds the store that it is for.
+func removeCopies(folder, prefix string) error {
+	list, err := os.ReadDir(folder)
+	for _, f := range list {
+		if strings.HasPrefix(f.Name(), prefix) {
+			err = errors.Join(err, os.Remove(filepath.Join(folder, f.Name())))
+		}
+	}
+	return err
 }
 
 // Update implements [keys.Store].

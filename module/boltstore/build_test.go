@@ -45,6 +45,29 @@ func smallRuns(b *Build) {
 	}
 }
 
+// beginBuild begins to build a store that has users and apps, and returns what
+// its file holds.
+func beginBuild(t *testing.T) (path string, before []byte, b *Build) {
+	t.Helper()
+	path = newPath(t)
+	s := newStoreToClose(t, path)
+	if _, err := s.Update(t.Context(), putHolders); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A build that was killed has left its copy.
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".import-1"), before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = s.Build(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return path, before, b
+}
+
 // files lists the folder of a store.
 func files(t *testing.T, path string) (names []string) {
 	t.Helper()
@@ -61,19 +84,7 @@ func files(t *testing.T, path string) (names []string) {
 // A built store has the added records, in order, next to its earlier ones.
 // Until the build is finished, the store stays as it was.
 func TestBuild(t *testing.T) {
-	path := newPath(t)
-	s := newStoreToClose(t, path)
-	if _, err := s.Update(t.Context(), putHolders); err != nil {
-		t.Fatal(err)
-	}
-	before, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := s.Build(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	path, before, b := beginBuild(t)
 	smallRuns(b)
 	const parts, each = 20, 50
 	for part := range parts {
@@ -171,20 +182,8 @@ func TestBuildGivenUp(t *testing.T) {
 		"another file in its place": {put, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := newPath(t)
-			s := newStoreToClose(t, path)
-			if _, err := s.Update(t.Context(), putHolders); err != nil {
-				t.Fatal(err)
-			}
-			before, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			b, err := s.Build(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = b.Update(t.Context(), c.change)
+			path, before, b := beginBuild(t)
+			_, err := b.Update(t.Context(), c.change)
 			if c.replace {
 				if err := os.Rename(path, path+".moved"); err != nil {
 					t.Fatal(err)
