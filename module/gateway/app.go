@@ -18,6 +18,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"go.uber.org/zap"
 
+	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/gateway/config"
@@ -81,9 +82,14 @@ type App struct {
 	sites     []*Site
 	// places are where gates stand in the configuration while it is being
 	// loaded, less those whose gates are there.
-	places     []config.Site
+	places []config.Site
+	// managed are where the management API stands, less those whose handlers are
+	// there.
+	managed    []config.Site
 	looked     bool // around in the configuration
-	management bool // a site answers the management API
+	management []managedSite
+	// operations are what can be called on the sites, once they were asked for.
+	operations []authz.Site
 }
 
 // CaddyModule returns the Caddy module information.
@@ -216,7 +222,7 @@ func (a *App) Brand() string { return a.KeyPrefix }
 func (a *App) addSite(s *Site) error {
 	a.sitesMu.Lock()
 	defer a.sitesMu.Unlock()
-	a.sites = append(a.sites, s)
+	a.sites, a.operations = append(a.sites, s), nil
 	all, err := policy.Union(append(a.catalogue, s.catalogue)...)
 	if err != nil {
 		return err
@@ -260,7 +266,7 @@ func (a *App) lookAround(ctx caddy.Context) {
 	}
 	a.looked = true
 	loading := config.BeingLoaded(ctx)
-	a.places = config.Sites(loading)
+	a.places, a.managed = config.Sites(loading), config.Managed(loading)
 	undecided, _ := config.UndecidedRequests(loading)
 	for _, u := range undecided {
 		a.logger.Warn("requests reach an upstream undecided", zap.Strings("site", u.Site), zap.String("matcher", u.Matcher), zap.String("details", u.Text()))
@@ -275,7 +281,7 @@ func (a *App) lookAround(ctx caddy.Context) {
 func (a *App) Catalogue() (*policy.Catalogue, error) {
 	a.sitesMu.Lock()
 	defer a.sitesMu.Unlock()
-	return CatalogueOf(a.catalogue, a.management)
+	return CatalogueOf(a.catalogue, len(a.management) > 0)
 }
 
 // CatalogueOf is what can be granted where sites have these catalogues, and

@@ -70,11 +70,14 @@ func (m *Manage) Provision(ctx caddy.Context) error {
 	if m.decider, err = newDecider(site, app.(*App), m.logger, ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
-	m.decider.app.addManagement(ctx)
+	m.decider.app.addManagement(ctx, m.Base, managedSite{mount: m.mount, table: site.table})
 	site.warnOfLogs(ctx, m.logger)
 	if m.Portal != "" {
-		m.portal = portal.New(m.Portal, m.base(), m.call, func(r *http.Request, cause error) {
-			m.logger.Error("a page of the portal failed", zap.String("uuid", requestID(r.Context())), zap.Error(cause))
+		m.portal = portal.New(portal.Config{
+			Base: m.Portal, API: m.base(), Call: m.call, Sites: m.decider.app.Operations,
+			Failed: func(r *http.Request, cause error) {
+				m.logger.Error("a page of the portal failed", zap.String("uuid", requestID(r.Context())), zap.Error(cause))
+			},
 		})
 	}
 	return nil
@@ -306,17 +309,9 @@ func (a *App) prepare(api *manage.API, lease *directory.Lease) (err error) {
 	api.Explain = func(ctx context.Context, q manage.ExplainQuery) ([]manage.Explanation, error) {
 		return Explain(ctx, lease.Directory, a.running(), q)
 	}
+	api.Sites = a.Operations()
 	api.Catalogue, err = a.Catalogue()
 	return err
-}
-
-// addManagement reports whether a site answers the management API, whose scopes
-// can be granted then.
-func (a *App) addManagement(ctx caddy.Context) {
-	a.sitesMu.Lock()
-	defer a.sitesMu.Unlock()
-	a.management = true
-	a.lookAround(ctx)
 }
 
 // Interface guards

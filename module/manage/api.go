@@ -17,6 +17,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -38,6 +39,8 @@ type API struct {
 	Brand string
 	// Explain explains how requests would be decided. It is nil without a gate.
 	Explain func(context.Context, ExplainQuery) ([]Explanation, error)
+	// Sites list what can be called with credentials.
+	Sites []authz.Site
 	// MaxBody is the largest body that is read, in bytes; 0 is
 	// [DefaultMaxBody].
 	MaxBody int64

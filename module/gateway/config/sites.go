@@ -18,7 +18,8 @@ type Site struct {
 	// Hosts are the hosts of the site, with their ports unless that is 443;
 	// where the site has none, the addresses that its server listens on.
 	Hosts []string
-	// Gate is the gate's configuration (JSON), as it is written.
+	// Gate is the configuration (JSON) of the gate, or of the management API, as
+	// it is written.
 	Gate json.RawMessage
 	// Order is the site's position among those of the configuration.
 	Order int
@@ -35,8 +36,17 @@ func (s *Site) Named(name string) bool {
 
 // Sites finds the gates in a configuration (JSON), however deep they stand in
 // routes and subroutes, in the order in which Caddy loads them.
-func Sites(config []byte) []Site {
-	found := sitesIn(config, surroundings{})
+func Sites(config []byte) []Site { return sitesWith(config, "api_keys") }
+
+// Managed finds the sites that answer the management API, as [Sites] finds the
+// gates.
+func Managed(config []byte) []Site { return sitesWith(config, managementHandler) }
+
+// managementHandler is the handler that answers the management API.
+const managementHandler = "api_keys_manage"
+
+func sitesWith(config []byte, handler string) []Site {
+	found := sitesIn(config, handler, surroundings{})
 	for i := range found {
 		found[i].Order = i
 	}
@@ -45,7 +55,7 @@ func Sites(config []byte) []Site {
 
 // Manages reports whether a site of a configuration (JSON) answers the
 // management API.
-func Manages(config []byte) bool { return hasHandler(config, "api_keys_manage") }
+func Manages(config []byte) bool { return hasHandler(config, managementHandler) }
 
 // hasHandler reports whether one of the handlers stands anywhere in a
 // configuration (JSON).
@@ -70,11 +80,11 @@ type surroundings struct {
 	server        json.RawMessage
 }
 
-func sitesIn(config json.RawMessage, around surroundings) (found []Site) {
+func sitesIn(config json.RawMessage, handler string, around surroundings) (found []Site) {
 	var list []json.RawMessage
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(config, &fields) == nil {
-		if string(fields["handler"]) == `"api_keys"` {
+		if string(fields["handler"]) == `"`+handler+`"` {
 			return []Site{{Hosts: siteNames(around.hosts, around.listen), Gate: config, server: around.server}}
 		}
 		around.hosts = hostsOf(fields, around.hosts)
@@ -88,7 +98,7 @@ func sitesIn(config json.RawMessage, around surroundings) (found []Site) {
 		return nil // a text or a number
 	}
 	for _, value := range list {
-		found = append(found, sitesIn(value, around)...)
+		found = append(found, sitesIn(value, handler, around)...)
 	}
 	return found
 }

@@ -24,7 +24,7 @@ type testPortal struct {
 
 func newTestPortal(t *testing.T) *testPortal {
 	s := &testPortal{t: t}
-	s.portal = New("/portal", "/v2", s.call, func(_ *http.Request, err error) { t.Errorf("the portal failed: %v", err) })
+	s.portal = New(Config{Base: "/portal", API: "/v2", Call: s.call, Failed: func(_ *http.Request, err error) { t.Errorf("the portal failed: %v", err) }})
 	return s
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -19,11 +20,27 @@ import (
 // not be called. A refusal is in the answer's status.
 type Call func(from *http.Request, credential, method, target string, body any) (*manage.Answer, error)
 
+// Config is what a portal is made of.
+type Config struct {
+	// Base is the path that the pages stand under, such as /portal.
+	Base string
+	// API is the path of the management API for users of keys.
+	API string
+	// Call calls the management API.
+	Call Call
+	// Sites returns what can be called with keys. It may be nil.
+	Sites func() []authz.Site
+	// Failed is called with internal failures, because the pages don't show
+	// their causes.
+	Failed func(*http.Request, error)
+}
+
 // Portal serves the pages. [New] makes one.
 type Portal struct {
 	base   string
 	api    string
 	call   Call
+	sites  func() []authz.Site
 	failed func(*http.Request, error)
 	mux    *http.ServeMux
 	forms  *forms
@@ -31,15 +48,16 @@ type Portal struct {
 	cross http.CrossOriginProtection
 }
 
-// New makes a portal with its pages under base, a path such as /portal. api is the
-// path of the API for users of keys. The portal calls the API by call, and reports
-// internal failures to failed, because its pages don't show their causes.
-func New(base, api string, call Call, failed func(*http.Request, error)) *Portal {
+// New makes a portal.
+func New(c Config) *Portal {
 	templates()
-	p := &Portal{base: base, api: api, call: call, failed: failed, mux: http.NewServeMux(), forms: &allForms}
-	p.mux.HandleFunc("GET "+base+"/assets/{version}/{name}", p.asset)
+	p := &Portal{base: c.Base, api: c.API, call: c.Call, sites: c.Sites, failed: c.Failed, mux: http.NewServeMux(), forms: &allForms}
+	if p.sites == nil {
+		p.sites = func() []authz.Site { return nil }
+	}
+	p.mux.HandleFunc("GET "+p.base+"/assets/{version}/{name}", p.asset)
 	for _, pg := range pages {
-		p.mux.HandleFunc(pg.method+" "+base+pg.path, func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, pg) })
+		p.mux.HandleFunc(pg.method+" "+p.base+pg.path, func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, pg) })
 	}
 	return p
 }

@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/gateway/config"
+	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// managedSite is a site that answers the management API.
+type managedSite struct {
+	hosts []string // nil if they aren't known
+	mount *manage.Mount
+	table *policy.Table
+}
+
+// addManagement takes in a site that answers the management API, whose scopes
+// can be granted then. base is as it is written in the configuration.
+func (a *App) addManagement(ctx caddy.Context, base string, s managedSite) {
+	a.sitesMu.Lock()
+	defer a.sitesMu.Unlock()
+	a.lookAround(ctx)
+	i := slices.IndexFunc(a.managed, func(place config.Site) bool {
+		var written struct {
+			Base string `json:"base"`
+		}
+		return json.Unmarshal(place.Gate, &written) == nil && written.Base == base
+	})
+	if i >= 0 {
+		s.hosts = a.managed[i].Hosts
+		a.managed = slices.Delete(a.managed, i, i+1)
+	}
+	a.management, a.operations = append(a.management, s), nil
+}
+
+// Operations are what requests to the sites of the configuration can call, the
+// management API's calls included.
+func (a *App) Operations() []authz.Site {
+	sites := a.running()
+	a.sitesMu.Lock()
+	defer a.sitesMu.Unlock()
+	if a.operations == nil {
+		a.operations = operationsOf(sites, a.management)
+	}
+	return a.operations
+}
+
+// operationsOf lists what can be called. Sites with the same hosts are one.
+func operationsOf(gates []*Site, management []managedSite) []authz.Site {
+	all := []authz.Site{}
+	add := func(s authz.Site) {
+		i := slices.IndexFunc(all, func(o authz.Site) bool { return slices.Equal(o.Hosts, s.Hosts) })
+		if i < 0 {
+			all = append(all, s)
+			return
+		}
+		all[i].Operations = append(all[i].Operations, s.Operations...)
+	}
+	for _, gate := range gates {
+		answered := func(r *policy.Rule) bool {
+			return slices.ContainsFunc(management, func(m managedSite) bool {
+				return slices.Equal(m.hosts, gate.Hosts()) && m.table.Knows(pathOf(r))
+			})
+		}
+		add(authz.NewSite(gate.Hosts(), slices.DeleteFunc(slices.Clone(gate.table.Rules()), answered), nil))
+	}
+	for _, m := range management {
+		ownerOnly := func(r *policy.Rule) bool { return m.mount.OwnerOnly(r.Route) }
+		add(authz.NewSite(m.hosts, m.table.Rules(), ownerOnly))
+	}
+	return all
+}
+
+// pathOf returns a path of the route. The management API answers every method
+// of the paths that it knows, so the gate never sees a request for them.
+func pathOf(r *policy.Rule) string {
+	p := r.Parsed()
+	var path strings.Builder
+	for _, segment := range p.Segments {
+		if strings.HasPrefix(segment, "*") {
+			segment = "x"
+		}
+		path.WriteString("/" + url.PathEscape(segment))
+	}
+	if p.Verb != "" {
+		path.WriteString(":" + p.Verb)
+	}
+	return path.String()
+}

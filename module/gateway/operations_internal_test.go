@@ -1,0 +1,62 @@
+package gateway
+
+import (
+	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// Operations are listed by site. Where the management API answers a path, the
+// gate's route of that path is not reached, and isn't listed.
+func TestOperationsOfSites(t *testing.T) {
+	gate := func(host string, routes ...policy.Route) *Site {
+		s, err := Compile(&Gate{Route: routes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.place.Hosts = []string{host}
+		return s
+	}
+	inputs := policy.Route{Method: "GET", Pattern: "/v2/users/{user_id}/inputs", Scopes: []string{"Inputs:Get"}}
+	users := policy.Route{Method: "POST", Pattern: "/v2/users/{user_id}", Scopes: []string{"Users:Add"}}
+	mount := manage.NewMount(manage.DefaultBase)
+	s, err := managementSite(mount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	managed := managedSite{hosts: []string{"api"}, mount: mount, table: s.table}
+	find := func(sites []authz.Site, host, route string) *authz.Operation {
+		for _, s := range sites {
+			for i, o := range s.Operations {
+				if s.Hosts[0] == host && o.String() == route {
+					return &s.Operations[i]
+				}
+			}
+		}
+		return nil
+	}
+	sites := operationsOf([]*Site{gate("api", inputs, users), gate("other", inputs, users)}, []managedSite{managed})
+	if len(sites) != 2 {
+		t.Fatalf("%d sites", len(sites))
+	}
+	for _, row := range []struct {
+		host, route string
+		want        bool
+	}{
+		{"api", inputs.String(), true},
+		{"api", users.String(), false},
+		{"api", "GET /v2/users/{user_id}", true},
+		{"other", inputs.String(), true},
+		{"other", users.String(), true},
+		{"other", "GET /v2/users/{user_id}", false},
+	} {
+		if found := find(sites, row.host, row.route); (found != nil) != row.want {
+			t.Errorf("%s at %s is listed: %v", row.route, row.host, found != nil)
+		}
+	}
+	if o := find(sites, "api", "DELETE /v2/users/{user_id}/apps/{app_id}"); o == nil || !o.OwnerOnly {
+		t.Errorf("the deletion of an app is %+v, want one for its owner alone", o)
+	}
+}
