@@ -3,6 +3,7 @@ package cmd
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -27,6 +28,8 @@ func keyCommand() *cobra.Command {
 			}),
 		command("list --user USER [--app APP]", "Lists the keys of a user or an app", 0, 0, listKeys, ofUser, func(f *pflag.FlagSet) {
 			f.String("app", "", "List only the keys of this app")
+			f.String("state", "", "List only active, disabled, expired or revoked keys (default all that aren't revoked)")
+			durationFlag(f, "unused-for", "List only keys that weren't used for this time, such as 90d")
 		}),
 		command("show ID", "Shows the details of a key", 1, 1, showKey),
 		command("disable ID...", "Disables keys, until they are enabled", 1, many, func(c *call) error { return setDisabled(c, true) }),
@@ -149,12 +152,19 @@ func listKeys(c *call) error {
 		}
 	}
 	header := row("ID", "KIND", "APP", "STATE", "EXPIRES", "SCOPES", "DESCRIPTION")
-	return c.table(path, "keys", header, func(a *manage.Answer) (rows []string) {
+	query := url.Values{}
+	for flag, name := range map[string]string{"state": "state", "unused-for": "unused_for"} {
+		if c.Flags().Changed(flag) {
+			query.Set(name, c.flag(flag))
+		}
+	}
+	err = c.tableOf(path, query, "keys", header, func(a *manage.Answer) (rows []string) {
 		for _, k := range a.Keys {
 			rows = append(rows, row(k.ID, kindOf(k), k.AppID(), state(k, owner), whenever(k.ExpiresAt), strings.Join(k.Scopes, ","), k.Description))
 		}
 		return rows
 	})
+	return flagged(err, map[string]string{"state": "--state", "unused_for": "--unused-for"})
 }
 
 func showKey(c *call) error {

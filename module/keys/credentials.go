@@ -206,16 +206,16 @@ func (tx *Tx) revoke(c Credential, reason string) error {
 	if err := tx.w.DeleteCredential(c.Digest); err != nil {
 		return err
 	}
-	before, after := factsOfCredential(c), facts{"reason": reason}
+	after := facts{"reason": reason}
 	if c.Kind == policy.Session {
 		// Sessions leave no tombstone: there would be one for every login, and
 		// nobody imports sessions.
-		return tx.record(ActionSessionEnd, c.about(), before, after)
+		return tx.record(ActionSessionEnd, c.about(), factsOfCredential(c), after)
 	}
 	if err := tx.w.PutTombstone(Tombstone{Digest: c.Digest, ID: c.ID, UserID: c.UserID, CreatedBy: c.CreatedBy, At: tx.now, Reason: reason}); err != nil {
 		return err
 	}
-	return tx.record(ActionKeyRevoke, c.about(), before, after)
+	return tx.record(ActionKeyRevoke, c.about(), factsOfRevoked(c), after)
 }
 
 func (tx *Tx) checkCredential(c Credential) error {

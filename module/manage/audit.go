@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"iter"
 	"net/url"
 	"time"
 
@@ -143,6 +142,19 @@ func (q *auditQuery) ended(e *keys.AuditEntry) bool {
 	return q.late(e)
 }
 
+// choose is the choice of [scan].
+func (q *auditQuery) choose(e *keys.AuditEntry) (choice, error) {
+	switch {
+	case q.ended(e):
+		return ended, nil
+	case q.shows(e):
+		return chosen, nil
+	}
+	return leftOut, nil
+}
+
+func seqOfEntry(e keys.AuditEntry) uint64 { return e.Seq }
+
 func (q *auditQuery) late(e *keys.AuditEntry) bool {
 	return !q.until.IsZero() && !e.At.Before(q.until)
 }
@@ -163,7 +175,7 @@ func (r *request) listAudit(from keys.Reader, s auditSearch) (*Answer, error) {
 		}
 		s.after = max(s.after, before)
 	}
-	found, next, err := scan(list(s.auditQuery.user, s.after), s.page, &s.auditQuery)
+	found, next, err := scan(list(s.auditQuery.user, s.after), s.page, seqOfEntry, s.choose)
 	return &Answer{Entries: show(found, r.showEntry), Next: next}, err
 }
 
@@ -179,41 +191,6 @@ func (r *request) wasUser(from keys.Reader) error {
 		}
 	}
 	return err
-}
-
-// maxScanned limits how many entries one page reads, because few of them may be
-// selected.
-const maxScanned = 10_000
-
-// scan is [take] for a long list of which few entries may be selected. It stops
-// after maxScanned entries, and returns the entries found so far and where to
-// continue.
-func scan(list iter.Seq2[keys.AuditEntry, error], p page, q *auditQuery) (found []keys.AuditEntry, next string, err error) {
-	skip, seen, last := p.skip, 0, p.after
-	for e, err := range list {
-		switch {
-		case err != nil:
-			return nil, "", err
-		case q.ended(&e):
-			return found, "", nil
-		case seen == maxScanned && p.skip > 0:
-			return nil, "", refuse(CodeInvalid, "page", "finding this page takes too long; leave page out, and continue with the next of each answer as after")
-		case seen == maxScanned:
-			return found, p.cursors.seal(last), nil
-		}
-		seen++
-		switch {
-		case !q.shows(&e):
-		case skip > 0:
-			skip--
-		case len(found) == p.size:
-			return found, p.cursors.seal(found[p.size-1].Seq), nil
-		default:
-			found = append(found, e)
-		}
-		last = e.Seq
-	}
-	return found, "", nil
 }
 
 // lastBefore returns the Seq of the last entry before a time. Entries are ordered

@@ -55,7 +55,11 @@ var calls = []call{
 		demand{scopes: "Apps:Add Apps:Delete Apps:Get Workflows:Get", endpoint: "DeleteApp", owner: true},
 	},
 
-	{"GET", "/v2/users/{user_id}/keys", lists((*request).listKeys), demand{scopes: "Keys:Get", endpoint: "ListKeys"}},
+	{
+		"GET", "/v2/users/{user_id}/keys",
+		readsBy(input[keySearch]{}.then((*request).readKeySearch), (*request).listKeys),
+		demand{scopes: "Keys:Get", endpoint: "ListKeys"},
+	},
 	{
 		"POST", "/v2/users/{user_id}/keys",
 		changes(bodyOf(listOf("keys", readNewKey)), (*request).createKeys),
@@ -84,7 +88,7 @@ var calls = []call{
 	},
 	{
 		"GET", "/v2/users/{user_id}/apps/{app_id}/keys",
-		lists((*request).listAppKeys),
+		readsBy(input[keySearch]{}.then((*request).readKeySearch), (*request).listAppKeys),
 		demand{scopes: "Apps:Get Keys:Get", endpoint: "ListAppKeys", owner: true},
 	},
 

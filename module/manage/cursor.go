@@ -28,6 +28,12 @@ func (r *request) cursors() cursors {
 	return cursors{block, [8]byte(mark[:])}
 }
 
+// of returns the cursors of another list of the same call.
+func (c *cursors) of(list string) cursors {
+	mark := sha256.Sum256(append(c.list[:len(c.list):len(c.list)], list...))
+	return cursors{c.block, [8]byte(mark[:])}
+}
+
 func (c *cursors) seal(seq uint64) string {
 	block := binary.BigEndian.AppendUint64(c.list[:len(c.list):len(c.list)], seq)
 	c.block.Encrypt(block, block)

@@ -18,7 +18,7 @@ type KeyField struct {
 	Free bool
 }
 
-// KeyFields are all fields of a key, in their order for display.
+// KeyFields are all fields of a key that isn't revoked, in their order for display.
 var KeyFields = []KeyField{
 	{Name: "id", Label: "ID", Value: func(k *Key) any { return k.KeyID }},
 	{Name: "type", Label: "Kind", Value: func(k *Key) any { return k.Type }},

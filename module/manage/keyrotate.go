@@ -22,9 +22,9 @@ func readRotation(o *object) (how rotation) {
 	if !o.text("grace", &text) || text == "" {
 		return how
 	}
-	var err error
-	how.grace, err = time.ParseDuration(text)
-	if err != nil || how.grace < 0 || how.grace > maxGrace {
+	var ok bool
+	how.grace, ok = parseDuration(text)
+	if !ok || how.grace < 0 || how.grace > maxGrace {
 		o.fail(refuse(CodeInvalid, "grace", "it has to be a time from 0s to %s, such as 24h", maxGrace))
 	}
 	return how

@@ -2,7 +2,6 @@ package manage
 
 import (
 	"errors"
-	"iter"
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/credential"
@@ -31,10 +30,11 @@ type Key struct {
 	Description string   `json:"description"`
 	Scopes      []string `json:"scopes"`
 	// Endpoints is empty for all endpoints.
-	Endpoints  []string   `json:"endpoints"`
-	Apps       []KeyApp   `json:"apps"`
-	Disabled   bool       `json:"disabled"`
-	CreatedAt  time.Time  `json:"created_at"`
+	Endpoints []string `json:"endpoints"`
+	Apps      []KeyApp `json:"apps"`
+	Disabled  bool     `json:"disabled"`
+	// CreatedAt is absent for a key that was revoked before it was recorded.
+	CreatedAt  time.Time  `json:"created_at,omitzero"`
 	ModifiedAt time.Time  `json:"modified_at"`
 	CreatedBy  string     `json:"created_by"`
 	ExpiresAt  *time.Time `json:"expires_at"`
@@ -43,6 +43,11 @@ type Key struct {
 	// uses of at most a minute.
 	LastUsedAt   *time.Time `json:"last_used_at,omitempty"`
 	LastUsedFrom string     `json:"last_used_from,omitempty"`
+	// RevokedAt, RevokedBy and RevokedReason are set only in a list of revoked keys.
+	// RevokedBy is like CreatedBy.
+	RevokedAt     *time.Time `json:"revoked_at,omitempty"`
+	RevokedBy     string     `json:"revoked_by,omitempty"`
+	RevokedReason string     `json:"revoked_reason,omitempty"`
 	// Version counts the changes. A change that gives a version is refused if the
 	// key has another version by then.
 	Version uint64 `json:"version"`
@@ -160,35 +165,3 @@ func (r *request) showUsed(from keys.Reader, c keys.Credential) (Key, error) {
 	}
 	return k, nil
 }
-
-func (r *request) listKeys(from keys.Reader, p page) (*Answer, error) {
-	if _, err := r.findUser(from); err != nil {
-		return nil, err
-	}
-	return r.listKeysOf(from, from.Credentials(r.user(), p.after), p)
-}
-
-func (r *request) listAppKeys(from keys.Reader, p page) (*Answer, error) {
-	if _, err := r.findApp(from); err != nil {
-		return nil, err
-	}
-	return r.listKeysOf(from, from.AppCredentials(r.app(), p.after), p)
-}
-
-func (r *request) listKeysOf(from keys.Reader, list iter.Seq2[keys.Credential, error], p page) (*Answer, error) {
-	found, next, err := take(list, p, seqOfKey, isKey)
-	if err != nil {
-		return nil, err
-	}
-	answer := &Answer{Keys: []Key{}, Next: next}
-	for _, c := range found {
-		k, err := r.showUsed(from, c)
-		if err != nil {
-			return nil, err
-		}
-		answer.Keys = append(answer.Keys, k)
-	}
-	return answer, nil
-}
-
-func seqOfKey(c keys.Credential) uint64 { return c.Seq }

@@ -27,8 +27,11 @@ func (r *request) readPage(p *page) (err error) {
 }
 
 // page reads page and per_page, or after, from the query.
-func (r *request) page() (page, error) {
-	p := page{size: defaultPage, cursors: r.cursors()}
+func (r *request) page() (page, error) { return r.pageOf(r.cursors()) }
+
+// pageOf is page for a list with cursors of its own.
+func (r *request) pageOf(places cursors) (page, error) {
+	p := page{size: defaultPage, cursors: places}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return p, refuse(CodeInvalid, "", "the query can't be read; page, per_page and after are known")
@@ -73,6 +76,55 @@ func take[T any](list iter.Seq2[T, error], p page, seq func(T) uint64, keep func
 		default:
 			found = append(found, v)
 		}
+	}
+	return found, "", nil
+}
+
+// maxScanned limits how many records one page reads, because few of them may be
+// selected.
+const maxScanned = 10_000
+
+// choice is what [scan] does with a record.
+type choice int
+
+const (
+	leftOut choice = iota
+	chosen
+	// ended means that no record from here on is chosen.
+	ended
+)
+
+// scan is [take] for a long list of which few records may be selected. It stops
+// after maxScanned records, and returns the records found so far and where to
+// continue.
+func scan[T any](list iter.Seq2[T, error], p page, seq func(T) uint64, choose func(*T) (choice, error)) (found []T, next string, err error) {
+	skip, seen, last := p.skip, 0, p.after
+	for v, err := range list {
+		if err != nil {
+			return nil, "", err
+		}
+		is, err := choose(&v)
+		switch {
+		case err != nil:
+			return nil, "", err
+		case is == ended:
+			return found, "", nil
+		case seen == maxScanned && p.skip > 0:
+			return nil, "", refuse(CodeInvalid, "page", "finding this page takes too long; leave page out, and continue with the next of each answer as after")
+		case seen == maxScanned:
+			return found, p.cursors.seal(last), nil
+		}
+		seen++
+		switch {
+		case is == leftOut:
+		case skip > 0:
+			skip--
+		case len(found) == p.size:
+			return found, p.cursors.seal(seq(found[p.size-1])), nil
+		default:
+			found = append(found, v)
+		}
+		last = seq(v)
 	}
 	return found, "", nil
 }

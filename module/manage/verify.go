@@ -37,6 +37,9 @@ var standings = map[keys.Standing]string{
 // Standing returns the state of a key at a time. suspended is true if the key's
 // user is suspended.
 func (k *Key) Standing(suspended bool, now time.Time) string {
+	if k.RevokedAt != nil {
+		return StandingRevoked
+	}
 	c := keys.Credential{Disabled: k.Disabled}
 	if k.ExpiresAt != nil {
 		c.ExpiresAt = *k.ExpiresAt
