@@ -18,7 +18,13 @@ func siteOf(t *testing.T, routes ...policy.Route) authz.Site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return authz.NewSite([]string{"api.example.com"}, table.Rules(), func(r *policy.Rule) bool { return r.Method == "DELETE" })
+	site := authz.NewSite([]string{"api.example.com"}, table.Rules())
+	for i := range site.Operations {
+		o := &site.Operations[i]
+		o.OwnerOnly = o.Method == "DELETE"
+		o.Managed = o.Resource == "keys" || o.Resource == "figures"
+	}
+	return site
 }
 
 var items = []policy.Route{
@@ -143,5 +149,59 @@ func TestOperationsOfASite(t *testing.T) {
 	}
 	if len(site.Operations) != len(want) {
 		t.Errorf("%d operations, want %d", len(site.Operations), len(want))
+	}
+}
+
+// What a holder lacks little for is near: it has all scopes of the operation's
+// own resource, or all but one.
+func TestNearOperations(t *testing.T) {
+	site := siteOf(t,
+		policy.Route{Method: "GET", Pattern: "/inputs", Scopes: []string{"Annotations:Get", "Concepts:Get", "Inputs:Get"}, Endpoint: []string{service + "ListInputs"}},
+		policy.Route{Method: "POST", Pattern: "/inputs", Scopes: []string{"Inputs:Add", "Inputs:Get"}, Endpoint: []string{service + "PostInputs"}},
+		policy.Route{Method: "GET", Pattern: "/model_types", Scopes: []string{"Apps:Get", "ModelTypes:Get"}},
+		policy.Route{Method: "GET", Pattern: "/workflows", Scopes: []string{"Apps:Get", "Inputs:Get", "Workflows:Get"}},
+	)
+	for _, row := range []struct {
+		scopes, endpoints string
+		near              string
+	}{
+		{"", "", ""},
+		{"Inputs:Get", "", "GET /inputs also needs Annotations:Get Concepts:Get"},
+		{"ModelTypes:Get", "", "GET /model_types also needs Apps:Get"},
+		{"Apps:Get", "", ""},
+		{"Apps:Get Inputs:Get", "", "GET /inputs also needs Annotations:Get Concepts:Get; GET /workflows also needs Workflows:Get"},
+		{"Inputs:Get ModelTypes:Get", service + "ListInputs", "GET /inputs also needs Annotations:Get Concepts:Get"},
+		{"All", service + "PostInputs", ""},
+	} {
+		h := authz.Holder{Standing: keys.Active, Caller: policy.Caller{Kind: policy.PAT, UserID: "alice"}}
+		var endpoints []string
+		if row.endpoints != "" {
+			endpoints = []string{row.endpoints}
+		}
+		h.Caller.Grant = policy.NewGrant(strings.Fields(row.scopes), endpoints)
+		var near []string
+		for _, d := range h.Callable([]authz.Site{site}).Near {
+			near = append(near, d.String()+" also needs "+strings.Join(d.Lack.Scopes, " "))
+		}
+		if got := strings.Join(near, "; "); got != row.near {
+			t.Errorf("%q %q: near are %q, want %q", row.scopes, row.endpoints, got, row.near)
+		}
+	}
+}
+
+// A credential is useless if it can call nothing. Calls of the management API
+// that need no scope don't count, and neither do public operations.
+func TestUselessCredentials(t *testing.T) {
+	for scopes, want := range map[string]bool{"": false, "Items:Get": false, "Nothing": false} {
+		h := authz.Holder{Standing: keys.Active, Caller: policy.Caller{Kind: policy.PAT, UserID: "alice", Grant: policy.NewGrant(strings.Fields(scopes), nil)}}
+		if can := h.Callable([]authz.Site{siteOf(t, items...)}); can.Useless() != want {
+			t.Errorf("%q: useless is %v", scopes, !want)
+		}
+	}
+	for scopes, want := range map[string]bool{"": true, "Keys:Get": false, "Nothing": true} {
+		h := authz.Holder{Standing: keys.Active, Caller: policy.Caller{Kind: policy.PAT, UserID: "alice", Grant: policy.NewGrant(strings.Fields(scopes), nil)}}
+		if can := h.Callable([]authz.Site{siteOf(t, items[2:6]...)}); can.Useless() != want {
+			t.Errorf("%q: useless is %v", scopes, !want)
+		}
 	}
 }

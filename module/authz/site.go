@@ -21,12 +21,13 @@ type Operation struct {
 	// Reads reports that the operation changes nothing: its method is GET or
 	// HEAD, or it is a gRPC method that has the endpoint of such routes only.
 	Reads bool
-	// OwnerOnly reports that no collaborator may call the operation.
-	OwnerOnly bool
+	// Managed reports that the management API answers it. OwnerOnly reports
+	// that no collaborator may call it.
+	Managed, OwnerOnly bool
 }
 
-// NewSite returns a site with the routes of a table. ownerOnly may be nil.
-func NewSite(hosts []string, rules []*policy.Rule, ownerOnly func(*policy.Rule) bool) Site {
+// NewSite returns a site with the routes of a table.
+func NewSite(hosts []string, rules []*policy.Rule) Site {
 	known := endpoints{}
 	for _, r := range rules {
 		known.add(r)
@@ -46,7 +47,6 @@ func NewSite(hosts []string, rules []*policy.Rule, ownerOnly func(*policy.Rule) 
 			}
 			o.Resource, o.Reads = e.resource, !e.changes
 		}
-		o.OwnerOnly = ownerOnly != nil && ownerOnly(r)
 		s.Operations = append(s.Operations, o)
 	}
 	return s

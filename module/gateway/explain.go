@@ -127,6 +127,8 @@ type explainer struct {
 	query    manage.ExplainQuery
 	registry authz.Registry[*directory.Entry]
 	digest   credential.Digest
+	// ownerOnly reports that no collaborator may call a route. It may be nil.
+	ownerOnly func(*policy.Rule) bool
 }
 
 // explain goes the way of [Gate.ServeHTTP].
@@ -181,6 +183,9 @@ func (e *explainer) decided(ctx context.Context, t *explain.Telling, q *question
 	v := q.decide(ctx)
 	if v.Reason == authz.StoreUnavailable {
 		return nil, v.Err
+	}
+	if !v.Refused() && e.ownerOnly != nil && e.ownerOnly(q.Rule) && v.Reach != policy.Own {
+		v.Reason = authz.Owner
 	}
 	site := q.decider.Site
 	inBody := q.Rule != nil && site.places.MayNameInBody(q.Rule.Pattern, q.Rule.Method == policy.MethodGRPC)

@@ -70,7 +70,7 @@ func (m *Manage) Provision(ctx caddy.Context) error {
 	if m.decider, err = newDecider(site, app.(*App), m.logger, ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
-	m.decider.app.addManagement(ctx, m.Base, managedSite{mount: m.mount, table: site.table})
+	m.decider.app.addManagement(ctx, m.Base, managedSite{mount: m.mount, site: site})
 	site.warnOfLogs(ctx, m.logger)
 	if m.Portal != "" {
 		m.portal = portal.New(portal.Config{
@@ -308,6 +308,9 @@ func (a *App) prepare(api *manage.API, lease *directory.Lease) (err error) {
 	api.Directory, api.Brand = lease.Directory, a.Brand()
 	api.Explain = func(ctx context.Context, q manage.ExplainQuery) ([]manage.Explanation, error) {
 		return Explain(ctx, lease.Directory, a.running(), q)
+	}
+	api.Ask = func(ctx context.Context, q manage.ExplainQuery) ([]manage.Explanation, error) {
+		return a.ask(ctx, lease.Directory, q)
 	}
 	api.Sites = a.Operations()
 	api.Catalogue, err = a.Catalogue()

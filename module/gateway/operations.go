@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -9,7 +10,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/gateway/config"
+	"github.com/caddy-api-keys/gateway/module/gateway/explain"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -18,7 +21,7 @@ import (
 type managedSite struct {
 	hosts []string // nil if they aren't known
 	mount *manage.Mount
-	table *policy.Table
+	site  *Site
 }
 
 // addManagement takes in a site that answers the management API, whose scopes
@@ -66,16 +69,65 @@ func operationsOf(gates []*Site, management []managedSite) []authz.Site {
 	for _, gate := range gates {
 		answered := func(r *policy.Rule) bool {
 			return slices.ContainsFunc(management, func(m managedSite) bool {
-				return slices.Equal(m.hosts, gate.Hosts()) && m.table.Knows(pathOf(r))
+				return slices.Equal(m.hosts, gate.Hosts()) && m.site.table.Knows(pathOf(r))
 			})
 		}
-		add(authz.NewSite(gate.Hosts(), slices.DeleteFunc(slices.Clone(gate.table.Rules()), answered), nil))
+		add(authz.NewSite(gate.Hosts(), slices.DeleteFunc(slices.Clone(gate.table.Rules()), answered)))
 	}
 	for _, m := range management {
-		ownerOnly := func(r *policy.Rule) bool { return m.mount.OwnerOnly(r.Route) }
-		add(authz.NewSite(m.hosts, m.table.Rules(), ownerOnly))
+		s := authz.NewSite(m.hosts, m.site.table.Rules())
+		for i := range s.Operations {
+			o := &s.Operations[i]
+			o.Managed, o.OwnerOnly = true, m.mount.OwnerOnly(o.Route)
+		}
+		add(s)
 	}
 	return all
+}
+
+// ask explains a request like [Explain]. The management API decides about its own
+// paths, on the sites where it stands.
+func (a *App) ask(ctx context.Context, directory *directory.Directory, q manage.ExplainQuery) (list []manage.Explanation, err error) {
+	if err := explain.CheckQuery(&q); err != nil {
+		return nil, err
+	}
+	path, _, _ := strings.Cut(q.Target, "?")
+	e := explainer{query: q, registry: directory}
+	if e.digest, err = digestOfKey(ctx, directory, q.Key); err != nil {
+		return nil, err
+	}
+	gates := a.running()
+	for _, m := range a.managementSites() {
+		if !m.site.table.Knows(path) {
+			continue
+		}
+		gates = slices.DeleteFunc(gates, func(s *Site) bool { return slices.Equal(s.Hosts(), m.hosts) })
+		e.ownerOnly = func(r *policy.Rule) bool { return m.mount.OwnerOnly(r.Route) }
+		x, err := e.explain(ctx, m.site)
+		if err != nil {
+			return nil, err
+		}
+		x.Hosts = m.hosts
+		list = append(list, *x)
+	}
+	e.ownerOnly = nil
+	for _, s := range gates {
+		x, err := e.explain(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, *x)
+	}
+	if list == nil {
+		return nil, &manage.Error{Code: manage.CodeNotFound, Details: "the configuration has no site with a gate"}
+	}
+	return list, nil
+}
+
+func (a *App) managementSites() []managedSite {
+	a.sitesMu.Lock()
+	defer a.sitesMu.Unlock()
+	return slices.Clone(a.management)
 }
 
 // pathOf returns a path of the route. The management API answers every method

@@ -26,7 +26,7 @@ func TestOperationsOfSites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	managed := managedSite{hosts: []string{"api"}, mount: mount, table: s.table}
+	managed := managedSite{hosts: []string{"api"}, mount: mount, site: s}
 	find := func(sites []authz.Site, host, route string) *authz.Operation {
 		for _, s := range sites {
 			for i, o := range s.Operations {

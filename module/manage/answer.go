@@ -60,6 +60,11 @@ type Answer struct {
 	Revocation *Revocation `json:"revocation,omitempty"`
 	// Explanations explain the decision of a request, one for each site.
 	Explanations []Explanation `json:"explanations,omitzero"`
+	// Operations are what a key can call. Near are operations that it lacks
+	// little for. Operation is the answer about one request.
+	Operations []Operation `json:"operations,omitzero"`
+	Near       []Operation `json:"near,omitzero"`
+	Operation  *Operation  `json:"operation,omitempty"`
 	// StoreCheck and StoreStats are about the whole store.
 	StoreCheck *StoreCheck `json:"store_check,omitempty"`
 	StoreStats *keys.Stats `json:"store_stats,omitempty"`

@@ -39,6 +39,8 @@ type API struct {
 	Brand string
 	// Explain explains how requests would be decided. It is nil without a gate.
 	Explain func(context.Context, ExplainQuery) ([]Explanation, error)
+	// Ask is Explain for the management API's own calls too.
+	Ask func(context.Context, ExplainQuery) ([]Explanation, error)
 	// Sites list what can be called with credentials.
 	Sites []authz.Site
 	// MaxBody is the largest body that is read, in bytes; 0 is

@@ -77,6 +77,11 @@ var calls = []call{
 	},
 	{"GET", "/v2/users/{user_id}/keys/{key_id}", reads((*request).getKey), demand{scopes: "Keys:Get", endpoint: "GetKey"}},
 	{
+		"GET", "/v2/users/{user_id}/keys/{key_id}/callable",
+		does(input[callableQuery]{}.then((*request).readCallableQuery), (*request).listCallable),
+		demand{scopes: "Keys:Get", endpoint: "GetKey"},
+	},
+	{
 		"DELETE", "/v2/users/{user_id}/keys/{key_id}",
 		removes((*request).revokeKey),
 		demand{scopes: "Keys:Add Keys:Delete Keys:Get", endpoint: "DeleteKey"},
@@ -182,6 +187,11 @@ var operatorCalls = []call{
 	{"DELETE", "/v2/keys", changesFirst(bodyOf(readIDs), (*request).revokeKeys), demand{}},
 	{"POST", "/v2/keys/verify", does(bodyOf(readCredential), (*request).verifyKey), demand{}},
 	{"GET", "/v2/keys/{key_id}", reads((*request).getKey), demand{}},
+	{
+		"GET", "/v2/keys/{key_id}/callable",
+		does(input[callableQuery]{}.then((*request).readCallableQuery), (*request).listCallable),
+		demand{},
+	},
 	{"DELETE", "/v2/keys/{key_id}", removes((*request).revokeKey), demand{}},
 	{"POST", "/v2/keys/{key_id}/rotate", changesBy(optionalBodyOf(readRotation), endsNow, (*request).rotateKey), demand{}},
 }

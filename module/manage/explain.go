@@ -1,6 +1,10 @@
 package manage
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
 
 // ExplainQuery asks how a request would be decided. The query has no credential:
 // the caller is a stored key, named by its key ID, or a supposed one, or else
@@ -68,6 +72,9 @@ type Explanation struct {
 	Accept    []string `json:"accept,omitempty"`
 	// Steps are the steps of the decision, in order.
 	Steps []ExplainStep `json:"steps"`
+
+	// Lack is what the credential lacks, if the reason is scopes.
+	Lack policy.Lack `json:"-"`
 }
 
 // Outcomes of a request.

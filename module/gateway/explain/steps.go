@@ -93,6 +93,7 @@ func (t *Telling) End() *manage.Explanation {
 func (t *Telling) refused(ref *answer.Answer) {
 	t.x.Outcome, t.x.Reason = manage.OutcomeRefused, ref.Reason.String()
 	t.x.Status, t.x.Code, t.x.Details = ref.Status, ref.Code, ref.Details
+	t.x.Lack = ref.Lack
 }
 
 // Unreached tells of a request that never reaches the gate, and where it goes.

@@ -218,6 +218,10 @@ func (d *described) appsAndKeys() {
 	d.do(byOperator, "PATCH /v2/keys", nil, change(`"disabled":false,"expires_at":null`), 200)
 	d.do(byOperator, "PATCH /v2/keys", nil, change(`"version":1`), 409)
 	d.do(byOperator, "GET /v2/keys/{key_id}", ids[:1], "", 200)
+	for _, query := range []string{"", "?method=GET&path=%2Fv2%2Fusers%2Fme%2Finputs", "?method=DELETE&path=%2Fhealthz"} {
+		d.do(alice, "GET /v2/users/{user_id}/keys/{key_id}/callable"+query, []string{"alice", ids[0]}, "", 200)
+		d.do(byOperator, "GET /v2/keys/{key_id}/callable"+query, ids[:1], "", 200)
+	}
 	for call, vars := range map[string][]string{
 		"POST /v2/users/{user_id}/keys/{key_id}/rotate": {"alice", ids[0]}, "POST /v2/keys/{key_id}/rotate": {ids[1]},
 	} {
