@@ -16,7 +16,8 @@ type Site struct {
 // Operation is a route, with what it says about itself.
 type Operation struct {
 	*policy.Rule
-	// Resource is what the operation is about, such as inputs.
+	// Resource is what the operation is about, such as inputs. Routes with one
+	// endpoint are about the same.
 	Resource string
 	// Reads reports that the operation changes nothing: its method is GET or
 	// HEAD, or it is a gRPC method that has the endpoint of such routes only.
@@ -35,17 +36,16 @@ func NewSite(hosts []string, rules []*policy.Rule) Site {
 	s := Site{Hosts: hosts, Operations: make([]Operation, 0, len(rules))}
 	for _, r := range rules {
 		o := Operation{Rule: r, Resource: resourceOf(r), Reads: reads(r.Method)}
-		for _, name := range r.Endpoint {
+		for i, name := range r.Endpoint {
 			e := known[name]
-			o.Reads = o.Reads && (e == nil || !e.changes)
-			if r.Method != policy.MethodGRPC {
-				continue
-			}
 			if e == nil {
 				o.Reads = readsByName(name)
 				continue
 			}
-			o.Resource, o.Reads = e.resource, !e.changes
+			if i == 0 {
+				o.Resource, o.Reads = e.resource, true
+			}
+			o.Reads = o.Reads && !e.changes
 		}
 		s.Operations = append(s.Operations, o)
 	}

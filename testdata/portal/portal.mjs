@@ -68,8 +68,11 @@ async function theWholeWay(options, app) {
   }
   await ada.picture(pictures, `${name}-create`);
   await ada.press("Review");
-  await ada.says("It may read inputs and write inputs in the application");
-  await ada.says("It can't");
+  await ada.says(/It can call \d+ of \d+ operations in the application/);
+  for (const operation of ["GET", "POST"]) {
+    assert.equal(await ada.page.locator(`[data-callable] [data-operation="${operation} /v2/users/{user_id}/apps/{app_id}/inputs"]`).count(), 1);
+  }
+  assert.equal(await ada.page.locator('[data-operation="DELETE /v2/users/{user_id}/apps/{app_id}/inputs"]').count(), 0);
   if (!ada.script) await ada.says("needed by Inputs:Add");
   await ada.picture(pictures, `${name}-review`);
   await ada.press("Back to the form");
@@ -201,7 +204,7 @@ async function tokens() {
   await ada.tick("Never"); // so that what it makes may live as long as it likes
   await ada.page.getByRole("button", { name: "Everything" }).click();
   await ada.press("Review");
-  await ada.says("It may do everything");
+  await ada.says(/It can call all \d+ operations/);
   await ada.press("Create the token");
   const token = await ada.page.getByLabel("Your token").inputValue();
   assert.match(token, /^cap_/);

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -114,110 +113,4 @@ var verbs = map[string]string{
 	"Get": "read", "List": "read", "Read": "read", "Search": "search",
 	"Add": "write", "Create": "write", "Write": "write", "Update": "write",
 	"Delete": "delete", "Train": "train",
-}
-
-// inWords describes what scopes permit, and what they don't permit on the same
-// resources.
-func (c *catalogue) inWords(scopes []string, where string) (may, mayNot string) {
-	if slices.Contains(scopes, all) {
-		return "It may do everything " + where + ".", ""
-	}
-	granted, refused := map[string][]string{}, map[string][]string{}
-	touched := map[string]bool{}
-	for _, s := range scopes {
-		resource, _, _ := strings.Cut(s, ":")
-		touched[resource] = true
-	}
-	var does []string
-	for _, s := range slices.Sorted(maps.Keys(c.needs)) {
-		has := slices.Contains(scopes, s)
-		resource, verb, ok := strings.Cut(s, ":")
-		switch word := verbs[verb]; {
-		case !ok && has && s != all:
-			does = append(does, spaced(s))
-		case !ok:
-		case has:
-			granted[orSelf(word, verb)] = append(granted[orSelf(word, verb)], spaced(resource))
-		case touched[resource]:
-			refused[orSelf(word, verb)] = append(refused[orSelf(word, verb)], spaced(resource))
-		}
-	}
-	phrases := slices.Concat(does, phrasesOf(granted))
-	if len(phrases) == 0 {
-		return "It may only make calls that need no scope " + where + ".", "It can't read or change anything."
-	}
-	may = "It may " + listed(phrases) + " " + where + "."
-	if not := refusalsOf(refused); len(not) > 0 {
-		return may, "It can't " + strings.Join(not, ", ") + ", or do anything else."
-	}
-	return may, "It can't do anything else."
-}
-
-// phrasesOf makes phrases such as "read inputs and models", from the resources by
-// verb.
-func phrasesOf(by map[string][]string) (list []string) {
-	for _, verb := range ordered(by) {
-		list = append(list, verb+" "+listed(by[verb]))
-	}
-	return list
-}
-
-// refusalsOf makes phrases such as "write or delete inputs", from the resources by
-// verb. It joins verbs with the same resources.
-func refusalsOf(by map[string][]string) (list []string) {
-	verbsOf := map[string][]string{}
-	var order []string
-	for _, verb := range ordered(by) {
-		resources := either(by[verb])
-		if verbsOf[resources] == nil {
-			order = append(order, resources)
-		}
-		verbsOf[resources] = append(verbsOf[resources], verb)
-	}
-	for _, resources := range order {
-		list = append(list, either(verbsOf[resources])+" "+resources)
-	}
-	return list
-}
-
-// ordered returns the verbs of a map in the order of a sentence.
-func ordered(by map[string][]string) (verbs []string) {
-	for _, verb := range slices.Concat([]string{"read", "search", "write", "train", "delete"}, slices.Sorted(maps.Keys(by))) {
-		if _, ok := by[verb]; ok && !slices.Contains(verbs, verb) {
-			verbs = append(verbs, verb)
-		}
-	}
-	return verbs
-}
-
-func orSelf(word, verb string) string {
-	if word == "" {
-		return strings.ToLower(verb)
-	}
-	return word
-}
-
-// listed returns a list such as "a, b and c".
-func listed(list []string) string { return joined(list, " and ") }
-
-// either returns a list such as "a, b or c".
-func either(list []string) string { return joined(list, " or ") }
-
-func joined(list []string, last string) string {
-	if len(list) < 2 {
-		return strings.Join(list, "")
-	}
-	return strings.Join(list[:len(list)-1], ", ") + last + list[len(list)-1]
-}
-
-// spaced returns a name such as ComputeClusters in words.
-func spaced(name string) string {
-	var b strings.Builder
-	for i, r := range name {
-		if unicode.IsUpper(r) && i > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteRune(unicode.ToLower(r))
-	}
-	return b.String()
 }

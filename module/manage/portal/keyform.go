@@ -29,8 +29,9 @@ type keyForm struct {
 	Catalogue *catalogue
 	Lives     []life
 	// Added are scopes that the review selected too.
-	Added       []addition
-	May, MayNot string
+	Added []addition
+	// Reach is what the key can call, once it is reviewed.
+	Reach *reach
 	// Problem is the API's refusal of the form.
 	Problem *manage.Status
 	Version string
@@ -182,14 +183,15 @@ func (f *keyForm) expiry() (at time.Time, wrong *manage.Status) {
 	return at, nil
 }
 
-// review selects the scopes that the selected ones need, and describes the key.
-func (f *keyForm) review() {
+// review selects the scopes that the selected ones need, and works out what the
+// key can call.
+func (v *visit) review(f *keyForm) {
 	f.Added = f.Catalogue.complete(f.Scopes)
 	for _, a := range f.Added {
 		f.Scopes = append(f.Scopes, a.Scope)
 	}
 	slices.Sort(f.Scopes)
-	f.May, f.MayNot = f.Catalogue.inWords(f.Scopes, f.Where())
+	f.Reach = reachOf(v.holderOf(f.App != nil, f.Scopes, f.Endpoints), v.portal.sites())
 }
 
 // showKeyForm answers with the form or its review.
@@ -232,7 +234,7 @@ func (v *visit) createKey() error {
 		f.Problem = wrong
 		return v.showKeyForm(http.StatusOK, f, "keyform", title)
 	} else if step == stepReview {
-		f.review()
+		v.review(f)
 		return v.showKeyForm(http.StatusOK, f, "keyreview", title)
 	}
 	if f.App == nil {

@@ -15,10 +15,12 @@ type keyPage struct {
 	Key *manage.Key
 	App *manage.App // nil for a token
 	// Back is the path of the list with the key.
-	Back        string
-	May, MayNot string
-	State       string
-	Problem     *manage.Status
+	Back string
+	// Reach is what the key can call if it is valid, and Words says it.
+	Reach   *reach
+	Words   string
+	State   string
+	Problem *manage.Status
 }
 
 // What returns the word for the key: key or token.
@@ -54,12 +56,9 @@ func (v *visit) showKeyWith(status int, wrong *manage.Status) error {
 	if err != nil {
 		return err
 	}
-	c, err := v.catalogue()
-	if err != nil {
-		return err
-	}
 	f := &keyForm{App: p.App}
-	p.May, p.MayNot = c.inWords(p.Key.Scopes, f.Where())
+	p.Reach = reachOf(v.holderOf(p.App != nil, p.Key.Scopes, p.Key.Endpoints), v.portal.sites())
+	p.Words = p.Reach.Words(f.Where())
 	p.Problem = wrong
 	return v.show(status, "key", titleOf(p.Key), p)
 }
@@ -122,7 +121,7 @@ func (v *visit) changeKey() error {
 		f.Problem = wrong
 		return v.showKeyForm(http.StatusOK, f, "keyform", title)
 	case step == stepReview:
-		f.review()
+		v.review(f)
 		return v.showKeyForm(http.StatusOK, f, "keyreview", title)
 	}
 	change["id"] = p.Key.KeyID

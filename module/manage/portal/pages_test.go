@@ -47,6 +47,8 @@ func (s *testPortal) call(_ *http.Request, _, method, target string, body any) (
 	case "/v2/users/me/keys/cak_1", "/v2/users/me/keys/cak_2":
 		id := path[len(path)-len("cak_1"):]
 		a.Key = &manage.Key{ID: id, KeyID: id, Description: "one", Apps: []manage.KeyApp{{ID: "shop", UserID: "ada"}}}
+	case "/v2/users/me/keys/cak_off":
+		a.Key = &manage.Key{KeyID: "cak_off", Disabled: true, Scopes: []string{"All"}, Apps: []manage.KeyApp{{ID: "shop", UserID: "ada"}}}
 	case "/v2/users/me/apps/shop/collaborators":
 		a.Collaborators = []manage.Collaborator{{User: manage.UserRef{ID: "bob"}, Scopes: []string{"Inputs:Add", "Inputs:Get"}}}
 	}
@@ -66,6 +68,19 @@ func (s *testPortal) send(path string, form url.Values) (int, string, string) {
 	w := httptest.NewRecorder()
 	s.portal.ServeHTTP(w, r)
 	return w.Code, w.Header().Get("Location"), w.Body.String()
+}
+
+// open opens a page.
+func (s *testPortal) open(path string) string {
+	s.t.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/portal"+path, nil)
+	r.Header.Set("Cookie", Cookie+"=cas_of_ada")
+	w := httptest.NewRecorder()
+	s.portal.ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		s.t.Fatalf("%s is answered %d: %s", path, w.Code, w.Body)
+	}
+	return w.Body.String()
 }
 
 // Without a script, a preset is applied on the server. The typed texts stay,

@@ -53,22 +53,6 @@ var sample = &catalogue{needs: map[string][]string{
 	"Models:Get": nil, "Models:Train": {"Models:Get"}, "ComputeClusters:Get": nil,
 }}
 
-func TestScopesInWords(t *testing.T) {
-	for _, c := range []struct{ scopes, may, mayNot string }{
-		{"All", "It may do everything here.", ""},
-		{"", "It may only make calls that need no scope here.", "It can't read or change anything."},
-		{"Inputs:Get", "It may read inputs here.", "It can't write or delete inputs, or do anything else."},
-		{"Inputs:Add Inputs:Get Models:Get", "It may read inputs and models and write inputs here.", "It can't train models, delete inputs, or do anything else."},
-		{"ComputeClusters:Get", "It may read compute clusters here.", "It can't do anything else."},
-		{"Models:Get Predict", "It may predict and read models here.", "It can't train models, or do anything else."},
-	} {
-		may, mayNot := sample.inWords(strings.Fields(c.scopes), "here")
-		if may != c.may || mayNot != c.mayNot {
-			t.Errorf("%s:\n %s %s\nwant\n %s %s", c.scopes, may, mayNot, c.may, c.mayNot)
-		}
-	}
-}
-
 func TestPresets(t *testing.T) {
 	for preset, want := range map[string]string{
 		"all": "All", "none": "", "unknown": "", "predict": "Models:Get Predict",

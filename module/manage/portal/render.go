@@ -23,7 +23,7 @@ var files embed.FS
 // templates returns the pages, each with the layout. They are parsed when the
 // first portal is made, because a Caddy without a portal needs none.
 var templates = sync.OnceValue(func() map[string]*template.Template {
-	layout := template.Must(template.New("layout").Funcs(functions).ParseFS(files, "pages/layout.html", "pages/parts.html"))
+	layout := template.Must(template.New("layout").Funcs(functions).ParseFS(files, "pages/layout.html", "pages/part*.html"))
 	list, err := fs.Glob(files, "pages/*.html")
 	if err != nil {
 		panic(err) // only for a mistake in the pattern
@@ -31,7 +31,7 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 	all := map[string]*template.Template{}
 	for _, file := range list {
 		name := strings.TrimSuffix(path.Base(file), ".html")
-		if name == "layout" || name == "parts" {
+		if name == "layout" || strings.HasPrefix(name, "part") {
 			continue
 		}
 		all[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, file))
