@@ -9,8 +9,6 @@ import (
 	"io"
 	"net/url"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -148,40 +146,16 @@ func (l csvLines) write(raw json.RawMessage) error {
 	}
 	cells := make([]string, 0, len(manage.KeyFields))
 	for _, f := range manage.KeyFields {
-		cell := inData(f.Value(&k))
+		cell := manage.Cell(f.Value(&k))
 		if f.Free {
-			cell = noFormula(cell)
+			cell = manage.NoFormula(cell)
 		}
 		cells = append(cells, cell)
 	}
 	return l.w.Write(cells)
 }
 
-// inData returns the value of a [manage.KeyField] for programs.
-func inData(value any) string {
-	switch v := value.(type) {
-	case []string:
-		return strings.Join(v, " ")
-	case *time.Time:
-		if v == nil {
-			return ""
-		}
-		return v.UTC().Format(time.RFC3339)
-	default:
-		return fmt.Sprint(v)
-	}
-}
-
 func (l csvLines) end() error {
 	l.w.Flush()
 	return l.w.Error()
-}
-
-// noFormula keeps a spreadsheet from taking a text for a formula, because users
-// write descriptions that operators open.
-func noFormula(text string) string {
-	if text != "" && strings.ContainsRune("=+-@", rune(text[0])) {
-		return "'" + text
-	}
-	return text
 }

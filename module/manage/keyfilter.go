@@ -162,21 +162,14 @@ func readFlags(query url.Values, s *keySearch) error {
 	return nil
 }
 
-// covers reports whether a filter selects a credential, whenever it was used.
-func (f *keyFilter) covers(c *keys.Credential, now time.Time) bool {
-	if f.state != "" && f.state != StandingRevoked && standings[c.Standing(false, now)] != f.state {
-		return false
-	}
-	if f.expiresWithin != 0 && (c.ExpiresAt.IsZero() || c.ExpiredAt(now) || c.ExpiresAt.Sub(now) > f.expiresWithin) {
-		return false
-	}
-	return (f.app == "" || c.AppID == f.app) && (f.kind == 0 || c.Kind == f.kind) &&
-		f.fullAccess.is(fullAccess(c)) && f.neverExpires.is(c.ExpiresAt.IsZero())
-}
-
-// fullAccess reports whether a credential grants everything.
-func fullAccess(c *keys.Credential) bool {
-	return slices.Contains(c.Scopes, policy.ScopeAll) && c.Endpoints == nil
+// covers reports whether a filter selects a key, whose last use is known if the
+// filter asks for it.
+func (f *keyFilter) covers(k *Key, now time.Time) bool {
+	return (f.state == "" || k.Standing(false, now) == f.state) &&
+		(f.app == "" || k.AppID() == f.app) && (f.kind == 0 || k.Type == types[f.kind]) &&
+		f.fullAccess.is(k.FullAccess()) && f.neverExpires.is(k.ExpiresAt == nil) &&
+		(f.expiresWithin == 0 || k.ExpiresWithin(f.expiresWithin, now)) &&
+		(f.unusedFor == 0 || k.UnusedFor(f.unusedFor, now))
 }
 
 var days = regexp.MustCompile(`(\d+)d`)

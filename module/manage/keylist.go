@@ -1,7 +1,6 @@
 package manage
 
 import (
-	"errors"
 	"iter"
 	"time"
 
@@ -60,21 +59,17 @@ func (r *request) listKeysOf(from keys.Reader, list iter.Seq2[keys.Credential, e
 
 // choose is the choice of [scan] among living keys.
 func (r *request) choose(from keys.Reader, c *keys.Credential, f *keyFilter, now time.Time) (choice, error) {
-	if !isKey(*c) || !f.covers(c, now) {
+	if !isKey(*c) {
 		return leftOut, nil
 	}
-	if f.unusedFor == 0 {
-		return chosen, nil
+	k := showKey(*c)
+	if f.unusedFor != 0 {
+		var err error
+		if k, err = r.showUsed(from, *c); err != nil {
+			return leftOut, err
+		}
 	}
-	since := c.CreatedAt
-	last, err := r.api.Directory.LastUsed(from, c.Digest)
-	switch {
-	case err == nil && last.At.After(since):
-		since = last.At
-	case err != nil && !errors.Is(err, keys.ErrNotFound):
-		return leftOut, err
-	}
-	if now.Sub(since) < f.unusedFor {
+	if !f.covers(&k, now) {
 		return leftOut, nil
 	}
 	return chosen, nil
@@ -92,7 +87,7 @@ func (r *request) listRevoked(from keys.Reader, s keySearch) (*Answer, error) {
 		if e.Action != keys.ActionKeyRevoke {
 			return leftOut, nil
 		}
-		if c, _ := e.RevokedCredential(); !s.covers(&c, now) {
+		if k := showRevoked(*e); !s.covers(&k, now) {
 			return leftOut, nil
 		}
 		return chosen, nil

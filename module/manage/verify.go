@@ -34,19 +34,6 @@ var standings = map[keys.Standing]string{
 	keys.Expired:   StandingExpired,
 }
 
-// Standing returns the state of a key at a time. suspended is true if the key's
-// user is suspended.
-func (k *Key) Standing(suspended bool, now time.Time) string {
-	if k.RevokedAt != nil {
-		return StandingRevoked
-	}
-	c := keys.Credential{Disabled: k.Disabled}
-	if k.ExpiresAt != nil {
-		c.ExpiresAt = *k.ExpiresAt
-	}
-	return standings[c.Standing(suspended, now)]
-}
-
 func readCredential(o *object) (credential string) {
 	o.text("credential", &credential)
 	if credential == "" {

@@ -39,6 +39,15 @@ const portalRoutes = `
 	route POST /v2/users/{user_id}/apps/{app_id}/models/{model_id}/outputs Predict Models:Get
 `
 
+// portalTasks are the scripts of testdata/portal, with the tasks of each.
+var portalTasks = []struct {
+	script string
+	tasks  []string
+}{
+	{"portal.mjs", []string{"wide", "phone", "plain", "plain-phone", "tokens", "collaborators", "account", "keyboard", "attempts"}},
+	{"lists.mjs", []string{"all-keys", "all-keys-plain", "all-keys-phone"}},
+}
+
 // The tasks of the portal in Chromium: every page, wide and on a phone, with
 // and without JavaScript, by keyboard only, and what an attacker would try. Set
 // PICTURES to a folder to get screenshots there.
@@ -49,36 +58,41 @@ func TestPortal(t *testing.T) {
 	}
 	machine.NPMModules(t, dir)
 	node, browser := machine.Program(t, "node"), machine.Program(t, "chromium", "chromium-browser", "google-chrome")
-	for _, task := range []string{"wide", "phone", "plain", "plain-phone", "tokens", "collaborators", "account", "keyboard", "attempts"} {
-		t.Run(task, func(t *testing.T) {
-			m := startManagedWith(t, portalRoutes, "api_keys_manage {\nportal /portal\n}")
-			const password = "correct horse battery staple"
-			hash, err := signin.HashPassword(t.Context(), password)
-			if err != nil {
-				t.Fatal(err)
+	for _, of := range portalTasks {
+		for _, task := range of.tasks {
+			t.Run(task, func(t *testing.T) { runPortalTask(t, dir, node, browser, of.script, task) })
+		}
+	}
+}
+
+func runPortalTask(t *testing.T, dir, node, browser, script, task string) {
+	t.Helper()
+	m := startManagedWith(t, portalRoutes, "api_keys_manage {\nportal /portal\n}")
+	const password = "correct horse battery staple"
+	hash, err := signin.HashPassword(t.Context(), password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Update(func(tx *keys.Tx) error {
+		for _, id := range []string{"alice", "bob"} {
+			if _, err := tx.ChangeUser(id, func(u *keys.User) error { u.PasswordHash = hash; return nil }); err != nil {
+				return err
 			}
-			m.Update(func(tx *keys.Tx) error {
-				for _, id := range []string{"alice", "bob"} {
-					if _, err := tx.ChangeUser(id, func(u *keys.User) error { u.PasswordHash = hash; return nil }); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-			_, port, err := net.SplitHostPort(m.Addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-			defer cancel()
-			run := exec.CommandContext(ctx, node, "portal.mjs", task)
-			run.Dir = dir
-			run.WaitDelay = 10 * time.Second // for a browser that outlives the script
-			run.Env = append(os.Environ(), "BASE=http://localhost:"+port, "CHROMIUM="+browser,
-				"EMAIL=alice@example.com", "OTHER_EMAIL=bob@example.com", "OTHER_ID=bob", "PASSWORD="+password)
-			if out, err := run.CombinedOutput(); err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-		})
+		}
+		return nil
+	})
+	_, port, err := net.SplitHostPort(m.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	run := exec.CommandContext(ctx, node, script, task)
+	run.Dir = dir
+	run.WaitDelay = 10 * time.Second // for a browser that outlives the script
+	run.Env = append(os.Environ(), "BASE=http://localhost:"+port, "CHROMIUM="+browser,
+		"EMAIL=alice@example.com", "OTHER_EMAIL=bob@example.com", "OTHER_ID=bob", "PASSWORD="+password)
+	if out, err := run.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 }

@@ -53,15 +53,29 @@ func (keyList) States() []struct{ Name, Label string } { return states }
 
 // keysOf reads all pages of a list of keys.
 func (v *visit) keysOf(target string, keep func(*manage.Key) bool) (list keyList, err error) {
+	if err := v.read(&list, target+"?", maxSearched, keep); err != nil {
+		return list, err
+	}
+	list.choose(v.r.URL.Query(), time.Now())
+	return list, nil
+}
+
+// maxPages is how many pages of a list are read for one page of the portal. Pages
+// of a filtered list may be empty.
+const maxPages = 50
+
+// read reads the pages of a list of keys, up to a number of keys. target ends with
+// a query to which more can be added.
+func (v *visit) read(list *keyList, target string, most int, keep func(*manage.Key) bool) error {
 	next := ""
-	for {
-		query := "?per_page=1000"
+	for range maxPages {
+		query := "per_page=1000"
 		if next != "" {
 			query += "&after=" + url.QueryEscape(next)
 		}
 		a, err := v.get(target + query)
 		if err != nil {
-			return list, err
+			return err
 		}
 		for _, k := range a.Keys {
 			if keep(&k) {
@@ -69,19 +83,25 @@ func (v *visit) keysOf(target string, keep func(*manage.Key) bool) (list keyList
 			}
 		}
 		next = a.Next
-		if next == "" || len(list.Keys) >= maxSearched {
-			list.More = next != ""
+		if next == "" || len(list.Keys) >= most {
 			break
 		}
 	}
+	list.More = next != ""
 	list.Total = len(list.Keys)
-	list.choose(v.r.URL.Query(), time.Now())
-	return list, nil
+	return nil
 }
 
 // choose searches, filters and sorts the list, and keeps one page.
 func (l *keyList) choose(in url.Values, now time.Time) {
-	l.Query, l.State, l.Sort, l.Now = strings.TrimSpace(in.Get("q")), in.Get("state"), in.Get("sort"), now
+	l.State = in.Get("state")
+	l.search(in, now)
+	l.paginate(in)
+}
+
+// search searches, filters and sorts the list.
+func (l *keyList) search(in url.Values, now time.Time) {
+	l.Query, l.Sort, l.Now = strings.TrimSpace(in.Get("q")), in.Get("sort"), now
 	l.Keys = slices.DeleteFunc(l.Keys, func(k manage.Key) bool {
 		return !matches(&k, l.Query) || l.State != "" && stateOf(&k, now) != l.State
 	})
@@ -95,10 +115,14 @@ func (l *keyList) choose(in url.Values, now time.Time) {
 			// Never is last.
 			return cmp.Or(cmp.Compare(boolInt(a.ExpiresAt == nil), boolInt(b.ExpiresAt == nil)), compareTimes(a.ExpiresAt, b.ExpiresAt))
 		default:
-			return b.CreatedAt.Compare(a.CreatedAt)
+			return cmp.Or(compareTimes(b.RevokedAt, a.RevokedAt), b.CreatedAt.Compare(a.CreatedAt))
 		}
 	})
 	l.Found = len(l.Keys)
+}
+
+// paginate keeps one page of the list.
+func (l *keyList) paginate(in url.Values) {
 	l.Pages = max(1, (l.Found+perPage-1)/perPage)
 	l.Page, _ = strconv.Atoi(in.Get("page"))
 	l.Page = min(max(l.Page, 1), l.Pages)
@@ -125,7 +149,7 @@ func compareTimes(a, b *time.Time) int {
 }
 
 func matches(k *manage.Key, query string) bool {
-	text := strings.ToLower(k.Description + "\n" + k.KeyID + "\n" + strings.Join(k.Scopes, " "))
+	text := strings.ToLower(k.Description + "\n" + k.KeyID + "\n" + k.AppID() + "\n" + strings.Join(k.Scopes, " "))
 	for word := range strings.FieldsSeq(strings.ToLower(query)) {
 		if !strings.Contains(text, word) {
 			return false
@@ -139,8 +163,11 @@ func matches(k *manage.Key, query string) bool {
 func stateOf(k *manage.Key, now time.Time) string { return k.Standing(false, now) }
 
 // Link returns the query of another page of the list.
-func (l keyList) Link(page int) string {
-	return listQuery(url.Values{"q": {l.Query}, "state": {l.State}, "sort": {l.Sort}, "page": {strconv.Itoa(page)}}.Encode())
+func (l keyList) Link(page int) string { return l.query(page, "state", l.State) }
+
+// query returns the query of another page of the list with a filter.
+func (l *keyList) query(page int, filter, value string) string {
+	return listQuery(url.Values{"q": {l.Query}, filter: {value}, "sort": {l.Sort}, "page": {strconv.Itoa(page)}}.Encode())
 }
 
 // listQuery returns the query of a list from the hidden field of a form. It keeps
@@ -151,7 +178,7 @@ func listQuery(text string) string {
 		return ""
 	}
 	q := url.Values{}
-	for _, name := range []string{"q", "state", "sort", "page"} {
+	for _, name := range []string{"q", "state", "show", "sort", "page"} {
 		if value := in.Get(name); value != "" {
 			q.Set(name, value)
 		}

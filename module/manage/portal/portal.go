@@ -106,6 +106,9 @@ var pages = []page{
 	{method: "POST", path: "/tokens/new", serve: (*visit).createKey, steps: true},
 	{method: "POST", path: "/tokens/revoke", serve: (*visit).revokeSeveral, steps: true},
 
+	{method: "GET", path: "/keys", serve: (*visit).listAllKeys},
+	{method: "GET", path: "/keys/download", serve: (*visit).downloadKeys},
+	{method: "POST", path: "/keys/revoke", serve: (*visit).revokeOfAll, steps: true},
 	{method: "GET", path: "/keys/{key}", serve: (*visit).showKey},
 	{method: "GET", path: "/keys/{key}/change", serve: (*visit).editKey},
 	{method: "POST", path: "/keys/{key}/change", serve: (*visit).changeKey, steps: true},

@@ -102,3 +102,22 @@ if (form) {
     });
   }
 }
+
+// One box selects all keys of the page, and a note counts the selected ones.
+for (const all of document.querySelectorAll("[data-all]")) {
+  const boxes = [...all.form.querySelectorAll(`[name="${all.dataset.all}"]`)];
+  const note = all.form.querySelector("[data-selected]");
+  const count = () => {
+    const selected = boxes.filter((box) => box.checked).length;
+    all.checked = selected === boxes.length;
+    all.indeterminate = selected > 0 && !all.checked;
+    note.textContent = selected === 0 ? "" : `${selected} selected`;
+  };
+  all.closest("[data-only-script]").hidden = false;
+  all.addEventListener("change", () => {
+    for (const box of boxes) box.checked = all.checked;
+    count();
+  });
+  all.form.addEventListener("change", count);
+  addEventListener("pageshow", count);
+}

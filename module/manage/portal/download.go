@@ -1,0 +1,51 @@
+package portal
+
+import (
+	"bytes"
+	"encoding/csv"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+// downloadKeys sends what the page of all keys finds, as CSV. Spreadsheets open it,
+// so no cell may begin a formula.
+func (v *visit) downloadKeys() error {
+	p, err := v.allKeys()
+	if err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	w := csv.NewWriter(&text)
+	columns := []string{"state"}
+	for _, f := range manage.KeyFields {
+		columns = append(columns, f.Name)
+	}
+	lines := [][]string{append(columns, "revoked_at", "revoked_by", "revoked_reason")}
+	now := time.Now()
+	for _, k := range p.Keys {
+		lines = append(lines, cellsOf(&k, now))
+	}
+	if err := w.WriteAll(lines); err != nil {
+		return err
+	}
+	h := v.w.Header()
+	h.Set("Content-Type", "text/csv; charset=utf-8")
+	h.Set("Content-Disposition", `attachment; filename="keys.csv"`)
+	// An error means that the client has gone away.
+	_, _ = v.w.Write(text.Bytes())
+	return nil
+}
+
+func cellsOf(k *manage.Key, now time.Time) []string {
+	values := []any{stateOf(k, now)}
+	for _, f := range manage.KeyFields {
+		values = append(values, f.Value(k))
+	}
+	values = append(values, k.RevokedAt, k.RevokedBy, k.RevokedReason)
+	cells := make([]string, len(values))
+	for i, value := range values {
+		cells[i] = manage.NoFormula(manage.Cell(value))
+	}
+	return cells
+}
