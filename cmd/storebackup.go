@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/boltstore"
 	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -60,9 +61,25 @@ func backUpStore(c *call) error {
 	return err
 }
 
-// saveBackup writes a backup to a temporary file in the target's folder, checks
-// the written file, and only then gives it its name.
+// saveBackup writes a checked backup to a file.
 func (c *call) saveBackup(target string) (b backedUp, err error) {
+	if err := c.connect(); err != nil {
+		return b, err
+	}
+	if c.api.offline != nil {
+		copied, err := c.api.offline.Directory.Backup(c.Context(), target)
+		if err != nil {
+			return b, err
+		}
+		c.backupNotices(copied.Marked, copied.Findings)
+		return backedUp{File: target, Size: copied.Size, SHA256: hex.EncodeToString(copied.SHA256[:]), Records: copied.Records}, nil
+	}
+	return c.receiveBackup(target)
+}
+
+// receiveBackup writes a backup that a running Caddy sends to a temporary file in
+// the target's folder, checks the written file, and only then gives it its name.
+func (c *call) receiveBackup(target string) (b backedUp, err error) {
 	folder, name := filepath.Split(target)
 	if folder == "" {
 		folder = "."
@@ -86,16 +103,21 @@ func (c *call) saveBackup(target string) (b backedUp, err error) {
 	if d := found.Damage(); d != nil {
 		return b, fmt.Errorf("the received backup is damaged (%s): try again, and if that fails too, run \"store check\"", d.Text)
 	}
-	if !found.Marked {
-		c.PrintErrln("Notice: the key store has no mark of this backup, because it could not be written to: restoring the backup will need --accept-lost-revocations.")
-	}
-	for _, f := range found.Findings {
-		c.PrintErrf("Notice: %s.\n", f.Text)
-	}
+	c.backupNotices(found.Marked, found.Findings)
 	if err := boltstore.Replace(file.Name(), target); err != nil {
 		return b, err
 	}
 	return backedUp{File: target, Size: size, SHA256: hex.EncodeToString(sum[:]), Records: found.Records}, boltstore.SyncFolder(folder)
+}
+
+// backupNotices prints what is odd about a backup.
+func (c *call) backupNotices(marked bool, findings []keys.Finding) {
+	if !marked {
+		c.PrintErrln("Notice: the key store has no mark of this backup, because it could not be written to: restoring the backup will need --accept-lost-revocations.")
+	}
+	for _, f := range findings {
+		c.PrintErrf("Notice: %s.\n", f.Text)
+	}
 }
 
 // fetchBackup copies a backup to a writer. It fails unless the backup arrived

@@ -50,7 +50,7 @@ func (s *Store) backup(ctx context.Context, path string) (b keys.Backup, err err
 	if d := found.Damage(); d != nil {
 		return b, fmt.Errorf("the store is damaged, so there is no backup of it (%s): \"store check\" lists what is wrong", d.Text)
 	}
-	b.LastWrite, b.Findings, b.Marked = found.LastWrite, found.Findings, found.Marked
+	b.Records, b.LastWrite, b.Findings, b.Marked = found.Records, found.LastWrite, found.Findings, found.Marked
 	if path == "" {
 		return b, nil
 	}

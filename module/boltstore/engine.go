@@ -14,7 +14,7 @@ type revision struct {
 	tx *bolt.Tx
 	// buckets are those that were last read: to find a bucket costs as much as
 	// to find a key in it. Others take their places in turn.
-	buckets [4]bucket
+	buckets [8]bucket
 	turn    int
 }
 
@@ -62,11 +62,14 @@ func (r *revision) cursor(name []byte) *bolt.Cursor {
 // Get implements [records.Reader].
 func (r *revision) Get(bucket, key []byte) []byte {
 	defer markAstray(bucket)
-	b := r.bucket(bucket)
-	if b == nil {
+	c := r.cursor(bucket)
+	if c == nil {
 		return nil
 	}
-	return b.Get(key)
+	if k, v := c.Seek(key); bytes.Equal(k, key) {
+		return v
+	}
+	return nil
 }
 
 // Seek implements [records.Reader].

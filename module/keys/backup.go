@@ -28,6 +28,8 @@ type Backup struct {
 	// Size is the number of bytes. SHA256 is their hash.
 	Size   int64
 	SHA256 credential.Digest
+	// Records is the number of records.
+	Records int
 	// LastWrite is the time of the last write before the backup.
 	LastWrite time.Time
 	// Marked is true if the store recorded this backup. A store that could not
