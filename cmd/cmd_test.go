@@ -33,13 +33,19 @@ type ran struct {
 	err         error
 }
 
-// run runs caddy api-keys with standard input and arguments.
-func run(t *testing.T, input string, args ...string) ran {
-	t.Helper()
+// newRoot is caddy with the command group and nothing else.
+func newRoot() *cobra.Command {
 	root := &cobra.Command{Use: "caddy", SilenceUsage: true}
 	group := &cobra.Command{Use: "api-keys <command>"}
 	configure(group)
 	root.AddCommand(group)
+	return root
+}
+
+// run runs caddy api-keys with standard input and arguments.
+func run(t *testing.T, input string, args ...string) ran {
+	t.Helper()
+	root := newRoot()
 	var out, errOut bytes.Buffer
 	root.SetIn(strings.NewReader(input))
 	root.SetOut(&out)

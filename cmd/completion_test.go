@@ -16,10 +16,7 @@ import (
 // typed. It fails where anything else is printed to it.
 func offeredTo(t *testing.T, words ...string) []string {
 	t.Helper()
-	root := &cobra.Command{Use: "caddy", SilenceUsage: true}
-	group := &cobra.Command{Use: "api-keys <command>"}
-	configure(group)
-	root.AddCommand(group)
+	root := newRoot()
 	var out bytes.Buffer
 	root.SetOut(&out)
 	root.SetErr(new(bytes.Buffer))

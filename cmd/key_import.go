@@ -40,9 +40,8 @@ The store keeps only the SHA-256 of each key, never its text.
 The import first checks the whole file, against the store too, and reports
 mistakes by line. Without mistakes, or with --skip-invalid, it imports the keys
 in batches, each completely or not at all. It skips keys that exist already, so
-an interrupted import continues where it was when it is run again. A large file
-that goes into a store without keys, which no Caddy has open, is imported at
-once: all its keys or none.
+an interrupted import continues where it was when it is run again. With --db, a
+large file is imported at once: all its keys or none.
 
 The report lists each key's name in the file with its new ID, and ends with the
 credential lines that a site needs to read keys where the old gateway's clients

@@ -15,19 +15,23 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// A large file for a store that has no keys, and that nobody else has open, is
-// imported at once: the store is built again, with its keys in order, and takes
-// the old one's place at the end.
+// A large file for a store that nobody else has open is imported at once: the
+// store is built again, with all its keys in order, and takes the old one's
+// place at the end.
 
 // buildBytes is how large such a file is at least.
 var buildBytes int64 = 4 << 20
+
+// buildShare is how many times as large as the file the store may be: to build a
+// larger one again would take longer than to add the keys to it.
+const buildShare = 150
 
 // batchKeysBuild is how many keys one change of the new store has. With a user
 // and an app for each it stays far below what one change can write.
 const batchKeysBuild = 5000
 
 // mayBuild builds a store, when the command opens one, if it can be built and
-// the file is large.
+// the file is large, also next to the store.
 func (i *keyImport) mayBuild(ctx context.Context, file *os.File) {
 	info, err := file.Stat()
 	if err != nil || !info.Mode().IsRegular() || info.Size() < buildBytes || i.dryRun {
@@ -38,8 +42,15 @@ func (i *keyImport) mayBuild(ctx context.Context, file *os.File) {
 		if !ok {
 			return opened, nil
 		}
+		before, err := os.Stat(i.flag("db"))
+		if err != nil {
+			return nil, err
+		}
+		if before.Size()/buildShare > info.Size() {
+			return opened, nil
+		}
 		build, err := store.Build(ctx)
-		if errors.Is(err, boltstore.ErrHasCredentials) || errors.Is(err, errors.ErrUnsupported) {
+		if errors.Is(err, boltstore.ErrDeleting) || errors.Is(err, errors.ErrUnsupported) {
 			return opened, nil
 		}
 		if err != nil {

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/cobra"
-
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -76,6 +74,37 @@ func TestKeyImportBuilds(t *testing.T) {
 	}
 }
 
+// A store that has keys is built again with them. What was there or revoked
+// before stays so.
+func TestKeyImportBuildsNextToKeys(t *testing.T) {
+	s := &shell{t: t, where: []string{"--db", filepath.Join(t.TempDir(), "keys.db")}}
+	s.must("", "key", "import", dump(t, "first.csv", manyKeys(100)), "--create-missing")
+	before := s.answer("", "key", "list", "--user", "alice").Keys
+	revoked := before[7].KeyID
+	s.must("", "key", "revoke", revoked)
+	buildsAlways(t)
+	file := dump(t, "second.csv", manyKeys(300)) // with those of the first
+	if r := s.run("", "key", "import", file); r.err == nil || !strings.Contains(r.out, "line 9: this credential was revoked") {
+		t.Errorf("ended with %v: %s", r.err, r.out)
+	}
+	contains(t, s.must("", "key", "import", file, "--skip-revoked"), "300 keys read: 200 imported, 99 there already, 1 revoked here before")
+	contains(t, s.must("", "store", "check"), "is good")
+	contains(t, s.must("", "audit", "--verify"), "is whole")
+	after := s.answer("", "key", "list", "--user", "alice").Keys
+	if len(after) != 299 {
+		t.Errorf("%d keys", len(after))
+	}
+	for i, k := range slices.Delete(before, 7, 8) {
+		if after[i].KeyID != k.KeyID {
+			t.Fatalf("key %d is %s, and was %s", i, after[i].KeyID, k.KeyID)
+		}
+	}
+	if r := s.run(sumOf("7")[:40], "key", "verify"); r.err == nil {
+		t.Error("the revoked key works again")
+	}
+	contains(t, s.must(sumOf("299")[:40], "key", "verify"), "active")
+}
+
 // With a mistake in the file nothing is imported, unless it is left out.
 func TestKeyImportBuildsAllOrNothing(t *testing.T) {
 	buildsAlways(t)
@@ -118,10 +147,7 @@ func TestKeyImportBuildsInterrupted(t *testing.T) {
 	file := dump(t, "keys.csv", manyKeys(2*batchKeysBuild))
 	ctx, interrupt := context.WithCancel(t.Context())
 	interrupt()
-	root := &cobra.Command{Use: "caddy", SilenceUsage: true}
-	group := &cobra.Command{Use: "api-keys <command>"}
-	configure(group)
-	root.AddCommand(group)
+	root := newRoot()
 	var out bytes.Buffer
 	root.SetOut(&out)
 	root.SetErr(io.Discard)

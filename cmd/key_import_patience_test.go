@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -118,10 +116,7 @@ func TestKeyImportInterrupted(t *testing.T) {
 		return false
 	})
 	file := dump(t, "keys.csv", manyKeys(2500))
-	root := &cobra.Command{Use: "caddy", SilenceUsage: true}
-	group := &cobra.Command{Use: "api-keys <command>"}
-	configure(group)
-	root.AddCommand(group)
+	root := newRoot()
 	var out bytes.Buffer
 	root.SetOut(&out)
 	root.SetErr(io.Discard)

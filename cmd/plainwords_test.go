@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
 
@@ -158,10 +157,8 @@ func atTerminal(t *testing.T, typed string, args ...string) (string, error) {
 	if _, err := keyboard.WriteString(typed); err != nil {
 		t.Fatal(err)
 	}
-	root := &cobra.Command{Use: "caddy", SilenceUsage: true, SilenceErrors: true}
-	group := &cobra.Command{Use: "api-keys <command>"}
-	configure(group)
-	root.AddCommand(group)
+	root := newRoot()
+	root.SilenceErrors = true
 	var errOut strings.Builder
 	root.SetIn(terminal)
 	root.SetOut(new(strings.Builder))

@@ -38,6 +38,11 @@ func putHolders(w keys.Writer) error {
 	return errors.Join(all...)
 }
 
+// putRevoked writes the tombstone of a key.
+func putRevoked(w keys.Writer) error {
+	return w.PutTombstone(keys.Tombstone{Digest: credential.DigestOf("revoked"), ID: "cak_revoked"})
+}
+
 // smallRuns makes the sorters of a build write to their files.
 func smallRuns(b *Build) {
 	for _, s := range b.new.sorted {
@@ -45,14 +50,28 @@ func smallRuns(b *Build) {
 	}
 }
 
-// beginBuild begins to build a store that has users and apps, and returns what
-// its file holds.
-func beginBuild(t *testing.T) (path string, before []byte, b *Build) {
+// putBuilt writes the keys from one number to another.
+func putBuilt(from, to int) func(keys.Writer) error {
+	return func(w keys.Writer) error {
+		for i := from; i < to; i++ {
+			if err := w.PutCredential(builtKey(i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// beginBuild begins to build a store that has users, apps, the first keys,
+// and a tombstone. It returns what the file holds.
+func beginBuild(t *testing.T, first int) (path string, before []byte, b *Build) {
 	t.Helper()
 	path = newPath(t)
 	s := newStoreToClose(t, path)
-	if _, err := s.Update(t.Context(), putHolders); err != nil {
-		t.Fatal(err)
+	for _, put := range []func(keys.Writer) error{putHolders, putBuilt(0, first), putRevoked} {
+		if _, err := s.Update(t.Context(), put); err != nil {
+			t.Fatal(err)
+		}
 	}
 	before, err := os.ReadFile(path)
 	if err != nil {
@@ -84,50 +103,66 @@ func files(t *testing.T, path string) (names []string) {
 // A built store has the added records, in order, next to its earlier ones.
 // Until the build is finished, the store stays as it was.
 func TestBuild(t *testing.T) {
-	path, before, b := beginBuild(t)
-	smallRuns(b)
-	const parts, each = 20, 50
-	for part := range parts {
-		_, err := b.Update(t.Context(), func(w keys.Writer) error {
-			for i := part * each; i < (part+1)*each; i++ {
-				if _, err := w.Credential(builtKey(i).Digest); !errors.Is(err, keys.ErrNotFound) {
-					t.Errorf("before it was put: %v", err)
+	for _, first := range []int{0, 1, 130} {
+		t.Run(fmt.Sprint(first), func(t *testing.T) {
+			path, before, b := beginBuild(t, first)
+			smallRuns(b)
+			const parts, each = 20, 50
+			for part := range parts {
+				addBuilt(t, b, first+part*each, first+(part+1)*each)
+			}
+			if after, err := os.ReadFile(path); err != nil || !slices.Equal(before, after) {
+				t.Errorf("the store was changed before the end (%v)", err)
+			}
+			if err := b.Finish(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.Update(t.Context(), func(keys.Writer) error { return nil }); !errors.Is(err, keys.ErrClosed) {
+				t.Errorf("after the end: %v", err)
+			}
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if left := files(t, path); len(left) != 1 {
+				t.Errorf("the folder has %v", left)
+			}
+			found, err := Examine(t.Context(), path)
+			if err != nil || len(found.Findings) > 0 {
+				t.Fatalf("found %+v, %v", found.Findings, err)
+			}
+			checkBuilt(t, path, first+parts*each)
+		})
+	}
+}
+
+// addBuilt adds keys to a build, with a user. Each is found once it is put.
+func addBuilt(t *testing.T, b *Build, from, to int) {
+	t.Helper()
+	_, err := b.Update(t.Context(), func(w keys.Writer) error {
+		if _, err := w.Tombstone(credential.DigestOf("revoked")); err != nil {
+			t.Errorf("the tombstone: %v", err)
+		}
+		for i := from; i < to; i++ {
+			if _, err := w.Credential(builtKey(i).Digest); !errors.Is(err, keys.ErrNotFound) {
+				t.Errorf("before it was put: %v", err)
+			}
+			if err := w.PutCredential(builtKey(i)); err != nil {
+				return err
+			}
+			for _, earlier := range []int{i, i / 2, from - 1} {
+				if earlier < 0 {
+					continue
 				}
-				if err := w.PutCredential(builtKey(i)); err != nil {
-					return err
-				}
-				for _, earlier := range []int{i, i / 2} {
-					if c, err := w.Credential(builtKey(earlier).Digest); err != nil || c.ID != builtKey(earlier).ID {
-						t.Errorf("key %d is %s, %v", earlier, c.ID, err)
-					}
+				if c, err := w.Credential(builtKey(earlier).Digest); err != nil || c.ID != builtKey(earlier).ID {
+					t.Errorf("key %d is %s, %v", earlier, c.ID, err)
 				}
 			}
-			return w.PutUser(keys.User{ID: fmt.Sprint("new-", part)})
-		})
-		if err != nil {
-			t.Fatal(err)
 		}
-	}
-	if after, err := os.ReadFile(path); err != nil || !slices.Equal(before, after) {
-		t.Errorf("the store was changed before the end (%v)", err)
-	}
-	if err := b.Finish(t.Context()); err != nil {
+		return w.PutUser(keys.User{ID: fmt.Sprint("new-", from)})
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Update(t.Context(), func(keys.Writer) error { return nil }); !errors.Is(err, keys.ErrClosed) {
-		t.Errorf("after the end: %v", err)
-	}
-	if err := b.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if left := files(t, path); len(left) != 1 {
-		t.Errorf("the folder has %v", left)
-	}
-	found, err := Examine(t.Context(), path)
-	if err != nil || len(found.Findings) > 0 {
-		t.Fatalf("found %+v, %v", found.Findings, err)
-	}
-	checkBuilt(t, path, parts*each)
 }
 
 // checkBuilt checks the keys of a store that was built.
@@ -179,10 +214,15 @@ func TestBuildGivenUp(t *testing.T) {
 			c.ID = builtKey(1).ID
 			return errors.Join(w.PutCredential(builtKey(1)), w.PutCredential(c))
 		}, false, true},
+		"the key ID of an earlier key": {func(w keys.Writer) error {
+			c := builtKey(2)
+			c.ID = builtKey(0).ID
+			return w.PutCredential(c)
+		}, false, true},
 		"another file in its place": {put, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path, before, b := beginBuild(t)
+			path, before, b := beginBuild(t, 1)
 			_, err := b.Update(t.Context(), c.change)
 			if c.replace {
 				if err := os.Rename(path, path+".moved"); err != nil {
@@ -209,27 +249,21 @@ func TestBuildGivenUp(t *testing.T) {
 	}
 }
 
-// A store that has or had a key is not built, and stays open.
+// A store with an unfinished deletion is not built, and stays open.
 func TestBuildRefused(t *testing.T) {
-	for name, put := range map[string]func(keys.Writer) error{
-		"a key": func(w keys.Writer) error { return w.PutCredential(builtKey(1)) },
-		"a tombstone": func(w keys.Writer) error {
-			return w.PutTombstone(keys.Tombstone{Digest: credential.DigestOf("x"), ID: "cak_x"})
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newStore(t, newPath(t), realFaults())
-			if _, err := s.Update(t.Context(), put); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := s.Build(t.Context()); !errors.Is(err, ErrHasCredentials) {
-				t.Errorf("got %v", err)
-			}
-			putSome(t, s)
-			if left := files(t, s.path); len(left) != 1 {
-				t.Errorf("the folder has %v", left)
-			}
-		})
+	s := newStore(t, newPath(t), realFaults())
+	deletion := func(w keys.Writer) error {
+		return w.PutDeletion(keys.Deletion{AppRef: keys.AppRef{OwnerID: "user-1", AppID: "app-1"}})
+	}
+	if _, err := s.Update(t.Context(), deletion); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Build(t.Context()); !errors.Is(err, ErrDeleting) {
+		t.Errorf("got %v", err)
+	}
+	putSome(t, s)
+	if left := files(t, s.path); len(left) != 1 {
+		t.Errorf("the folder has %v", left)
 	}
 }
 

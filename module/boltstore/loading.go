@@ -3,9 +3,7 @@ package boltstore
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"maps"
 	"runtime"
 	"slices"
@@ -23,11 +21,14 @@ import (
 type loading struct {
 	// last is the Seq that was last given.
 	last uint64
-	// counts are the keys of each user.
+	// counts are the keys that each user gets.
 	counts map[string]uint64
-	// pending are those of the change that is being made, also by digest.
-	pending  []keys.Credential
-	byDigest map[credential.Digest]int
+	// pending are those of the change that is being made.
+	pending batch
+	// landing are those of the change before, which are being encoded and sorted.
+	// landed gets the error of that; it is nil if there are none.
+	landing batch
+	landed  chan error
 	// written finds the others, whose records are in the log.
 	written digests
 	log     *recordLog
@@ -35,8 +36,16 @@ type loading struct {
 	sorted map[string]*sorter
 }
 
+// batch are the credentials of one change, also by digest.
+type batch struct {
+	list     []keys.Credential
+	byDigest map[credential.Digest]int
+	places   []int64 // in the log
+}
+
 func newLoading(folder string, last uint64) *loading {
-	l := &loading{last: last, counts: map[string]uint64{}, byDigest: map[credential.Digest]int{}, log: &recordLog{folder: folder}, sorted: map[string]*sorter{}}
+	l := &loading{last: last, counts: map[string]uint64{}, log: &recordLog{folder: folder}, sorted: map[string]*sorter{}}
+	l.pending.byDigest, l.landing.byDigest = map[credential.Digest]int{}, map[credential.Digest]int{}
 	for _, name := range records.CredentialBuckets() {
 		l.sorted[string(name)] = newSorter(folder)
 	}
@@ -46,16 +55,21 @@ func newLoading(folder string, last uint64) *loading {
 func (l *loading) put(c keys.Credential) error {
 	l.last++
 	c.Seq = l.last
-	l.byDigest[c.Digest] = len(l.pending)
-	l.pending = append(l.pending, c)
+	l.pending.byDigest[c.Digest] = len(l.pending.list)
+	l.pending.list = append(l.pending.list, c)
 	return nil
 }
 
 func (l *loading) get(d credential.Digest) (keys.Credential, error) {
-	if i, ok := l.byDigest[d]; ok {
-		return l.pending[i], nil
+	for _, b := range []*batch{&l.pending, &l.landing} {
+		if i, ok := b.byDigest[d]; ok {
+			return b.list[i], nil
+		}
 	}
-	for place := range l.written.find(d) {
+	for _, place := range slices.Collect(l.written.find(d)) {
+		if err := l.land(); err != nil { // which writes to the log
+			return keys.Credential{}, err
+		}
 		key, value, err := l.log.read(place)
 		if err != nil {
 			return keys.Credential{}, err
@@ -67,33 +81,55 @@ func (l *loading) get(d credential.Digest) (keys.Credential, error) {
 	return keys.Credential{}, keys.ErrNotFound
 }
 
-// commit adds the pending credentials to those that are sorted.
+// commit begins to add the pending credentials to those that are sorted. Its
+// error may be that of the change before.
 func (l *loading) commit() error {
-	encoded, err := encodeAll(l.pending)
+	if err := l.land(); err != nil {
+		return err
+	}
+	l.pending, l.landing = l.landing, l.pending
+	l.landed = make(chan error, 1)
+	go func() { l.landed <- l.sort(&l.landing) }()
+	return nil
+}
+
+// land waits until the change before is sorted.
+func (l *loading) land() error {
+	if l.landed == nil {
+		return nil
+	}
+	err := <-l.landed
+	l.landed = nil
 	if err != nil {
 		return err
 	}
-	for i, entries := range encoded {
+	done := &l.landing
+	for i, place := range done.places {
+		l.written.add(done.list[i].Digest, place)
+		if user := records.Counted(done.list[i]); user != "" {
+			l.counts[user]++
+		}
+	}
+	clear(done.list)
+	clear(done.byDigest)
+	done.list, done.places = done.list[:0], done.places[:0]
+	return nil
+}
+
+// sort encodes credentials, and gives the log and each bucket their entries, all
+// buckets at the same time.
+func (l *loading) sort(b *batch) error {
+	encoded, err := encodeAll(b.list)
+	if err != nil {
+		return err
+	}
+	for _, entries := range encoded {
 		place, err := l.log.add(entries[0].Key, entries[0].Value)
 		if err != nil {
 			return err
 		}
-		l.written.add(l.pending[i].Digest, place)
-		if user := records.Counted(l.pending[i]); user != "" {
-			l.counts[user]++
-		}
+		b.places = append(b.places, place)
 	}
-	if err := l.sort(encoded); err != nil {
-		return err
-	}
-	clear(l.pending)
-	l.pending = l.pending[:0]
-	clear(l.byDigest)
-	return nil
-}
-
-// sort gives each bucket its entries, all buckets at the same time.
-func (l *loading) sort(encoded [][]records.Entry) error {
 	var buckets sync.WaitGroup
 	errs := make(chan error, len(l.sorted))
 	for name, s := range l.sorted {
@@ -142,10 +178,17 @@ func encodeAll(list []keys.Credential) ([][]records.Entry, error) {
 	return encoded, <-errs
 }
 
-// write writes everything into a file, one bucket after the other.
-func (l *loading) write(ctx context.Context, db *bolt.DB) error {
+// write writes everything into a file, with the credentials of an older one, one
+// bucket after the other.
+func (l *loading) write(ctx context.Context, db *bolt.DB, old *bolt.Tx) error {
+	if err := l.land(); err != nil {
+		return err
+	}
 	for name, entries := range l.sorted {
-		if err := writeSorted(ctx, db, []byte(name), entries); err != nil {
+		each := func(yield func(key, value []byte) error) error {
+			return merged(old.Bucket([]byte(name)), entries, yield)
+		}
+		if err := writeSorted(ctx, db, []byte(name), each); err != nil {
 			return err
 		}
 	}
@@ -163,105 +206,10 @@ func (l *loading) write(ctx context.Context, db *bolt.DB) error {
 	return nil
 }
 
-// sortedBatch is how many entries one transaction appends to a bucket.
-const sortedBatch = 50_000
-
-// writeSorted appends entries to a bucket that is empty.
-func writeSorted(ctx context.Context, db *bolt.DB, name []byte, entries *sorter) error {
-	var tx *bolt.Tx
-	var bucket *bolt.Bucket
-	var last []byte
-	n := 0
-	defer func() {
-		if tx != nil {
-			_ = tx.Rollback() // after an error
-		}
-	}()
-	commit := func() error {
-		if tx == nil {
-			return nil
-		}
-		done := tx
-		tx = nil
-		return done.Commit()
-	}
-	err := entries.each(func(key, value []byte) (err error) {
-		if n > 0 && bytes.Equal(key, last) {
-			return fmt.Errorf("two entries of %s have the key %q", name, key)
-		}
-		last = append(last[:0], key...)
-		if n++; n%sortedBatch == 0 {
-			if err := errors.Join(commit(), ctx.Err()); err != nil {
-				return err
-			}
-		}
-		if tx == nil {
-			if tx, err = db.Begin(true); err != nil {
-				return err
-			}
-			bucket = tx.Bucket(name)
-			bucket.FillPercent = 1
-		}
-		return bucket.Put(key, bytes.Clone(value)) // which bbolt keeps until the commit
-	})
-	if err != nil {
-		return err
-	}
-	return commit()
-}
-
 func (l *loading) close() error {
-	err := l.log.close()
+	err := errors.Join(l.land(), l.log.close())
 	for _, s := range l.sorted {
 		err = errors.Join(err, s.close())
 	}
 	return err
-}
-
-// digests finds, for a digest, a few places, among which is that of its record.
-// It takes 16 bytes a digest, and half as much again.
-type digests struct {
-	prefixes []uint64
-	places   []int64 // 0 if an entry has no place
-	n        int
-}
-
-func prefixOf(d credential.Digest) uint64 { return binary.LittleEndian.Uint64(d[:]) }
-
-func (t *digests) add(d credential.Digest, place int64) {
-	if 3*t.n >= 2*len(t.places) {
-		old := *t
-		size := max(1024, 2*len(old.places))
-		t.prefixes, t.places = make([]uint64, size), make([]int64, size)
-		for i, place := range old.places {
-			if place != 0 {
-				t.insert(old.prefixes[i], place)
-			}
-		}
-	}
-	t.insert(prefixOf(d), place)
-	t.n++
-}
-
-func (t *digests) insert(prefix uint64, place int64) {
-	for i := prefix % uint64(len(t.places)); ; i = (i + 1) % uint64(len(t.places)) {
-		if t.places[i] == 0 {
-			t.prefixes[i], t.places[i] = prefix, place
-			return
-		}
-	}
-}
-
-func (t *digests) find(d credential.Digest) func(yield func(place int64) bool) {
-	return func(yield func(int64) bool) {
-		if len(t.places) == 0 {
-			return
-		}
-		prefix := prefixOf(d)
-		for i := prefix % uint64(len(t.places)); t.places[i] != 0; i = (i + 1) % uint64(len(t.places)) {
-			if t.prefixes[i] == prefix && !yield(t.places[i]) {
-				return
-			}
-		}
-	}
 }

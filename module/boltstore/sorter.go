@@ -18,35 +18,40 @@ type sorter struct {
 	// most is how many bytes a run has.
 	most int
 
-	bytes []byte
-	rows  []row
-	// spareBytes and spareRows are those of the last run, for the next one.
-	spareBytes []byte
-	spareRows  []row
-	file       *os.File
+	text []byte
+	rows []row
+	// spareText and spareRows are those of the last run, for the next one.
+	spareText []byte
+	spareRows []row
+	file      *os.File
 	// runs are the ends of the runs in the file. The last one may still be
 	// written; written gets its error.
 	runs    []int64
 	written chan error
 }
 
-// row is an entry in the bytes of a sorter.
-type row struct{ at, key, end int }
+// row is an entry in the text of a sorter: where it begins, and where its key
+// and its value end.
+type row struct{ at, key, end uint32 }
 
-const runBytes = 32 << 20
+// runBytes is how many bytes a run has at most, unless a single entry has more.
+const runBytes = 16 << 20
 
 func newSorter(folder string) *sorter { return &sorter{folder: folder, most: runBytes} }
 
 // add adds an entry. It keeps neither key nor value.
 func (s *sorter) add(key, value []byte) error {
-	if len(s.bytes)+len(key)+len(value) > s.most && len(s.rows) > 0 {
+	if len(s.text)+len(key)+len(value) > s.most && len(s.rows) > 0 {
 		if err := s.spill(); err != nil {
 			return err
 		}
 	}
-	at := len(s.bytes)
-	s.bytes = append(append(s.bytes, key...), value...)
-	s.rows = append(s.rows, row{at, at + len(key), len(s.bytes)})
+	if s.text == nil {
+		s.text = make([]byte, 0, s.most) // to grow it step by step would cost more than to sort it
+	}
+	at := len(s.text)
+	s.text = append(append(s.text, key...), value...)
+	s.rows = append(s.rows, row{uint32(at), uint32(at + len(key)), uint32(len(s.text))})
 	return nil
 }
 
@@ -62,9 +67,9 @@ func (s *sorter) spill() error {
 		}
 		s.file = file
 	}
-	text, rows := s.bytes, s.rows
-	s.bytes, s.rows = slices.Grow(s.spareBytes[:0], s.most), slices.Grow(s.spareRows[:0], len(rows))
-	s.spareBytes, s.spareRows = text, rows
+	text, rows := s.text, s.rows
+	s.text, s.rows = s.spareText[:0], s.spareRows[:0] // nil for the first time
+	s.spareText, s.spareRows = text, rows
 	size := int64(0)
 	for _, r := range rows {
 		size += int64(rowHeader + r.end - r.at)
@@ -101,8 +106,8 @@ func writeRun(file io.Writer, text []byte, rows []row) error {
 	out := bufio.NewWriterSize(file, 1<<20)
 	var header [rowHeader]byte
 	for _, r := range rows {
-		binary.LittleEndian.PutUint32(header[:], uint32(r.key-r.at))
-		binary.LittleEndian.PutUint32(header[4:], uint32(r.end-r.key))
+		binary.LittleEndian.PutUint32(header[:], r.key-r.at)
+		binary.LittleEndian.PutUint32(header[4:], r.end-r.key)
 		_, err1 := out.Write(header[:])
 		_, err2 := out.Write(text[r.at:r.end])
 		if err := errors.Join(err1, err2); err != nil {
@@ -122,14 +127,14 @@ func (s *sorter) each(yield func(key, value []byte) error) error {
 	if err := s.wait(); err != nil {
 		return err
 	}
-	sortRows(s.bytes, s.rows)
+	sortRows(s.text, s.rows)
 	var runs merge
 	if len(s.rows) > 0 {
-		runs = append(runs, &run{text: s.bytes, rows: s.rows})
+		runs = append(runs, &run{text: s.text, rows: s.rows})
 	}
 	begin := int64(0)
 	for _, end := range s.runs {
-		runs = append(runs, &run{in: bufio.NewReaderSize(io.NewSectionReader(s.file, begin, end-begin), 1<<18)})
+		runs = append(runs, &run{in: bufio.NewReaderSize(io.NewSectionReader(s.file, begin, end-begin), readBytes)})
 		begin = end
 	}
 	for _, r := range runs {
@@ -176,6 +181,9 @@ func unnamed(folder string) (*os.File, error) {
 	}
 	return file, nil
 }
+
+// readBytes is how much of a run is read at once.
+const readBytes = 128 << 10
 
 // run is a sorted run: a part of the file, or the rows that were never written.
 type run struct {

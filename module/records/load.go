@@ -19,12 +19,10 @@ func CredentialBuckets() [][]byte {
 	return names
 }
 
-// HasCredentials reports whether a store has a credential or the tombstone of
-// one.
-func HasCredentials(r Reader) bool {
-	live, _ := r.Seek(credentials.bucket, nil)
-	dead, _ := r.Seek(tombstones.bucket, nil)
-	return live != nil || dead != nil
+// HasDeletions reports whether a store has an unfinished deletion.
+func HasDeletions(r Reader) bool {
+	first, _ := r.Seek(deletions.bucket, nil)
+	return first != nil
 }
 
 // EncodeCredential returns the entries of a credential, the record first. Its
@@ -62,14 +60,17 @@ func Counted(c keys.Credential) string {
 func LastCredential(r Reader) (uint64, error) { return readSequence(r, credentials.bucket) }
 
 // Load writes what goes with credentials whose entries are written as they are:
-// the Seq of the last one, and how many keys each user has. The store had no
-// credentials before.
-func Load(w Writer, last uint64, counts map[string]uint64) error {
+// the Seq of the last one, and how many keys each user has got.
+func Load(w Writer, last uint64, added map[string]uint64) error {
 	if err := writeSequence(w, credentials.bucket, last); err != nil {
 		return fmt.Errorf("storing the order of credentials: %w", err)
 	}
-	for user, n := range counts {
-		if err := writeCount(w, keyCount(user), n); err != nil {
+	for user, n := range added {
+		before, err := readCount(w, keyCount(user))
+		if err == nil {
+			err = writeCount(w, keyCount(user), before+n)
+		}
+		if err != nil {
 			return fmt.Errorf("storing the count of a user's keys: %w", err)
 		}
 	}
