@@ -18,8 +18,9 @@ type UnknownCredential struct {
 // revokeListed revokes the user's credentials in a list of leaked ones, or those of
 // all users if the path names none, and answers which elements are unknown.
 // Credentials that were revoked before count as revoked. Elements may be key IDs.
-// A session is revoked only by its whole text.
-func (r *request) revokeListed(list []string) (*Answer, error) {
+// A session is revoked only by its whole text. A dry run only answers what would be
+// revoked.
+func (r *request) revokeListed(list []string, dryRun bool) (*Answer, error) {
 	answer := &Answer{Count: new(int)}
 	var living found
 	err := r.view(func(from keys.Reader) error {
@@ -57,16 +58,19 @@ func (r *request) revokeListed(list []string) (*Answer, error) {
 				return err
 			}
 		}
+		if dryRun {
+			return r.describeFound(from, answer, living)
+		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := r.revokeFound(living, "revoked as leaked"); err != nil {
-		return nil, err
-	}
 	*answer.Count = len(living.keys)
-	return answer, nil
+	if dryRun {
+		return answer, nil
+	}
+	return answer, r.revokeFound(living, "revoked as leaked")
 }
 
 // shownOf returns the part of an unknown text that may be shown.

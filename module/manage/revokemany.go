@@ -22,6 +22,8 @@ type revocation struct {
 	all           bool
 	// credentials lists credentials; it excludes the other fields.
 	credentials []string
+	// dryRun revokes nothing.
+	dryRun bool
 }
 
 // readRevocation reads a request to revoke many keys. It refuses an empty request,
@@ -31,6 +33,7 @@ func readRevocation(o *object) (v revocation) {
 	o.time("created_before", &v.createdBefore)
 	o.text("minted_by", &v.mintedBy)
 	o.flag("all", &v.all)
+	o.flag("dry_run", &v.dryRun)
 	named := o.texts("credentials", &v.credentials)
 	some := v.appID != "" || !v.createdBefore.IsZero() || v.mintedBy != ""
 	switch {
@@ -56,15 +59,23 @@ func readRevocation(o *object) (v revocation) {
 // keys, and stay.
 func (r *request) revokeMany(which revocation) (*Answer, error) {
 	if which.credentials != nil {
-		return r.revokeListed(which.credentials)
+		return r.revokeListed(which.credentials, which.dryRun)
 	}
 	if r.user() == "" {
 		return nil, refuse(CodeInvalid, "", "only credentials can be revoked for every user at once; name the user in the path: /v2/users/USER/keys/revoke")
+	}
+	if which.dryRun {
+		return r.wouldRevoke(&search{revocation: which})
 	}
 	done, err := r.revokeAll(&search{revocation: which})
 	if err != nil {
 		return nil, err
 	}
+	return answerFound(done), nil
+}
+
+// answerFound is the answer about revoked keys and removed collaborators.
+func answerFound(done found) *Answer {
 	slices.SortFunc(done.keys, func(a, b keys.Credential) int { return cmp.Compare(a.Seq, b.Seq) })
 	answer := &Answer{Count: new(int)}
 	for _, c := range done.keys {
@@ -75,7 +86,7 @@ func (r *request) revokeMany(which revocation) (*Answer, error) {
 	if n := len(done.collaborators); n > 0 {
 		answer.RemovedCollaborators = show(done.collaborators[:min(n, maxRevokedIDs)], showCollaborator)
 	}
-	return answer, nil
+	return answer
 }
 
 // revokeAll revokes what a search finds until it finds nothing more. It ends
