@@ -121,7 +121,47 @@ async function allKeys(options) {
   await bob.leave();
 }
 
+/** leaked looks a pasted token up, and revokes it with what it has made. */
+async function leaked(options) {
+  const ada = await Person.come(base, options);
+  await ada.signIn(email, password);
+  const { keys: [token, kept] } = await api(ada, "POST", "/v2/users/me/keys", { keys: [pat("laptop"), pat("kept")] });
+  const made = await fetch(`${base}/v2/users/me/keys`, {
+    method: "POST", headers: { Authorization: `Key ${token.id}` }, body: JSON.stringify({ keys: [pat("made by a thief")] }),
+  }).then((answer) => answer.json());
+  await ada.follow("All keys");
+  await ada.follow("A key has leaked");
+  await ada.heading("A key has leaked");
+  await ada.picture(pictures, `leaked-${options.width}`);
+  await ada.fill("The key, or several", `export TOKEN=${token.id}\nnothing of ours`);
+  await ada.press("Look it up");
+  await ada.heading("What has leaked");
+  for (const text of ["laptop", "Yours: a personal access token", "from 127.0.0.1", "made by a thief", "Line 2 isn't a key of yours"]) await ada.says(text);
+  assert.ok(!(await ada.page.content()).includes(token.id));
+  await ada.picture(pictures, `leaked-found-${options.width}`);
+  assert.ok(await works(token.id));
+
+  // Going back doesn't show it.
+  await ada.page.goBack();
+  assert.equal(await ada.page.getByLabel("The key, or several").inputValue(), "");
+  await ada.fill("The key, or several", token.id);
+  await ada.press("Look it up");
+  await ada.press("Revoke it, and what was made with it");
+  await ada.heading("What was revoked");
+  for (const text of ["Revoked.", "laptop", "made by a thief"]) await ada.says(text);
+  await ada.picture(pictures, `leaked-done-${options.width}`);
+  for (const credential of [token.id, made.keys[0].id]) assert.ok(!(await works(credential)));
+  assert.ok(await works(kept.id));
+  await ada.page.reload();
+  await ada.says("made by a thief");
+  await ada.follow("What was changed with it");
+  await ada.says("key created");
+  await ada.leave();
+}
+
 const tasks = {
+  leaked: () => leaked({ width: 1280 }),
+  "leaked-plain": () => leaked({ width: 320, script: false }),
   "all-keys": () => allKeys({ width: 1280 }),
   "all-keys-plain": () => allKeys({ width: 768, script: false }),
   "all-keys-phone": () => allKeys({ width: 320, dark: true }),

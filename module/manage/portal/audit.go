@@ -17,7 +17,7 @@ import (
 type auditPage struct {
 	Entries      []auditRow
 	Next         string
-	App, Key     string
+	App, Key, By string
 	Since, Until string
 	Problem      *manage.Status
 	Applied      bool
@@ -43,7 +43,7 @@ var actions = map[string]string{
 
 func (v *visit) showAudit() error {
 	in := v.r.URL.Query()
-	page := auditPage{App: in.Get("app"), Key: in.Get("key"), Since: in.Get("since"), Until: in.Get("until")}
+	page := auditPage{App: in.Get("app"), Key: in.Get("key"), By: in.Get("by"), Since: in.Get("since"), Until: in.Get("until")}
 	query := url.Values{"per_page": {"50"}, "order": {"newest"}}
 	set := func(name, value, suffix string) {
 		if value != "" {
@@ -53,6 +53,7 @@ func (v *visit) showAudit() error {
 	}
 	set("app_id", page.App, "")
 	set("key_id", page.Key, "")
+	set("actor", page.By, "")
 	set("since", page.Since, "T00:00:00Z")
 	set("until", page.Until, "T23:59:59Z")
 	if next := in.Get("after"); next != "" {
