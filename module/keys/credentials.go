@@ -86,7 +86,7 @@ func (tx *Tx) findHolder(app AppRef) error {
 }
 
 // ChangeCredential changes the description, scopes, endpoints and expiry of a
-// credential, and whether it is disabled. Nothing else may change.
+// credential, whether it is disabled, and what it was rotated to. Nothing else may change.
 func (tx *Tx) ChangeCredential(id string, change func(*Credential) error) (Credential, error) {
 	old, err := tx.CredentialByID(id)
 	if err != nil {
@@ -99,6 +99,7 @@ func (tx *Tx) ChangeCredential(id string, change func(*Credential) error) (Crede
 	}
 	c.Digest, c.ID, c.Kind, c.UserID, c.AppID = old.Digest, old.ID, old.Kind, old.UserID, old.AppID
 	c.CreatedAt, c.CreatedBy, c.Seq, c.Idle, c.Address = old.CreatedAt, old.CreatedBy, old.Seq, old.Idle, old.Address
+	c.RotatedFrom = old.RotatedFrom
 	c.ModifiedAt, c.Version = tx.now, old.Version+1
 	if err := tx.checkCredential(c); err != nil {
 		return Credential{}, err
@@ -125,7 +126,7 @@ type Rotation struct {
 
 // Rotate replaces a credential with a new one for the same app, with the same
 // scopes, endpoints and description. The new one is disabled if the old one
-// was.
+// was. Both name each other.
 func (tx *Tx) Rotate(id string, to Rotation) (Credential, error) {
 	old, err := tx.CredentialByID(id)
 	if err != nil {
@@ -133,13 +134,16 @@ func (tx *Tx) Rotate(id string, to Rotation) (Credential, error) {
 	}
 	next := old
 	next.Digest, next.ID = to.Digest, to.ID
+	next.RotatedFrom, next.RotatedTo = old.ID, ""
 	if to.ExpiresAt != nil {
 		next.ExpiresAt = *to.ExpiresAt
 	}
 	if to.Grace <= 0 {
+		old.RotatedTo = to.ID
 		err = tx.revoke(old, "rotated")
 	} else if err = tx.issues(); err == nil {
 		_, err = tx.ChangeCredential(id, func(c *Credential) error {
+			c.RotatedTo = to.ID
 			if end := tx.now.Add(to.Grace); c.ExpiresAt.IsZero() || end.Before(c.ExpiresAt) {
 				c.ExpiresAt = end
 			}

@@ -30,6 +30,8 @@ var CredentialFields = []Field{
 	{Name: "disabled", Fact: func(c *Credential) any { return c.Disabled }, Narrow: narrowDisabled},
 	{Name: "created_by", Fact: func(c *Credential) any { return c.CreatedBy }},
 	{Name: "expires_at", Fact: expiryFact, Narrow: narrowExpiry},
+	{Name: "rotated_from", Fact: func(c *Credential) any { return textFact(c.RotatedFrom) }},
+	{Name: "rotated_to", Fact: func(c *Credential) any { return textFact(c.RotatedTo) }},
 }
 
 // Narrow leaves the credential nothing that another record of it doesn't have,
@@ -41,6 +43,14 @@ func (c *Credential) Narrow(than *Credential) (had bool) {
 		}
 	}
 	return had
+}
+
+// textFact leaves an empty text out.
+func textFact(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
 }
 
 func expiryFact(c *Credential) any {

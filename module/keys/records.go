@@ -77,6 +77,10 @@ type Credential struct {
 	CreatedBy string
 	// ExpiresAt is zero if the credential never expires.
 	ExpiresAt time.Time
+	// RotatedFrom is the key ID of the key that this one replaces, and RotatedTo
+	// that of the key that replaces this one. Each is empty if there is none, or if
+	// it was rotated before this was stored.
+	RotatedFrom, RotatedTo string
 	// Idle is how long an unused session lives; 0 means without limit.
 	Idle time.Duration
 	// Address is the client's address at the login of a session.

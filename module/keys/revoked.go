@@ -28,6 +28,8 @@ func (e *AuditEntry) RevokedCredential() (c Credential, reason string) {
 		Scopes, Endpoints []string
 		Disabled          bool
 		CreatedBy         string    `json:"created_by"`
+		RotatedFrom       string    `json:"rotated_from"`
+		RotatedTo         string    `json:"rotated_to"`
 		CreatedAt         time.Time `json:"created_at"`
 		ExpiresAt         time.Time `json:"expires_at"`
 	}
@@ -43,6 +45,7 @@ func (e *AuditEntry) RevokedCredential() (c Credential, reason string) {
 			c.Kind = kind
 		}
 		c.Description, c.Scopes, c.Endpoints, c.Disabled = before.Description, before.Scopes, before.Endpoints, before.Disabled
+		c.RotatedFrom, c.RotatedTo = before.RotatedFrom, before.RotatedTo
 		c.CreatedBy, c.CreatedAt, c.ExpiresAt = before.CreatedBy, before.CreatedAt, before.ExpiresAt
 	}
 	if json.Unmarshal(e.After, &after) == nil {

@@ -34,6 +34,8 @@ var KeyFields = []KeyField{
 	{Name: "expires_at", Label: "Expires", Value: func(k *Key) any { return k.ExpiresAt }, None: "never"},
 	{Name: "last_used_at", Value: func(k *Key) any { return k.LastUsedAt }},
 	{Name: "last_used_from", Value: func(k *Key) any { return k.LastUsedFrom }},
+	{Name: "rotated_from", Label: "Rotated from", Value: func(k *Key) any { return k.RotatedFrom }},
+	{Name: "rotated_to", Label: "Rotated to", Value: func(k *Key) any { return k.RotatedTo }},
 	{Name: "version", Value: func(k *Key) any { return k.Version }},
 }
 

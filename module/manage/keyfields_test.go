@@ -19,7 +19,7 @@ func TestKeyFieldsAreThoseOfTheAPI(t *testing.T) {
 		ID: "secret", KeyID: "cak_1", Type: manage.TypeAppKey, UserID: "ada", Description: "one",
 		Scopes: []string{"Predict"}, Endpoints: []string{"/a.B/C"}, Apps: []manage.KeyApp{{ID: "photos", UserID: "ada"}},
 		Disabled: true, CreatedAt: at, ModifiedAt: at, CreatedBy: "cap_1", ExpiresAt: &at,
-		LastUsedAt: &at, LastUsedFrom: "192.0.2.1", Version: 7,
+		LastUsedAt: &at, LastUsedFrom: "192.0.2.1", RotatedFrom: "cak_0", RotatedTo: "cak_2", Version: 7,
 	}
 	text, err := json.Marshal(key)
 	if err != nil {

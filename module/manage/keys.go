@@ -43,6 +43,10 @@ type Key struct {
 	// uses of at most a minute.
 	LastUsedAt   *time.Time `json:"last_used_at,omitempty"`
 	LastUsedFrom string     `json:"last_used_from,omitempty"`
+	// RotatedFrom is the key ID of the key that this one replaces, and RotatedTo that
+	// of the key that replaces this one.
+	RotatedFrom string `json:"rotated_from,omitempty"`
+	RotatedTo   string `json:"rotated_to,omitempty"`
 	// RevokedAt, RevokedBy and RevokedReason are set only in a list of revoked keys.
 	// RevokedBy is like CreatedBy.
 	RevokedAt     *time.Time `json:"revoked_at,omitempty"`
@@ -64,7 +68,7 @@ func showKey(c keys.Credential) Key {
 		ID: c.ID, KeyID: c.ID, Type: types[c.Kind], UserID: c.UserID, Description: c.Description,
 		Scopes: append([]string{}, c.Scopes...), Endpoints: append([]string{}, c.Endpoints...),
 		Apps: []KeyApp{}, Disabled: c.Disabled, CreatedBy: c.CreatedBy, Version: c.Version,
-		CreatedAt: c.CreatedAt.UTC(), ModifiedAt: c.ModifiedAt.UTC(),
+		CreatedAt: c.CreatedAt.UTC(), ModifiedAt: c.ModifiedAt.UTC(), RotatedFrom: c.RotatedFrom, RotatedTo: c.RotatedTo,
 	}
 	if c.AppID != "" {
 		k.Apps = append(k.Apps, KeyApp{ID: c.AppID, UserID: c.UserID})

@@ -217,11 +217,21 @@ func TestRotate(t *testing.T) {
 	if got := s.standing(old.ID); got != manage.StandingRevoked {
 		t.Errorf("without grace the old key is %s", got)
 	}
+	if gone := s.must("GET", "/v2/users/alice/keys?state=revoked", "").Keys[0]; second.RotatedFrom != old.KeyID || gone.RotatedTo != second.KeyID || second.RotatedTo != "" {
+		t.Errorf("%+v and %+v don't name each other", gone, second)
+	}
 	third := *s.must("POST", "/v2/keys/"+second.KeyID+"/rotate", `{"grace":"24h"}`).Key
 	if got := s.standing(second.ID); got != manage.StandingActive {
 		t.Errorf("within grace the old key is %s", got)
 	}
 	left := s.must("GET", "/v2/keys/"+second.KeyID, "").Key
+	if left.RotatedTo != third.KeyID || left.RotatedFrom != old.KeyID || third.RotatedFrom != second.KeyID || third.RotatedTo != "" {
+		t.Errorf("%+v and %+v don't name each other", left, third)
+	}
+	s.must("PATCH", "/v2/keys", `{"keys":[{"id":"`+second.KeyID+`","description":"still"}]}`)
+	if kept := s.must("GET", "/v2/keys/"+second.KeyID, "").Key; kept.RotatedTo != third.KeyID || kept.RotatedFrom != old.KeyID {
+		t.Errorf("a change made it %+v", kept)
+	}
 	if left.ExpiresAt == nil || left.ExpiresAt.Sub(third.CreatedAt) != 24*time.Hour {
 		t.Errorf("the old key ends at %v, a day after %v", left.ExpiresAt, third.CreatedAt)
 	}

@@ -98,6 +98,8 @@ type credentialRecord struct {
 	Version      uint64   `cbor:"16,keyasint,omitempty"`
 	Idle         int64    `cbor:"17,keyasint,omitempty"` // nanoseconds
 	Address      string   `cbor:"18,keyasint,omitempty"`
+	RotatedFrom  string   `cbor:"19,keyasint,omitempty"`
+	RotatedTo    string   `cbor:"20,keyasint,omitempty"`
 }
 
 func packCredential(c keys.Credential) credentialRecord {
@@ -106,7 +108,7 @@ func packCredential(c keys.Credential) credentialRecord {
 		Description: c.Description, Scopes: c.Scopes, AllEndpoints: c.Endpoints == nil, Endpoints: c.Endpoints,
 		Disabled: c.Disabled, Created: packTime(c.CreatedAt), Modified: packTime(c.ModifiedAt),
 		CreatedBy: c.CreatedBy, Expires: packTime(c.ExpiresAt), Version: c.Version, Seq: c.Seq,
-		Idle: int64(c.Idle), Address: c.Address,
+		Idle: int64(c.Idle), Address: c.Address, RotatedFrom: c.RotatedFrom, RotatedTo: c.RotatedTo,
 	}
 }
 
@@ -122,7 +124,7 @@ func (r credentialRecord) unpack() (keys.Credential, error) {
 		Description: r.Description, Scopes: r.Scopes, Endpoints: endpoints,
 		Disabled: r.Disabled, CreatedAt: created, ModifiedAt: modified,
 		CreatedBy: r.CreatedBy, ExpiresAt: expires, Version: r.Version, Seq: r.Seq,
-		Idle: time.Duration(r.Idle), Address: r.Address,
+		Idle: time.Duration(r.Idle), Address: r.Address, RotatedFrom: r.RotatedFrom, RotatedTo: r.RotatedTo,
 	}, errors.Join(err1, err2, err3, err4, err5, err6)
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // Upgrade upgrades a store to the current format. All buckets of that format exist
-// already. sequences are the newest numbers of the buckets by name, which format 2
+// already. Format 4 only adds fields to credentials. sequences are the newest numbers of the buckets by name, which format 2
 // has elsewhere.
 //
 // Format 1 recorded no time while nothing was changed, so its last write says
