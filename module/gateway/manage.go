@@ -73,8 +73,12 @@ func (m *Manage) Provision(ctx caddy.Context) error {
 	m.decider.app.addManagement(ctx, m.Base, managedSite{mount: m.mount, site: site})
 	site.warnOfLogs(ctx, m.logger)
 	if m.Portal != "" {
+		operators, err := m.forOperators(ctx)
+		if err != nil {
+			return err
+		}
 		m.portal = portal.New(portal.Config{
-			Base: m.Portal, API: m.base(), Call: m.call, Sites: m.decider.app.Operations,
+			Base: m.Portal, API: m.base(), Call: m.call, Operate: operators.call, Sites: m.decider.app.Operations,
 			Failed: func(r *http.Request, cause error) {
 				m.logger.Error("a page of the portal failed", zap.String("uuid", requestID(r.Context())), zap.Error(cause))
 			},
@@ -92,6 +96,22 @@ func managementSite(mount *manage.Mount) (*Site, error) {
 	}
 	s.place.Hosts = []string{""} // any
 	return s, nil
+}
+
+// forOperators answers calls of users with the operator's role, for the pages of
+// the portal alone. It stands under no path of the site.
+func (m *Manage) forOperators(ctx caddy.Context) (*Manage, error) {
+	o := &Manage{mount: manage.NewOperatorMount(), logger: m.logger}
+	site, err := managementSite(o.mount)
+	if err != nil {
+		return nil, err
+	}
+	// The user in a path is whom a call is about, and needn't be the caller.
+	if site.table, err = policy.NewTable(o.mount.Routes(), "", ""); err != nil {
+		return nil, err
+	}
+	o.decider, err = newDecider(site, m.decider.app, m.logger, ctx.GetMetricsRegistry())
+	return o, err
 }
 
 // ManagementSite is the site of api_keys_manage, wherever that is mounted.

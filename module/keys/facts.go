@@ -33,6 +33,9 @@ func differing(before, after facts) (was, is facts) {
 
 func factsOfUser(u User) facts {
 	f := facts{"name": u.Name, "email": u.Email, "suspended": u.Suspended, "two_factor": u.TwoFactor.Enabled}
+	if u.Operator {
+		f["operator"] = true
+	}
 	return f
 }
 

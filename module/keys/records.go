@@ -28,6 +28,8 @@ type User struct {
 	// same address; case doesn't matter.
 	Email     string
 	Suspended bool // its credentials are refused
+	// Operator is true for a user who has the operator's pages of the portal.
+	Operator bool
 	// PasswordHash is an argon2id hash in PHC's form, made by [signin.HashPassword].
 	// It is empty if the user has no password.
 	PasswordHash string

@@ -62,7 +62,8 @@ type API struct {
 // that the caller may make it.
 type Caller struct {
 	// Operator is true for a person who can reach Caddy's admin endpoint or the
-	// store file. The operator may do everything, and is not a user.
+	// store file. The operator may do everything, and is not a user. It is also
+	// true for a user whom [NewOperatorMount] serves.
 	Operator bool
 	// Caller is the holder of the credential of a request to a site.
 	policy.Caller
@@ -75,7 +76,7 @@ type Caller struct {
 // actor returns how records and the audit log name the caller.
 func (c *Caller) actor() keys.Actor {
 	a := keys.Actor{ID: c.KeyID, UserID: c.UserID, Address: c.Address}
-	if c.Operator {
+	if c.Operator && !c.byRole() {
 		a.ID = keys.Operator
 	}
 	return a
@@ -114,6 +115,13 @@ func (a *API) Serve(w http.ResponseWriter, r *http.Request, caller Caller) {
 // ServeRule answers a request by the rule that decided it, which belongs to one of
 // the mount's [Mount.Routes].
 func (a *API) ServeRule(w http.ResponseWriter, r *http.Request, caller Caller, mount *Mount, rule *policy.Rule) {
+	if mount.byRole {
+		if caller.UserID == "" {
+			a.Refuse(w, r, refuse(CodeKeyUnknown, "", "this call needs a session"))
+			return
+		}
+		caller.Operator = true
+	}
 	answer, err := a.answer(w, r, caller, mount.calls[rule.String()], rule)
 	if err != nil {
 		a.Refuse(w, r, err)
@@ -161,6 +169,9 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, caller Caller, c *c
 		return nil, refuse(CodeKeyUnknown, "", "this call needs a credential; send the header Authorization: Key YOUR_KEY")
 	}
 	req := &request{Request: r, w: w, api: a, caller: caller, pattern: c.pattern}
+	if err := req.hasRole(); err != nil {
+		return nil, err
+	}
 	if req.vars, err = variables(rule, r.URL.EscapedPath()); err != nil {
 		return nil, err
 	}

@@ -18,6 +18,8 @@ type Mount struct {
 	list []call
 	// calls finds a call by the method and the pattern of its route.
 	calls map[string]*call
+	// byRole is true if the callers are users with the operator's role.
+	byRole bool
 }
 
 // NewMount mounts a site's calls under a path such as [DefaultBase].

@@ -18,7 +18,8 @@ type User struct {
 	Name       string    `json:"name"`
 	Email      string    `json:"email"`
 	Suspended  bool      `json:"suspended"`
-	TwoFactor  bool      `json:"two_factor"` // a second factor is required
+	Operator   bool      `json:"operator,omitempty"` // has the operator's pages of the portal
+	TwoFactor  bool      `json:"two_factor"`         // a second factor is required
 	CreatedAt  time.Time `json:"created_at"`
 	ModifiedAt time.Time `json:"modified_at"`
 	Version    uint64    `json:"version"` // as a key's
@@ -26,7 +27,7 @@ type User struct {
 
 func showUser(u keys.User) User {
 	return User{
-		ID: u.ID, Name: u.Name, Email: u.Email, Suspended: u.Suspended, TwoFactor: u.TwoFactor.Enabled,
+		ID: u.ID, Name: u.Name, Email: u.Email, Suspended: u.Suspended, Operator: u.Operator, TwoFactor: u.TwoFactor.Enabled,
 		CreatedAt: u.CreatedAt.UTC(), ModifiedAt: u.ModifiedAt.UTC(), Version: u.Version,
 	}
 }
@@ -69,6 +70,7 @@ type userFields struct {
 	path, id    string
 	name, email *string
 	suspended   *bool
+	operator    *bool
 	version     *uint64
 	password    *string
 	// noPassword removes the password.
@@ -84,6 +86,7 @@ func readUser(o *object) userFields {
 	f.noPassword = isNull(o.fields["password"])
 	f.password = given(o.text, "password")
 	f.suspended = given(o.flag, "suspended")
+	f.operator = given(o.flag, "operator")
 	f.version = given(o.number, "version")
 	return f
 }
@@ -151,6 +154,7 @@ func (f *userFields) apply(u *keys.User) {
 	set(&u.Name, f.name)
 	set(&u.Email, f.email)
 	set(&u.Suspended, f.suspended)
+	set(&u.Operator, f.operator)
 	if f.password != nil {
 		u.PasswordHash = f.passwordHash
 	}

@@ -70,13 +70,13 @@ func (m *Merge) users() error {
 		was := u
 		// Keep the user's latest password and second factor, because the old ones may
 		// have been changed after a leak.
-		u.Suspended = u.Suspended || now.Suspended
+		u.Suspended, u.Operator = u.Suspended || now.Suspended, u.Operator && now.Operator
 		u.PasswordHash, u.TwoFactor = now.PasswordHash, now.TwoFactor
 		if u.Email, err = m.freeEmail(w, now); err != nil {
 			return err
 		}
 		switch {
-		case u.Email != was.Email || u.Suspended != was.Suspended || u.PasswordHash != was.PasswordHash || !sameFactor(u.TwoFactor, was.TwoFactor):
+		case u.Email != was.Email || u.Suspended != was.Suspended || u.Operator != was.Operator || u.PasswordHash != was.PasswordHash || !sameFactor(u.TwoFactor, was.TwoFactor):
 			m.UsersChanged++
 		case now.Version == u.Version && now.ModifiedAt.Equal(u.ModifiedAt):
 			return nil // unchanged

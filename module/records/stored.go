@@ -28,6 +28,8 @@ type userRecord struct {
 	TOTPEnabled   bool     `cbor:"11,keyasint,omitempty"`
 	TOTPLastStep  uint64   `cbor:"12,keyasint,omitempty"`
 	RecoveryCodes [][]byte `cbor:"13,keyasint,omitempty"` // digests
+
+	Operator bool `cbor:"14,keyasint,omitempty"`
 }
 
 func packUser(u keys.User) userRecord {
@@ -36,7 +38,7 @@ func packUser(u keys.User) userRecord {
 		Created: packTime(u.CreatedAt), Modified: packTime(u.ModifiedAt), Seq: u.Seq,
 		Password: u.PasswordHash, Version: u.Version,
 		TOTPSecret: u.TwoFactor.Secret, TOTPEnabled: u.TwoFactor.Enabled, TOTPLastStep: u.TwoFactor.LastStep,
-		RecoveryCodes: packDigests(u.TwoFactor.RecoveryCodes),
+		RecoveryCodes: packDigests(u.TwoFactor.RecoveryCodes), Operator: u.Operator,
 	}
 }
 
@@ -45,7 +47,7 @@ func (r userRecord) unpack() (keys.User, error) {
 	modified, err2 := r.Modified.time()
 	codes, err3 := unpackDigests(r.RecoveryCodes)
 	return keys.User{
-		ID: r.ID, Name: r.Name, Email: r.Email, Suspended: r.Suspended,
+		ID: r.ID, Name: r.Name, Email: r.Email, Suspended: r.Suspended, Operator: r.Operator,
 		CreatedAt: created, ModifiedAt: modified, Version: r.Version, Seq: r.Seq, PasswordHash: r.Password,
 		TwoFactor: signin.TwoFactor{
 			Secret: r.TOTPSecret, Enabled: r.TOTPEnabled, LastStep: r.TOTPLastStep, RecoveryCodes: codes,

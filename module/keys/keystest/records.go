@@ -53,7 +53,7 @@ func testNotFound(t *testing.T, s keys.Store) {
 
 func testRoundTrip(t *testing.T, s keys.Store) {
 	u := keys.User{
-		ID: "u", Name: "Ünal", Email: "U@example.com", Suspended: true, PasswordHash: "$argon2id$", CreatedAt: at(1), ModifiedAt: at(2), Version: 7,
+		ID: "u", Name: "Ünal", Email: "U@example.com", Suspended: true, Operator: true, PasswordHash: "$argon2id$", CreatedAt: at(1), ModifiedAt: at(2), Version: 7,
 		TwoFactor: signin.TwoFactor{Secret: "BASE32", Enabled: true, LastStep: 1 << 40, RecoveryCodes: []credential.Digest{credential.DigestOf("1"), credential.DigestOf("2")}},
 	}
 	a := keys.App{AppRef: keys.AppRef{OwnerID: "u", AppID: "a"}, Name: "An app", CreatedAt: at(1), ModifiedAt: at(2), Version: 8}

@@ -13,7 +13,7 @@ import (
 // must not change them.
 var (
 	SomeUser = keys.User{
-		ID: "u", Name: "Some User", Email: "u@example.com", Suspended: true, CreatedAt: SomeTime, ModifiedAt: SomeTime, Version: 2,
+		ID: "u", Name: "Some User", Email: "u@example.com", Suspended: true, Operator: true, CreatedAt: SomeTime, ModifiedAt: SomeTime, Version: 2,
 		TwoFactor: signin.TwoFactor{Secret: "BASE32", Enabled: true, LastStep: 7, RecoveryCodes: []credential.Digest{credential.DigestOf("code")}},
 	}
 	SomeApp = keys.App{AppRef: keys.AppRef{OwnerID: "u", AppID: "a"}, Name: "An App", CreatedAt: SomeTime, ModifiedAt: SomeTime}

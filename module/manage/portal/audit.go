@@ -21,6 +21,9 @@ type auditPage struct {
 	Since, Until string
 	Problem      *manage.Status
 	Applied      bool
+	// Everyone is true if the changes are those of all users, or of User.
+	Everyone bool
+	User     string
 }
 
 // auditRow is an entry in words.
@@ -41,15 +44,22 @@ var actions = map[string]string{
 	"store.clock":   "clock accepted",
 }
 
-func (v *visit) showAudit() error {
+func (v *visit) showAudit() error { return v.audit(auditPage{}, mine("audit"), v.portal.call) }
+
+// audit shows the changes that a call lists.
+func (v *visit) audit(page auditPage, target string, by Call) error {
 	in := v.r.URL.Query()
-	page := auditPage{App: in.Get("app"), Key: in.Get("key"), By: in.Get("by"), Since: in.Get("since"), Until: in.Get("until")}
+	page.App, page.Key, page.By, page.Since, page.Until = in.Get("app"), in.Get("key"), in.Get("by"), in.Get("since"), in.Get("until")
 	query := url.Values{"per_page": {"50"}, "order": {"newest"}}
 	set := func(name, value, suffix string) {
 		if value != "" {
 			query.Set(name, value+suffix)
 			page.Applied = true
 		}
+	}
+	if page.Everyone {
+		page.User = in.Get("user")
+		set("user_id", page.User, "")
 	}
 	set("app_id", page.App, "")
 	set("key_id", page.Key, "")
@@ -59,7 +69,7 @@ func (v *visit) showAudit() error {
 	if next := in.Get("after"); next != "" {
 		query.Set("after", next)
 	}
-	a, err := v.get(mine("audit") + "?" + query.Encode())
+	a, err := v.by(by, http.MethodGet, target+"?"+query.Encode(), nil)
 	if no, ok := problems(err); ok {
 		page.Problem = no
 		return v.show(no.Code.HTTP(), "audit", "Audit", page)

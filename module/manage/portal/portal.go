@@ -28,6 +28,8 @@ type Config struct {
 	API string
 	// Call calls the management API.
 	Call Call
+	// Operate calls the API as the operator, for users with the operator's role.
+	Operate Call
 	// Sites returns what can be called with keys. It may be nil.
 	Sites func() []authz.Site
 	// Failed is called with internal failures, because the pages don't show
@@ -37,13 +39,15 @@ type Config struct {
 
 // Portal serves the pages. [New] makes one.
 type Portal struct {
-	base   string
-	api    string
-	call   Call
-	sites  func() []authz.Site
-	failed func(*http.Request, error)
-	mux    *http.ServeMux
-	forms  *forms
+	base string
+	api  string
+	call Call
+	// operate is for the operator's pages.
+	operate Call
+	sites   func() []authz.Site
+	failed  func(*http.Request, error)
+	mux     *http.ServeMux
+	forms   *forms
 	// cross refuses requests that pages of other sites make a browser send.
 	cross http.CrossOriginProtection
 }
@@ -51,7 +55,7 @@ type Portal struct {
 // New makes a portal.
 func New(c Config) *Portal {
 	templates()
-	p := &Portal{base: c.Base, api: c.API, call: c.Call, sites: c.Sites, failed: c.Failed, mux: http.NewServeMux(), forms: &allForms}
+	p := &Portal{base: c.Base, api: c.API, call: c.Call, operate: c.Operate, sites: c.Sites, failed: c.Failed, mux: http.NewServeMux(), forms: &allForms}
 	if p.sites == nil {
 		p.sites = func() []authz.Site { return nil }
 	}
@@ -131,6 +135,15 @@ var pages = []page{
 	{method: "POST", path: "/account/factor/off", serve: (*visit).removeFactor},
 	{method: "POST", path: "/account/codes", serve: (*visit).newCodes},
 	{method: "POST", path: "/account/sessions", serve: (*visit).endSessions},
+
+	{method: "GET", path: "/operator", serve: operator((*visit).listUsers)},
+	{method: "POST", path: "/operator", serve: operator((*visit).findUser)},
+	{method: "GET", path: "/operator/users/{user}", serve: operator((*visit).showUser)},
+	{method: "POST", path: "/operator/users/{user}/suspend", serve: operator((*visit).suspendUser)},
+	{method: "POST", path: "/operator/users/{user}/resume", serve: operator((*visit).resumeUser)},
+	{method: "POST", path: "/operator/users/{user}/sessions", serve: operator((*visit).endSessionsOf)},
+	{method: "POST", path: "/operator/users/{user}/revoke", serve: operator((*visit).revokeOfUser), steps: true},
+	{method: "GET", path: "/operator/audit", serve: operator((*visit).showWholeAudit)},
 }
 
 // ServeHTTP answers a request for one of the portal's pages.
@@ -146,8 +159,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, pattern := p.mux.Handler(r); pattern == "" {
-		v := &visit{portal: p, w: w, r: r}
-		v.refuse(http.StatusNotFound, "This page doesn't exist", "Check the address, or go to the start page.")
+		(&visit{portal: p, w: w, r: r}).noPage()
 		return
 	}
 	p.mux.ServeHTTP(w, r)
@@ -211,4 +223,5 @@ var (
 	errSignIn    = errors.New("nobody is signed in")
 	errMalformed = errors.New("the form can't be read")
 	errReplayed  = errors.New("the form was used already")
+	errNoPage    = errors.New("there is no such page")
 )

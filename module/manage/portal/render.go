@@ -98,6 +98,8 @@ var notices = map[string]string{
 	"factor-on":            "The second factor is on, and your other sessions have ended.",
 	"factor-off":           "The second factor is off, and your other sessions have ended.",
 	"sessions-ended":       "Those sessions have ended.",
+	"user-suspended":       "The user is suspended. All their keys and sessions are refused from now on.",
+	"user-resumed":         "The user is no longer suspended. Their keys work again.",
 	"none-selected":        "Nothing was selected, so nothing was done.",
 }
 

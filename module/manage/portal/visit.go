@@ -79,7 +79,12 @@ func (v *visit) get(target string) (*manage.Answer, error) {
 
 // do calls the API.
 func (v *visit) do(method, target string, body any) (*manage.Answer, error) {
-	a, err := v.portal.call(v.r, v.session, method, target, body)
+	return v.by(v.portal.call, method, target, body)
+}
+
+// by makes a call of the API.
+func (v *visit) by(call Call, method, target string, body any) (*manage.Answer, error) {
+	a, err := call(v.r, v.session, method, target, body)
 	if err != nil {
 		return nil, err
 	}
@@ -145,6 +150,8 @@ func (v *visit) fail(err error) {
 			then = "?then=" + url.QueryEscape(strings.TrimPrefix(v.r.URL.Path, v.portal.base))
 		}
 		http.Redirect(v.w, v.r, v.portal.base+"/signin"+then, http.StatusSeeOther)
+	case errors.Is(err, errNoPage):
+		v.noPage()
 	case errors.Is(err, errMalformed):
 		v.refuse(http.StatusBadRequest, "The form can't be read", "It is too large, or arrived damaged. Go back, and send it again.")
 	case errors.Is(err, errReplayed):
@@ -155,6 +162,11 @@ func (v *visit) fail(err error) {
 		v.portal.failed(v.r, err)
 		v.refuse(http.StatusServiceUnavailable, "This doesn't work at the moment", "Something failed on our side, and nothing was changed. Try again later.")
 	}
+}
+
+// noPage answers for a page that doesn't exist.
+func (v *visit) noPage() {
+	v.refuse(http.StatusNotFound, "This page doesn't exist", "Check the address, or go to the start page.")
 }
 
 // refuse answers with a page that shows a problem and the remedy.

@@ -1,0 +1,128 @@
+package management
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// operatorPages are the pages of the operator, and the forms that are sent to them.
+var operatorPages = map[string]url.Values{
+	"/portal/operator": nil, "/portal/operator/users/bob": nil, "/portal/operator/audit": nil,
+	"/portal/operator#find":               {"find": {"bob"}},
+	"/portal/operator/users/bob/suspend":  {},
+	"/portal/operator/users/bob/resume":   {},
+	"/portal/operator/users/bob/sessions": {},
+	"/portal/operator/users/bob/revoke":   {"key": {"cak_0123456789AB"}, "step": {"done"}},
+}
+
+// makeOperator gives a user the operator's role, or takes it.
+func (m *managed) makeOperator(user string, operator bool) {
+	m.T.Helper()
+	m.Update(func(tx *keys.Tx) error {
+		_, err := tx.ChangeUser(user, func(u *keys.User) error { u.Operator = operator; return nil })
+		return err
+	})
+}
+
+// The operator's pages exist for users with the role alone, and as long as they
+// have it. No other address leads to them.
+func TestOperatorPagesNeedTheRole(t *testing.T) {
+	m := startManaged(t, "api_keys_manage {\nportal /portal\n}")
+	alice, bob := m.sessions["alice"], m.sessions["bob"]
+	refused := func(when string) {
+		t.Helper()
+		for target, form := range operatorPages {
+			target, _, _ = strings.Cut(target, "#")
+			status, _, text := m.page(alice, "", target, "/portal/account", form)
+			if status != http.StatusNotFound || !strings.Contains(text, "This page doesn&#39;t exist") {
+				t.Errorf("%s: %s answers %d", when, target, status)
+			}
+		}
+		if _, _, text := m.page(alice, "", "/portal/account", "", nil); strings.Contains(text, "/portal/operator") {
+			t.Errorf("%s: the navigation leads to them", when)
+		}
+		if status, _, _ := m.call(bob, "GET", "/v2/users/me", ""); status != http.StatusOK {
+			t.Errorf("%s: bob's session is refused: %d", when, status)
+		}
+	}
+	refused("before")
+	m.makeOperator("alice", true)
+	if status, _, text := m.page(alice, "", "/portal/operator", "", nil); status != http.StatusOK || !strings.Contains(text, "/portal/operator/users/bob") {
+		t.Errorf("%d %s", status, text)
+	}
+	m.makeOperator("alice", false)
+	refused("after")
+
+	m.makeOperator("alice", true)
+	pat := m.token(keys.Credential{Kind: policy.PAT, UserID: "alice", Scopes: []string{policy.ScopeAll}})
+	for _, credential := range []string{alice, pat} {
+		for _, path := range []string{"/v2/users", "/operator/v2/users", "/operator/users", "/v2/audit", "/v2/users/bob", "/v2/users/bob/keys"} {
+			if status, a, text := m.call(credential, "GET", path, ""); status == http.StatusOK || len(a.Users)+len(a.Keys) > 0 {
+				t.Errorf("%s answers %d %s", path, status, text)
+			}
+		}
+		if status, _, _ := m.call(credential, "PATCH", "/v2/users/alice", `{"operator":true}`); status == http.StatusOK {
+			t.Error("a user changes the role")
+		}
+	}
+}
+
+// An operator suspends users and revokes their keys, at once, and the audit log
+// names the operator.
+func TestOperatorPagesCutOff(t *testing.T) {
+	m := startManaged(t, "api_keys_manage {\nportal /portal\n}")
+	m.makeOperator("alice", true)
+	alice, bob := m.sessions["alice"], m.sessions["bob"]
+	key := m.token(keys.Credential{Kind: policy.PAT, UserID: "bob", Scopes: []string{policy.ScopeAll}, Description: "of bob"})
+	id := key[:len("cap_0123456789AB")]
+	const users, user = "/portal/operator", "/portal/operator/users/bob"
+	works := func(want int) {
+		t.Helper()
+		if status, _, text := m.call(key, "GET", "/v2/myscopes", ""); status != want {
+			t.Errorf("the key is answered %d %s, want %d", status, text, want)
+		}
+	}
+	post := func(target, from string, form url.Values, want int) http.Header {
+		t.Helper()
+		status, header, text := m.page(alice, "", target, from, form)
+		if status != want {
+			t.Errorf("%s: %d %s", target, status, text)
+		}
+		return header
+	}
+	for _, find := range []string{"bob", id} {
+		if to := post(users, users, url.Values{"find": {find}}, http.StatusSeeOther).Get("Location"); to != user {
+			t.Errorf("%s leads to %s", find, to)
+		}
+	}
+	for _, find := range []string{"nobody", "cak_0123456789AB", key, "a/b"} {
+		status, _, text := m.page(alice, "", users, users, url.Values{"find": {find}})
+		if status != http.StatusNotFound || !strings.Contains(text, "find-wrong") || strings.Contains(text, key) {
+			t.Errorf("%s is answered %d", find, status)
+		}
+	}
+	works(http.StatusOK)
+	post(user+"/suspend", user, url.Values{}, http.StatusSeeOther)
+	works(http.StatusUnauthorized)
+	post(user+"/resume", user, url.Values{}, http.StatusSeeOther)
+	works(http.StatusOK)
+	post("/portal/operator/users/alice/suspend", user, url.Values{}, http.StatusBadRequest)
+	post(user+"/revoke", user, url.Values{"key": {id}, "step": {"review"}}, http.StatusOK)
+	post("/portal/operator/users/alice/revoke", user, url.Values{"key": {id}, "step": {"done"}}, http.StatusBadRequest)
+	works(http.StatusOK)
+	post(user+"/revoke", user, url.Values{"key": {id}, "step": {"done"}}, http.StatusSeeOther)
+	works(http.StatusUnauthorized)
+	post(user+"/sessions", user, url.Values{}, http.StatusSeeOther)
+	if status, _, _ := m.call(bob, "GET", "/v2/users/me", ""); status != http.StatusUnauthorized {
+		t.Errorf("bob's session is answered %d", status)
+	}
+	_, _, text := m.page(alice, "", "/portal/operator/audit?user=bob", "", nil)
+	if !strings.Contains(text, "key revoked") || !strings.Contains(text, "suspended: no → yes") || !strings.Contains(text, ">you<") {
+		t.Errorf("the audit has %s", text)
+	}
+}

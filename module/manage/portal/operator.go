@@ -1,0 +1,168 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
+)
+
+// The operator's pages are for users with the operator's role. For others they
+// don't exist.
+
+// operator makes a page one of the operator's.
+func operator(serve func(*visit) error) func(*visit) error {
+	return func(v *visit) error {
+		if !v.user.Operator {
+			return errNoPage
+		}
+		v.section = "operator"
+		err := serve(v)
+		var no *refused
+		if errors.As(err, &no) && no.Code == manage.CodeNotFound && no.Field == "" {
+			return errNoPage // the role was taken meanwhile
+		}
+		return err
+	}
+}
+
+// operate calls the API as the operator.
+func (v *visit) operate(method, target string, body any) (*manage.Answer, error) {
+	return v.by(v.portal.operate, method, target, body)
+}
+
+// ofUser returns a path of the API below a user. Each part is one segment.
+func ofUser(id string, parts ...string) string {
+	target := "/v2/users/" + url.PathEscape(id)
+	for _, part := range parts {
+		target += "/" + url.PathEscape(part)
+	}
+	return target
+}
+
+// usersPage lists all users.
+type usersPage struct {
+	Users   []manage.User
+	Next    string
+	Find    string
+	Problem string
+}
+
+func (v *visit) listUsers() error {
+	query := url.Values{"per_page": {"50"}}
+	if after := v.r.URL.Query().Get("after"); after != "" {
+		query.Set("after", after)
+	}
+	a, err := v.operate(http.MethodGet, "/v2/users?"+query.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "operator", "Users", usersPage{Users: a.Users, Next: a.Next})
+}
+
+// findUser goes to the user with an ID, or to the one who has a key.
+func (v *visit) findUser() error {
+	find := strings.TrimSpace(v.r.PostForm.Get("find"))
+	a, err := v.operate(http.MethodGet, "/v2/keys/"+url.PathEscape(find), nil)
+	if err == nil {
+		return v.goTo(operatorPath(a.Key.UserID), "")
+	}
+	if a, err = v.operate(http.MethodGet, ofUser(find), nil); err == nil {
+		return v.goTo(operatorPath(a.User.ID), "")
+	}
+	var no *refused
+	if !errors.As(err, &no) {
+		return err
+	}
+	page := usersPage{Find: find, Problem: "There is no user and no key with this ID."}
+	if no.Code != manage.CodeNotFound {
+		page.Find, page.Problem = "", "Give the ID of a user or of a key, and no whole key."
+	}
+	return v.show(http.StatusNotFound, "operator", "Users", page)
+}
+
+func operatorPath(user string) string { return "/operator/users/" + url.PathEscape(user) }
+
+// userPage shows a user with their keys.
+type userPage struct {
+	Of   *manage.User
+	Keys []manage.Key
+	Next string
+	// Self is true for the signed-in user, who can't suspend their own account.
+	Self bool
+}
+
+func (v *visit) showUser() error {
+	id := v.r.PathValue("user")
+	a, err := v.operate(http.MethodGet, ofUser(id), nil)
+	if err != nil {
+		return err
+	}
+	page := userPage{Of: a.User, Self: a.User.ID == v.user.ID}
+	query := url.Values{"per_page": {"50"}}
+	if after := v.r.URL.Query().Get("after"); after != "" {
+		query.Set("after", after)
+	}
+	if a, err = v.operate(http.MethodGet, ofUser(id, "keys")+"?"+query.Encode(), nil); err != nil {
+		return err
+	}
+	page.Keys, page.Next = a.Keys, a.Next
+	return v.show(http.StatusOK, "operatoruser", "User "+page.Of.ID, page)
+}
+
+func (v *visit) suspendUser() error { return v.setSuspended(true, "user-suspended") }
+func (v *visit) resumeUser() error  { return v.setSuspended(false, "user-resumed") }
+
+func (v *visit) setSuspended(suspended bool, done string) error {
+	id := v.r.PathValue("user")
+	body := map[string]any{"user": map[string]any{"suspended": suspended}}
+	if _, err := v.operate(http.MethodPatch, ofUser(id), body); err != nil {
+		return err
+	}
+	return v.goTo(operatorPath(id), done)
+}
+
+// endSessionsOf signs a user out everywhere.
+func (v *visit) endSessionsOf() error {
+	id := v.r.PathValue("user")
+	if _, err := v.operate(http.MethodDelete, ofUser(id, "sessions"), nil); err != nil {
+		return err
+	}
+	return v.goTo(operatorPath(id), "sessions-ended")
+}
+
+// revokeOfUser asks for confirmation to revoke the selected keys of a user, and
+// revokes them at the second step.
+func (v *visit) revokeOfUser() error {
+	id := v.r.PathValue("user")
+	ids, back := v.r.PostForm["key"], operatorPath(id)
+	if len(ids) == 0 {
+		return v.goTo(back, "none-selected")
+	}
+	page := revokePage{Back: back, Action: back + "/revoke"}
+	for _, key := range ids {
+		a, err := v.operate(http.MethodGet, "/v2/keys/"+url.PathEscape(key), nil)
+		if err != nil {
+			return err
+		}
+		if a.Key.UserID != id {
+			return errMalformed
+		}
+		page.Keys = append(page.Keys, *a.Key)
+	}
+	if !v.lastStep() {
+		return v.show(http.StatusOK, "revoke", page.title(), page)
+	}
+	if _, err := v.operate(http.MethodDelete, "/v2/keys", map[string]any{"ids": slices.Compact(ids)}); err != nil {
+		return err
+	}
+	return v.goTo(back, "key-revoked")
+}
+
+// showWholeAudit lists the changes of all users.
+func (v *visit) showWholeAudit() error {
+	return v.audit(auditPage{Everyone: true}, "/v2/audit", v.portal.operate)
+}
