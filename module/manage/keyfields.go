@@ -34,9 +34,9 @@ var KeyFields = []KeyField{
 	{Name: "expires_at", Label: "Expires", Value: func(k *Key) any { return k.ExpiresAt }, None: "never"},
 	{Name: "last_used_at", Value: func(k *Key) any { return k.LastUsedAt }},
 	{Name: "last_used_from", Value: func(k *Key) any { return k.LastUsedFrom }},
+	{Name: "version", Value: func(k *Key) any { return k.Version }},
 	{Name: "rotated_from", Label: "Rotated from", Value: func(k *Key) any { return k.RotatedFrom }},
 	{Name: "rotated_to", Label: "Rotated to", Value: func(k *Key) any { return k.RotatedTo }},
-	{Name: "version", Value: func(k *Key) any { return k.Version }},
 }
 
 // AppID returns the app that the key is tied to, or an empty string.
