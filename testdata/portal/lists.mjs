@@ -159,7 +159,37 @@ async function leaked(options) {
   await ada.leave();
 }
 
+/** rotation replaces a token, and finds the way from each to the other. */
+async function rotation(options) {
+  const ada = await Person.come(base, options);
+  await ada.signIn(email, password);
+  const { keys: [token] } = await api(ada, "POST", "/v2/users/me/keys", { keys: [pat("nightly", { expires_at: inDays(60) })] });
+  await ada.open(`/portal/keys/${token.key_id}`);
+  await ada.follow("Rotate");
+  assert.ok(await ada.page.getByLabel("In 24 hours").isChecked());
+  assert.ok(await ada.page.getByLabel("When the old one would").isChecked());
+  const shown = await ada.page.locator("label", { hasText: "In 24 hours" }).locator("time").innerText();
+  assert.match(shown, /^\d+ \w+ \d{4}, \d\d:\d\d UTC$/);
+  await ada.picture(pictures, `rotate-${options.width}`);
+  await ada.tick("In 90 days");
+  await ada.press("Rotate");
+  await ada.says(`works until ${shown}`);
+  const next = await ada.page.getByLabel("Your token").inputValue();
+  assert.ok(await works(token.id));
+  assert.ok(await works(next));
+  await ada.open(`/portal/keys/${token.key_id}`);
+  await ada.says(/Replaced by/);
+  await ada.says(shown); // when it expires
+  await ada.follow(next.slice(0, 16));
+  await ada.says(/Replaces/);
+  await ada.picture(pictures, `rotated-${options.width}`);
+  await ada.follow(token.key_id);
+  await ada.heading("nightly");
+  await ada.leave();
+}
+
 const tasks = {
+  rotation: () => rotation({ width: 320 }),
   leaked: () => leaked({ width: 1280 }),
   "leaked-plain": () => leaked({ width: 320, script: false }),
   "all-keys": () => allKeys({ width: 1280 }),

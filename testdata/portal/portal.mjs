@@ -136,7 +136,7 @@ async function theWholeWay(options, app) {
 
   await ada.follow("Rotate");
   await ada.picture(pictures, `${name}-rotate`);
-  await ada.tick("Keep it for an hour");
+  await ada.tick("In an hour");
   await ada.press("Rotate");
   const next = await ada.page.getByLabel("Your key").inputValue();
   assert.equal(await status(key, app), 200);

@@ -45,7 +45,7 @@ var portalTasks = []struct {
 	tasks  []string
 }{
 	{"portal.mjs", []string{"wide", "phone", "plain", "plain-phone", "tokens", "collaborators", "account", "keyboard", "attempts"}},
-	{"lists.mjs", []string{"all-keys", "all-keys-plain", "all-keys-phone", "leaked", "leaked-plain"}},
+	{"lists.mjs", []string{"all-keys", "all-keys-plain", "all-keys-phone", "leaked", "leaked-plain", "rotation"}},
 }
 
 // The tasks of the portal in Chromium: every page, wide and on a phone, with

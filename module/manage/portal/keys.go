@@ -21,6 +21,8 @@ type keyPage struct {
 	Words   string
 	State   string
 	Problem *manage.Status
+	// Rotation is nil for a key that was never rotated.
+	Rotation *rotation
 }
 
 // What returns the word for the key: key or token.
@@ -60,6 +62,9 @@ func (v *visit) showKeyWith(status int, wrong *manage.Status) error {
 	p.Reach = reachOf(v.holderOf(p.App != nil, p.Key.Scopes, p.Key.Endpoints), v.portal.sites())
 	p.Words = p.Reach.Words(f.Where())
 	p.Problem = wrong
+	if p.Rotation, err = v.rotationOf(p.Key); err != nil {
+		return err
+	}
 	return v.show(status, "key", titleOf(p.Key), p)
 }
 

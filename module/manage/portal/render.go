@@ -105,15 +105,16 @@ var notices = map[string]string{
 
 // functions are the functions for templates.
 var functions = template.FuncMap{
-	"time":  timeElement,
-	"exact": exactTime,
-	"field": fieldOf,
-	"join":  strings.Join,
-	"short": shortList,
-	"dict":  dict,
-	"name":  func(k manage.Key) string { return titleOf(&k) },
-	"state": func(k manage.Key, now time.Time) string { return stateOf(&k, now) },
-	"add":   func(a, b int) int { return a + b },
+	"time":   timeElement,
+	"exact":  exactTime,
+	"moment": func(at time.Time) string { return at.UTC().Format(exactly) },
+	"field":  fieldOf,
+	"join":   strings.Join,
+	"short":  shortList,
+	"dict":   dict,
+	"name":   func(k manage.Key) string { return titleOf(&k) },
+	"state":  func(k manage.Key, now time.Time) string { return stateOf(&k, now) },
+	"add":    func(a, b int) int { return a + b },
 }
 
 // exactly is the format of exact times.
