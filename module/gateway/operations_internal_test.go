@@ -60,3 +60,17 @@ func TestOperationsOfSites(t *testing.T) {
 		t.Errorf("the deletion of an app is %+v, want one for its owner alone", o)
 	}
 }
+
+// A gate may declare a scope of a table that it includes, as the table does:
+// without our description.
+func TestScopesDeclaredNextToAnInclude(t *testing.T) {
+	s, err := Compile(&Gate{Include: []string{"clarifai"}, Scope: []policy.Scope{{Name: "Inputs:Get"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, scope := range s.catalogue.List() {
+		if described := scope.Description != ""; described != (scope.Name != "Inputs:Get") {
+			t.Errorf("scope %s is described as %q", scope.Name, scope.Description)
+		}
+	}
+}

@@ -111,11 +111,23 @@ func declaredBy(g *Gate) (*tables.Table, error) {
 		if err != nil {
 			return nil, fmt.Errorf("include: %w", err)
 		}
-		all.Scopes, all.Routes = append(all.Scopes, t.Scopes...), append(all.Routes, t.Routes...)
+		all.Scopes, all.Routes = append(all.Scopes, undescribed(t.Scopes, g.Scope)...), append(all.Routes, t.Routes...)
 		all.OwnerQuery, all.OwnerBody = append(all.OwnerQuery, t.OwnerQuery...), append(all.OwnerBody, t.OwnerBody...)
 		all.OwnerMessage = append(all.OwnerMessage, t.OwnerMessage...)
 	}
 	return all, nil
+}
+
+// undescribed returns the scopes of a shipped table without our descriptions of
+// those that the gate declares itself: the lines of one scope have to agree.
+func undescribed(shipped, declared []policy.Scope) []policy.Scope {
+	shipped = slices.Clone(shipped)
+	for i := range shipped {
+		if slices.ContainsFunc(declared, func(s policy.Scope) bool { return s.Name == shipped[i].Name }) {
+			shipped[i].Description = ""
+		}
+	}
+	return shipped
 }
 
 // ownersAreNamed refuses names of variables that no route has: with a slip in

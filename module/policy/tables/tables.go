@@ -26,6 +26,7 @@ package tables
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -51,7 +52,11 @@ type Table struct {
 
 const extension = ".routes"
 
-//go:embed *.routes *.binpb
+// words is the extension of a file with descriptions of a shipped table's scopes.
+// They stand apart, because an import makes the table.
+const words = ".words"
+
+//go:embed *.routes *.binpb *.words
 var shipped embed.FS
 
 // read are the shipped tables once they have been asked for, for each of many
@@ -73,8 +78,33 @@ func Shipped(name string) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := t.describe(name + words); err != nil {
+		return nil, err
+	}
 	first, _ := read.LoadOrStore(name, t)
 	return first.(*Table), nil
+}
+
+// describe adds the descriptions of a shipped file to the scopes.
+func (t *Table) describe(file string) error {
+	text, err := shipped.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	described, err := Read(file, text)
+	if err != nil {
+		return err
+	}
+	for i := range t.Scopes {
+		s := &t.Scopes[i]
+		if n := slices.IndexFunc(described.Scopes, func(d policy.Scope) bool { return d.Name == s.Name }); n >= 0 {
+			s.Description = described.Scopes[n].Description
+		}
+	}
+	return nil
 }
 
 // ShippedDescriptors returns the descriptor set that a shipped table names, or

@@ -168,3 +168,26 @@ func TestShippedIsShared(t *testing.T) {
 		t.Errorf("it has changed: %v", err)
 	}
 }
+
+// Every shipped scope is described, and every description is of a scope.
+func TestShippedScopesAreDescribed(t *testing.T) {
+	for _, name := range ShippedNames() {
+		table, err := Shipped(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range table.Scopes {
+			if s.Description == "" {
+				t.Errorf("scope %s has no description", s.Name)
+			}
+		}
+		text, err := shipped.ReadFile(name + words)
+		if err != nil {
+			t.Fatal(err)
+		}
+		described, err := Read(name+words, text)
+		if err != nil || len(described.Scopes) != len(table.Scopes) {
+			t.Errorf("%s describes %d scopes, and the table has %d (%v)", name, len(described.Scopes), len(table.Scopes), err)
+		}
+	}
+}
