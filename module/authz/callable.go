@@ -76,5 +76,8 @@ func (d *Decided) near() bool {
 // model_types.
 func isOf(scope, resource string) bool {
 	of, _, _ := strings.Cut(scope, ":")
-	return strings.EqualFold(of, strings.NewReplacer("_", "", "-", "").Replace(resource))
+	return strings.EqualFold(of, withoutMarks.Replace(resource))
 }
+
+// withoutMarks joins the words of a resource in a path.
+var withoutMarks = strings.NewReplacer("_", "", "-", "")

@@ -57,31 +57,48 @@ func (a *App) Operations() []authz.Site {
 
 // operationsOf lists what can be called. Sites with the same hosts are one.
 func operationsOf(gates []*Site, management []managedSite) []authz.Site {
-	all := []authz.Site{}
-	add := func(s authz.Site) {
-		i := slices.IndexFunc(all, func(o authz.Site) bool { return slices.Equal(o.Hosts, s.Hosts) })
-		if i < 0 {
-			all = append(all, s)
-			return
-		}
-		all[i].Operations = append(all[i].Operations, s.Operations...)
-	}
+	var all []rulesOf
 	for _, gate := range gates {
 		answered := func(r *policy.Rule) bool {
 			return slices.ContainsFunc(management, func(m managedSite) bool {
 				return slices.Equal(m.hosts, gate.Hosts()) && m.site.table.Knows(pathOf(r))
 			})
 		}
-		add(authz.NewSite(gate.Hosts(), slices.DeleteFunc(slices.Clone(gate.table.Rules()), answered)))
+		all = with(all, gate.Hosts(), slices.DeleteFunc(slices.Clone(gate.table.Rules()), answered))
 	}
+	mounts := map[*policy.Rule]*manage.Mount{}
 	for _, m := range management {
-		s := authz.NewSite(m.hosts, m.site.table.Rules())
-		for i := range s.Operations {
-			o := &s.Operations[i]
-			o.Managed, o.OwnerOnly = true, m.mount.OwnerOnly(o.Route)
+		for _, r := range m.site.table.Rules() {
+			mounts[r] = m.mount
 		}
-		add(s)
+		all = with(all, m.hosts, m.site.table.Rules())
 	}
+	sites := make([]authz.Site, len(all))
+	for i := range all {
+		sites[i] = authz.NewSite(all[i].hosts, all[i].rules)
+		for j := range sites[i].Operations {
+			o := &sites[i].Operations[j]
+			if mount := mounts[o.Rule]; mount != nil {
+				o.Managed, o.OwnerOnly = true, mount.OwnerOnly(o.Route)
+			}
+		}
+	}
+	return sites
+}
+
+// rulesOf are the routes that requests to some hosts are decided by.
+type rulesOf struct {
+	hosts []string
+	rules []*policy.Rule
+}
+
+// with adds routes of some hosts.
+func with(all []rulesOf, hosts []string, rules []*policy.Rule) []rulesOf {
+	i := slices.IndexFunc(all, func(o rulesOf) bool { return slices.Equal(o.hosts, hosts) })
+	if i < 0 {
+		return append(all, rulesOf{hosts, slices.Clone(rules)})
+	}
+	all[i].rules = append(all[i].rules, rules...)
 	return all
 }
 

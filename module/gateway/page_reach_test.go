@@ -26,6 +26,8 @@ import (
 type pages struct {
 	t      *testing.T
 	portal *portal.Portal
+	// token is that of a form. Reviews don't use it up.
+	token string
 }
 
 func newPages(t *testing.T, site *Site) *pages {
@@ -49,11 +51,13 @@ func newPages(t *testing.T, site *Site) *pages {
 		}
 		return a, nil
 	}
-	return &pages{t, portal.New(portal.Config{
+	p := &pages{t: t, portal: portal.New(portal.Config{
 		Base: "/portal", API: "/v2", Call: answer,
 		Sites:  func() []authz.Site { return operationsOf([]*Site{site}, nil) },
 		Failed: func(_ *http.Request, err error) { t.Errorf("the portal failed: %v", err) },
 	})}
+	p.token = fields(hiddenField, p.ask("/tokens/new", nil)).Get("form")
+	return p
 }
 
 // ask sends a form, or opens a page if the form is nil.
@@ -100,7 +104,7 @@ func (p *pages) review(name string, app bool, form url.Values) *selection {
 	if app {
 		path, kind, appID = "/apps/shop/new", policy.AppKey, "shop"
 	}
-	form.Set("form", fields(hiddenField, p.ask(path, nil)).Get("form"))
+	form.Set("form", p.token)
 	form.Set("expires", "never")
 	form.Set("step", "review")
 	page := p.ask(path, form)
@@ -184,13 +188,38 @@ func (p *pages) presets() (list []*selection) {
 		path := map[bool]string{true: "/apps/shop/new", false: "/tokens/new"}[app]
 		for _, m := range presetButton.FindAllStringSubmatch(p.ask(path, nil), -1) {
 			form := fields(checkedField, p.ask(path+"?preset="+m[1], nil))
-			list = append(list, p.review(path+" preset "+m[1], app, form))
+			s := p.review(path+" preset "+m[1], app, form)
+			p.checkPreset(m[1], s)
+			list = append(list, s)
 		}
 	}
 	if len(list) < 8 {
 		p.t.Fatalf("%d presets", len(list))
 	}
 	return list
+}
+
+// checkPreset checks that a preset lists what its task needs, and no other changes.
+func (p *pages) checkPreset(name string, s *selection) {
+	p.t.Helper()
+	for route := range s.listed {
+		method, path, _ := strings.Cut(route, " ")
+		endpoint := path[strings.LastIndexByte(path, '/')+1:]
+		changes := method != http.MethodGet && !(method == policy.MethodGRPC && regexp.MustCompile("^(Get|List|MyScopes|StreamInputs|StreamLogEntries)").MatchString(endpoint))
+		prediction := regexp.MustCompile("/(outputs(/generate|/stream)?|results|(Post|Generate|Stream)ModelOutputs|PostWorkflowResults)$").MatchString(path)
+		if changes && (name == "read" || name == "predict" && !prediction) {
+			p.t.Errorf("%s lists %s", s.name, route)
+		}
+	}
+	for _, route := range []string{
+		"POST /v2/users/{user_id}/apps/{app_id}/models/{model_id}/outputs", "POST /v2/users/{user_id}/apps/{app_id}/workflows/{workflow_id}/results",
+		"GET /v2/users/{user_id}/apps/{app_id}/models/{model_id}", "GET /v2/users/{user_id}/apps/{app_id}/inputs",
+	} {
+		want := name == "all" || name == "predict" && !strings.HasSuffix(route, "inputs") || name == "read" && strings.HasPrefix(route, "GET")
+		if s.listed[route] != want {
+			p.t.Errorf("%s lists %s: %v", s.name, route, !want)
+		}
+	}
 }
 
 var offeredField = regexp.MustCompile(`<input type="checkbox" name="(scope|endpoint)" value="([^"]*)"`)

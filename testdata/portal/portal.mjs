@@ -54,13 +54,13 @@ async function theWholeWay(options, app) {
     assert.ok(!(await ada.page.locator('[value="Inputs:Add"]').isChecked()));
     assert.match(await ada.page.locator("#scopes-note").innerText(), /Inputs:Add \(needs Inputs:Get\)/);
     await ada.page.locator('[value="Inputs:Add"]').check();
-    await ada.page.locator("summary").click();
+    await ada.page.locator("summary", { hasText: "Advanced" }).click();
     await ada.fill("Search endpoints", "listinputs");
     assert.match(await ada.page.locator("#endpoints-found").innerText(), /^1 of /);
     await ada.fill("Search endpoints", "");
   } else {
     await ada.page.locator('[value="Models:Get"]').check();
-    await ada.press("Nothing"); // and what was typed stays
+    await ada.press("Custom"); // and what was typed stays
     assert.equal(await ada.page.getByLabel("Description", { exact: true }).inputValue(), "nightly import");
     assert.ok(await ada.page.getByLabel("In 30 days").isChecked());
     assert.equal(await ada.page.locator('[name="scope"]:checked').count(), 0);
@@ -202,7 +202,7 @@ async function tokens() {
   await ada.follow("Create a token");
   await ada.fill("Description", "laptop");
   await ada.tick("Never"); // so that what it makes may live as long as it likes
-  await ada.page.getByRole("button", { name: "Everything" }).click();
+  await ada.page.getByRole("button", { name: "Full access" }).click();
   await ada.press("Review");
   await ada.says(/It can call all \d+ operations/);
   await ada.press("Create the token");
@@ -257,7 +257,7 @@ async function collaborators() {
   await bob.picture(pictures, "shared-360");
   await bob.follow("Tokens");
   await bob.follow("Create a token");
-  await bob.page.getByRole("button", { name: "Everything" }).click();
+  await bob.page.getByRole("button", { name: "Full access" }).click();
   await bob.press("Review");
   await bob.press("Create the token");
   const token = await bob.page.getByLabel("Your token").inputValue();

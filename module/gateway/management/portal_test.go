@@ -46,6 +46,7 @@ var portalTasks = []struct {
 }{
 	{"portal.mjs", []string{"wide", "phone", "plain", "plain-phone", "tokens", "collaborators", "account", "keyboard", "attempts"}},
 	{"lists.mjs", []string{"all-keys", "all-keys-plain", "all-keys-phone", "leaked", "leaked-plain", "rotation"}},
+	{"words.mjs", []string{"choosing", "choosing-plain", "asking", "asking-plain"}},
 }
 
 // The tasks of the portal in Chromium: every page, wide and on a phone, with
@@ -67,7 +68,11 @@ func TestPortal(t *testing.T) {
 
 func runPortalTask(t *testing.T, dir, node, browser, script, task string) {
 	t.Helper()
-	m := startManagedWith(t, portalRoutes, "api_keys_manage {\nportal /portal\n}")
+	routes := portalRoutes
+	if script == "words.mjs" {
+		routes = "include clarifai"
+	}
+	m := startManagedWith(t, routes, "api_keys_manage {\nportal /portal\n}")
 	const password = "correct horse battery staple"
 	hash, err := signin.HashPassword(t.Context(), password)
 	if err != nil {

@@ -50,6 +50,7 @@ func (v *visit) collaboratorForm() (*collaboratorForm, error) {
 		return nil, err
 	}
 	form := &collaboratorForm{keyForm: *f, User: v.r.PathValue("user")}
+	form.share(v)
 	if form.User == "" {
 		return form, nil
 	}
@@ -91,7 +92,7 @@ func (v *visit) editCollaborator() error {
 		return err
 	}
 	if preset := v.r.URL.Query().Get("preset"); preset != "" {
-		f.Scopes = f.Catalogue.Preset(preset)
+		f.choosePreset(preset)
 	}
 	return v.showCollaboratorForm(http.StatusOK, f)
 }
@@ -114,7 +115,7 @@ func (v *visit) saveCollaborator() error {
 	if !f.Exists {
 		f.User = v.r.PostForm.Get("user")
 	}
-	if !v.lastStep() {
+	if !v.lastStep() || f.Problem != nil {
 		return v.showCollaboratorForm(http.StatusOK, f)
 	}
 	// Select the scopes that others need too, as the form promises.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -16,6 +17,10 @@ type catalogue struct {
 	Groups    []group
 	Endpoints []string
 	needs     map[string][]string
+	// sites list what can be called, and full holds a key of the form's kind
+	// that grants everything.
+	sites []authz.Site
+	full  *authz.Holder
 }
 
 // group is the scopes of one resource.
@@ -30,7 +35,7 @@ func (v *visit) catalogue() (*catalogue, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &catalogue{needs: map[string][]string{}, Endpoints: a.Endpoints}
+	c := &catalogue{needs: map[string][]string{}, Endpoints: a.Endpoints, sites: v.portal.sites()}
 	groups := map[string][]manage.Scope{}
 	for _, s := range a.Scopes {
 		resource, _, _ := strings.Cut(s.Scope, ":")
@@ -48,40 +53,6 @@ func (v *visit) catalogue() (*catalogue, error) {
 
 // Needs returns the scopes that a scope needs directly, for the script.
 func (c *catalogue) Needs(scope string) string { return strings.Join(c.needs[scope], " ") }
-
-// preset selects several scopes with one click.
-type preset struct{ Name, Label string }
-
-// Presets returns the presets that fit the catalogue.
-func (c *catalogue) Presets() []preset {
-	list := []preset{{"all", "Everything"}, {"read", "Read only"}}
-	if _, ok := c.needs["Predict"]; ok {
-		list = append(list, preset{"predict", "Predict only"})
-	}
-	return append(list, preset{"none", "Nothing"})
-}
-
-// Preset returns the scopes of a preset, including those that they need.
-func (c *catalogue) Preset(name string) (scopes []string) {
-	switch name {
-	case "all":
-		return []string{all}
-	case "read":
-		for scope := range c.needs {
-			if _, verb, ok := strings.Cut(scope, ":"); ok && verbs[verb] == "read" {
-				scopes = append(scopes, scope)
-			}
-		}
-	case "predict":
-		scopes = []string{"Predict"}
-	}
-	added := c.complete(scopes)
-	for _, a := range added {
-		scopes = append(scopes, a.Scope)
-	}
-	slices.Sort(scopes)
-	return scopes
-}
 
 // addition is a scope that was selected because another needs it.
 type addition struct{ Scope, NeededBy string }
@@ -106,11 +77,4 @@ func (c *catalogue) complete(selected []string) (added []addition) {
 		}
 	}
 	return added
-}
-
-// verbs translates the second parts of scopes.
-var verbs = map[string]string{
-	"Get": "read", "List": "read", "Read": "read", "Search": "search",
-	"Add": "write", "Create": "write", "Write": "write", "Update": "write",
-	"Delete": "delete", "Train": "train",
 }

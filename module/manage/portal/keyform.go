@@ -25,6 +25,10 @@ type keyForm struct {
 	Expires, Date string
 	Scopes        []string
 	Endpoints     []string
+	// Operations are operations whose scopes are selected too. Exact limits the
+	// key to the endpoints of these operations.
+	Operations []string
+	Exact      bool
 
 	Catalogue *catalogue
 	Lives     []life
@@ -127,6 +131,7 @@ func (v *visit) keyForm() (*keyForm, error) {
 		return nil, err
 	}
 	f := &keyForm{Catalogue: c, Lives: lives, Expires: "never"}
+	c.full = v.holderOf(v.r.PathValue("app") != "", []string{all}, nil)
 	if id := v.r.PathValue("app"); id != "" {
 		a, err := v.get(mine("apps", id))
 		if err != nil {
@@ -143,13 +148,20 @@ func (f *keyForm) read(in url.Values) {
 	f.Expires, f.Date = in.Get("expires"), in.Get("date")
 	f.Scopes, f.Endpoints = in["scope"], in["endpoint"]
 	f.Version = in.Get("version")
+	f.Operations, f.Exact = in["operation"], in.Get("exact") != ""
+	f.chooseLevels(in)
 	if preset := in.Get("preset"); preset != "" {
-		f.Scopes = f.Catalogue.Preset(preset)
+		f.choosePreset(preset)
+		return
 	}
+	f.chooseOperations()
 }
 
-// body returns the key for the API, or a problem with the date.
+// body returns the key for the API, or a problem with the form.
 func (f *keyForm) body() (map[string]any, *manage.Status) {
+	if f.Problem != nil {
+		return nil, f.Problem
+	}
 	key := map[string]any{"description": f.Description, "scopes": append([]string{}, f.Scopes...)}
 	if len(f.Endpoints) > 0 {
 		key["endpoints"] = f.Endpoints
@@ -185,13 +197,13 @@ func (f *keyForm) expiry() (at time.Time, wrong *manage.Status) {
 
 // review selects the scopes that the selected ones need, and works out what the
 // key can call.
-func (v *visit) review(f *keyForm) {
+func (f *keyForm) review() {
 	f.Added = f.Catalogue.complete(f.Scopes)
 	for _, a := range f.Added {
 		f.Scopes = append(f.Scopes, a.Scope)
 	}
 	slices.Sort(f.Scopes)
-	f.Reach = reachOf(v.holderOf(f.App != nil, f.Scopes, f.Endpoints), v.portal.sites())
+	f.Reach = f.Now()
 }
 
 // showKeyForm answers with the form or its review.
@@ -214,7 +226,7 @@ func (v *visit) newKey() error {
 	}
 	f.Expires = "90d"
 	if preset := v.r.URL.Query().Get("preset"); preset != "" {
-		f.Scopes = f.Catalogue.Preset(preset)
+		f.choosePreset(preset)
 	}
 	return v.showKeyForm(http.StatusOK, f, "keyform", "Create a "+f.What())
 }
@@ -234,7 +246,7 @@ func (v *visit) createKey() error {
 		f.Problem = wrong
 		return v.showKeyForm(http.StatusOK, f, "keyform", title)
 	} else if step == stepReview {
-		v.review(f)
+		f.review()
 		return v.showKeyForm(http.StatusOK, f, "keyreview", title)
 	}
 	if f.App == nil {

@@ -23,6 +23,8 @@ type keyPage struct {
 	Problem *manage.Status
 	// Rotation is nil for a key that was never rotated.
 	Rotation *rotation
+	// Question asks whether the key can make a request.
+	Question *question
 }
 
 // What returns the word for the key: key or token.
@@ -54,18 +56,25 @@ func (v *visit) key() (*keyPage, error) {
 func (v *visit) showKey() error { return v.showKeyWith(http.StatusOK, nil) }
 
 func (v *visit) showKeyWith(status int, wrong *manage.Status) error {
-	p, err := v.key()
+	p, err := v.keyToShow()
 	if err != nil {
 		return err
 	}
+	p.Problem = wrong
+	return v.show(status, "key", titleOf(p.Key), p)
+}
+
+// keyToShow reads the key of the path, with what it can call.
+func (v *visit) keyToShow() (*keyPage, error) {
+	p, err := v.key()
+	if err != nil {
+		return nil, err
+	}
 	f := &keyForm{App: p.App}
 	p.Reach = reachOf(v.holderOf(p.App != nil, p.Key.Scopes, p.Key.Endpoints), v.portal.sites())
-	p.Words = p.Reach.Words(f.Where())
-	p.Problem = wrong
-	if p.Rotation, err = v.rotationOf(p.Key); err != nil {
-		return err
-	}
-	return v.show(status, "key", titleOf(p.Key), p)
+	p.Words, p.Question = p.Reach.Words(f.Where()), &question{Method: http.MethodGet}
+	p.Rotation, err = v.rotationOf(p.Key)
+	return p, err
 }
 
 // titleOf returns the name of a key, shortened for a heading.
@@ -100,6 +109,7 @@ func (v *visit) editForm() (*keyForm, *keyPage, error) {
 	}
 	k := p.Key
 	f.Key, f.App = k, p.App
+	f.Catalogue.full = v.holderOf(p.App != nil, []string{all}, nil)
 	f.Description, f.Scopes, f.Endpoints = k.Description, k.Scopes, k.Endpoints
 	f.Version = fmt.Sprint(k.Version)
 	if k.ExpiresAt != nil {
@@ -126,7 +136,7 @@ func (v *visit) changeKey() error {
 		f.Problem = wrong
 		return v.showKeyForm(http.StatusOK, f, "keyform", title)
 	case step == stepReview:
-		v.review(f)
+		f.review()
 		return v.showKeyForm(http.StatusOK, f, "keyreview", title)
 	}
 	change["id"] = p.Key.KeyID

@@ -41,12 +41,21 @@ func (s *testPortal) call(_ *http.Request, _, method, target string, body any) (
 	case "/v2/users/me":
 		a.User = &manage.User{ID: "ada"}
 	case "/v2/users/me/scopes":
-		a.Scopes = []manage.Scope{{Scope: "Inputs:Add", DependingScopes: []string{"Inputs:Get"}}, {Scope: "Inputs:Get"}}
+		a.Scopes = []manage.Scope{
+			{Scope: "Inputs:Add", DependingScopes: []string{"Inputs:Get"}}, {Scope: "Inputs:Get"}, {Scope: "Models:Get"}, {Scope: "Predict"},
+		}
+		a.Endpoints = []string{"/clarifai.api.V2/ListInputs", "/clarifai.api.V2/PostInputs"}
 	case "/v2/users/me/apps/shop":
 		a.App = &manage.App{ID: "shop", UserID: "ada", Name: "Shop"}
 	case "/v2/users/me/keys/cak_1", "/v2/users/me/keys/cak_2":
 		id := path[len(path)-len("cak_1"):]
 		a.Key = &manage.Key{ID: id, KeyID: id, Description: "one", Apps: []manage.KeyApp{{ID: "shop", UserID: "ada"}}}
+	case "/v2/users/me/keys/cak_1/callable":
+		query, err := url.ParseQuery(strings.TrimPrefix(target, path+"?"))
+		if err != nil {
+			return nil, err
+		}
+		return s.callable(query), nil
 	case "/v2/users/me/keys/cak_off":
 		a.Key = &manage.Key{KeyID: "cak_off", Disabled: true, Scopes: []string{"All"}, Apps: []manage.KeyApp{{ID: "shop", UserID: "ada"}}}
 	case "/v2/users/me/apps/shop/collaborators":
@@ -89,7 +98,7 @@ func TestPresetsKeepWhatWasTyped(t *testing.T) {
 	for path, version := range map[string]string{
 		"/apps/shop/new": "", "/tokens/new": "", "/keys/cak_1/change": "7", "/apps/shop/collaborators/new": "", "/apps/shop/collaborators/of/bob": "8",
 	} {
-		s := newTestPortal(t)
+		s := newSampledPortal(t)
 		form := url.Values{
 			"description": {"nightly import"}, "user": {"nightly import"}, "expires": {"30d"}, "scope": {"Inputs:Add"},
 			"version": {version}, "preset": {"read"}, "step": {"done"},

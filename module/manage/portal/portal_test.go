@@ -53,17 +53,6 @@ var sample = &catalogue{needs: map[string][]string{
 	"Models:Get": nil, "Models:Train": {"Models:Get"}, "ComputeClusters:Get": nil,
 }}
 
-func TestPresets(t *testing.T) {
-	for preset, want := range map[string]string{
-		"all": "All", "none": "", "unknown": "", "predict": "Models:Get Predict",
-		"read": "ComputeClusters:Get Inputs:Get Models:Get",
-	} {
-		if got := strings.Join(sample.Preset(preset), " "); got != want {
-			t.Errorf("%s: %s, want %s", preset, got, want)
-		}
-	}
-}
-
 func TestWhatOthersNeedIsAdded(t *testing.T) {
 	var said []string
 	for _, a := range sample.complete([]string{"Inputs:Delete"}) {

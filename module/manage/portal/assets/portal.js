@@ -41,68 +41,6 @@ addEventListener("pageshow", (event) => {
   if (event.persisted) for (const form of document.forms) sent.delete(form);
 });
 
-// Selecting a scope selects the scopes that it needs, and clearing a scope clears
-// the scopes that need it. A note tells which.
-const form = document.getElementById("key-form");
-if (form) {
-  const boxes = new Map([...form.querySelectorAll('[name="scope"]')].map((box) => [box.value, box]));
-  const needs = (box) => box.dataset.needs.split(" ").filter((name) => boxes.has(name));
-  const note = document.getElementById("scopes-note");
-
-  const tick = (box, said) => {
-    for (const name of needs(box)) {
-      const other = boxes.get(name);
-      if (other.checked) continue;
-      other.checked = true;
-      said.push(`${name} (needed by ${box.value})`);
-      tick(other, said);
-    }
-  };
-  const untick = (box, said) => {
-    for (const [name, other] of boxes) {
-      if (!other.checked || !needs(other).includes(box.value)) continue;
-      other.checked = false;
-      said.push(`${name} (needs ${box.value})`);
-      untick(other, said);
-    }
-  };
-  form.addEventListener("change", ({ target }) => {
-    if (target.name !== "scope") return;
-    const said = [];
-    (target.checked ? tick : untick)(target, said);
-    note.textContent = said.length === 0 ? "" : `${target.checked ? "Also selected" : "Also cleared"}: ${said.join(", ")}.`;
-  });
-
-  for (const preset of form.querySelectorAll("[data-scopes]")) {
-    preset.addEventListener("click", (event) => {
-      event.preventDefault();
-      const chosen = preset.dataset.scopes.split(" ");
-      for (const [name, box] of boxes) box.checked = chosen.includes(name);
-      note.textContent = `Selected: ${preset.textContent.toLowerCase()}.`;
-    });
-  }
-
-  // Choosing a day is choosing to expire on it.
-  document.getElementById("date")?.addEventListener("input", () => {
-    form.querySelector('[name="expires"][value="date"]').checked = true;
-  });
-
-  for (const part of form.querySelectorAll("[data-only-script]")) part.hidden = false;
-  const search = document.getElementById("endpoint-search");
-  if (search) {
-    const rows = [...document.querySelectorAll("#endpoints .check")];
-    search.addEventListener("input", () => {
-      const words = search.value.toLowerCase().split(/\s+/);
-      let found = 0;
-      for (const row of rows) {
-        row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
-        if (!row.hidden) found++;
-      }
-      document.getElementById("endpoints-found").textContent = `${found} of ${rows.length} endpoints`;
-    });
-  }
-}
-
 // One box selects all keys of the page, and a note counts the selected ones.
 for (const all of document.querySelectorAll("[data-all]")) {
   const boxes = [...all.form.querySelectorAll(`[name="${all.dataset.all}"]`)];
