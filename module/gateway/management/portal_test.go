@@ -47,6 +47,8 @@ var portalTasks = []struct {
 	{"portal.mjs", []string{"wide", "phone", "plain", "plain-phone", "tokens", "collaborators", "account", "keyboard", "attempts"}},
 	{"lists.mjs", []string{"all-keys", "all-keys-plain", "all-keys-phone", "leaked", "leaked-plain", "rotation"}},
 	{"words.mjs", []string{"choosing", "choosing-plain", "asking", "asking-plain"}},
+	{"lists.mjs", []string{"all-keys", "all-keys-plain", "all-keys-phone", "leaked", "leaked-plain"}},
+	{"operator.mjs", []string{"operator", "operator-dark", "operator-plain-phone"}},
 }
 
 // The tasks of the portal in Chromium: every page, wide and on a phone, with
@@ -84,7 +86,8 @@ func runPortalTask(t *testing.T, dir, node, browser, script, task string) {
 				return err
 			}
 		}
-		return nil
+		_, err := tx.CreateUser(keys.User{ID: "olga", Email: "olga@example.com", PasswordHash: hash, Operator: true})
+		return err
 	})
 	_, port, err := net.SplitHostPort(m.Addr)
 	if err != nil {
@@ -96,7 +99,7 @@ func runPortalTask(t *testing.T, dir, node, browser, script, task string) {
 	run.Dir = dir
 	run.WaitDelay = 10 * time.Second // for a browser that outlives the script
 	run.Env = append(os.Environ(), "BASE=http://localhost:"+port, "CHROMIUM="+browser,
-		"EMAIL=alice@example.com", "OTHER_EMAIL=bob@example.com", "OTHER_ID=bob", "PASSWORD="+password)
+		"EMAIL=alice@example.com", "OTHER_EMAIL=bob@example.com", "OTHER_ID=bob", "OPERATOR_EMAIL=olga@example.com", "PASSWORD="+password)
 	if out, err := run.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -1,0 +1,67 @@
+// What a user with the operator's role does. It is run with the name of a task;
+// the rest is in the environment.
+
+import assert from "node:assert/strict";
+import { Person, close, launch } from "./person.mjs";
+
+const { BASE: base, OPERATOR_EMAIL: email, PASSWORD: password, OTHER_EMAIL: otherEmail, OTHER_ID: other, PICTURES: pictures, CHROMIUM: chromium } = process.env;
+
+/** operator finds a user, suspends them, and revokes a key of theirs. */
+async function operator(options) {
+  const bob = await Person.come(base, options);
+  await bob.signIn(otherEmail, password);
+  assert.equal(await bob.page.getByRole("link", { name: "Operator" }).count(), 0);
+  assert.equal((await bob.page.goto(`${base}/portal/operator`)).status(), 404);
+  bob.expect("404");
+  await bob.open("/portal/apps");
+  await bob.fill("Name", "Shop");
+  await bob.press("Create application");
+  const secret = await bob.page.locator("#secret").inputValue();
+  const answer = async () => (await fetch(`${base}/v2/myscopes`, { headers: { Authorization: `Key ${secret}` } })).status;
+  assert.equal(await answer(), 200);
+
+  const olga = await Person.come(base, options);
+  await olga.signIn(email, password);
+  await olga.open("/portal/operator");
+  await olga.heading("Users");
+  await olga.picture(pictures, `operator-users-${options.width}`);
+  await olga.fill("User ID or key ID", "nobody");
+  olga.expect("404");
+  await olga.press("Open");
+  await olga.says("There is no user and no key with this ID.");
+  await olga.fill("User ID or key ID", other);
+  await olga.press("Open");
+  await olga.heading(other);
+  await olga.picture(pictures, `operator-user-${options.width}`);
+  await olga.press("Suspend");
+  await olga.says("The user is suspended.");
+  assert.equal(await answer(), 401);
+  await olga.press("End the suspension");
+  assert.equal(await answer(), 200);
+  await olga.page.locator("input[name=key]").first().check();
+  await olga.press("Revoke the selected …");
+  await olga.press("Revoke");
+  await olga.says("Revoked. Requests are refused from now on.");
+  assert.equal(await answer(), 401);
+  await olga.follow("Audit of this user");
+  await olga.says("key revoked");
+  await olga.picture(pictures, `operator-audit-${options.width}`);
+
+  await bob.open("/portal/audit");
+  await bob.says("olga");
+  await bob.leave();
+  await olga.leave();
+}
+
+const tasks = {
+  operator: () => operator({ width: 1440 }),
+  "operator-dark": () => operator({ width: 768, dark: true }),
+  "operator-plain-phone": () => operator({ width: 320, height: 640, script: false }),
+};
+
+await launch(chromium);
+try {
+  await tasks[process.argv[2]]();
+} finally {
+  await close();
+}
