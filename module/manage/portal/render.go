@@ -108,6 +108,7 @@ var functions = template.FuncMap{
 	"time":   timeElement,
 	"exact":  exactTime,
 	"moment": func(at time.Time) string { return at.UTC().Format(exactly) },
+	"icon":   icon,
 	"field":  fieldOf,
 	"join":   strings.Join,
 	"short":  shortList,

@@ -30,15 +30,37 @@ addEventListener("pagehide", () => {
   }
 });
 
+// Menus close by Escape, by a click elsewhere, and when the focus leaves them.
+const menus = document.querySelectorAll("details.menu");
+for (const menu of menus) {
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+  menu.addEventListener("focusout", ({ relatedTarget }) => {
+    if (relatedTarget && !menu.contains(relatedTarget)) menu.open = false;
+  });
+}
+if (menus.length > 0) {
+  addEventListener("click", ({ target }) => {
+    for (const menu of menus) if (!menu.contains(target)) menu.open = false;
+  });
+}
+
 // Ignore a second click: the browser would drop the answer to the first, which may
 // be a key that is shown only once.
 const sent = new WeakSet();
 addEventListener("submit", (event) => {
-  if (sent.has(event.target)) event.preventDefault();
-  else if (event.target.method === "post") sent.add(event.target);
+  if (sent.has(event.target)) return event.preventDefault();
+  if (event.target.method !== "post") return;
+  sent.add(event.target);
+  event.submitter?.setAttribute("aria-busy", "true");
 });
 addEventListener("pageshow", (event) => {
-  if (event.persisted) for (const form of document.forms) sent.delete(form);
+  if (!event.persisted) return;
+  for (const form of document.forms) sent.delete(form);
+  for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
 });
 
 // One box selects all keys of the page, and a note counts the selected ones.
