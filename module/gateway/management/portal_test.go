@@ -47,7 +47,6 @@ var portalTasks = []struct {
 	{"portal.mjs", []string{"wide", "phone", "plain", "plain-phone", "tokens", "collaborators", "account", "keyboard", "attempts"}},
 	{"lists.mjs", []string{"all-keys", "all-keys-plain", "all-keys-phone", "leaked", "leaked-plain", "rotation"}},
 	{"words.mjs", []string{"choosing", "choosing-plain", "asking", "asking-plain"}},
-	{"lists.mjs", []string{"all-keys", "all-keys-plain", "all-keys-phone", "leaked", "leaked-plain"}},
 	{"operator.mjs", []string{"operator", "operator-dark", "operator-plain-phone"}},
 }
 
