@@ -73,12 +73,16 @@ func (m *Manage) Provision(ctx caddy.Context) error {
 	m.decider.app.addManagement(ctx, m.Base, managedSite{mount: m.mount, site: site})
 	site.warnOfLogs(ctx, m.logger)
 	if m.Portal != "" {
-		operators, err := m.forOperators(ctx)
+		operators, err := m.within(ctx, manage.NewOperatorMount())
+		if err != nil {
+			return err
+		}
+		signIn, err := m.within(ctx, manage.NewSignInMount())
 		if err != nil {
 			return err
 		}
 		m.portal = portal.New(portal.Config{
-			Base: m.Portal, API: m.base(), Call: m.call, Operate: operators.call, Sites: m.decider.app.Operations,
+			Base: m.Portal, API: m.base(), Call: m.call, SignIn: signIn.call, Operate: operators.call, Sites: m.decider.app.Operations,
 			Failed: func(r *http.Request, cause error) {
 				m.logger.Error("a page of the portal failed", zap.String("uuid", requestID(r.Context())), zap.Error(cause))
 			},
@@ -98,20 +102,20 @@ func managementSite(mount *manage.Mount) (*Site, error) {
 	return s, nil
 }
 
-// forOperators answers calls of users with the operator's role, for the pages of
-// the portal alone. It stands under no path of the site.
-func (m *Manage) forOperators(ctx caddy.Context) (*Manage, error) {
-	o := &Manage{mount: manage.NewOperatorMount(), logger: m.logger}
-	site, err := managementSite(o.mount)
+// within answers the calls of a mount for the pages of the portal alone. They
+// stand under no path of the site.
+func (m *Manage) within(ctx caddy.Context, mount *manage.Mount) (*Manage, error) {
+	in := &Manage{mount: mount, logger: m.logger}
+	site, err := managementSite(mount)
 	if err != nil {
 		return nil, err
 	}
 	// The user in a path is whom a call is about, and needn't be the caller.
-	if site.table, err = policy.NewTable(o.mount.Routes(), "", ""); err != nil {
+	if site.table, err = policy.NewTable(mount.Routes(), "", ""); err != nil {
 		return nil, err
 	}
-	o.decider, err = newDecider(site, m.decider.app, m.logger, ctx.GetMetricsRegistry())
-	return o, err
+	in.decider, err = newDecider(site, m.decider.app, m.logger, ctx.GetMetricsRegistry())
+	return in, err
 }
 
 // ManagementSite is the site of api_keys_manage, wherever that is mounted.
@@ -289,7 +293,8 @@ func (m *Manage) call(from *http.Request, credential, method, target string, bod
 	if err != nil {
 		return nil, err
 	}
-	r.RequestURI, r.RemoteAddr = target, from.RemoteAddr
+	r.RequestURI, r.RemoteAddr, r.Host = target, from.RemoteAddr, from.Host
+	r.Header.Set("User-Agent", from.UserAgent())
 	if credential != "" {
 		r.Header.Set("Authorization", "Key "+credential)
 	}

@@ -16,6 +16,8 @@ type proof struct {
 	password, code string
 	// wrong is the answer to a wrong password.
 	wrong *Error
+	// codeMissing, if set, handles a right password without a code.
+	codeMissing func(keys.User) error
 	// update makes the change.
 	update func(*signin.Attempt, func(*keys.Tx) error) error
 }
@@ -31,6 +33,11 @@ func (r *request) prove(attempt *signin.Attempt, u keys.User, p proof, change fu
 	if !right {
 		return p.wrong
 	}
+	return r.proveCode(attempt, u, p, change)
+}
+
+// proveCode is the rest of prove after the right password.
+func (r *request) proveCode(attempt *signin.Attempt, u keys.User, p proof, change func(*keys.Tx) error) error {
 	if u.Suspended {
 		attempt.Excuse()
 		return errSuspended()
@@ -38,6 +45,9 @@ func (r *request) prove(attempt *signin.Attempt, u keys.User, p proof, change fu
 	if u.TwoFactor.Enabled {
 		if p.code == "" {
 			attempt.Excuse()
+			if p.codeMissing != nil {
+				return p.codeMissing(u)
+			}
 			return refuse(CodeLoginFailed, "code", "the password is right, and this user has a second factor: send the code of the authenticator app too, or a recovery code")
 		}
 		if wait := attempt.Code(); wait > 0 {
@@ -45,7 +55,7 @@ func (r *request) prove(attempt *signin.Attempt, u keys.User, p proof, change fu
 			return throttled(wait)
 		}
 	}
-	err = p.update(attempt, func(tx *keys.Tx) error {
+	err := p.update(attempt, func(tx *keys.Tx) error {
 		if err := stillProven(tx, u, p); err != nil {
 			return err
 		}

@@ -34,6 +34,7 @@ type Answer struct {
 	StatusCode   *StatusCode        `json:"status_code,omitempty"`
 	Statuses     []StatusCode       `json:"statuses,omitzero"`
 	Login
+	HalfLogin
 	TwoFactor *TwoFactor `json:"two_factor,omitempty"`
 	Sessions  []Session  `json:"sessions,omitzero"`
 	// SessionIDs are the IDs of the sessions that a call ended.

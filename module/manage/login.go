@@ -7,7 +7,6 @@ import (
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
-	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
 // Limits of sessions: the longest life in all and unused (NIST SP 800-63B-4,
@@ -57,9 +56,7 @@ func (r *request) login(in signIn) (answer *Answer, err error) {
 		return nil, err
 	}
 	in.wrong = refuse(CodeLoginFailed, "", "the e-mail address or the password is wrong, or no password was ever set")
-	in.update = func(_ *signin.Attempt, fn func(*keys.Tx) error) error {
-		return r.api.Directory.Update(r.Context(), keys.Actor{UserID: u.ID, Address: r.caller.Address}, fn)
-	}
+	in.update = r.updateAs(u.ID)
 	err = r.prove(attempt, u, in.proof, func(tx *keys.Tx) error {
 		login, err := r.beginSession(tx, u.ID)
 		answer = &Answer{Login: login}

@@ -69,7 +69,6 @@ export class Person {
     await this.fill("Password", password);
     await this.press("Sign in");
     if (code) {
-      await this.fill("Password", password);
       await this.fill("Code of your second factor", code);
       await this.press("Sign in");
     }

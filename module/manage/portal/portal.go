@@ -28,6 +28,8 @@ type Config struct {
 	API string
 	// Call calls the management API.
 	Call Call
+	// SignIn calls the API's calls that sign users in step by step.
+	SignIn Call
 	// Operate calls the API as the operator, for users with the operator's role.
 	Operate Call
 	// Sites returns what can be called with keys. It may be nil.
@@ -42,6 +44,8 @@ type Portal struct {
 	base string
 	api  string
 	call Call
+	// signIn is for the pages of the sign-in.
+	signIn Call
 	// operate is for the operator's pages.
 	operate Call
 	sites   func() []authz.Site
@@ -55,7 +59,7 @@ type Portal struct {
 // New makes a portal.
 func New(c Config) *Portal {
 	templates()
-	p := &Portal{base: c.Base, api: c.API, call: c.Call, operate: c.Operate, sites: c.Sites, failed: c.Failed, mux: http.NewServeMux(), forms: &allForms}
+	p := &Portal{base: c.Base, api: c.API, call: c.Call, signIn: c.SignIn, operate: c.Operate, sites: c.Sites, failed: c.Failed, mux: http.NewServeMux(), forms: &allForms}
 	if p.sites == nil {
 		p.sites = func() []authz.Site { return nil }
 	}
@@ -87,6 +91,8 @@ var pages = []page{
 	{method: "GET", path: "/{$}", serve: (*visit).home},
 	{method: "GET", path: "/signin", serve: (*visit).showSignIn, open: true},
 	{method: "POST", path: "/signin", serve: (*visit).signIn, open: true},
+	{method: "GET", path: "/signin/code", serve: (*visit).askCode, open: true},
+	{method: "POST", path: "/signin/code", serve: (*visit).signInByCode, open: true},
 	{method: "POST", path: "/signout", serve: (*visit).signOut},
 
 	{method: "GET", path: "/apps", serve: (*visit).listApps},

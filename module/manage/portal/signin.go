@@ -6,14 +6,14 @@ import (
 	"net/url"
 	"path"
 	"strings"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
 // signInForm is the form of the sign-in page, as filled in except for the password.
 type signInForm struct {
 	Email, Then string
-	// Code is true if the second factor is required.
-	Code    bool
-	Problem string
+	Problem     string
 }
 
 // home redirects to the first page, the applications.
@@ -37,23 +37,32 @@ func ours(then string) string {
 func (v *visit) signIn() error {
 	in := v.r.PostForm
 	f := signInForm{Email: in.Get("email"), Then: ours(in.Get("then"))}
-	body := map[string]string{"email": f.Email, "password": in.Get("password")}
-	if code := strings.TrimSpace(in.Get("code")); code != "" {
-		body["code"] = code
-	}
-	a, err := v.do(http.MethodPost, "/v2/login", body)
+	a, err := v.by(v.portal.signIn, http.MethodPost, "/v2/password", map[string]string{"email": f.Email, "password": in.Get("password")})
 	if no, ok := errors.AsType[*refused](err); ok {
-		f.Problem, f.Code = no.Details, no.Field == "code"
+		f.Problem = no.Details
 		return v.show(no.Code.HTTP(), "signin", "Sign in", f)
 	}
 	if err != nil {
 		return err
 	}
-	v.keep(a.SessionToken, *a.ExpiresAt)
-	if f.Then == "" {
-		f.Then = "/apps"
+	if a.Half == "" {
+		return v.begin(a, f.Then)
 	}
-	return v.goTo(f.Then, "")
+	v.keepHalf(a.Half, *a.HalfUntil)
+	target := "/signin/code"
+	if f.Then != "" {
+		target += "?then=" + url.QueryEscape(f.Then)
+	}
+	return v.goTo(target, "")
+}
+
+// begin begins the session of an answer, and goes on to a page.
+func (v *visit) begin(a *manage.Answer, then string) error {
+	v.keep(a.SessionToken, *a.ExpiresAt)
+	if then == "" {
+		then = "/apps"
+	}
+	return v.goTo(then, "")
 }
 
 func (v *visit) signOut() error {

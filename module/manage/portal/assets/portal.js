@@ -19,7 +19,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 }
 
 const result = document.getElementById("problem") || document.getElementById("notice") || document.querySelector('[role="alertdialog"], #secret');
-if (result) result.focus();
+if (result && !document.querySelector("[autofocus]")) result.focus();
 
 // Remove secrets when the user leaves the page, because going back to it must not
 // show them again.
