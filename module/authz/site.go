@@ -104,7 +104,7 @@ func resourceOf(r *policy.Rule) string {
 			continue
 		}
 		resource = seg
-		if !r.NamesTenant(i + 1) {
+		if next := i + 1; next != r.OwnerSegment() && next != r.AppSegment() {
 			break
 		}
 	}

@@ -118,10 +118,11 @@ func (r *Rule) Owner(path string) string { return r.segment(path, r.owner) }
 // App returns the app that the path names, like [Rule.Owner].
 func (r *Rule) App(path string) string { return r.segment(path, r.app) }
 
-// NamesTenant reports whether a segment of the path names the owner or the app.
-func (r *Rule) NamesTenant(segment int) bool {
-	return segment >= 0 && (segment == r.owner || segment == r.app)
-}
+// OwnerSegment returns the position of the segment that names the owner, or -1.
+func (r *Rule) OwnerSegment() int { return r.owner }
+
+// AppSegment returns the position of the segment that names the app, or -1.
+func (r *Rule) AppSegment() int { return r.app }
 
 // segment returns the decoded value of one segment. It is never empty if a
 // variable matches it.

@@ -269,8 +269,8 @@ func (v *visit) createKey() error {
 type secretPage struct {
 	Key *manage.Key
 	App *manage.App
-	// Curl is a command that uses the credential.
-	Curl string
+	// Try are programs that use the credential.
+	Try snippets
 	// Back is the path of the list with the key.
 	Back string
 	// Note tells what happened to the old key of a rotation.
@@ -290,13 +290,10 @@ func (v *visit) showSecret(title string, k *manage.Key, app *manage.App) error {
 }
 
 func (v *visit) secret(k *manage.Key, app *manage.App) secretPage {
-	p := secretPage{Key: k, App: app, Back: "/tokens"}
-	path := "/myscopes"
+	p := secretPage{Key: k, App: app, Back: "/tokens", Try: v.snippetsOf(k, app)}
 	if app != nil {
 		p.Back = "/apps/" + url.PathEscape(app.ID)
-		path = "/users/" + url.PathEscape(app.UserID) + "/apps/" + url.PathEscape(app.ID) + path
 	}
-	p.Curl = "curl -H " + quoted("Authorization: Key "+k.ID) + " " + quoted(v.scheme()+"://"+v.r.Host+v.portal.api+path)
 	return p
 }
 
