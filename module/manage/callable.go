@@ -98,8 +98,7 @@ func (r *request) askCallable(id string, q callableQuery) (*Answer, error) {
 		return nil, refuse(CodeUnavailable, "", "no configuration is running here: ask a running Caddy")
 	}
 	list, err := r.api.Ask(r.Context(), ExplainQuery{Method: q.method, Target: q.path, Key: id})
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		e.Field = map[string]string{"target": "path", "key": "key_id"}[e.Field]
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -86,9 +87,12 @@ func (f *keyForm) chooseLevels(in url.Values) {
 }
 
 // Choices are the operations that a key of this kind can call at most.
-func (c *catalogue) Choices() []reachGroup {
+func (c *catalogue) Choices() []reachGroup { return c.scoped(c.full) }
+
+// scoped returns the operations that need a scope and that the holder can call.
+func (c *catalogue) scoped(h *authz.Holder) []reachGroup {
 	var list []authz.Decided
-	for _, d := range c.full.Callable(c.sites).Calls {
+	for _, d := range h.Callable(c.sites).Calls {
 		if d.Reason == authz.Allowed && len(d.Operation.Scopes) > 0 && c.offers(d.Operation.Scopes) {
 			list = append(list, d)
 		}
@@ -196,6 +200,17 @@ func (f *collaboratorForm) share(v *visit) {
 
 // Now is what the key could call with what is selected so far.
 func (f *keyForm) Now() *reach { return reachOf(f.holder(), f.Catalogue.sites) }
+
+// Reached tells how many of the operations that need a scope can be called with
+// what is selected so far, as the script does.
+func (f *keyForm) Reached() string {
+	most, _ := countsOf(f.Catalogue.Choices())
+	if most == 0 {
+		return ""
+	}
+	now, _ := countsOf(f.Catalogue.scoped(f.holder()))
+	return fmt.Sprintf("%d of %s that need a scope", now, counted(most, "operation"))
+}
 
 // Limited reports whether endpoints limit the key.
 func (f *keyForm) Limited() string {

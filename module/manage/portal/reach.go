@@ -19,7 +19,8 @@ type reach struct {
 	// Near are operations that the key lacks little for.
 	Near []nearCall
 	// Count is how many operations it can call, Reads how many of them change
-	// nothing, and Total how many a key of its kind can call at most.
+	// nothing, and Total how many a key of its kind can call at most. Operations
+	// that need no key don't count.
 	Count, Reads, Total int
 	// Useless reports that it can call nothing.
 	Useless bool
@@ -68,24 +69,33 @@ func reachOf(h *authz.Holder, sites []authz.Site) *reach {
 	full.Caller.Grant = policy.Everything()
 	totals := groupsOf(full.Callable(sites).Calls, len(sites) > 1)
 	r.Groups = groupsOf(can.Calls, len(sites) > 1)
-	for _, g := range totals {
-		r.Total += len(g.Calls)
-	}
+	r.Total, _ = countsOf(totals)
+	r.Count, r.Reads = countsOf(r.Groups)
 	for i := range r.Groups {
 		g := &r.Groups[i]
 		same := func(t reachGroup) bool { return t.Hosts == g.Hosts && t.Title == g.Title }
 		if t := slices.IndexFunc(totals, same); t >= 0 {
 			g.Total = len(totals[t].Calls)
 		}
-		for _, c := range g.Calls {
-			r.Count++
-			if c.Reads {
-				r.Reads++
-			}
-		}
 	}
 	r.Near = nearOf(can.Near)
 	return r
+}
+
+// countsOf counts the operations that need a key, and those of them that only read.
+func countsOf(groups []reachGroup) (count, reads int) {
+	for _, g := range groups {
+		for _, c := range g.Calls {
+			if c.Public {
+				continue
+			}
+			count++
+			if c.Reads {
+				reads++
+			}
+		}
+	}
+	return count, reads
 }
 
 // groupsOf groups decided routes by site, resource and operation, in the order of
@@ -171,14 +181,14 @@ func (r *reach) Words(where string) string {
 	case r.Count == r.Total:
 		return fmt.Sprintf("It can call all %s %s.", counted(r.Total, "operation"), where)
 	}
-	text := fmt.Sprintf("It can call %d of %s %s", r.Count, counted(r.Total, "operation"), where)
+	text := fmt.Sprintf("It can call %d of %s %s.", r.Count, counted(r.Total, "operation"), where)
 	switch others := r.Count - r.Reads; others {
 	case 0:
-		return text + ". They only read."
+		return text + " It only reads."
 	case r.Count:
-		return text + ". They can change something."
+		return text + " Each can change something."
 	default:
-		return text + fmt.Sprintf(": %d only read, and %d can change something.", r.Reads, others)
+		return text + fmt.Sprintf(" Of these, %d only read, and %d can change something.", r.Reads, others)
 	}
 }
 

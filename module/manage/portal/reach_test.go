@@ -62,16 +62,16 @@ func TestAReviewListsWhatAKeyCanCall(t *testing.T) {
 			"GET /healthz", "ListInputs also needs Models:Get",
 		},
 		{
-			"Models:Get", "", "It can call 3 of 6 operations in the application Shop: 2 only read, and 1 can change something.",
+			"Models:Get", "", "It can call 2 of 5 operations in the application Shop. Of these, 1 only read, and 1 can change something.",
 			"GET /healthz, GET /v2/models, PATCH /v2/models/languages", "",
 		},
 		{
-			"All", "", "It can call all 6 operations in the application Shop.",
+			"All", "", "It can call all 5 operations in the application Shop.",
 			"GET /healthz, GET /v2/inputs, GET /v2/users/{user_id}/inputs, POST /v2/inputs, GET /v2/models, PATCH /v2/models/languages, " +
 				"POST /v2/models/{model_id}/outputs, grpc /clarifai.api.V2/PostModelOutputs", "",
 		},
 		{
-			"All", "/clarifai.api.V2/ListInputs", "It can call 2 of 6 operations in the application Shop. They only read.",
+			"All", "/clarifai.api.V2/ListInputs", "It can call 1 of 5 operations in the application Shop. It only reads.",
 			"GET /healthz, GET /v2/inputs, GET /v2/users/{user_id}/inputs", "",
 		},
 		{"", "", "", "GET /healthz", "It can call nothing."},

@@ -62,7 +62,7 @@ const count = () => {
   const can = operations.filter((box) =>
     (all || scopesOf(box).every((scope) => chosen.includes(scope))) &&
     (limits.length === 0 || endpointsOf(box).length > 0 && endpointsOf(box).every((name) => limits.includes(name))));
-  if (operations.length > 0) form.querySelector("[data-reach]").textContent = `${can.length} of ${operations.length} operations that need a scope`;
+  if (operations.length > 0) form.querySelector("[data-reach]").textContent = `${can.length} of ${counted(operations.length, "operation")} that need a scope`;
 };
 
 const say = (did, said) => {
