@@ -21,10 +21,17 @@ type question struct {
 	// other operations too.
 	Scopes, Endpoints []string
 	More              int
+	// Hosts name the site that answers, if there are several.
+	Hosts []string
 }
 
 // Methods returns the methods that can be asked about.
 func (q *question) Methods() []string { return askMethods }
+
+// Lacks returns the scopes and endpoints that the key lacks for the request.
+func (q *question) Lacks() []string {
+	return slices.Concat(q.Answer.MissingScopes, q.Answer.MissingEndpoints)
+}
 
 // Grantable reports whether a grant would permit the request.
 func (q *question) Grantable() bool { return len(q.Scopes)+len(q.Endpoints) > 0 }
@@ -56,7 +63,10 @@ func (v *visit) ask(p *keyPage) (*question, error) {
 		return nil, err
 	}
 	q.Answer = a.Operation
-	if len(q.Answer.MissingScopes)+len(q.Answer.MissingEndpoints) == 0 {
+	if len(v.portal.sites()) > 1 {
+		q.Hosts = q.Answer.Hosts
+	}
+	if len(q.Lacks()) == 0 {
 		return q, nil
 	}
 	c, err := v.catalogue()

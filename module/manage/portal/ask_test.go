@@ -40,7 +40,7 @@ func TestAskingWhetherAKeyCanCall(t *testing.T) {
 		{"GET", "/v2/nothing", http.StatusOK, []string{"<strong>No.</strong> No route of this API has this path.", `data-answer="route_unknown"`}, false},
 		{
 			"POST", "/v2/inputs?page=1", http.StatusOK,
-			[]string{"<strong>No.</strong>", "Missing scopes: Inputs:Add.", "<button>Grant Inputs:Add, Inputs:Get</button>", `value="/v2/inputs?page=1"`}, true,
+			[]string{"<strong>No.</strong> It lacks Inputs:Add.", "<button>Grant Inputs:Add, Inputs:Get</button>", `value="/v2/inputs?page=1"`}, true,
 		},
 		{"GET", "/x?key=secret", http.StatusBadRequest, []string{`<p class="wrong" id="ask-path-wrong">There is a credential in it`}, false},
 		{"GET", "", http.StatusBadRequest, []string{"Give the path of the request"}, false},
