@@ -44,6 +44,10 @@ func (r *request) showEntry(e keys.AuditEntry) AuditEntry {
 		UserID: e.UserID, AppID: e.AppID, KeyID: e.KeyID, CollaboratorID: e.CollaboratorID,
 		Before: asJSON(e.Before), After: asJSON(e.After),
 	}
+	if !r.caller.Operator && e.ActorUserID == e.CollaboratorID && e.ActorUserID != "" {
+		// A collaborator who leaves doesn't tell the owner from where.
+		shown.ActorID, shown.Address = "", ""
+	}
 	if r.caller.Operator {
 		shown.Seq, shown.Hash = e.Seq, hex.EncodeToString(e.Hash[:])
 	}

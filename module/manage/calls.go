@@ -138,6 +138,11 @@ var calls = []call{
 		lists((*request).listCollaborations),
 		demand{scopes: "Apps:Get Collaborators:Get", endpoint: "ListCollaborations"},
 	},
+	{
+		"DELETE", "/v2/users/{user_id}/collaborations",
+		changesFirst(bodyOf(readLeave), (*request).leaveApps),
+		demand{scopes: "Apps:Get Collaborators:Add Collaborators:Delete Collaborators:Get"},
+	},
 
 	{
 		"GET", "/v2/users/{user_id}/audit",

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { Person, close, launch } from "./person.mjs";
 
-const { BASE: base, EMAIL: email, PASSWORD: password, OTHER_EMAIL: otherEmail, PICTURES: pictures, CHROMIUM: chromium } = process.env;
+const { BASE: base, EMAIL: email, PASSWORD: password, OTHER_EMAIL: otherEmail, OTHER_ID: otherID, PICTURES: pictures, CHROMIUM: chromium } = process.env;
 
 /** api calls the management API with the session of a person. */
 async function api(person, method, path, body) {
@@ -188,7 +188,50 @@ async function rotation(options) {
   await ada.leave();
 }
 
+/** leave is a collaborator who leaves, and everyone who is one. */
+async function leave(options) {
+  const ada = await Person.come(base, options);
+  const bob = await Person.come(base, options);
+  await ada.signIn(email, password);
+  await bob.signIn(otherEmail, password);
+  await api(ada, "POST", "/v2/users/me/apps", { apps: [{ id: "shared" }] });
+  await api(ada, "POST", "/v2/users/me/apps/shared/collaborators", { collaborators: [{ user_id: otherID, scopes: ["Inputs:Get"] }] });
+  const { user: owner } = await api(ada, "GET", "/v2/users/me");
+  const { keys: [token] } = await api(bob, "POST", "/v2/users/me/keys", { keys: [pat("bob's")] });
+  const use = async () => {
+    const answer = await fetch(`${base}/v2/users/${owner.id}/apps/shared/inputs`, { headers: { Authorization: `Key ${token.id}` } });
+    await answer.text();
+    return answer.status;
+  };
+  await bob.open("/portal/shared");
+  await bob.follow(`Leave shared of ${owner.id}`);
+  await bob.heading("Leave shared?");
+  await bob.picture(pictures, `leave-${options.width}`);
+  assert.equal(await use(), 200);
+  await bob.press("Leave");
+  await bob.says("You have left the application.");
+  await bob.says("Nothing is shared with you");
+  assert.equal(await use(), 403);
+  await bob.leave();
+
+  // Everyone needs no ID.
+  await ada.open("/portal/apps/shared/collaborators");
+  await ada.says("No collaborators");
+  await ada.follow("Add a collaborator");
+  await ada.tick("Everyone who has an account");
+  await ada.page.locator('[name="scope"][value="Inputs:Get"]').check();
+  await ada.press("Add");
+  await ada.says("Everyone who has an account");
+  assert.equal(await use(), 200);
+  await ada.follow("Remove everyone");
+  await ada.heading("Remove everyone?");
+  await ada.press("Remove");
+  assert.equal(await use(), 403);
+  await ada.leave();
+}
+
 const tasks = {
+  leave: () => leave({ width: 360 }),
   rotation: () => rotation({ width: 320 }),
   leaked: () => leaked({ width: 1280 }),
   "leaked-plain": () => leaked({ width: 320, script: false }),

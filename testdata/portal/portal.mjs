@@ -272,7 +272,10 @@ async function collaborators() {
   await ada.page.locator('[value="Inputs:Add"]').check();
   await ada.press("Save the changes");
   assert.equal(await use("POST"), 200);
-  await ada.press(`Remove ${otherID}`);
+  await ada.follow(`Remove ${otherID}`);
+  await ada.heading(`Remove ${otherID}?`);
+  assert.equal(await use("POST"), 200);
+  await ada.press("Remove");
   await ada.says("The collaborator is removed");
   assert.equal(await use("GET"), 403);
   await bob.open("/portal/shared");

@@ -270,12 +270,19 @@ func (d *described) collaborators() {
 	if a := d.do(bob, "GET /v2/users/{user_id}/apps/{app_id}/myscopes", app, "", 200); a.Everyone == nil {
 		d.t.Error("the grant to everyone is not shown")
 	}
+	const leave, mine = "DELETE /v2/users/{user_id}/collaborations", `{"apps":[{"id":"alice-app","user_id":"alice"}]}`
+	d.do(bob, leave, []string{"bob"}, mine, 200)
+	d.do(bob, leave, []string{"bob"}, mine, 404)
+	d.do(alice, "POST"+call, app, `{"collaborators":[{"user":{"id":"bob"},"scopes":[]}]}`, 200)
 	d.do(alice, "DELETE"+call, app, `{"ids":["bob"]}`, 200)
 	d.do(alice, "DELETE"+call, app, `{"collaborator_ids":["*","carol"]}`, 200)
 }
 
 func (d *described) auditAndScopes() {
 	alice, own := d.Session("alice"), []string{"alice"}
+	d.do(alice, "GET /v2/users/{user_id}/keys?state=revoked&order=newest", own, "", 200)
+	d.do(alice, "GET /v2/users/{user_id}/keys?state=active&unused_for=90d", own, "", 200)
+	d.do(alice, "POST /v2/users/{user_id}/keys/revoke", own, `{"all":true,"dry_run":true}`, 200)
 	a := d.do(alice, "GET /v2/users/{user_id}/audit?per_page=3", own, "", 200)
 	d.do(alice, "GET /v2/users/{user_id}/audit?after="+a.Next, own, "", 200)
 	d.do(byOperator, "GET /v2/users/{user_id}/audit?action=app.delete&app_id=shop&actor=alice&since=2020-01-01T00:00:00Z&until=2100-01-01T00:00:00Z", own, "", 200)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -40,6 +41,8 @@ func (v *visit) listCollaborators() error {
 type collaboratorForm struct {
 	keyForm
 	User string
+	// Everyone is true if all users who have an account are meant, and not one.
+	Everyone bool
 	// Exists is true if the collaborator exists already.
 	Exists bool
 }
@@ -100,7 +103,7 @@ func (v *visit) editCollaborator() error {
 func (v *visit) showCollaboratorForm(status int, f *collaboratorForm) error {
 	title := "Add a collaborator"
 	if f.Exists {
-		title = "Change what " + f.User + " may do"
+		title = "Change what " + whoIs(f.User) + " may do"
 	}
 	return v.show(status, "collaborator", title, f)
 }
@@ -113,10 +116,18 @@ func (v *visit) saveCollaborator() error {
 	had := f.Endpoints
 	f.read(v.r.PostForm)
 	if !f.Exists {
-		f.User = v.r.PostForm.Get("user")
+		f.User, f.Everyone = v.r.PostForm.Get("user"), v.r.PostForm.Get("who") == "everyone"
 	}
 	if !v.lastStep() || f.Problem != nil {
 		return v.showCollaboratorForm(http.StatusOK, f)
+	}
+	user := f.User
+	switch {
+	case f.Everyone:
+		user = everyone
+	case user == "":
+		f.Problem = &manage.Status{Field: "user_id", Details: "Type the ID of the user, or choose everyone."}
+		return v.showCollaboratorForm(http.StatusBadRequest, f)
 	}
 	// Select the scopes that others need too, as the form promises.
 	for _, a := range f.Catalogue.complete(f.Scopes) {
@@ -129,18 +140,64 @@ func (v *visit) saveCollaborator() error {
 		method, body["action"] = http.MethodPatch, "overwrite"
 		c["version"] = number(f.Version)
 	}
-	if c["user_id"] = f.User; len(f.Endpoints) > 0 || len(had) > 0 {
+	if c["user_id"] = user; len(f.Endpoints) > 0 || len(had) > 0 {
 		c["endpoints"] = append([]string{}, f.Endpoints...)
 	}
 	_, err = v.do(method, mine("apps", f.App.ID, "collaborators"), body)
 	if no, ok := problems(err); ok {
-		f.Problem = no
+		f.Problem = inPortalWords(no)
 		return v.showCollaboratorForm(no.Code.HTTP(), f)
 	}
 	if err != nil {
 		return err
 	}
 	return v.goTo("/apps/"+url.PathEscape(f.App.ID)+"/collaborators", "collaborator-saved")
+}
+
+// inPortalWords replaces refusals that name the API's calls and values.
+func inPortalWords(no *manage.Status) *manage.Status {
+	if fieldOf(no.Field) == "user_id" {
+		switch {
+		case no.Code == manage.CodeExists:
+			no.Details = "This user is a collaborator already. Change what they may do in the list of collaborators."
+		case strings.Contains(no.Details, everyone): // which the page has another field for
+			no.Details = "This is not the ID of a user. An ID has letters, digits, - and _."
+		}
+	}
+	return no
+}
+
+// everyone is the API's name of all users.
+const everyone = "*"
+
+// whoIs returns the name of a collaborator for people.
+func whoIs(user string) string {
+	if user == everyone {
+		return "everyone"
+	}
+	return user
+}
+
+// removePage asks for confirmation before a collaborator is removed, or leaves.
+type removePage struct {
+	App   *manage.App // nil for a user who leaves
+	AppID string
+	// Owner is the owner of the app that the user leaves.
+	Owner string
+	User  string
+}
+
+func (v *visit) askRemoveCollaborator() error {
+	app, err := v.app()
+	if err != nil {
+		return err
+	}
+	c, err := v.collaborator(app.ID, v.r.PathValue("user"))
+	if err != nil {
+		return err
+	}
+	page := removePage{App: app, AppID: app.ID, User: c.User.ID}
+	return v.show(http.StatusOK, "remove", "Remove "+whoIs(page.User)+"?", page)
 }
 
 func (v *visit) removeCollaborator() error {
@@ -158,6 +215,19 @@ func (v *visit) listShared() error {
 		return err
 	}
 	return v.show(http.StatusOK, "shared", "Shared with me", a)
+}
+
+func (v *visit) askLeave() error {
+	page := removePage{AppID: v.r.URL.Query().Get("app"), Owner: v.r.URL.Query().Get("owner")}
+	return v.show(http.StatusOK, "remove", "Leave "+page.AppID+"?", page)
+}
+
+func (v *visit) leave() error {
+	app := map[string]string{"id": v.r.PostForm.Get("app"), "user_id": v.r.PostForm.Get("owner")}
+	if _, err := v.do(http.MethodDelete, mine("collaborations"), map[string]any{"apps": []any{app}}); err != nil {
+		return err
+	}
+	return v.goTo("/shared", "left-app")
 }
 
 // settingsPage changes or deletes an application.

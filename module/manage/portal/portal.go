@@ -105,6 +105,7 @@ var pages = []page{
 	{method: "GET", path: "/apps/{app}/collaborators/new", serve: (*visit).editCollaborator},
 	{method: "POST", path: "/apps/{app}/collaborators/new", serve: (*visit).saveCollaborator, steps: true},
 	{method: "POST", path: "/apps/{app}/collaborators/remove", serve: (*visit).removeCollaborator},
+	{method: "GET", path: "/apps/{app}/collaborators/of/{user}/remove", serve: (*visit).askRemoveCollaborator},
 	{method: "GET", path: "/apps/{app}/collaborators/of/{user}", serve: (*visit).editCollaborator},
 	{method: "POST", path: "/apps/{app}/collaborators/of/{user}", serve: (*visit).saveCollaborator, steps: true},
 	{method: "GET", path: "/apps/{app}/settings", serve: (*visit).showSettings},
@@ -135,6 +136,8 @@ var pages = []page{
 	{method: "POST", path: "/keys/{key}/revoke", serve: (*visit).revokeKey},
 
 	{method: "GET", path: "/shared", serve: (*visit).listShared},
+	{method: "GET", path: "/shared/leave", serve: (*visit).askLeave},
+	{method: "POST", path: "/shared/leave", serve: (*visit).leave},
 	{method: "GET", path: "/audit", serve: (*visit).showAudit},
 	{method: "GET", path: "/account", serve: (*visit).showAccount},
 	{method: "POST", path: "/account/password", serve: (*visit).changePassword},

@@ -93,6 +93,7 @@ var notices = map[string]string{
 	"app-changed":          "The changes are in effect.",
 	"app-deleted":          "The application is deleted, and its keys are refused from now on.",
 	"collaborator-saved":   "The collaborator's grant is in effect.",
+	"left-app":             "You have left the application. Your tokens are refused there from now on, unless it is open to everyone.",
 	"collaborator-removed": "The collaborator is removed, and their live requests have ended.",
 	"password-changed":     "Your password is changed, and your other sessions have ended.",
 	"factor-on":            "The second factor is on, and your other sessions have ended.",
@@ -107,6 +108,7 @@ var notices = map[string]string{
 var functions = template.FuncMap{
 	"time":   timeElement,
 	"exact":  exactTime,
+	"who":    whoIs,
 	"moment": func(at time.Time) string { return at.UTC().Format(exactly) },
 	"icon":   icon,
 	"field":  fieldOf,
