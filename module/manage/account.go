@@ -183,8 +183,16 @@ func readPasswordChange(o *object) passwordChange {
 func (r *request) changePassword(in passwordChange) (*Answer, error) {
 	var hash string
 	in.update = func(attempt *signin.Attempt, change func(*keys.Tx) error) (err error) {
+		var u keys.User
+		err = r.view(func(from keys.Reader) (err error) {
+			u, err = r.findUser(from)
+			return err
+		})
+		if err != nil {
+			return err
+		}
 		// Hash before the transaction, because other changes wait for that.
-		if hash, err = attempt.HashPassword(r.Context(), in.next); err != nil {
+		if hash, err = attempt.HashPassword(r.Context(), in.next, r.knownOf(&u)...); err != nil {
 			return err
 		}
 		return r.withdraw(change) // the other sessions end

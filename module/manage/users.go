@@ -1,7 +1,6 @@
 package manage
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -123,8 +122,16 @@ func (r *request) checkUserChange(list *[]userFields) error {
 // other changes wait for the transaction.
 func (r *request) hashPasswords(list *[]userFields) error {
 	for i := range *list {
-		if err := (*list)[i].hash(r.Context()); err != nil {
+		f := &(*list)[i]
+		if f.password == nil || f.noPassword {
+			continue
+		}
+		about, err := r.about(f)
+		if err != nil {
 			return err
+		}
+		if f.passwordHash, err = signin.HashPassword(r.Context(), *f.password, about...); err != nil {
+			return locate(f.path, err)
 		}
 	}
 	return nil
@@ -141,13 +148,24 @@ func (r *request) changedOnce(list *[]userFields) error {
 	return nil
 }
 
-func (f *userFields) hash(ctx context.Context) error {
-	if f.password == nil || f.noPassword {
-		return nil
+// about returns what others know of a user, which makes a bad password.
+func (r *request) about(f *userFields) ([]string, error) {
+	var u keys.User
+	err := r.view(func(from keys.Reader) (err error) {
+		u, err = from.User(f.id)
+		return err
+	})
+	if err != nil && !errors.Is(err, keys.ErrNotFound) {
+		return nil, err
 	}
-	hash, err := signin.HashPassword(ctx, *f.password)
-	f.passwordHash = hash
-	return locate(f.path, err)
+	u.ID = f.id
+	f.apply(&u)
+	return r.knownOf(&u), nil
+}
+
+// knownOf returns what others know of a user, and the site's own name.
+func (r *request) knownOf(u *keys.User) []string {
+	return []string{u.ID, u.Email, u.Name, r.issuer()}
 }
 
 func (f *userFields) apply(u *keys.User) {

@@ -74,19 +74,20 @@ var decoy = phc(&newHash, make([]byte, newHash.SaltLength), make([]byte, newHash
 
 // HashPassword hashes a password with argon2id, in PHC's form. It waits until a
 // hasher is free or ctx is done, or returns [ErrBusy]. For an unacceptable
-// password it returns a [PasswordError].
-func HashPassword(ctx context.Context, password string) (string, error) {
-	return hashPassword(ctx, ownTurns, password)
+// password it returns a [PasswordError]. about are texts that others know of the
+// user, such as the e-mail address, which make a bad password.
+func HashPassword(ctx context.Context, password string, about ...string) (string, error) {
+	return hashPassword(ctx, ownTurns, password, about)
 }
 
 // HashPassword is [HashPassword] on behalf of an attempt: its account waits for
 // its own turn.
-func (a *Attempt) HashPassword(ctx context.Context, password string) (string, error) {
-	return hashPassword(ctx, a.holder, password)
+func (a *Attempt) HashPassword(ctx context.Context, password string, about ...string) (string, error) {
+	return hashPassword(ctx, a.holder, password, about)
 }
 
-func hashPassword(ctx context.Context, holder uint64, password string) (string, error) {
-	if err := checkPassword(password); err != nil {
+func hashPassword(ctx context.Context, holder uint64, password string, about []string) (string, error) {
+	if err := checkPassword(password, about); err != nil {
 		return "", err
 	}
 	done, err := awaitTurn(ctx, holder)
@@ -177,9 +178,10 @@ func phc(p *argon2id.Params, salt, key []byte) string {
 		argon2.Version, p.Memory, p.Iterations, p.Parallelism, text.EncodeToString(salt), text.EncodeToString(key))
 }
 
-// checkPassword asks for length alone, as NIST SP 800-63B (section 5.1.1.2)
-// advises: rules about the characters make passwords worse.
-func checkPassword(password string) error {
+// checkPassword asks for length, and that the password isn't a common one, as NIST
+// SP 800-63B (section 5.1.1.2) advises: rules about the characters make passwords
+// worse.
+func checkPassword(password string, about []string) error {
 	switch {
 	case !utf8.ValidString(password):
 		return &PasswordError{"it is not valid UTF-8"}
@@ -187,6 +189,8 @@ func checkPassword(password string) error {
 		return &PasswordError{fmt.Sprintf("fewer than %d characters; use a longer one", minPassword)}
 	case len(password) > maxPassword:
 		return &PasswordError{fmt.Sprintf("more than %d bytes; use a shorter one", maxPassword)}
+	case common(password, about):
+		return &PasswordError{"it is among the first that attackers try; use several unrelated words, or let a password manager make one"}
 	}
 	return nil
 }
