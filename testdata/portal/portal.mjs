@@ -336,9 +336,12 @@ async function account() {
   const secret = await ada.page.getByLabel("Or type the secret into it").inputValue();
   const codes = await ada.page.locator(".codes li").allInnerTexts();
   assert.equal(codes.length, 10);
+  await ada.tick("I saved the recovery codes");
   await ada.fill("The code that your app shows now", "000000");
   await ada.press("Turn it on");
   await ada.says("The code is wrong");
+  assert.equal(await ada.page.getByLabel("Or type the secret into it").inputValue(), secret);
+  assert.deepEqual(await ada.page.locator(".codes li").allInnerTexts(), codes);
   await ada.fill("The code that your app shows now", oneTimePassword(secret));
   await ada.press("Turn it on");
   await ada.says("The second factor is on");
@@ -366,7 +369,8 @@ async function account() {
   const fresh = await ada.page.locator(".codes li").allInnerTexts();
   assert.equal(fresh.length, 10);
   assert.ok(!fresh.includes(codes[3]));
-  await ada.follow("I have saved them");
+  await ada.tick("I saved the recovery codes");
+  await ada.press("Back to your account");
   await ada.page.getByText("Turn it off").first().click();
   await open.getByLabel("Your password").fill("another password");
   await open.getByLabel("Code of your second factor").fill(fresh[0]);

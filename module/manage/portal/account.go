@@ -1,12 +1,7 @@
 package portal
 
 import (
-	"bytes"
-	"fmt"
-	"html/template"
 	"net/http"
-
-	"github.com/boombuler/barcode/qr"
 
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -69,76 +64,6 @@ func (v *visit) changePassword() error {
 		return err
 	}
 	return v.goTo("/account", "password-changed")
-}
-
-// factorPage sets up a second factor. Its secrets are shown only once.
-type factorPage struct {
-	QR      template.HTML
-	Secret  string
-	Codes   []string
-	Problem *manage.Status
-}
-
-func (v *visit) beginFactor() error {
-	a, err := v.ownChange("factor", http.MethodPost, mine("two_factor"), v.proof("password"))
-	if a == nil {
-		return err
-	}
-	code, err := qrCode(a.TwoFactor.OTPAuthURI)
-	if err != nil {
-		return err
-	}
-	return v.show(http.StatusOK, "factor", "Set up your second factor", factorPage{
-		QR: code, Secret: a.TwoFactor.Secret, Codes: a.TwoFactor.RecoveryCodes,
-	})
-}
-
-// qrCode draws a text for a device to scan. The drawing is part of the page, so
-// that the secret is nowhere else.
-func qrCode(text string) (template.HTML, error) {
-	code, err := qr.Encode(text, qr.M, qr.Auto)
-	if err != nil {
-		return "", fmt.Errorf("drawing a QR code: %w", err)
-	}
-	const margin = 4 // modules, as ISO/IEC 18004 requires
-	size := code.Bounds().Dx()
-	var b bytes.Buffer
-	fmt.Fprintf(&b, `<svg class="qr" data-secret role="img" aria-label="QR code with the secret" viewBox="0 0 %[1]d %[1]d" shape-rendering="crispEdges"><rect width="%[1]d" height="%[1]d" fill="#fff"/><path d="`, size+2*margin)
-	for y := range size {
-		for x := range size {
-			if dark, _, _, _ := code.At(x, y).RGBA(); dark == 0 {
-				fmt.Fprintf(&b, "M%d %dh1v1h-1z", x+margin, y+margin)
-			}
-		}
-	}
-	b.WriteString(`" fill="#000"/></svg>`)
-	return template.HTML(b.String()), nil //nolint:gosec // only numbers
-}
-
-func (v *visit) enableFactor() error {
-	_, err := v.do(http.MethodPost, mine("two_factor", "enable"), map[string]string{"code": v.r.PostForm.Get("code")})
-	if no, ok := problems(err); ok {
-		return v.show(no.Code.HTTP(), "factor", "Set up your second factor", factorPage{Problem: no})
-	}
-	if err != nil {
-		return err
-	}
-	return v.goTo("/account", "factor-on")
-}
-
-func (v *visit) removeFactor() error {
-	if a, err := v.ownChange("factor", http.MethodDelete, mine("two_factor"), v.proof("password")); a == nil {
-		return err
-	}
-	return v.goTo("/account", "factor-off")
-}
-
-func (v *visit) newCodes() error {
-	a, err := v.ownChange("codes", http.MethodPost, mine("two_factor", "recovery_codes"), v.proof("password"))
-	if a == nil {
-		return err
-	}
-	return v.show(http.StatusOK, "codes", "Your new recovery codes", a.TwoFactor.RecoveryCodes)
 }
 
 func (v *visit) endSessions() error {

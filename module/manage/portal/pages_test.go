@@ -142,7 +142,7 @@ func TestMistakesAreShownAtTheirField(t *testing.T) {
 		{"/account/password", "password", "new", url.Values{"new": {"1234"}, "again": {"1234"}}, ""},
 		{"/account/password", "again", "again", url.Values{"new": {"1234"}, "again": {"4321"}}, ""},
 		{"/account/factor", "password", "factor-password", url.Values{}, ""},
-		{"/account/factor/on", "code", "code", url.Values{}, ""},
+		{"/account/factor/on", "code", "code", url.Values{"saved": {"yes"}}, ""},
 	} {
 		s := newTestPortal(t)
 		s.refuse = &manage.Status{Code: manage.CodeInvalid, Field: c.apiField, Details: c.apiField + ": it won't do"}
@@ -245,5 +245,32 @@ func TestExactTimes(t *testing.T) {
 	}
 	if got := exactTime(now, (*time.Time)(nil)); got != "never" {
 		t.Errorf("no time: %s", got)
+	}
+}
+
+// A mistyped code keeps the set-up, and so does a box that wasn't ticked. What
+// isn't a second factor's URI is not drawn.
+func TestMistypedCodesKeepTheSetUp(t *testing.T) {
+	const uri = "otpauth://totp/keys.example:ada?secret=JBSWY3DPEHPK3PXP&issuer=keys.example"
+	for _, c := range []struct {
+		name, uri, saved, field string
+		kept                    bool
+	}{
+		{"a mistyped code", uri, "yes", "code", true},
+		{"codes that aren't saved", uri, "", "saved", true},
+		{"another address", "https://evil.example/?secret=JBSWY3DPEHPK3PXP", "yes", "code", false},
+		{"a long one", uri + strings.Repeat("x", longestURI), "yes", "code", false},
+	} {
+		s := newTestPortal(t)
+		s.refuse = &manage.Status{Code: manage.CodeLoginFailed, Field: "code", Details: "the code is wrong"}
+		_, _, text := s.send("/account/factor/on", url.Values{"code": {"000000"}, "uri": {c.uri}, "recovery": {"abcd-efgh", "ijkl-mnop"}, "saved": {c.saved}})
+		if !strings.Contains(text, `id="`+c.field+`-wrong"`) || len(s.changed) > 0 != (c.saved != "") {
+			t.Errorf("%s: no problem at %s, or %v was called: %s", c.name, c.field, s.changed, text)
+		}
+		for _, want := range []string{`class="qr"`, `value="JBSWY3DPEHPK3PXP"`, "<li>abcd-efgh</li><li>ijkl-mnop</li>", `name="recovery" value="ijkl-mnop"`} {
+			if strings.Contains(text, want) != c.kept {
+				t.Errorf("%s: %s, want kept: %v: %s", c.name, want, c.kept, text)
+			}
+		}
 	}
 }

@@ -81,3 +81,29 @@ for (const all of document.querySelectorAll("[data-all]")) {
   all.form.addEventListener("change", count);
   addEventListener("pageshow", count);
 }
+
+// Recovery codes are copied, or downloaded as a file that is made here.
+for (const box of document.querySelectorAll("[data-codes]")) {
+  const codes = [...box.querySelectorAll("li")].map((code) => code.textContent).join("\n");
+  const copy = box.querySelector("[data-copy-codes]");
+  const download = box.querySelector("[data-download-codes]");
+  const said = box.querySelector("[data-copied]");
+  copy.hidden = !navigator.clipboard;
+  copy.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(codes);
+      said.textContent = "Copied.";
+    } catch {
+      said.textContent = "The browser doesn’t let this page copy. Select the codes and copy them with your keyboard.";
+    }
+  });
+  download.hidden = false;
+  download.addEventListener("click", () => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([`Recovery codes for ${location.host}\n\n${codes}\n`], { type: "text/plain" }));
+    link.download = `recovery-codes-${location.hostname}.txt`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    said.textContent = "Downloaded.";
+  });
+}
