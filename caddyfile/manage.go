@@ -1,6 +1,7 @@
 package caddyfile
 
 import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -11,7 +12,11 @@ import (
 //
 //	api_keys_manage [<matcher>] {
 //	    base   <path>
-//	    portal <path>
+//	    portal <path> {
+//	        name   <name>
+//	        logo   <file>
+//	        accent <color>
+//	    }
 //	}
 func parseManage(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	h.Next() // the directive's name
@@ -29,7 +34,7 @@ func parseManage(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 				return nil, err
 			}
 		case "portal":
-			if err := given.word(d, &m.Portal, "portal PATH, for example portal /portal"); err != nil {
+			if err := parsePortal(d, m, given); err != nil {
 				return nil, err
 			}
 		default:
@@ -40,4 +45,39 @@ func parseManage(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		}
 	}
 	return m, nil
+}
+
+// parsePortal reads the option portal with its block, the brand.
+func parsePortal(d *caddyfile.Dispenser, m *gateway.Manage, given options) error {
+	if err := given.once(d); err != nil {
+		return err
+	}
+	list := d.RemainingArgs()
+	if len(list) != 1 || list[0] == "" {
+		return d.Errf("portal: write portal PATH, for example portal /portal")
+	}
+	m.Portal = list[0]
+	within := options{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if m.PortalBrand == nil {
+			m.PortalBrand = new(gateway.PortalBrand)
+		}
+		sub := d.NewFromNextSegment()
+		sub.Next() // the option's name
+		var err error
+		switch sub.Val() {
+		case "name":
+			err = within.word(sub, &m.PortalBrand.Name, `name NAME, for example name "Acme API"`)
+		case "logo":
+			err = within.word(sub, &m.PortalBrand.Logo, "logo FILE, for example logo /etc/caddy/logo.svg")
+		case "accent":
+			err = within.word(sub, &m.PortalBrand.Accent, `accent COLOR, for example accent "#0f6b66", in quotes because # begins a comment`)
+		default:
+			err = sub.Errf("unknown option %q of portal: use name, logo or accent", sub.Val())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -37,6 +38,10 @@ type Manage struct {
 	// Portal is the path of the web page on which people do what the API does.
 	// Default: none.
 	Portal string `json:"portal,omitempty"`
+
+	// PortalBrand is the name, logo and color of the web page.
+	// Default: the plain ones.
+	PortalBrand *PortalBrand `json:"portal_brand,omitempty"`
 
 	decider *decider
 	mount   *manage.Mount
@@ -81,8 +86,12 @@ func (m *Manage) Provision(ctx caddy.Context) error {
 		if err != nil {
 			return err
 		}
+		brand, err := m.PortalBrand.build()
+		if err != nil {
+			return err
+		}
 		m.portal = portal.New(portal.Config{
-			Base: m.Portal, API: m.base(), Call: m.call, SignIn: signIn.call, Operate: operators.call, Sites: m.decider.app.Operations,
+			Base: m.Portal, API: m.base(), Brand: brand, Call: m.call, SignIn: signIn.call, Operate: operators.call, Sites: m.decider.app.Operations,
 			Failed: func(r *http.Request, cause error) {
 				m.logger.Error("a page of the portal failed", zap.String("uuid", requestID(r.Context())), zap.Error(cause))
 			},
@@ -135,7 +144,10 @@ func (m *Manage) Check() error {
 	if inside(m.Portal, m.base()) || m.Portal != "" && inside(m.base(), m.Portal) {
 		return fmt.Errorf("portal %s and base %s: give each a path of its own", m.Portal, m.base())
 	}
-	return nil
+	if m.PortalBrand != nil && m.Portal == "" {
+		return errors.New("portal_brand without portal: give the portal a path, or remove the brand")
+	}
+	return m.PortalBrand.check()
 }
 
 // inside reports whether a path stands under another, or is it.

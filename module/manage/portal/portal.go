@@ -26,6 +26,8 @@ type Config struct {
 	Base string
 	// API is the path of the management API for users of keys.
 	API string
+	// Brand is the operator's name, logo and color.
+	Brand Brand
 	// Call calls the management API.
 	Call Call
 	// SignIn calls the API's calls that sign users in step by step.
@@ -41,9 +43,10 @@ type Config struct {
 
 // Portal serves the pages. [New] makes one.
 type Portal struct {
-	base string
-	api  string
-	call Call
+	base  string
+	api   string
+	brand Brand
+	call  Call
 	// signIn is for the pages of the sign-in.
 	signIn Call
 	// operate is for the operator's pages.
@@ -59,7 +62,7 @@ type Portal struct {
 // New makes a portal.
 func New(c Config) *Portal {
 	templates()
-	p := &Portal{base: c.Base, api: c.API, call: c.Call, signIn: c.SignIn, operate: c.Operate, sites: c.Sites, failed: c.Failed, mux: http.NewServeMux(), forms: &allForms}
+	p := &Portal{base: c.Base, api: c.API, brand: c.Brand, call: c.Call, signIn: c.SignIn, operate: c.Operate, sites: c.Sites, failed: c.Failed, mux: http.NewServeMux(), forms: &allForms}
 	if p.sites == nil {
 		p.sites = func() []authz.Site { return nil }
 	}

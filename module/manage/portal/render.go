@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html/template"
+	"io"
 	"io/fs"
 	"net/http"
 	"path"
@@ -42,6 +43,7 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 // view is the data of a page.
 type view struct {
 	Base, Version string
+	Brand         *Brand
 	// Section is the part of the navigation that the page belongs to.
 	Section string
 	Title   string
@@ -69,7 +71,7 @@ func (v *visit) show(status int, name, title string, data any) error {
 	// Render the whole page before sending it, because half a page is useless.
 	var text bytes.Buffer
 	err := t.ExecuteTemplate(&text, "layout", &view{
-		Base: v.portal.base, Version: version(), Section: section, Title: title, User: v.user,
+		Base: v.portal.base, Version: version(), Brand: &v.portal.brand, Section: section, Title: title, User: v.user,
 		Notice: notices[v.r.URL.Query().Get("done")], Now: time.Now(), Data: data, visit: v,
 	})
 	if err != nil {
@@ -223,16 +225,27 @@ var version = sync.OnceValue(func() string {
 
 // asset serves a style sheet, a script or a picture.
 func (p *Portal) asset(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("name")
-	text, err := files.ReadFile("assets/" + path.Base(name))
-	if err != nil || r.PathValue("version") != version() {
+	name := path.Base(r.PathValue("name"))
+	text, kind := p.brand.asset(name, r.PathValue("version"))
+	if kind != "" && name == logoName {
+		lockLogo(w.Header())
+	}
+	if kind == "" && r.PathValue("version") == version() {
+		if own, err := files.ReadFile("assets/" + name); err == nil {
+			text, kind = string(own), assetTypes[path.Ext(name)]
+		}
+	}
+	if kind == "" {
 		v := &visit{portal: p, w: w, r: r}
 		v.refuse(http.StatusNotFound, "This file doesn't exist", "It belonged to an earlier version. Reload the page.")
 		return
 	}
-	w.Header().Set("Content-Type", map[string]string{
-		".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
-	}[path.Ext(name)])
+	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	_, _ = w.Write(text) //nolint:gosec // a file of the program's own
+	_, _ = io.WriteString(w, text)
+}
+
+// assetTypes are the media types of the program's own assets.
+var assetTypes = map[string]string{
+	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
 }
