@@ -32,31 +32,9 @@ func (r *request) revokeListed(list []string, dryRun bool) (*Answer, error) {
 		if err := r.stillThere(from); err != nil {
 			return err
 		}
-		seen := map[string]bool{}
-		for i, text := range list {
-			c, err := r.findLeaked(from, text)
-			if err == nil {
-				if !seen[c.ID] {
-					living.keys = append(living.keys, c)
-					answer.KeyIDs = append(answer.KeyIDs, c.ID)
-				}
-				seen[c.ID] = true
-				continue
-			}
-			if !errors.Is(err, keys.ErrNotFound) {
-				return err
-			}
-			stone, err := r.findRevoked(from, text)
-			switch {
-			case err == nil && !seen[stone.ID]:
-				answer.KeyIDs = append(answer.KeyIDs, stone.ID)
-				answer.AlreadyRevoked = append(answer.AlreadyRevoked, stone.ID)
-				seen[stone.ID] = true
-			case errors.Is(err, keys.ErrNotFound):
-				answer.Unknown = append(answer.Unknown, UnknownCredential{i, shownOf(text)})
-			case err != nil:
-				return err
-			}
+		var err error
+		if living, err = r.sortListed(from, list, answer); err != nil {
+			return err
 		}
 		if dryRun {
 			return r.describeFound(from, answer, living)
@@ -71,6 +49,38 @@ func (r *request) revokeListed(list []string, dryRun bool) (*Answer, error) {
 		return answer, nil
 	}
 	return answer, r.revokeFound(living, "revoked as leaked")
+}
+
+// sortListed finds the living credentials of a list, and adds the others to the
+// answer.
+func (r *request) sortListed(from keys.Reader, list []string, answer *Answer) (living found, err error) {
+	seen := map[string]bool{}
+	for i, text := range list {
+		c, err := r.findLeaked(from, text)
+		if err == nil {
+			if !seen[c.ID] {
+				living.keys = append(living.keys, c)
+				answer.KeyIDs = append(answer.KeyIDs, c.ID)
+			}
+			seen[c.ID] = true
+			continue
+		}
+		if !errors.Is(err, keys.ErrNotFound) {
+			return living, err
+		}
+		stone, err := r.findRevoked(from, text)
+		switch {
+		case err == nil && !seen[stone.ID]:
+			answer.KeyIDs = append(answer.KeyIDs, stone.ID)
+			answer.AlreadyRevoked = append(answer.AlreadyRevoked, stone.ID)
+			seen[stone.ID] = true
+		case errors.Is(err, keys.ErrNotFound):
+			answer.Unknown = append(answer.Unknown, UnknownCredential{i, shownOf(text)})
+		case err != nil:
+			return living, err
+		}
+	}
+	return living, nil
 }
 
 // shownOf returns the part of an unknown text that may be shown.
