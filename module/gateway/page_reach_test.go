@@ -164,7 +164,7 @@ func TestReviewsListWhatTheGatePermits(t *testing.T) {
 				known++
 			}
 			// All routes for presets, and otherwise some.
-			if i >= len(presets) && seed.IntN(12) > 0 && (!want || seed.IntN(3) > 0) {
+			if i >= len(presets) && seed.IntN(24) > 0 && (!want || seed.IntN(6) > 0) {
 				continue
 			}
 			asked++
