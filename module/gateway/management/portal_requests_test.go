@@ -104,15 +104,19 @@ func TestPortalCommandOfANewKey(t *testing.T) {
 		"127.0.0.1.example.com":  "https://127.0.0.1.example.com",
 		"$(reboot);x'&'.example": `https://$(reboot);x'\''&'\''.example`,
 	} {
-		form := url.Values{"step": {"done"}, "expires": {"never"}, "scope": {"Inputs:Get"}}
-		status, _, text := m.page(session, host, "/portal/apps/alice-app/new", "/portal/apps/alice-app/new", form)
-		if status != http.StatusOK {
-			t.Fatalf("%s: %d %s", host, status, text)
-		}
-		want := fmt.Sprintf(`^curl -H 'Authorization: Key cak_\w+' %s$`, regexp.QuoteMeta("'"+site+"/account/v2/users/alice/apps/alice-app/myscopes'"))
-		field := regexp.MustCompile(`id="curl"[^>]* value="([^"]*)"`).FindStringSubmatch(text)
-		if field == nil || !regexp.MustCompile(want).MatchString(html.UnescapeString(field[1])) {
-			t.Errorf("%s: %q, want %s", host, field, want)
+		for scope, path := range map[string]string{
+			"Inputs:Get": "/v2/users/alice/apps/alice-app/inputs", "Inputs:Add": "/account/v2/myscopes",
+		} {
+			form := url.Values{"step": {"done"}, "expires": {"never"}, "scope": {scope}}
+			status, _, text := m.page(session, host, "/portal/apps/alice-app/new", "/portal/apps/alice-app/new", form)
+			if status != http.StatusOK {
+				t.Fatalf("%s: %d %s", host, status, text)
+			}
+			want := fmt.Sprintf(`^curl -H 'Authorization: Key cak_\w+' %s$`, regexp.QuoteMeta("'"+site+path+"'"))
+			field := regexp.MustCompile(`id="curl"[^>]* value="([^"]*)"`).FindStringSubmatch(text)
+			if field == nil || !regexp.MustCompile(want).MatchString(html.UnescapeString(field[1])) {
+				t.Errorf("%s: %q, want %s", host, field, want)
+			}
 		}
 	}
 }
