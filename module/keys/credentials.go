@@ -98,7 +98,7 @@ func (tx *Tx) ChangeCredential(id string, change func(*Credential) error) (Crede
 		return Credential{}, err
 	}
 	c.Digest, c.ID, c.Kind, c.UserID, c.AppID = old.Digest, old.ID, old.Kind, old.UserID, old.AppID
-	c.CreatedAt, c.CreatedBy, c.Seq, c.Idle, c.Address = old.CreatedAt, old.CreatedBy, old.Seq, old.Idle, old.Address
+	c.CreatedAt, c.CreatedBy, c.Seq, c.Idle, c.Address, c.UserAgent = old.CreatedAt, old.CreatedBy, old.Seq, old.Idle, old.Address, old.UserAgent
 	c.RotatedFrom = old.RotatedFrom
 	c.ModifiedAt, c.Version = tx.now, old.Version+1
 	if err := tx.checkCredential(c); err != nil {

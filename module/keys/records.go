@@ -87,8 +87,10 @@ type Credential struct {
 	Idle time.Duration
 	// Address is the client's address at the login of a session.
 	Address string
-	Version uint64 // as a user's
-	Seq     uint64
+	// UserAgent is the name of the program that signed in, as it gave it.
+	UserAgent string
+	Version   uint64 // as a user's
+	Seq       uint64
 }
 
 // Usage is when a credential was last used, to the minute, and from which

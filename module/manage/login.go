@@ -96,7 +96,7 @@ func (r *request) beginSession(tx *keys.Tx, userID string) (Login, error) {
 	token, id := credential.Mint(r.api.Brand, policy.Session)
 	c, err := tx.CreateCredential(keys.Credential{
 		Kind: policy.Session, UserID: userID, ID: id, Digest: credential.DigestOf(token),
-		ExpiresAt: tx.Now().Add(sessionLife).UTC(), Idle: sessionIdle, Address: r.caller.Address,
+		ExpiresAt: tx.Now().Add(sessionLife).UTC(), Idle: sessionIdle, Address: r.caller.Address, UserAgent: r.userAgent(),
 	})
 	if err != nil {
 		return Login{}, err

@@ -2,7 +2,9 @@ package manage
 
 import (
 	"errors"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -13,8 +15,11 @@ type Session struct {
 	ID        string    `json:"id"`
 	UserID    string    `json:"user_id"`
 	CreatedAt time.Time `json:"created_at"`
-	// From is the address of the sign-in.
-	From string `json:"from"`
+	// From is the address of the sign-in, and so is Address.
+	From    string `json:"from"`
+	Address string `json:"address"`
+	// UserAgent is the program that signed in, as it named itself.
+	UserAgent string `json:"user_agent,omitempty"`
 	// LastUsedAt is the minute of the last use, and LastUsedFrom its address, if
 	// it was used.
 	LastUsedAt   *time.Time `json:"last_used_at,omitempty"`
@@ -27,6 +32,22 @@ type Session struct {
 	Current bool `json:"current"`
 }
 
+// longestUserAgent is how much of a program's name a session keeps, in bytes.
+const longestUserAgent = 256
+
+// userAgent returns the name that the client gives itself, cut to a bounded length
+// and without characters that don't print.
+func (r *request) userAgent() string {
+	name := r.UserAgent()
+	name = strings.ToValidUTF8(name[:min(len(name), longestUserAgent)], "")
+	return strings.TrimSpace(strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return -1
+		}
+		return c
+	}, name))
+}
+
 // over reports whether the session has ended.
 func (s *Session) over(now time.Time) bool {
 	return !s.ExpiresAt.After(now) || !s.IdleUntil.After(now)
@@ -36,6 +57,7 @@ func (s *Session) over(now time.Time) bool {
 func (r *request) readSession(from keys.Reader, c keys.Credential) (Session, error) {
 	s := Session{
 		ID: c.ID, UserID: c.UserID, CreatedAt: c.CreatedAt.UTC(), From: c.Address,
+		Address: c.Address, UserAgent: c.UserAgent,
 		ExpiresAt: c.ExpiresAt.UTC(), IdleUntil: c.ExpiresAt.UTC(), Current: c.Digest == r.caller.Digest,
 	}
 	seen := c.CreatedAt

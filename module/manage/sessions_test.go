@@ -1,7 +1,11 @@
 package manage_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,5 +172,38 @@ func TestEndSessions(t *testing.T) {
 			t.Error("the operator ends all, and one goes on")
 		}
 		refused(t, s.call("DELETE", "/v2/users/nobody/sessions", ""), manage.CodeNotFound, "user_id", "no such user")
+	})
+}
+
+// A session keeps the program that signed in, bounded and without characters that
+// would change a terminal or a page.
+func TestSessionsShowTheirProgram(t *testing.T) {
+	withAccounts(t, func(t *testing.T, s *service) {
+		signIn := func(userAgent string) manage.Caller {
+			r := httptest.NewRequest("POST", "/v2/login", strings.NewReader(fmt.Sprintf(`{"email":"alice@example.com","password":%q}`, password)))
+			r.Header.Set("User-Agent", userAgent)
+			w := httptest.NewRecorder()
+			s.api.Serve(w, r, manage.Caller{Address: home})
+			var a manage.Answer
+			if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil || a.SessionToken == "" {
+				t.Fatalf("%v: %s", err, w.Body)
+			}
+			return s.holder(a.SessionToken)
+		}
+		signIn("Firefox/1 \x1b[31m\u202eevil\x7f")
+		signIn(strings.Repeat("é", 200))
+		caller := signIn("")
+		a := s.callAs(caller, "GET", "/v2/users/me/sessions", "")
+		var got []string
+		for _, session := range a.Sessions {
+			got = append(got, session.UserAgent)
+			if session.Address != home || session.From != home {
+				t.Errorf("the addresses are %q and %q", session.Address, session.From)
+			}
+		}
+		want := []string{"Firefox/1 [31mevil", strings.Repeat("é", 128), ""}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	})
 }

@@ -102,6 +102,7 @@ type credentialRecord struct {
 	Address      string   `cbor:"18,keyasint,omitempty"`
 	RotatedFrom  string   `cbor:"19,keyasint,omitempty"`
 	RotatedTo    string   `cbor:"20,keyasint,omitempty"`
+	UserAgent    string   `cbor:"21,keyasint,omitempty"`
 }
 
 func packCredential(c keys.Credential) credentialRecord {
@@ -111,6 +112,7 @@ func packCredential(c keys.Credential) credentialRecord {
 		Disabled: c.Disabled, Created: packTime(c.CreatedAt), Modified: packTime(c.ModifiedAt),
 		CreatedBy: c.CreatedBy, Expires: packTime(c.ExpiresAt), Version: c.Version, Seq: c.Seq,
 		Idle: int64(c.Idle), Address: c.Address, RotatedFrom: c.RotatedFrom, RotatedTo: c.RotatedTo,
+		UserAgent: c.UserAgent,
 	}
 }
 
@@ -127,6 +129,7 @@ func (r credentialRecord) unpack() (keys.Credential, error) {
 		Disabled: r.Disabled, CreatedAt: created, ModifiedAt: modified,
 		CreatedBy: r.CreatedBy, ExpiresAt: expires, Version: r.Version, Seq: r.Seq,
 		Idle: time.Duration(r.Idle), Address: r.Address, RotatedFrom: r.RotatedFrom, RotatedTo: r.RotatedTo,
+		UserAgent: r.UserAgent,
 	}, errors.Join(err1, err2, err3, err4, err5, err6)
 }
 

@@ -116,6 +116,7 @@ var functions = template.FuncMap{
 	"field":  fieldOf,
 	"join":   strings.Join,
 	"short":  shortList,
+	"agent":  agentName,
 	"dict":   dict,
 	"name":   func(k manage.Key) string { return titleOf(&k) },
 	"state":  func(k manage.Key, now time.Time) string { return stateOf(&k, now) },
