@@ -72,6 +72,18 @@ func (f *forms) take(session, text string, use bool) bool {
 	return true
 }
 
+// spent reports whether a token was used already.
+func (f *forms) spent(text string) bool {
+	token, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(token) < nonceSize {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, used := f.used[[nonceSize]byte(token[:nonceSize])]
+	return used
+}
+
 // clear forgets tokens that have expired anyway.
 func (f *forms) clear(now time.Time) {
 	if f.used == nil {

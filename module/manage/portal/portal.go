@@ -138,6 +138,7 @@ var pages = []page{
 	{method: "GET", path: "/keys/{key}/revoke", serve: (*visit).askRevoke},
 	{method: "POST", path: "/keys/{key}/revoke", serve: (*visit).revokeKey},
 
+	{method: "GET", path: "/kept/{id}", serve: (*visit).showKept},
 	{method: "GET", path: "/shared", serve: (*visit).listShared},
 	{method: "GET", path: "/shared/leave", serve: (*visit).askLeave},
 	{method: "POST", path: "/shared/leave", serve: (*visit).leave},
@@ -196,7 +197,7 @@ func protect(h http.Header) {
 const maxForm = 256 << 10
 
 func (p *Portal) serve(w http.ResponseWriter, r *http.Request, pg page) {
-	v := &visit{portal: p, w: w, r: r}
+	v := &visit{portal: p, w: w, r: r, page: pg}
 	if err := v.prepare(pg); err != nil {
 		v.fail(err)
 		return

@@ -88,6 +88,8 @@ func (v *visit) show(status int, name, title string, data any) error {
 // the address contains nothing that came from a user.
 var notices = map[string]string{
 	"signed-out":           "You are signed out.",
+	"session-ended":        "Your session has ended, so nothing was done. Sign in again.",
+	"form-kept":            "Your session has ended, so nothing was done. Sign in, and your form is there again, as you filled it in.",
 	"key-changed":          "The changes are in effect.",
 	"key-disabled":         "The key is disabled. It is refused until you enable it again.",
 	"key-enabled":          "The key is enabled.",

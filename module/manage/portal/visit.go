@@ -28,6 +28,7 @@ type visit struct {
 	// section is the part of the navigation that the page belongs to, if its address
 	// doesn't tell.
 	section string
+	page    page
 }
 
 // signedIn looks up the signed-in user by the API.
@@ -145,6 +146,10 @@ func (v *visit) fail(err error) {
 	switch {
 	case errors.Is(err, errSignIn):
 		v.forget()
+		if v.keeps() {
+			_ = v.signInAgain() // a redirect alone, which doesn't fail
+			return
+		}
 		then := ""
 		if v.r.Method == http.MethodGet && v.r.URL.Path != v.portal.base+"/" {
 			then = "?then=" + url.QueryEscape(strings.TrimPrefix(v.r.URL.Path, v.portal.base))
@@ -155,11 +160,23 @@ func (v *visit) fail(err error) {
 	case errors.Is(err, errMalformed):
 		v.refuse(http.StatusBadRequest, "The form can't be read", "It is too large, or arrived damaged. Go back, and send it again.")
 	case errors.Is(err, errReplayed):
+		if v.keeps() && !v.portal.forms.spent(v.r.PostForm.Get("form")) {
+			v.sendAgain(http.StatusConflict, "This form was open for too long", "Nothing was done. You may also have signed in again meanwhile.")
+			return
+		}
 		v.refuse(http.StatusConflict, "This form was already used", "Nothing was done a second time. If the form was open for a long time, reload the page and send it again.")
 	case errors.As(err, &no):
+		if v.keeps() && no.Code.HTTP() >= http.StatusInternalServerError {
+			v.sendAgain(no.Code.HTTP(), no.Description, no.Details)
+			return
+		}
 		v.refuse(no.Code.HTTP(), no.Description, no.Details)
 	default:
 		v.portal.failed(v.r, err)
+		if v.keeps() {
+			v.sendAgain(http.StatusServiceUnavailable, "This doesn't work at the moment", "Something failed on our side. If you send the form again, check first whether it was done.")
+			return
+		}
 		v.refuse(http.StatusServiceUnavailable, "This doesn't work at the moment", "Something failed on our side, and nothing was changed. Try again later.")
 	}
 }
@@ -172,6 +189,14 @@ func (v *visit) noPage() {
 // refuse answers with a page that shows a problem and the remedy.
 func (v *visit) refuse(status int, title, text string) {
 	if err := v.show(status, "problem", title, struct{ Text string }{text}); err != nil {
+		v.portal.failed(v.r, err)
+		http.Error(v.w, title, status)
+	}
+}
+
+// sendAgain answers a form that could not be handled, so that nothing typed is lost.
+func (v *visit) sendAgain(status int, title, text string) {
+	if err := v.again(status, title, text, v.path(), v.r.PostForm); err != nil {
 		v.portal.failed(v.r, err)
 		http.Error(v.w, title, status)
 	}
