@@ -45,6 +45,7 @@ var portalTasks = []struct {
 	tasks  []string
 }{
 	{"portal.mjs", []string{"wide", "phone", "plain", "plain-phone", "tokens", "collaborators", "account", "keyboard", "attempts"}},
+	{"signin.mjs", []string{"factor", "factor-plain-phone"}},
 	{"lists.mjs", []string{"all-keys", "all-keys-plain", "all-keys-phone", "leaked", "leaked-plain", "rotation", "leave"}},
 	{"words.mjs", []string{"choosing", "choosing-plain", "asking", "asking-plain"}},
 	{"operator.mjs", []string{"operator", "operator-dark", "operator-plain-phone"}},
