@@ -36,11 +36,11 @@ func (v *visit) operate(method, target string, body any) (*manage.Answer, error)
 
 // ofUser returns a path of the API below a user. Each part is one segment.
 func ofUser(id string, parts ...string) string {
-	target := "/v2/users/" + url.PathEscape(id)
+	target := []string{"/v2/users", url.PathEscape(id)}
 	for _, part := range parts {
-		target += "/" + url.PathEscape(part)
+		target = append(target, url.PathEscape(part))
 	}
-	return target
+	return strings.Join(target, "/")
 }
 
 // usersPage lists all users.
