@@ -38,7 +38,7 @@ func operations(list []manage.Operation) string {
 }
 
 // The operations that a key can call are those that the gate and the management
-// API permit it, whoever asks.
+// API permit it, for every caller.
 func TestWhatAKeyCanCall(t *testing.T) {
 	m := startManagedWith(t, callableRoutes, "api_keys_manage")
 	key := m.token(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "alice-app", Scopes: []string{"Inputs:Get"}})

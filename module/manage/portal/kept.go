@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// kept are the forms that arrived after their session had ended. Whoever signs in
-// again gets a form back, if it is theirs. They hold no password and no key,
-// because only the forms of [keeping] are kept.
+// kept are the forms that arrived after their session had ended. A user who signs
+// in again gets their form back. Forms hold no password and no key, because only
+// those of [keeping] are kept.
 type kept struct {
 	mu   sync.Mutex
 	byID map[string]keptForm
@@ -32,6 +32,11 @@ const (
 	maxKept     = 200
 	maxKeptSize = 16 << 10
 )
+
+// keptCookie is the name of the cookie with the ID of the form that this browser
+// sent. Without it, a stranger could have a form kept for a user, and lead the user
+// to it by a link.
+const keptCookie = "__Secure-api-keys-kept"
 
 // keptForm is one form as it was sent.
 type keptForm struct {
@@ -89,6 +94,10 @@ func (v *visit) signInAgain() error {
 	if id == "" {
 		return v.goTo("/signin", "session-ended")
 	}
+	http.SetCookie(v.w, &http.Cookie{
+		Name: keptCookie, Value: id, Path: v.portal.base + "/kept", MaxAge: int(keptLife.Seconds()),
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	})
 	return v.goTo("/signin?then="+url.QueryEscape("/kept/"+id), "form-kept")
 }
 
@@ -132,8 +141,9 @@ func (v *visit) again(status int, title, text, path string, form url.Values) err
 
 // showKept gives a user a form back after signing in.
 func (v *visit) showKept() error {
-	f, ok := allKept.get(v.r.PathValue("id"), v.user.ID, time.Now())
-	if !ok {
+	id := v.r.PathValue("id")
+	f, ok := allKept.get(id, v.user.ID, time.Now())
+	if c, err := v.r.Cookie(keptCookie); !ok || err != nil || c.Value != id {
 		return v.show(http.StatusNotFound, "problem", "This form is no longer kept", struct{ Text string }{
 			"Forms are kept for half an hour, for the user who filled them in. Nothing was done.",
 		})

@@ -19,7 +19,7 @@ var typed = url.Values{"description": {"nightly import"}, "scope": {"Inputs:Get"
 func (s *testPortal) openKept(path string) (int, string) {
 	s.t.Helper()
 	r := httptest.NewRequest(http.MethodGet, "/portal"+path, nil)
-	r.Header.Set("Cookie", Cookie+"=cas_of_ada")
+	r.Header.Set("Cookie", Cookie+"=cas_of_ada; "+keptCookie+"="+s.kept)
 	w := httptest.NewRecorder()
 	s.portal.ServeHTTP(w, r)
 	return w.Code, w.Body.String()
@@ -70,6 +70,11 @@ func TestFormsOutliveTheirSession(t *testing.T) {
 		t.Fatal(status)
 	}
 	then := keptAt(t, location)
+	user = "ada"
+	if status, text := s.openKept(then); status != http.StatusNotFound || strings.Contains(text, "nightly") {
+		t.Errorf("a browser that didn't send the form gets %d %s", status, text)
+	}
+	s.kept = strings.TrimPrefix(then, "/kept/")
 	user = "bob"
 	if status, text := s.openKept(then); status != http.StatusNotFound || strings.Contains(text, "nightly") {
 		t.Errorf("another user gets %d %s", status, text)

@@ -20,6 +20,8 @@ type testPortal struct {
 	portal  *Portal
 	refuse  *manage.Status
 	changed []string
+	// kept is the cookie of a kept form.
+	kept string
 }
 
 func newTestPortal(t *testing.T) *testPortal {

@@ -128,7 +128,7 @@ func containsAll(list, part []string) bool {
 	return !slices.ContainsFunc(part, func(s string) bool { return !slices.Contains(list, s) })
 }
 
-// readingScope reports whether the name of a scope says that it only reads.
+// readingScope reports whether a scope only permits reading, by its name.
 func readingScope(name string) bool {
 	_, verb, ok := strings.Cut(name, ":")
 	return ok && (verb == "Get" || verb == "List" || verb == "Read")
