@@ -200,6 +200,9 @@ func TestClarifaiClient(t *testing.T) {
 				text, record := server.AddCredential(keys.Credential{Kind: tt.kind, UserID: "alice", AppID: tt.app, Scopes: []string{"All"}})
 				options := tt.credential(text).on(tt.owner, tt.on)
 				drive(t, call.name, options).allowed(t, call.ids)
+				// A call that the server still counts as live would end with its
+				// connection, which the client uses again.
+				gatetest.Until(t, "the end of the call", func() bool { return server.Directory().Live() == 0 })
 				server.Update(func(tx *keys.Tx) error { return tx.Revoke(record.ID, "leaked") })
 				before := server.Upstream.Count()
 				drive(t, call.name, options).refused(t, 401, 11009, nil)
