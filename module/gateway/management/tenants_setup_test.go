@@ -36,6 +36,7 @@ var callBodies = map[string]string{
 	"POST /v2/users/{user_id}/apps/{app_id}/collaborators":   `{"collaborators":[{"user":{"id":"*"},"scopes":[]}]}`,
 	"PATCH /v2/users/{user_id}/apps/{app_id}/collaborators":  `{"collaborators":[{"user":{"id":"carol"},"scopes":["Apps:Get"]}],"action":"merge"}`,
 	"DELETE /v2/users/{user_id}/apps/{app_id}/collaborators": `{"ids":["carol"]}`,
+	"DELETE /v2/users/{user_id}/collaborations":              `{"apps":[{"id":"carol-app","user_id":"carol"}]}`,
 	"POST /v2/login":  `{}`,
 	"POST /v2/logout": ``,
 }
@@ -71,6 +72,13 @@ func startTenants(t *testing.T) *tenants {
 			return err
 		}
 		if _, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{AppRef: app, UserID: "carol"}, Scopes: []string{"Inputs:Get"}}); err != nil {
+			return err
+		}
+		carols := keys.AppRef{OwnerID: "carol", AppID: "carol-app"}
+		if _, err := tx.CreateApp(keys.App{AppRef: carols}); err != nil {
+			return err
+		}
+		if _, err := tx.AddCollaborator(keys.Collaborator{CollaboratorRef: keys.CollaboratorRef{AppRef: carols, UserID: "alice"}, Scopes: []string{"Inputs:Get"}}); err != nil {
 			return err
 		}
 		if _, err := tx.ImportCredential(keys.ImportSource{}, keys.Credential{

@@ -90,7 +90,7 @@ func (v *visit) keeps() bool {
 
 // signInAgain leads to the sign-in page, and from there back to the form.
 func (v *visit) signInAgain() error {
-	id := allKept.put(keptForm{who: v.r.PostForm.Get("who"), path: v.path(), form: v.r.PostForm}, time.Now())
+	id := allKept.put(keptForm{who: v.r.PostForm.Get("sender"), path: v.path(), form: v.r.PostForm}, time.Now())
 	if id == "" {
 		return v.goTo("/signin", "session-ended")
 	}
@@ -122,7 +122,7 @@ func (v *visit) again(status int, title, text, path string, form url.Values) err
 	p := keptPage{Text: text, Action: path, Button: "Send it again"}
 	form = maps.Clone(form)
 	delete(form, "form")
-	delete(form, "who")
+	delete(form, "sender")
 	if form.Has("step") || form.Has("preset") || form.Has("scope") {
 		form.Set("step", stepForm)
 		delete(form, "preset")

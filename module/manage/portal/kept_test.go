@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-var typed = url.Values{"description": {"nightly import"}, "scope": {"Inputs:Get"}, "expires": {"30d"}, "who": {"ada"}, "step": {"done"}}
+var typed = url.Values{"description": {"nightly import"}, "scope": {"Inputs:Get"}, "expires": {"30d"}, "sender": {"ada"}, "step": {"done"}}
 
 // openKept opens a page as its user.
 func (s *testPortal) openKept(path string) (int, string) {
