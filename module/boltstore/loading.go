@@ -26,7 +26,7 @@ type loading struct {
 	// pending are those of the change that is being made.
 	pending batch
 	// landing are those of the change before, which are being encoded and sorted.
-	// landed gets the error of that; it is nil if there are none.
+	// landed gets the error of that, and is nil while nothing lands.
 	landing batch
 	landed  chan error
 	// written finds the others, whose records are in the log.

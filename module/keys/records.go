@@ -80,8 +80,8 @@ type Credential struct {
 	// ExpiresAt is zero if the credential never expires.
 	ExpiresAt time.Time
 	// RotatedFrom is the key ID of the key that this one replaces, and RotatedTo
-	// that of the key that replaces this one. Each is empty if there is none, or if
-	// it was rotated before this was stored.
+	// that of the key that replaces this one. Both are empty for keys that were never
+	// rotated, and for rotations before store format 4.
 	RotatedFrom, RotatedTo string
 	// Idle is how long an unused session lives; 0 means without limit.
 	Idle time.Duration

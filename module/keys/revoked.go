@@ -8,7 +8,7 @@ import (
 )
 
 // createdFact is the field of the audit log with the creation of a revoked
-// credential, which is no change of it.
+// credential. The revocation doesn't change it.
 const createdFact = "created_at"
 
 // factsOfRevoked returns the facts of a credential that is being revoked. They

@@ -13,8 +13,8 @@ import (
 type Operation struct {
 	// Hosts are the hosts of the site, with their ports unless that is 443.
 	Hosts []string `json:"hosts,omitempty"`
-	// Method and Pattern are those of the route, and empty if there is none. The
-	// method of a gRPC route is grpc.
+	// Method and Pattern are those of the route. They are empty if no route matches.
+	// The method of a gRPC route is grpc.
 	Method  string `json:"method"`
 	Pattern string `json:"pattern"`
 	// Endpoints and Scopes are what the route requires.

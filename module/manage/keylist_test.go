@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -149,33 +150,34 @@ func TestRevokedKeysAreListed(t *testing.T) {
 
 // Revoked keys are listed no longer than the audit log keeps their entries.
 func TestRevokedKeysAreForgotten(t *testing.T) {
-	s, _ := manyKeys(t)
-	s.api.Directory.SetAuditRetention(time.Nanosecond)
-	time.Sleep(time.Millisecond)
-	if err := s.api.Directory.Upkeep(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if a := s.must("GET", "/v2/users/alice/keys?state=revoked", ""); len(a.Keys) > 1 {
-		t.Errorf("after the retention %s is listed", a.body)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := manyKeys(t)
+		s.api.Directory.SetAuditRetention(time.Hour)
+		later(2 * time.Hour)
+		if err := s.api.Directory.Upkeep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if a := s.must("GET", "/v2/users/alice/keys?state=revoked", ""); len(a.Keys) > 1 {
+			t.Errorf("after the retention %s is listed", a.body)
+		}
+	})
 }
 
 // Keys that weren't used for long are found by their last use, or their creation.
 func TestUnusedKeys(t *testing.T) {
-	s, all := manyKeys(t)
-	time.Sleep(20 * time.Millisecond)
-	s.must("POST", "/v2/users/alice/keys", `{"keys":[{"description":"new","type":"personal_access_token","scopes":["All"]}]}`)
-	got := s.listed(operator, "/v2/users/alice/keys", "unused_for=15ms&type=personal_access_token", 20)
-	if strings.Join(got, ",") != "full,narrow" {
-		t.Errorf("unused are %v of %d", got, len(all))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s, all := manyKeys(t)
+		later(2 * time.Hour)
+		s.must("POST", "/v2/users/alice/keys", `{"keys":[{"description":"new","type":"personal_access_token","scopes":["All"]}]}`)
+		got := s.listed(operator, "/v2/users/alice/keys", "unused_for=1h&type=personal_access_token", 20)
+		if strings.Join(got, ",") != "full,narrow" {
+			t.Errorf("unused are %v of %d", got, len(all))
+		}
+	})
 }
 
 // A page reads a bounded number of records, and tells where to go on.
 func TestFewAmongManyKeys(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it makes many keys")
-	}
 	s := newService(t)
 	s.alice()
 	key := `{"description":"many","type":"personal_access_token","scopes":["Predict"]},`

@@ -5,8 +5,8 @@ import (
 	"unicode"
 )
 
-// Passwords that attackers try first are refused, as NIST SP 800-63B (section
-// 5.1.1.2) requires. A rule describes them instead of a list: common passwords are
+// NIST SP 800-63B (section 5.1.1.2) requires that the passwords that attackers try
+// first are refused. A rule describes them instead of a list: common passwords are
 // one or two common words, keyboard walks or runs of one character, with a few
 // digits or signs, such as Summer2024! or qwerty123456. The user's own names count
 // as common words. Longer combinations of words are accepted.

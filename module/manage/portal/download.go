@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// downloadKeys sends what the page of all keys finds, as CSV. Spreadsheets open it,
-// so no cell may begin a formula.
+// downloadKeys sends the keys that the page of all keys finds as CSV. Because
+// spreadsheets open the file, no cell may begin a formula.
 func (v *visit) downloadKeys() error {
 	p, err := v.allKeys()
 	if err != nil {

@@ -62,7 +62,7 @@ func qrCode(text string) (template.HTML, error) {
 	if err != nil {
 		return "", fmt.Errorf("drawing a QR code: %w", err)
 	}
-	const margin = 4 // modules, as ISO/IEC 18004 requires
+	const margin = 4 // modules; ISO/IEC 18004 requires them
 	size := code.Bounds().Dx()
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg class="qr" data-secret role="img" aria-label="QR code with the secret" viewBox="0 0 %[1]d %[1]d" shape-rendering="crispEdges"><rect width="%[1]d" height="%[1]d" fill="#fff"/><path d="`, size+2*margin)

@@ -42,7 +42,7 @@ func (c *catalogue) Presets() []preset {
 	return append(list, preset{Name: presetNone, Label: "Custom", Description: "Nothing is selected. Choose below."})
 }
 
-// Preset returns the preset of a name, which selects nothing if there is none.
+// Preset returns the preset with a name. It is empty if the name is unknown.
 func (c *catalogue) Preset(name string) preset {
 	for _, p := range c.Presets() {
 		if p.Name == name {
