@@ -30,6 +30,9 @@ func userCommand() *cobra.Command {
 		command("list", "Lists the users", 0, 0, listUsers),
 		command("show ID", "Shows a user", 1, 1, showUser),
 		update,
+		command("reset-link ID", "Makes a one-time link by which a user who forgot the password sets another one", 1, 1, makeResetLink, func(f *pflag.FlagSet) {
+			f.String("url", "", "Address of the portal, such as https://keys.example.com/portal; the configuration's by default")
+		}),
 		command("delete ID...", "Deletes users with their apps, and revokes their keys", 1, many, deleteUsers, confirmed),
 	)
 	return cmd

@@ -34,3 +34,24 @@ func TestUserUpdate(t *testing.T) {
 		}
 	})
 }
+
+// The link is printed on standard output: with the portal's address if it is known,
+// and its path otherwise.
+func TestUserResetLink(t *testing.T) {
+	shells(t, func(t *testing.T, s *shell) {
+		s.must("", "user", "create", "alice", "--email", "alice@example.com")
+		link := s.answer("", "user", "reset-link", "alice", "--url", "https://keys.example.com/portal").ResetLink
+		if link.URL != "https://keys.example.com/portal/reset#"+link.Code || !strings.HasPrefix(link.Code, "alice.") || len(link.Code) != len("alice.")+26 {
+			t.Errorf("the link is %+v", link)
+		}
+		contains(t, s.must("", "user", "reset-link", "alice"), "\n    /reset#alice.", "\n    alice.", "--url")
+		contains(t, s.must("", "user", "reset-link", "alice", "--url", "https://keys.example.com/portal"), "\n    https://keys.example.com/portal/reset#alice.")
+		for name, args := range map[string][]string{
+			"alice: ": {"user", "reset-link", "nobody"}, "--url: ": {"user", "reset-link", "alice", "--url", "keys.example.com"},
+		} {
+			if r := s.run("", args...); r.err == nil || !strings.HasPrefix(r.err.Error(), strings.Replace(name, "alice", "nobody", 1)) {
+				t.Errorf("%v ended with %v", args, r.err)
+			}
+		}
+	})
+}

@@ -73,7 +73,7 @@ func (m *Manage) Provision(ctx caddy.Context) error {
 	if m.decider, err = newDecider(site, app.(*App), m.logger, ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
-	m.decider.app.addManagement(ctx, m.Base, managedSite{mount: m.mount, site: site})
+	m.decider.app.addManagement(ctx, m.Base, managedSite{mount: m.mount, site: site, portal: m.Portal})
 	site.warnOfLogs(ctx, m.logger)
 	if m.Portal != "" {
 		operators, err := m.within(ctx, manage.NewOperatorMount())
@@ -290,7 +290,7 @@ func (a *App) prepare(api *manage.API, lease *directory.Lease) (err error) {
 	api.Ask = func(ctx context.Context, q manage.ExplainQuery) ([]manage.Explanation, error) {
 		return a.ask(ctx, lease.Directory, q)
 	}
-	api.Sites = a.Operations()
+	api.Sites, api.Portal = a.Operations(), portalAddress(a.managementSites())
 	api.Catalogue, err = a.Catalogue()
 	return err
 }

@@ -22,6 +22,8 @@ type managedSite struct {
 	hosts []string // nil if they aren't known
 	mount *manage.Mount
 	site  *Site
+	// portal is the path of the portal, or empty if there is none.
+	portal string
 }
 
 // addManagement takes in a site that answers the management API, whose scopes

@@ -58,6 +58,8 @@ const (
 	ActionUserCreate         = "user.create"
 	ActionUserChange         = "user.change"
 	ActionUserDelete         = "user.delete"
+	ActionUserResetLink      = "user.reset_link"
+	ActionUserResetPassword  = "user.reset_password"
 	ActionAppCreate          = "app.create"
 	ActionAppChange          = "app.change"
 	ActionAppDelete          = "app.delete"

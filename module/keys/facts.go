@@ -3,6 +3,7 @@ package keys
 import (
 	"encoding/json"
 	"reflect"
+	"time"
 )
 
 // facts are the fields of a record that the audit log shows.
@@ -35,6 +36,9 @@ func factsOfUser(u User) facts {
 	f := facts{"name": u.Name, "email": u.Email, "suspended": u.Suspended, "two_factor": u.TwoFactor.Enabled}
 	if u.Operator {
 		f["operator"] = true
+	}
+	if !u.Reset.Until.IsZero() {
+		f["reset_link_until"] = u.Reset.Until.UTC().Format(time.RFC3339)
 	}
 	return f
 }

@@ -34,7 +34,9 @@ type User struct {
 	// It is empty if the user has no password.
 	PasswordHash string
 	TwoFactor    signin.TwoFactor
-	CreatedAt    time.Time
+	// Reset is the one-time link by which the user may set another password.
+	Reset     PasswordReset
+	CreatedAt time.Time
 	// ModifiedAt is the time of the record's last change.
 	ModifiedAt time.Time
 	// Version counts the changes of the record, from 1, so that two editors

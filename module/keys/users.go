@@ -47,8 +47,12 @@ func (tx *Tx) emailIsFree(u User) error {
 
 // ChangeUser changes a user. Suspending a user affects all their credentials. A
 // new password or second factor ends their sessions, except the session that
-// makes the change.
+// makes the change. A new password or a suspension also ends a [PasswordReset].
 func (tx *Tx) ChangeUser(id string, change func(*User) error) (User, error) {
+	return tx.changeUser(ActionUserChange, id, change)
+}
+
+func (tx *Tx) changeUser(action, id string, change func(*User) error) (User, error) {
 	old, err := tx.User(id)
 	if err != nil {
 		return User{}, fmt.Errorf("user %s: %w", id, err)
@@ -60,6 +64,9 @@ func (tx *Tx) ChangeUser(id string, change func(*User) error) (User, error) {
 	}
 	u.ID, u.CreatedAt, u.Seq = old.ID, old.CreatedAt, old.Seq
 	u.ModifiedAt, u.Version = tx.now, old.Version+1
+	if u.PasswordHash != old.PasswordHash || u.Suspended {
+		u.Reset = PasswordReset{}
+	}
 	if err := checkUser(u); err != nil {
 		return User{}, err
 	}
@@ -78,13 +85,16 @@ func (tx *Tx) ChangeUser(id string, change func(*User) error) (User, error) {
 			signsInOtherwise = signsInOtherwise || name != "recovery_codes"
 		}
 	}
+	if !u.Reset.Until.IsZero() && u.Reset.Digest != old.Reset.Digest {
+		after["reset_link"] = "made"
+	}
 	if u.Suspended != old.Suspended {
 		tx.groups = append(tx.groups, UserGroup(id))
 	}
 	if err := tx.w.PutUser(u); err != nil {
 		return User{}, err
 	}
-	if err := tx.record(ActionUserChange, Subject{UserID: id}, before, after); err != nil {
+	if err := tx.record(action, Subject{UserID: id}, before, after); err != nil {
 		return User{}, err
 	}
 	if signsInOtherwise || u.TwoFactor.Enabled != old.TwoFactor.Enabled {

@@ -36,6 +36,7 @@ type Answer struct {
 	Login
 	HalfLogin
 	TwoFactor *TwoFactor `json:"two_factor,omitempty"`
+	ResetLink *ResetLink `json:"reset_link,omitempty"`
 	Sessions  []Session  `json:"sessions,omitzero"`
 	// SessionIDs are the IDs of the sessions that a call ended.
 	SessionIDs []string `json:"session_ids,omitzero"`

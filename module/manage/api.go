@@ -43,6 +43,9 @@ type API struct {
 	Ask func(context.Context, ExplainQuery) ([]Explanation, error)
 	// Sites list what can be called with credentials.
 	Sites []authz.Site
+	// Portal is the address of the portal, such as https://keys.example.com/portal,
+	// or empty if it isn't known.
+	Portal string
 	// MaxBody is the largest body that is read, in bytes; 0 is
 	// [DefaultMaxBody].
 	MaxBody int64

@@ -186,6 +186,7 @@ var operatorCalls = []call{
 		demand{},
 	},
 	{"DELETE", "/v2/users/{user_id}", removes((*request).deleteUser), demand{}},
+	{"POST", "/v2/users/{user_id}/reset_link", changes(optionalBodyOf(readPortal), (*request).createResetLink), demand{}},
 
 	{"PATCH", "/v2/keys", changesBy(bodyOf(readKeyChanges), (*request).narrowsKeys, (*request).changeKeys), demand{}},
 	{"POST", "/v2/keys/revoke", does(bodyOf(readRevocation), (*request).revokeMany), demand{}},

@@ -16,7 +16,7 @@ import (
 
 // The portal signs users in by two calls, which stand on no site: the first checks
 // the password, and the second the code of the second factor. Both have the checks,
-// limits and audit entries of login.
+// limits and audit entries of login. A third call resets a forgotten password.
 
 // SignInBase is the base path of [NewSignInMount].
 const SignInBase = "/signin"
@@ -27,6 +27,7 @@ const halfLife = 5 * time.Minute
 var signInCalls = []call{
 	{"POST", "/v2/password", usersOnly(does(bodyOf(readPasswordStep), (*request).loginByPassword)), demand{accept: public}},
 	{"POST", "/v2/code", usersOnly(does(bodyOf(readCodeStep), (*request).loginByCode)), demand{accept: public}},
+	{"POST", "/v2/reset", usersOnly(does(bodyOf(readPasswordReset), (*request).resetPassword)), demand{accept: public}},
 }
 
 // NewSignInMount mounts the calls by which the portal signs users in.

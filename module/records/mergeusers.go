@@ -64,19 +64,24 @@ func (m *Merge) users() error {
 			return w.DeleteUser(u.ID)
 		}
 		now, there, err := currentOf(m, &users, []byte(u.ID))
+		if err == nil && !there && u.Reset != (keys.PasswordReset{}) {
+			// It may have been used since the backup.
+			u.Reset = keys.PasswordReset{}
+			return w.PutUser(u)
+		}
 		if err != nil || !there || !m.later(now.ModifiedAt, u.ModifiedAt, now.Version, u.Version) {
 			return err
 		}
 		was := u
 		// Keep the user's latest password and second factor, because the old ones may
-		// have been changed after a leak.
+		// have been changed after a leak. A link to reset the password may be used.
 		u.Suspended, u.Operator = u.Suspended || now.Suspended, u.Operator && now.Operator
-		u.PasswordHash, u.TwoFactor = now.PasswordHash, now.TwoFactor
+		u.PasswordHash, u.TwoFactor, u.Reset = now.PasswordHash, now.TwoFactor, now.Reset
 		if u.Email, err = m.freeEmail(w, now); err != nil {
 			return err
 		}
 		switch {
-		case u.Email != was.Email || u.Suspended != was.Suspended || u.Operator != was.Operator || u.PasswordHash != was.PasswordHash || !sameFactor(u.TwoFactor, was.TwoFactor):
+		case u.Email != was.Email || u.Suspended != was.Suspended || u.Operator != was.Operator || u.PasswordHash != was.PasswordHash || u.Reset != was.Reset || !sameFactor(u.TwoFactor, was.TwoFactor):
 			m.UsersChanged++
 		case now.Version == u.Version && now.ModifiedAt.Equal(u.ModifiedAt):
 			return nil // unchanged

@@ -30,29 +30,45 @@ type userRecord struct {
 	RecoveryCodes [][]byte `cbor:"13,keyasint,omitempty"` // digests
 
 	Operator bool `cbor:"14,keyasint,omitempty"`
+
+	Reset      []byte `cbor:"15,keyasint,omitempty"` // digest
+	ResetUntil *stamp `cbor:"16,keyasint,omitempty"`
 }
 
 func packUser(u keys.User) userRecord {
-	return userRecord{
+	r := userRecord{
 		ID: u.ID, Name: u.Name, Email: u.Email, Suspended: u.Suspended,
 		Created: packTime(u.CreatedAt), Modified: packTime(u.ModifiedAt), Seq: u.Seq,
 		Password: u.PasswordHash, Version: u.Version,
 		TOTPSecret: u.TwoFactor.Secret, TOTPEnabled: u.TwoFactor.Enabled, TOTPLastStep: u.TwoFactor.LastStep,
 		RecoveryCodes: packDigests(u.TwoFactor.RecoveryCodes), Operator: u.Operator,
+		ResetUntil: packTime(u.Reset.Until),
 	}
+	if r.ResetUntil != nil {
+		r.Reset = u.Reset.Digest[:]
+	}
+	return r
 }
 
 func (r userRecord) unpack() (keys.User, error) {
 	created, err1 := r.Created.time()
 	modified, err2 := r.Modified.time()
 	codes, err3 := unpackDigests(r.RecoveryCodes)
+	until, err4 := r.ResetUntil.time()
+	var reset keys.PasswordReset
+	var err5 error
+	if r.Reset != nil || r.ResetUntil != nil {
+		reset.Until = until
+		reset.Digest, err5 = unpackDigest(r.Reset)
+	}
 	return keys.User{
 		ID: r.ID, Name: r.Name, Email: r.Email, Suspended: r.Suspended, Operator: r.Operator,
 		CreatedAt: created, ModifiedAt: modified, Version: r.Version, Seq: r.Seq, PasswordHash: r.Password,
 		TwoFactor: signin.TwoFactor{
 			Secret: r.TOTPSecret, Enabled: r.TOTPEnabled, LastStep: r.TOTPLastStep, RecoveryCodes: codes,
 		},
-	}, errors.Join(err1, err2, err3)
+		Reset: reset,
+	}, errors.Join(err1, err2, err3, err4, err5)
 }
 
 type appRecord struct {

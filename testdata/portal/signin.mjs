@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { Person, close, launch, oneTimePassword } from "./person.mjs";
 
-const { BASE: base, EMAIL: email, PASSWORD: password, CHROMIUM: chromium } = process.env;
+const { BASE: base, EMAIL: email, PASSWORD: password, RESET_CODE: resetCode, CHROMIUM: chromium } = process.env;
 
 /** factor sets up a second factor, and signs in with it. */
 async function factor(options) {
@@ -64,7 +64,50 @@ async function factor(options) {
   await ada.leave();
 }
 
+/** reset sets another password by a link, whose code is in no request's address. */
+async function reset(options) {
+  const ada = await Person.come(base, options);
+  const elsewhere = await Person.come(base, options);
+  await elsewhere.signIn(email, password);
+  ada.page.on("request", (request) => assert.ok(!request.url().includes(resetCode)));
+  ada.expect("status of 400");
+  ada.expect("status of 401");
+  await ada.open("/portal/signin");
+  await ada.follow("Forgot your password?");
+  await ada.heading("Reset your password");
+  await ada.says("The operator of this service makes you a one-time link");
+  const set = async (next) => {
+    await ada.fill("New password", next);
+    await ada.fill("New password, again", next);
+    await ada.press("Set the password");
+  };
+  await ada.fill("Code of the link", "alice.WRONG");
+  await set("an entirely different sentence");
+  assert.ok(await ada.page.locator("#code-wrong").isVisible());
+
+  if (ada.script) {
+    await ada.page.goto("about:blank");
+    await ada.page.goto(`${base}/portal/reset#${resetCode}`);
+    assert.equal(ada.page.url(), `${base}/portal/reset`);
+    assert.equal(await ada.page.getByLabel("Code of the link").inputValue(), resetCode);
+    await ada.page.waitForFunction(() => document.activeElement.id === "password");
+  } else {
+    await ada.fill("Code of the link", resetCode);
+  }
+  await set("Summer2024!");
+  assert.ok(await ada.page.locator("#password-wrong").isVisible());
+  await set("an entirely different sentence");
+  await ada.says("Your password is changed");
+  await ada.signIn(email, "an entirely different sentence");
+  await elsewhere.page.goto(`${base}/portal/apps`);
+  await elsewhere.heading("Sign in");
+  await ada.leave();
+  await elsewhere.leave();
+}
+
 const tasks = {
+  reset: () => reset({ width: 1440 }),
+  "reset-plain": () => reset({ width: 320, height: 640, script: false }),
   factor: () => factor({ width: 1440 }),
   "factor-plain-phone": () => factor({ width: 360, script: false }),
 };

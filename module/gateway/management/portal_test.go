@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/signin"
@@ -45,7 +46,7 @@ var portalTasks = []struct {
 	tasks  []string
 }{
 	{"portal.mjs", []string{"wide", "phone", "plain", "plain-phone", "tokens", "collaborators", "account", "keyboard", "attempts"}},
-	{"signin.mjs", []string{"factor", "factor-plain-phone"}},
+	{"signin.mjs", []string{"factor", "factor-plain-phone", "reset", "reset-plain"}},
 	{"lists.mjs", []string{"all-keys", "all-keys-plain", "all-keys-phone", "leaked", "leaked-plain", "rotation", "leave"}},
 	{"words.mjs", []string{"choosing", "choosing-plain", "asking", "asking-plain"}},
 	{"operator.mjs", []string{"operator", "operator-dark", "operator-plain-phone"}},
@@ -75,7 +76,10 @@ func runPortalTask(t *testing.T, dir, node, browser, script, task string) {
 		routes = "include clarifai"
 	}
 	m := startManagedWith(t, routes, "api_keys_manage {\nportal /portal\n}")
-	const password = "correct horse battery staple"
+	const (
+		password  = "correct horse battery staple"
+		resetLink = "alice.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	)
 	hash, err := signin.HashPassword(t.Context(), password)
 	if err != nil {
 		t.Fatal(err)
@@ -85,6 +89,10 @@ func runPortalTask(t *testing.T, dir, node, browser, script, task string) {
 			if _, err := tx.ChangeUser(id, func(u *keys.User) error { u.PasswordHash = hash; return nil }); err != nil {
 				return err
 			}
+		}
+		reset := keys.PasswordReset{Digest: credential.DigestOf(resetLink), Until: tx.Now().Add(time.Hour)}
+		if err := tx.AllowReset("alice", reset); err != nil {
+			return err
 		}
 		_, err := tx.CreateUser(keys.User{ID: "olga", Email: "olga@example.com", PasswordHash: hash, Operator: true})
 		return err
@@ -99,7 +107,7 @@ func runPortalTask(t *testing.T, dir, node, browser, script, task string) {
 	run.Dir = dir
 	run.WaitDelay = 10 * time.Second // for a browser that outlives the script
 	run.Env = append(os.Environ(), "BASE=http://localhost:"+port, "CHROMIUM="+browser,
-		"EMAIL=alice@example.com", "OTHER_EMAIL=bob@example.com", "OTHER_ID=bob", "OPERATOR_EMAIL=olga@example.com", "PASSWORD="+password)
+		"EMAIL=alice@example.com", "OTHER_EMAIL=bob@example.com", "OTHER_ID=bob", "OPERATOR_EMAIL=olga@example.com", "PASSWORD="+password, "RESET_CODE="+resetLink)
 	if out, err := run.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -35,6 +35,7 @@ type auditRow struct {
 // actions translates the actions of the log.
 var actions = map[string]string{
 	"user.create": "account created", "user.change": "account changed", "user.delete": "account deleted",
+	"user.reset_link": "link made to reset the password", "user.reset_password": "password reset by a link",
 	"app.create": "application created", "app.change": "application changed", "app.delete": "application deleted",
 	"key.create": "key created", "key.import": "key imported", "key.change": "key changed",
 	"key.rotate": "key created by a rotation", "key.revoke": "key revoked",

@@ -30,7 +30,8 @@ type Config struct {
 	Brand Brand
 	// Call calls the management API.
 	Call Call
-	// SignIn calls the API's calls that sign users in step by step.
+	// SignIn calls the API's calls that sign users in step by step, or reset a
+	// forgotten password.
 	SignIn Call
 	// Operate calls the API as the operator, for users with the operator's role.
 	Operate Call
@@ -96,6 +97,8 @@ var pages = []page{
 	{method: "POST", path: "/signin", serve: (*visit).signIn, open: true},
 	{method: "GET", path: "/signin/code", serve: (*visit).askCode, open: true},
 	{method: "POST", path: "/signin/code", serve: (*visit).signInByCode, open: true},
+	{method: "GET", path: manage.ResetPath, serve: (*visit).askReset, open: true},
+	{method: "POST", path: manage.ResetPath, serve: (*visit).resetPassword, open: true},
 	{method: "POST", path: "/signout", serve: (*visit).signOut},
 
 	{method: "GET", path: "/apps", serve: (*visit).listApps},

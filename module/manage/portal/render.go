@@ -100,6 +100,7 @@ var notices = map[string]string{
 	"left-app":             "You have left the application. Your tokens are refused there from now on, unless it is open to everyone.",
 	"collaborator-removed": "The collaborator is removed, and their live requests have ended.",
 	"password-changed":     "Your password is changed, and your other sessions have ended.",
+	"password-reset":       "Your password is changed, and all your sessions have ended. Sign in with the new password.",
 	"factor-on":            "The second factor is on, and your other sessions have ended.",
 	"factor-off":           "The second factor is off, and your other sessions have ended.",
 	"sessions-ended":       "Those sessions have ended.",

@@ -21,6 +21,20 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 const result = document.getElementById("problem") || document.getElementById("notice") || document.querySelector('[role="alertdialog"], #secret');
 if (result && !document.querySelector("[autofocus]")) result.focus();
 
+// The code of a one-time link is in the fragment, which isn't sent. It moves to the
+// form, and out of the address.
+const reset = document.querySelector("[data-reset]");
+const takeCode = () => {
+  if (location.hash.length < 2) return;
+  reset.code.value = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname);
+  reset.password.focus();
+};
+if (reset) {
+  takeCode();
+  addEventListener("hashchange", takeCode);
+}
+
 // Remove secrets when the user leaves the page, because going back to it must not
 // show them again.
 addEventListener("pagehide", () => {
