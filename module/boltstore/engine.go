@@ -98,10 +98,14 @@ func (r *revision) SeekBack(bucket, key []byte) (k, v []byte) {
 	return c.Prev()
 }
 
-// Put implements [records.Writer].
+// Put implements [records.Writer]. A bucket that a store's format need not have
+// appears with its first entry.
 func (r *revision) Put(bucket, key, value []byte) error {
 	defer markAstray(bucket)
-	b := r.tx.Bucket(bucket)
+	b, err := r.tx.CreateBucketIfNotExists(bucket)
+	if err != nil {
+		return err
+	}
 	if records.InOrder(bucket) {
 		b.FillPercent = 1
 	}
@@ -111,7 +115,11 @@ func (r *revision) Put(bucket, key, value []byte) error {
 // Delete implements [records.Writer].
 func (r *revision) Delete(bucket, key []byte) error {
 	defer markAstray(bucket)
-	return r.tx.Bucket(bucket).Delete(key)
+	b := r.tx.Bucket(bucket)
+	if b == nil {
+		return nil
+	}
+	return b.Delete(key)
 }
 
 // Interface guard

@@ -52,6 +52,7 @@ type Directory struct {
 	clock  func() time.Time
 
 	usage    usage
+	activity activity
 	flushing sync.Mutex
 	throttle *signin.Throttle
 	secret   [32]byte // of the store

@@ -12,7 +12,7 @@ import (
 
 // Entry is the result of one load of a digest: a credential, a collaborator, or
 // nothing. It is shared by all its readers and never changes, except for the
-// time of the last use. It identifies the caller and holds no decision about a
+// time of the last use and the tally. It identifies the caller and holds no decision about a
 // request.
 type Entry struct {
 	digest credential.Digest
@@ -24,10 +24,13 @@ type Entry struct {
 	expires  int64         // Unix nanoseconds, 0 is never
 	// idle is how long a session lives after seen, in nanoseconds; 0 means
 	// without limit. seen is when the credential was last used, to the minute,
-	// in Unix nanoseconds. It is the only field that changes.
+	// in Unix nanoseconds.
 	idle   int64
 	seen   atomic.Int64
 	caller policy.Caller
+	// tally counts the requests that present the key. It is nil unless the
+	// entry is that of a key.
+	tally *tally
 }
 
 // Suppose returns an entry that is not in a store: a valid credential held by
@@ -72,7 +75,7 @@ func (e *Entry) Ends() time.Time {
 // cost returns approximately how many bytes the entry takes, for the budget of
 // the cache.
 func (e *Entry) cost() int64 {
-	const fixed = 288 // the struct, the cache's own item and its list of keys
+	const fixed = 368 // the struct, the tally, the cache's own item and its list of keys
 	c := &e.caller
 	return int64(fixed + len(c.UserID) + len(c.KeyID) + len(c.AppID) + c.Grant.Size())
 }
@@ -116,6 +119,8 @@ func (d *Directory) loadCredential(r keys.Reader, digest credential.Digest) (*En
 	}
 	if c.Kind == policy.Session {
 		e.caller.Grant = policy.Everything()
+	} else {
+		e.tally = d.activity.tallyOf(digest)
 	}
 	if !c.ExpiresAt.IsZero() {
 		e.expires = c.ExpiresAt.UnixNano()

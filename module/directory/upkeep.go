@@ -18,11 +18,14 @@ const (
 	TaskHeartbeat Task = "heartbeat"
 	// TaskDeletions finishes the deletion of users and apps.
 	TaskDeletions Task = "deletions"
-	// TaskLastUse writes when keys were last used.
+	// TaskLastUse writes when keys were last used, and what became of their
+	// requests.
 	TaskLastUse Task = "last_use"
 	// TaskAuditRetention removes audit entries that are older than the
 	// retention.
 	TaskAuditRetention Task = "audit_retention"
+	// TaskActivity removes the activity of keys that is too old.
+	TaskActivity Task = "activity"
 	// TaskClose closes the store after the last request of a removed
 	// configuration.
 	TaskClose Task = "close"
@@ -85,6 +88,7 @@ func (d *Directory) Upkeep(ctx context.Context) error {
 		{TaskHeartbeat, d.beat},
 		{TaskDeletions, d.Finish},
 		{TaskLastUse, d.Flush},
+		{TaskActivity, d.shortenActivity},
 		{TaskAuditRetention, d.shortenAudit},
 	}
 	var failures []error

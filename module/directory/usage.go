@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"maps"
 	"sync"
 	"time"
 
@@ -68,29 +68,48 @@ func (d *Directory) LastUsed(from keys.Reader, digest credential.Digest) (keys.U
 	return from.LastUsed(digest)
 }
 
-// maxUsages is how many last uses are written at once, because others wait for
-// it.
+// maxUsages is how many uses are written at once, because others wait for it.
 const maxUsages = 500
 
-// Flush writes the last uses collected since the previous Flush.
+// Flush writes the last uses and the activity collected since the previous
+// Flush.
 func (d *Directory) Flush(ctx context.Context) error {
 	d.flushing.Lock()
 	defer d.flushing.Unlock()
-	u := &d.usage
-	u.mu.Lock()
-	u.writing, u.noted = u.noted, nil
-	u.mu.Unlock()
-	defer u.keepUnwritten()
-	uses := make([]keys.Use, 0, len(u.writing))
-	for digest, last := range u.writing {
-		uses = append(uses, keys.Use{Digest: digest, Usage: last})
-	}
-	for batch := range slices.Chunk(uses, min(maxUsages, d.store.MaxWrites())) {
-		if err := d.writeUsages(ctx, batch); err != nil {
+	uses := d.collect()
+	defer d.usage.keepUnwritten()
+	// A use with activity is two records.
+	size := min(maxUsages, d.store.MaxWrites()/2)
+	for i := 0; i < len(uses); i += size {
+		if err := d.writeUses(ctx, uses[i:min(i+size, len(uses))]); err != nil {
+			d.activity.keep(uses[i:])
 			return fmt.Errorf("writing when keys were last used: %w", err)
 		}
 	}
 	return nil
+}
+
+// collect returns the uses that are to be written.
+func (d *Directory) collect() []keys.Use {
+	u, today := &d.usage, keys.DateOf(d.Now())
+	u.mu.Lock()
+	u.writing, u.noted = u.noted, nil
+	last := maps.Clone(u.writing)
+	u.mu.Unlock()
+	counts := d.activity.collect()
+	uses := make([]keys.Use, 0, len(last)+len(counts))
+	for digest, usage := range last {
+		use := keys.Use{Digest: digest, Usage: usage}
+		if use.Activity = counts[digest]; use.Activity != nil {
+			use.Today = today
+			delete(counts, digest)
+		}
+		uses = append(uses, use)
+	}
+	for digest, activity := range counts {
+		uses = append(uses, keys.Use{Digest: digest, Activity: activity, Today: today})
+	}
+	return uses
 }
 
 // keepUnwritten keeps uses that were not written for the next Flush.
@@ -108,7 +127,7 @@ func (u *usage) keepUnwritten() {
 	u.writing = nil
 }
 
-func (d *Directory) writeUsages(ctx context.Context, batch []keys.Use) error {
+func (d *Directory) writeUses(ctx context.Context, batch []keys.Use) error {
 	if err := d.Writable(); err != nil {
 		return err
 	}

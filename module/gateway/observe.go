@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gateway/answer"
 	"github.com/caddy-api-keys/gateway/module/gateway/metrics"
 	"github.com/caddy-api-keys/gateway/module/gateway/shadowlog"
+	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
@@ -56,9 +57,10 @@ type observer struct {
 	shadow  bool
 }
 
-// observe counts what became of a request, and logs it: in the access log, and
-// in mode shadow as a decision.
+// observe counts what became of a request, for the metrics and for its key, and
+// logs it: in the access log, and in mode shadow as a decision.
 func (o *observer) observe(ctx context.Context, q *question, v *verdict, e event) {
+	q.count(v, e.kind)
 	switch e.kind {
 	case forwardedEvent:
 		o.metrics.Forwarded(v.Reason)
@@ -80,6 +82,20 @@ func (o *observer) observe(ctx context.Context, q *question, v *verdict, e event
 		o.logDecision(ctx, q, v, e)
 	case endedEvent:
 		o.metrics.Ended()
+	}
+}
+
+// count counts a request in the activity of its key. A request that was handed on
+// and refused later counts as both.
+func (q *question) count(v *verdict, kind eventKind) {
+	if v.Credential == nil {
+		return
+	}
+	switch kind {
+	case forwardedEvent, sparedEvent:
+		q.lease.Allowed(v.Credential)
+	case refusedEvent, brokenOffEvent:
+		q.lease.Refused(v.Credential, keys.NewCause(v.Reason.String(), v.Lack.Scopes, v.Lack.Endpoints))
 	}
 }
 

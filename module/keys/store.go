@@ -49,9 +49,11 @@ type Store interface {
 	// leaves the store in a state that is safe if no other follows.
 	MaxWrites() int
 
-	// Used writes when credentials were last used, at most MaxWrites of them at
-	// once. The newest use of a credential stays, in whatever order they are
-	// written; of two at the same time, the one that is written later. Uses of credentials that don't exist are left out.
+	// Used writes when credentials were last used, and what became of their
+	// requests. It takes at most MaxWrites records at once; a use with an
+	// Activity is two. The newest use of a credential stays, in whatever order
+	// they are written; of two at the same time, the one that is written later.
+	// Activity is added. Uses of credentials that don't exist are left out.
 	//
 	// A use is not a change: it has no revision, the feed isn't called, and the
 	// time of the newest write stays. Used doesn't promise that all uses of a
@@ -97,7 +99,13 @@ type Commit struct {
 // Use is a use of the credential of a digest.
 type Use struct {
 	Digest credential.Digest
+	// Usage is the last use. If At is zero, there is none to write.
 	Usage
+	// Activity is what became of requests that are not counted yet.
+	Activity Activity
+	// Today is the current day. If it isn't 0, older activity than that of
+	// [ActivityDays] is removed.
+	Today Date
 }
 
 // Change describes one commit to a store's feed.
@@ -150,6 +158,12 @@ type Reader interface {
 	Totals(userID string) (Totals, error)
 	// LastUsed returns the last written use of a credential.
 	LastUsed(credential.Digest) (Usage, error)
+	// Activity returns what became of the requests of a credential. Days that
+	// are too old may be among it.
+	Activity(credential.Digest) (Activity, error)
+	// Activities lists the activity of all credentials by digest, from after the
+	// given one.
+	Activities(after credential.Digest) iter.Seq2[KeyActivity, error]
 
 	Collaborator(CollaboratorRef) (Collaborator, error)
 	// Collaborators lists the collaborators on an app.
@@ -214,7 +228,7 @@ type Writer interface {
 	DeleteApp(AppRef) error
 
 	PutCredential(Credential) error
-	// DeleteCredential also deletes the credential's last use.
+	// DeleteCredential also deletes the credential's last use and activity.
 	DeleteCredential(credential.Digest) error
 	// PutLastUsed replaces the last use of a credential, even by an older one,
 	// because a clock was wrong. What is used is written by [Store.Used].

@@ -77,3 +77,9 @@ func (e *examiner) usage(u usage) {
 		e.odd("the credential of the last use %s is missing", shown(u.digest[:]))
 	}
 }
+
+func (e *examiner) activity(a keys.KeyActivity) {
+	if !has(e.r, credentials.bucket, a.Digest[:]) {
+		e.odd("the credential of the activity %s is missing", shown(a.Digest[:]))
+	}
+}

@@ -26,7 +26,8 @@ func codecs(t testing.TB) []codec {
 	return []codec{
 		codecOf(t, &users, keystest.SomeUser), codecOf(t, &apps, keystest.SomeApp), codecOf(t, &credentials, keystest.SomeKey),
 		codecOf(t, &collaborators, keystest.SomeCollaborator), codecOf(t, &tombstones, keystest.SomeTombstone),
-		codecOf(t, &usages, usage{keystest.SomeUsage, keystest.SomeKey.Digest}), codecOf(t, &audit, keystest.SomeAuditEntry),
+		codecOf(t, &usages, usage{keystest.SomeUsage, keystest.SomeKey.Digest}),
+		codecOf(t, &activities, keys.KeyActivity{Digest: keystest.SomeKey.Digest, Activity: keystest.SomeActivity}), codecOf(t, &audit, keystest.SomeAuditEntry),
 	}
 }
 

@@ -45,7 +45,7 @@ func (m *Merge) credentials() error {
 		if err != nil || !there {
 			return err
 		}
-		if err := m.lastUse(w, c.Digest); err != nil {
+		if err := errors.Join(m.lastUse(w, c.Digest), m.activity(w, c.Digest)); err != nil {
 			return err
 		}
 		if !m.later(now.ModifiedAt, c.ModifiedAt, now.Version, c.Version) {
@@ -78,6 +78,20 @@ func (m *Merge) lastUse(w *update, d credential.Digest) error {
 		return err
 	}
 	return w.PutLastUsed(d, now.Usage)
+}
+
+// activity raises the counts of a credential to the current ones.
+func (m *Merge) activity(w *update, d credential.Digest) error {
+	now, there, err := current(m, &activities, d[:])
+	if err != nil || !there {
+		return err
+	}
+	was, err := w.Activity(d)
+	if err != nil && !errors.Is(err, keys.ErrNotFound) {
+		return err
+	}
+	was.Raise(now.Activity)
+	return activities.put(w.w, keys.KeyActivity{Digest: d, Activity: was})
 }
 
 func (m *Merge) collaborators() error {

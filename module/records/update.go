@@ -33,21 +33,30 @@ func Apply(w Writer, maxWrites int, fn func(keys.Writer) error) (Written, error)
 // ApplyUses writes uses to a revision for [keys.Store.Used].
 func ApplyUses(w Writer, uses []keys.Use) (Written, error) {
 	for _, use := range uses {
-		key := use.Digest[:]
-		if !has(w, credentials.bucket, key) {
+		if !has(w, credentials.bucket, use.Digest[:]) {
 			continue
 		}
-		switch last, err := usages.get(w, key); {
-		case err == nil && use.At.Before(last.At):
-			continue
-		case err != nil && !errors.Is(err, keys.ErrNotFound):
+		if err := applyLastUse(w, use); err != nil {
 			return Written{}, err
 		}
-		if err := usages.put(w, usage{use.Usage, use.Digest}); err != nil {
+		if err := applyActivity(w, use); err != nil {
 			return Written{}, err
 		}
 	}
 	return Written{}, nil
+}
+
+func applyLastUse(w Writer, use keys.Use) error {
+	if use.At.IsZero() {
+		return nil
+	}
+	switch last, err := usages.get(w, use.Digest[:]); {
+	case err == nil && use.At.Before(last.At):
+		return nil
+	case err != nil && !errors.Is(err, keys.ErrNotFound):
+		return err
+	}
+	return usages.put(w, usage{use.Usage, use.Digest})
 }
 
 // update is a [keys.Writer] of one revision being written.
@@ -117,6 +126,9 @@ func (u *update) PutCredential(c keys.Credential) error {
 
 func (u *update) DeleteCredential(d credential.Digest) error {
 	err := usages.delete(u.w, d[:])
+	if err == nil {
+		err = deleteActivity(u.w, d)
+	}
 	if err == nil {
 		err = credentials.delete(u.w, d[:])
 	}

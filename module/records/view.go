@@ -79,6 +79,15 @@ func (v *view) LastUsed(d credential.Digest) (keys.Usage, error) {
 	return u.Usage, err
 }
 
+func (v *view) Activity(d credential.Digest) (keys.Activity, error) {
+	a, err := activities.get(v.r, append(v.key[:0], d[:]...))
+	return a.Activity, err
+}
+
+func (v *view) Activities(after credential.Digest) iter.Seq2[keys.KeyActivity, error] {
+	return activities.all(v.r, after[:])
+}
+
 func (v *view) Collaborator(c keys.CollaboratorRef) (keys.Collaborator, error) {
 	return collaborators.get(v.r, v.of(c.OwnerID, c.AppID, c.UserID))
 }

@@ -53,6 +53,8 @@ func Run(t *testing.T, open func(t *testing.T) keys.Store) {
 		"MaxWrites":             testMaxWrites,
 		"Used":                  testUsed,
 		"UsedIsNoChange":        testUsedIsNoChange,
+		"Activity":              testActivity,
+		"Activities":            testActivities,
 		"Ready":                 testReady,
 		"Feed":                  testFeed,
 		"FeedOrder":             testFeedOrder,

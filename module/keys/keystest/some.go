@@ -26,8 +26,12 @@ var (
 		CollaboratorRef: keys.CollaboratorRef{AppRef: SomeApp.AppRef, UserID: "v"},
 		Scopes:          []string{"Inputs:Get"}, Endpoints: []string{"/p.S/M"}, CreatedAt: SomeTime, ModifiedAt: SomeTime,
 	}
-	SomeTombstone  = keys.Tombstone{Digest: credential.DigestOf("gone"), ID: "cak_0", At: SomeTime, Reason: "leaked"}
-	SomeUsage      = keys.Usage{At: SomeTime, Address: "192.0.2.1"}
+	SomeTombstone = keys.Tombstone{Digest: credential.DigestOf("gone"), ID: "cak_0", At: SomeTime, Reason: "leaked"}
+	SomeUsage     = keys.Usage{At: SomeTime, Address: "192.0.2.1"}
+	SomeActivity  = keys.Activity{
+		{Date: keys.DateOf(SomeTime) - 1, Allowed: 7, Refused: map[keys.Cause]uint64{{Reason: "scopes", Scopes: "Inputs:Get Models:Get"}: 300, {Reason: "owner"}: 1}},
+		{Date: keys.DateOf(SomeTime), Refused: map[keys.Cause]uint64{{Reason: "scopes", Endpoints: "/p.S/M"}: 2}},
+	}
 	SomeAuditEntry = keys.AuditEntry{
 		Seq: 1, At: SomeTime, ActorID: keys.Operator, Action: keys.ActionKeyRevoke, Subject: keys.Subject{UserID: "u", KeyID: "cak_1"},
 		Before: []byte(`{"disabled":false}`), After: []byte(`{}`), Hash: credential.DigestOf("hash"),

@@ -76,7 +76,7 @@ func testUsedIsNoChange(t *testing.T, s keys.Store) {
 	put(t, s, token("cap_1", "u"))
 	update(t, s, func(w keys.Writer) error { w.Touch(at(1)); return nil })
 	silent = true
-	used(t, s, useOf("cap_1", 5))
+	used(t, s, useOf("cap_1", 5), requestsOf("cap_1", today, 1))
 	silent = false
 	view(t, s, func(r keys.Reader) error {
 		if last, err := r.LastWrite(); err != nil || !last.Equal(at(1)) {
