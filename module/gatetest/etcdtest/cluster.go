@@ -1,0 +1,177 @@
+//go:build linux
+
+// Package etcdtest runs real etcd servers for tests: each member of a cluster is a
+// process of its own, which a test can kill, stop for a while, restore from a
+// snapshot and replace.
+//
+//	cluster := etcdtest.Start(t, 3)
+//	client := cluster.Client()
+//	cluster.Leader().Kill()
+//
+// What a cluster needs ends with its test. If the test fails, the end of each
+// member's log is shown.
+package etcdtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
+)
+
+// Deadline is how long a test waits for an event before it fails.
+const Deadline = 60 * time.Second
+
+// Cluster is a running etcd.
+type Cluster struct {
+	tb      testing.TB
+	binary  string
+	dir     string
+	args    []string
+	members []*Member
+	dial    func(ctx context.Context, addr string) (net.Conn, error)
+	address func(i int) (peer, client string)
+}
+
+// Option changes how a cluster is started.
+type Option func(*Cluster)
+
+// Args gives each member more flags.
+func Args(flags ...string) Option {
+	return func(c *Cluster) { c.args = append(c.args, flags...) }
+}
+
+// UnsafeNoFsync has members leave their writes to the kernel, which is faster.
+// It is for tests that don't need what a power cut would lose.
+func UnsafeNoFsync() Option { return Args("--unsafe-no-fsync") }
+
+// Start runs a cluster of so many members, and returns when each answers
+// linearizable reads.
+func Start(tb testing.TB, members int, options ...Option) *Cluster {
+	tb.Helper()
+	return start(tb, Binary(tb), members, options...)
+}
+
+func start(tb testing.TB, binary string, members int, options ...Option) *Cluster {
+	tb.Helper()
+	c := &Cluster{tb: tb, binary: binary, dir: tb.TempDir()}
+	var dialer net.Dialer
+	c.dial = func(ctx context.Context, addr string) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) }
+	c.address = func(int) (peer, client string) { return machine.FreeAddress(tb), machine.FreeAddress(tb) }
+	for _, option := range options {
+		option(c)
+	}
+	tb.Cleanup(c.end)
+	const attempts = 3
+	for attempt := 1; ; attempt++ {
+		err := c.startMembers(members)
+		if err == nil {
+			return c
+		}
+		c.killAll()
+		if !errors.Is(err, errAddressInUse) || attempt == attempts {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// startMembers starts a cluster that has no data yet.
+func (c *Cluster) startMembers(n int) error {
+	c.members = nil
+	for i := range n {
+		m := &Member{cluster: c, Name: fmt.Sprintf("m%d", i), state: "new"}
+		m.peer, m.client = c.address(i)
+		m.log = filepath.Join(c.dir, m.Name+".log")
+		c.members = append(c.members, m)
+		if err := m.newData(); err != nil {
+			return err
+		}
+	}
+	for _, m := range c.members {
+		if err := m.launch(); err != nil {
+			return err
+		}
+	}
+	return c.ready()
+}
+
+// Members returns all members, running or not.
+func (c *Cluster) Members() []*Member { return c.members }
+
+// Member returns one of the members. The first is 0.
+func (c *Cluster) Member(i int) *Member { return c.members[i] }
+
+// Endpoints returns the URLs of all members for clients, http://HOST:PORT.
+func (c *Cluster) Endpoints() (urls []string) {
+	for _, m := range c.members {
+		urls = append(urls, m.Endpoint())
+	}
+	return urls
+}
+
+// WaitReady waits until each member that runs answers linearizable reads.
+func (c *Cluster) WaitReady() {
+	c.tb.Helper()
+	if err := c.ready(); err != nil {
+		c.tb.Fatal(err)
+	}
+}
+
+func (c *Cluster) ready() error {
+	ctx, cancel := context.WithTimeout(context.Background(), Deadline)
+	defer cancel()
+	for _, m := range c.members {
+		if m.runs() {
+			if err := m.ready(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) killAll() {
+	for _, m := range c.members {
+		if err := m.process.kill(); err != nil {
+			c.tb.Errorf("%s: %v", m.Name, err)
+		}
+	}
+}
+
+// end ends all members. A member that ended by itself fails the test.
+func (c *Cluster) end() {
+	for _, m := range c.members {
+		if m.process != nil && !m.process.running() && !m.killed {
+			c.tb.Errorf("%s ended by itself: %v", m.Name, m.process.cmd.ProcessState)
+		}
+	}
+	c.killAll()
+	if !c.tb.Failed() {
+		return
+	}
+	for _, m := range c.members {
+		c.tb.Logf("the log of %s ends with\n%s", m.Name, tail(m.log))
+	}
+}
+
+// tail returns the last lines of a log.
+func tail(file string) string {
+	const count, width = 20, 300
+	text, err := os.ReadFile(file) //nolint:gosec // a file in the test's folder
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	lines = lines[max(0, len(lines)-count):]
+	for i, line := range lines {
+		lines[i] = line[:min(len(line), width)]
+	}
+	return strings.Join(lines, "\n")
+}
