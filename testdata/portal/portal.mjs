@@ -108,6 +108,14 @@ async function theWholeWay(options, app) {
   // Nobody sees it again: neither by going back, nor by reloading.
   await ada.follow("I have copied it");
   assert.ok(!(await ada.page.content()).includes(key));
+  await ada.page.goBack();
+  for (const again of [() => ada.page.reload(), () => ada.page.goForward()]) {
+    await ada.page.getByText("This key was shown once").waitFor();
+    assert.ok(await ada.page.getByRole("button", { name: "Rotate it" }).isVisible());
+    assert.ok(!(await ada.page.content()).includes(key));
+    await ada.look();
+    await again();
+  }
   await ada.picture(pictures, `${name}-keys`);
 
   // Looking for it.

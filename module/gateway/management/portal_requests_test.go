@@ -108,9 +108,13 @@ func TestPortalCommandOfANewKey(t *testing.T) {
 			"Inputs:Get": "/v2/users/alice/apps/alice-app/inputs", "Inputs:Add": "/account/v2/myscopes",
 		} {
 			form := url.Values{"step": {"done"}, "expires": {"never"}, "scope": {scope}}
-			status, _, text := m.page(session, host, "/portal/apps/alice-app/new", "/portal/apps/alice-app/new", form)
-			if status != http.StatusOK {
+			status, header, text := m.page(session, host, "/portal/apps/alice-app/new", "/portal/apps/alice-app/new", form)
+			if status != http.StatusSeeOther {
 				t.Fatalf("%s: %d %s", host, status, text)
+			}
+			cookie, _, _ := strings.Cut(header.Get("Set-Cookie"), ";")
+			if _, _, text = m.page(session+"; "+cookie, host, header.Get("Location"), "", nil); !strings.Contains(text, "It is shown only this once") {
+				t.Fatalf("%s: %s", host, text)
 			}
 			want := fmt.Sprintf(`^curl -H 'Authorization: Key cak_\w+' %s$`, regexp.QuoteMeta("'"+site+path+"'"))
 			field := regexp.MustCompile(`id="curl"[^>]* value="([^"]*)"`).FindStringSubmatch(text)

@@ -48,10 +48,7 @@ func (v *visit) createApp() error {
 	if err != nil {
 		return err
 	}
-	// The app's first key is shown only here.
-	page := v.secret(&a.Keys[0], &a.Apps[0])
-	page.Note = "It comes with its first key, which may do everything there."
-	return v.show(http.StatusOK, "secret", "Application created", page)
+	return v.handOver(&a.Keys[0], "Application created", "It comes with its first key, which may do everything there.")
 }
 
 // appPage is one application, with its keys.

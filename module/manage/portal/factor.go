@@ -52,7 +52,30 @@ func (v *visit) beginFactor() error {
 	if a == nil {
 		return err
 	}
-	return v.showFactor(http.StatusOK, factorPage{URI: a.TwoFactor.OTPAuthURI, Codes: a.TwoFactor.RecoveryCodes})
+	return v.showOnce("/account/factor", factorSecrets{a.TwoFactor.OTPAuthURI, a.TwoFactor.RecoveryCodes})
+}
+
+// factorSecrets are the secrets of a second factor on their way to the page that
+// shows them.
+type factorSecrets struct {
+	URI   string
+	Codes []string
+}
+
+func (v *visit) setUpFactor() error {
+	var s factorSecrets
+	switch ok, err := v.takeOnce(&s); {
+	case err != nil:
+		return err
+	case !ok:
+		return v.secretsGone("Set up your second factor", "The secret and the recovery codes were shown once. The second factor is not on until you have entered a code. Begin again if you did not finish.")
+	}
+	return v.showFactor(http.StatusOK, factorPage{URI: s.URI, Codes: s.Codes})
+}
+
+// secretsGone explains that secrets of the account were shown before.
+func (v *visit) secretsGone(title, text string) error {
+	return v.show(http.StatusOK, "secretsgone", title, struct{ Text string }{text})
 }
 
 // qrCode draws a text for a device to scan. The drawing is part of the page, so
@@ -107,5 +130,17 @@ func (v *visit) newCodes() error {
 	if a == nil {
 		return err
 	}
-	return v.show(http.StatusOK, "codes", "Your new recovery codes", a.TwoFactor.RecoveryCodes)
+	return v.showOnce("/account/codes", factorSecrets{Codes: a.TwoFactor.RecoveryCodes})
+}
+
+func (v *visit) showCodes() error {
+	const title = "Your new recovery codes"
+	var s factorSecrets
+	switch ok, err := v.takeOnce(&s); {
+	case err != nil:
+		return err
+	case !ok:
+		return v.secretsGone(title, "These recovery codes were shown once. If you did not save them, make new ones: the old ones no longer work then.")
+	}
+	return v.show(http.StatusOK, "codes", title, s.Codes)
 }

@@ -262,39 +262,7 @@ func (v *visit) createKey() error {
 	if err != nil {
 		return err
 	}
-	return v.showSecret("Your new "+f.What(), &a.Keys[0], f.App)
-}
-
-// secretPage shows a new credential, only once.
-type secretPage struct {
-	Key *manage.Key
-	App *manage.App
-	// Try are programs that use the credential.
-	Try snippets
-	// Back is the path of the list with the key.
-	Back string
-	// Note tells what happened to the old key of a rotation.
-	Note string
-}
-
-// What returns the word for the key: key or token.
-func (p secretPage) What() string {
-	if p.App == nil {
-		return "token"
-	}
-	return "key"
-}
-
-func (v *visit) showSecret(title string, k *manage.Key, app *manage.App) error {
-	return v.show(http.StatusOK, "secret", title, v.secret(k, app))
-}
-
-func (v *visit) secret(k *manage.Key, app *manage.App) secretPage {
-	p := secretPage{Key: k, App: app, Back: "/tokens", Try: v.snippetsOf(k, app)}
-	if app != nil {
-		p.Back = "/apps/" + url.PathEscape(app.ID)
-	}
-	return p
+	return v.handOver(&a.Keys[0], "Your new "+f.What(), "")
 }
 
 // scheme returns the site's scheme as the browser sees it, which a proxy may hide.

@@ -22,6 +22,8 @@ type testPortal struct {
 	changed []string
 	// kept is the cookie of a kept form.
 	kept string
+	// once is the cookie of the last new secret.
+	once string
 }
 
 func newTestPortal(t *testing.T) *testPortal {
@@ -78,6 +80,11 @@ func (s *testPortal) send(path string, form url.Values) (int, string, string) {
 	r.Header.Set("Cookie", Cookie+"="+session)
 	w := httptest.NewRecorder()
 	s.portal.ServeHTTP(w, r)
+	for _, c := range w.Result().Cookies() {
+		if c.Name == onceCookie {
+			s.once = c.Value
+		}
+	}
 	return w.Code, w.Header().Get("Location"), w.Body.String()
 }
 

@@ -111,9 +111,7 @@ func (v *visit) rotateKey() error {
 	if err != nil {
 		return err
 	}
-	page := v.secret(a.Key, p.App)
-	page.Note = p.note(ends)
-	return v.show(http.StatusOK, "secret", "Your new "+p.What(), page)
+	return v.handOver(a.Key, "Your new "+p.What(), p.note(ends))
 }
 
 // body returns the request to the API, and when the old key ends. The zero time is

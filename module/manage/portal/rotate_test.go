@@ -46,7 +46,7 @@ func TestRotationEndsWhenThePageSays(t *testing.T) {
 	if err != nil || time.Until(end) < 23*time.Hour || time.Until(end) > 24*time.Hour || !strings.Contains(text, end.Format(exactly)) {
 		t.Errorf("the default is %s", ends[0][1])
 	}
-	_, _, page := s.send("/keys/cak_1/rotate", url.Values{"end": {ends[0][1]}, "expires": {"keep"}})
+	page := s.made("/keys/cak_1/rotate", url.Values{"end": {ends[0][1]}, "expires": {"keep"}})
 	grace := regexp.MustCompile(`map\[grace:(\S+)\]$`).FindStringSubmatch(s.changed[0])
 	if grace == nil {
 		t.Fatalf("asked for %v", s.changed)
@@ -113,7 +113,7 @@ func TestRotationOfKeysInOtherStates(t *testing.T) {
 		if text := s.get("/keys/cak_1/rotate").Body.String(); !strings.Contains(text, c.asks) || strings.Contains(text, `value="keep"`) == (name == "expired") {
 			t.Errorf("%s: the form doesn't say %q, or offers what can't be: %s", name, c.asks, text)
 		}
-		if _, _, text := s.send("/keys/cak_1/rotate", url.Values{"end": {c.end}, "expires": {"90d"}}); !strings.Contains(text, c.note) {
+		if text := s.made("/keys/cak_1/rotate", url.Values{"end": {c.end}, "expires": {"90d"}}); !strings.Contains(text, c.note) {
 			t.Errorf("%s: the page of the new key doesn't say %q: %s", name, c.note, text)
 		}
 	}

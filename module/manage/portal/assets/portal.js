@@ -44,6 +44,11 @@ addEventListener("pagehide", () => {
   }
 });
 
+// If the browser kept a page whose secrets were removed, the server explains it.
+addEventListener("pageshow", ({ persisted }) => {
+  if (persisted && document.querySelector("[data-once]")) location.reload();
+});
+
 // Menus close by Escape, by a click elsewhere, and when the focus leaves them.
 const menus = document.querySelectorAll("details.menu");
 for (const menu of menus) {
