@@ -67,6 +67,8 @@ type Answer struct {
 	Operations []Operation `json:"operations,omitzero"`
 	Near       []Operation `json:"near,omitzero"`
 	Operation  *Operation  `json:"operation,omitempty"`
+	// Activity is what a key was used for.
+	Activity *Activity `json:"activity,omitempty"`
 	// StoreCheck and StoreStats are about the whole store.
 	StoreCheck *StoreCheck `json:"store_check,omitempty"`
 	StoreStats *keys.Stats `json:"store_stats,omitempty"`

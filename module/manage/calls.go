@@ -82,6 +82,10 @@ var calls = []call{
 		demand{scopes: "Keys:Get", endpoint: "GetKey"},
 	},
 	{
+		"GET", "/v2/users/{user_id}/keys/{key_id}/activity", reads((*request).getActivity),
+		demand{scopes: "Keys:Get", endpoint: "GetKey"},
+	},
+	{
 		"DELETE", "/v2/users/{user_id}/keys/{key_id}",
 		removes((*request).revokeKey),
 		demand{scopes: "Keys:Add Keys:Delete Keys:Get", endpoint: "DeleteKey"},
@@ -198,6 +202,7 @@ var operatorCalls = []call{
 		does(input[callableQuery]{}.then((*request).readCallableQuery), (*request).listCallable),
 		demand{},
 	},
+	{"GET", "/v2/keys/{key_id}/activity", reads((*request).getActivity), demand{}},
 	{"DELETE", "/v2/keys/{key_id}", removes((*request).revokeKey), demand{}},
 	{"POST", "/v2/keys/{key_id}/rotate", changesBy(optionalBodyOf(readRotation), endsNow, (*request).rotateKey), demand{}},
 }

@@ -222,6 +222,14 @@ func (d *described) appsAndKeys() {
 		d.do(alice, "GET /v2/users/{user_id}/keys/{key_id}/callable"+query, []string{"alice", ids[0]}, "", 200)
 		d.do(byOperator, "GET /v2/keys/{key_id}/callable"+query, ids[:1], "", 200)
 	}
+	for range 2 {
+		d.do(a.Keys[2].ID, "GET /v2/users/{user_id}/keys/{key_id}", []string{"alice", ids[0]}, "", 403)
+		if err := d.Directory().Flush(d.t.Context()); err != nil {
+			d.t.Fatal(err)
+		}
+		d.do(alice, "GET /v2/users/{user_id}/keys/{key_id}/activity", []string{"alice", ids[2]}, "", 200)
+		d.do(byOperator, "GET /v2/keys/{key_id}/activity", ids[:1], "", 200)
+	}
 	for call, vars := range map[string][]string{
 		"POST /v2/users/{user_id}/keys/{key_id}/rotate": {"alice", ids[0]}, "POST /v2/keys/{key_id}/rotate": {ids[1]},
 	} {
