@@ -45,7 +45,7 @@ func (c *Cluster) newClient(members ...*Member) (*clientv3.Client, error) {
 
 // dialTarget dials what gRPC calls an address.
 func (c *Cluster) dialTarget(ctx context.Context, target string) (net.Conn, error) {
-	return c.dial(ctx, target)
+	return c.dial(ctx, "tcp", target)
 }
 
 // do calls f with a client of these members until f returns no error.
@@ -78,7 +78,7 @@ func (c *Cluster) Leader() (leader *Member) {
 	c.do("finding the leader", nil, func(ctx context.Context, client *clientv3.Client) error {
 		ids, votes := map[uint64]*Member{}, map[uint64]int{}
 		for _, m := range c.members {
-			if !m.runs() {
+			if !m.Running() {
 				continue
 			}
 			one, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
@@ -161,7 +161,7 @@ func (c *Cluster) Restore(file string, flags ...string) {
 func (c *Cluster) Replace(m *Member) {
 	c.tb.Helper()
 	m.Kill()
-	others := slices.DeleteFunc(slices.Clone(c.members), func(other *Member) bool { return other == m || !other.runs() })
+	others := slices.DeleteFunc(slices.Clone(c.members), func(other *Member) bool { return other == m || !other.Running() })
 	if len(others) == 0 {
 		c.tb.Fatalf("%s is the only member that runs", m.Name)
 	}

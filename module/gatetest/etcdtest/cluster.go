@@ -29,15 +29,16 @@ import (
 // Deadline is how long a test waits for an event before it fails.
 const Deadline = 60 * time.Second
 
-// Cluster is a running etcd.
+// Cluster is a running etcd. One goroutine at a time may use it.
 type Cluster struct {
 	tb      testing.TB
 	binary  string
 	dir     string
 	args    []string
 	members []*Member
-	dial    func(ctx context.Context, addr string) (net.Conn, error)
-	address func(i int) (peer, client string)
+	// hosts are those that the members run on. Without any they run on loopback.
+	hosts []*Host
+	dial  func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // Option changes how a cluster is started.
@@ -52,6 +53,11 @@ func Args(flags ...string) Option {
 // It is for tests that don't need what a power cut would lose.
 func UnsafeNoFsync() Option { return Args("--unsafe-no-fsync") }
 
+// On runs each member on a host of its own: the first on the first, and so on.
+func On(hosts ...*Host) Option {
+	return func(c *Cluster) { c.hosts = hosts }
+}
+
 // Start runs a cluster of so many members, and returns when each answers
 // linearizable reads.
 func Start(tb testing.TB, members int, options ...Option) *Cluster {
@@ -62,11 +68,15 @@ func Start(tb testing.TB, members int, options ...Option) *Cluster {
 func start(tb testing.TB, binary string, members int, options ...Option) *Cluster {
 	tb.Helper()
 	c := &Cluster{tb: tb, binary: binary, dir: tb.TempDir()}
-	var dialer net.Dialer
-	c.dial = func(ctx context.Context, addr string) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", addr) }
-	c.address = func(int) (peer, client string) { return machine.FreeAddress(tb), machine.FreeAddress(tb) }
 	for _, option := range options {
 		option(c)
+	}
+	c.dial = new(net.Dialer).DialContext
+	if len(c.hosts) > 0 {
+		if len(c.hosts) != members {
+			tb.Fatalf("%d hosts for %d members", len(c.hosts), members)
+		}
+		c.dial = c.hosts[0].net.test.DialContext
 	}
 	tb.Cleanup(c.end)
 	const attempts = 3
@@ -87,7 +97,12 @@ func (c *Cluster) startMembers(n int) error {
 	c.members = nil
 	for i := range n {
 		m := &Member{cluster: c, Name: fmt.Sprintf("m%d", i), state: "new"}
-		m.peer, m.client = c.address(i)
+		if len(c.hosts) > 0 {
+			m.Host = c.hosts[i]
+			m.peer, m.client = m.Host.Addr()+":2380", m.Host.Addr()+":2379"
+		} else {
+			m.peer, m.client = machine.FreeAddress(c.tb), machine.FreeAddress(c.tb)
+		}
 		m.log = filepath.Join(c.dir, m.Name+".log")
 		c.members = append(c.members, m)
 		if err := m.newData(); err != nil {
@@ -128,7 +143,7 @@ func (c *Cluster) ready() error {
 	ctx, cancel := context.WithTimeout(context.Background(), Deadline)
 	defer cancel()
 	for _, m := range c.members {
-		if m.runs() {
+		if m.Running() {
 			if err := m.ready(ctx); err != nil {
 				return err
 			}
@@ -139,8 +154,8 @@ func (c *Cluster) ready() error {
 
 func (c *Cluster) killAll() {
 	for _, m := range c.members {
-		if err := m.process.kill(); err != nil {
-			c.tb.Errorf("%s: %v", m.Name, err)
+		if m.Process != nil {
+			m.Kill()
 		}
 	}
 }
@@ -148,8 +163,8 @@ func (c *Cluster) killAll() {
 // end ends all members. A member that ended by itself fails the test.
 func (c *Cluster) end() {
 	for _, m := range c.members {
-		if m.process != nil && !m.process.running() && !m.killed {
-			c.tb.Errorf("%s ended by itself: %v", m.Name, m.process.cmd.ProcessState)
+		if m.Process != nil && !m.Running() && !m.killed {
+			c.tb.Errorf("%s ended by itself: %v", m.Name, m.State())
 		}
 	}
 	c.killAll()

@@ -6,13 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -26,14 +24,16 @@ const pollInterval = 20 * time.Millisecond
 type Member struct {
 	// Name is m0, m1 and so on.
 	Name string
+	// Host is where it runs: nil for loopback.
+	Host *Host
+	// Process is what runs now, or ran last. After Kill its data stays.
+	*Process
 
 	cluster      *Cluster
 	peer, client string
 	data, log    string
 	// state is that of the cluster when the member joins: new or existing.
-	state   string
-	process *process
-	killed  bool
+	state string
 }
 
 // Endpoint returns the member's URL for clients, http://HOST:PORT.
@@ -41,34 +41,12 @@ func (m *Member) Endpoint() string { return "http://" + m.client }
 
 func (m *Member) peerURL() string { return "http://" + m.peer }
 
-// Kill ends the member's process as kill -9 does. Its data stays.
-func (m *Member) Kill() {
-	m.cluster.tb.Helper()
-	m.killed = true
-	if err := m.process.kill(); err != nil {
-		m.cluster.tb.Fatalf("killing %s: %v", m.Name, err)
-	}
-}
-
 // Start starts a member that was killed. It doesn't wait until the member
 // answers, because a member without the others never does; WaitReady waits.
 func (m *Member) Start() {
 	m.cluster.tb.Helper()
 	if err := m.launch(); err != nil {
 		m.cluster.tb.Fatalf("starting %s: %v", m.Name, err)
-	}
-}
-
-// Pause stops the process until Resume. Its connections stay open.
-func (m *Member) Pause() { m.signal(syscall.SIGSTOP) }
-
-// Resume lets a paused process run again.
-func (m *Member) Resume() { m.signal(syscall.SIGCONT) }
-
-func (m *Member) signal(s syscall.Signal) {
-	m.cluster.tb.Helper()
-	if err := m.process.cmd.Process.Signal(s); err != nil {
-		m.cluster.tb.Fatalf("sending %s to %s: %v", s, m.Name, err)
 	}
 }
 
@@ -81,8 +59,6 @@ func (m *Member) WaitReady() {
 		m.cluster.tb.Fatal(err)
 	}
 }
-
-func (m *Member) runs() bool { return m.process.running() }
 
 // newData gives the member an empty data directory, and drops the one it had.
 func (m *Member) newData() error {
@@ -110,7 +86,7 @@ func (m *Member) initial() []string {
 }
 
 func (m *Member) launch() error {
-	if m.runs() {
+	if m.Running() {
 		return errors.New("it runs already")
 	}
 	args := append(m.initial(),
@@ -120,12 +96,16 @@ func (m *Member) launch() error {
 		"--advertise-client-urls="+m.Endpoint(),
 		"--logger=zap", "--log-outputs=stderr",
 	)
-	cmd := exec.Command(m.cluster.binary, append(args, m.cluster.args...)...) //nolint:gosec // the etcd that the harness built
-	p, err := startProcess(cmd, m.log)
+	args = append(args, m.cluster.args...)
+	cmd := exec.Command(m.cluster.binary, args...) //nolint:gosec // the etcd that the harness built
+	if m.Host != nil {
+		cmd = m.Host.Command(m.cluster.binary, args...)
+	}
+	p, err := startProcess(m.cluster.tb, m.Name, cmd, m.log)
 	if err != nil {
 		return err
 	}
-	m.process, m.killed = p, false
+	m.Process = p
 	return nil
 }
 
@@ -133,7 +113,7 @@ func (m *Member) launch() error {
 func (m *Member) ready(ctx context.Context) error {
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
-		DialContext:       func(ctx context.Context, _, addr string) (net.Conn, error) { return m.cluster.dial(ctx, addr) },
+		DialContext:       m.cluster.dial,
 	}}
 	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.Endpoint()+"/health", http.NoBody)
@@ -148,7 +128,7 @@ func (m *Member) ready(ctx context.Context) error {
 			}
 		}
 		select {
-		case <-m.process.exited:
+		case <-m.Exited():
 			return m.ended()
 		case <-ctx.Done():
 			return fmt.Errorf("%s doesn't answer: %w", m.Name, errors.Join(err, ctx.Err()))
@@ -163,5 +143,5 @@ func (m *Member) ended() error {
 	if strings.Contains(log, "address already in use") {
 		return errAddressInUse
 	}
-	return fmt.Errorf("%s ended: %v", m.Name, m.process.cmd.ProcessState)
+	return fmt.Errorf("%s ended: %v", m.Name, m.State())
 }
