@@ -145,6 +145,9 @@ func (v *visit) saveCollaborator() error {
 	}
 	_, err = v.do(method, mine("apps", f.App.ID, "collaborators"), body)
 	if no, ok := problems(err); ok {
+		if changedMeanwhile(no) {
+			return v.collaboratorConflict(f)
+		}
 		f.Problem = inPortalWords(no)
 		return v.showCollaboratorForm(no.Code.HTTP(), f)
 	}
@@ -192,6 +195,8 @@ type settingsPage struct {
 	Name    string // as typed
 	Problem *manage.Status
 	Form    string
+	// Conflict is set if the application was changed meanwhile.
+	Conflict *conflict
 }
 
 func (v *visit) showSettings() error { return v.showSettingsWith(http.StatusOK, "", nil) }
@@ -214,6 +219,9 @@ func (v *visit) changeApp() error {
 		"name": v.r.PostForm.Get("name"), "version": number(v.r.PostForm.Get("version")),
 	}})
 	if no, ok := problems(err); ok {
+		if changedMeanwhile(no) {
+			return v.appConflict()
+		}
 		return v.showSettingsWith(no.Code.HTTP(), "name", no)
 	}
 	if err != nil {

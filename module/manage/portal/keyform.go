@@ -39,6 +39,8 @@ type keyForm struct {
 	// Problem is the API's refusal of the form.
 	Problem *manage.Status
 	Version string
+	// Conflict is set if the record was changed since the form was opened.
+	Conflict *conflict
 }
 
 // Has reports whether a scope is selected.

@@ -150,6 +150,9 @@ func (v *visit) changeKey() error {
 	}
 	_, err = v.do(http.MethodPatch, mine("keys"), map[string]any{"keys": []any{change}, "action": "overwrite"})
 	if no, ok := problems(err); ok {
+		if changedMeanwhile(no) {
+			return v.keyConflict(f)
+		}
 		f.Problem = no
 		return v.showKeyForm(no.Code.HTTP(), f, "keyform", title)
 	}
