@@ -192,6 +192,7 @@ var operatorCalls = []call{
 	{"DELETE", "/v2/users/{user_id}", removes((*request).deleteUser), demand{}},
 	{"POST", "/v2/users/{user_id}/reset_link", changes(optionalBodyOf(readPortal), (*request).createResetLink), demand{}},
 
+	{"GET", "/v2/keys", readsBy(input[keySearch]{}.then((*request).readKeySearch), (*request).listAllKeys), demand{}},
 	{"PATCH", "/v2/keys", changesBy(bodyOf(readKeyChanges), (*request).narrowsKeys, (*request).changeKeys), demand{}},
 	{"POST", "/v2/keys/revoke", does(bodyOf(readRevocation), (*request).revokeMany), demand{}},
 	{"DELETE", "/v2/keys", changesFirst(bodyOf(readIDs), (*request).revokeKeys), demand{}},

@@ -15,6 +15,9 @@ import (
 type cursors struct {
 	block cipher.Block
 	list  [8]byte
+	// everyone is true for the list of the keys of all users, whose places are
+	// a [place] each.
+	everyone bool
 }
 
 // cursors returns the cursors of the list that the call answers.
@@ -25,13 +28,13 @@ func (r *request) cursors() cursors {
 		panic(err) // only for a key of another length
 	}
 	mark := sha256.Sum256([]byte(r.pattern + "\x00" + r.user() + "\x00" + r.app().AppID))
-	return cursors{block, [8]byte(mark[:])}
+	return cursors{block: block, list: [8]byte(mark[:])}
 }
 
 // of returns the cursors of another list of the same call.
 func (c *cursors) of(list string) cursors {
 	mark := sha256.Sum256(append(c.list[:len(c.list):len(c.list)], list...))
-	return cursors{c.block, [8]byte(mark[:])}
+	return cursors{block: c.block, list: [8]byte(mark[:])}
 }
 
 func (c *cursors) seal(seq uint64) string {

@@ -63,6 +63,8 @@ func (r *request) readKeySearch(s *keySearch) (err error) {
 		places = places.of("revoked, newest first")
 	case s.state == StandingRevoked:
 		places = places.of("revoked")
+	default:
+		places.everyone = r.user() == ""
 	}
 	s.page, err = r.pageOf(places)
 	return err

@@ -52,6 +52,9 @@ type Key struct {
 	RevokedAt     *time.Time `json:"revoked_at,omitempty"`
 	RevokedBy     string     `json:"revoked_by,omitempty"`
 	RevokedReason string     `json:"revoked_reason,omitempty"`
+	// OwnerSuspended is set if the owner is suspended, so that the key is refused.
+	// Only the list of the keys of all users has it.
+	OwnerSuspended bool `json:"owner_suspended,omitempty"`
 	// Version counts the changes. A change that gives a version is refused if the
 	// key has another version by then.
 	Version uint64 `json:"version"`

@@ -18,6 +18,8 @@ type page struct {
 	skip, size int
 	after      uint64
 	cursors    cursors
+	// place is after in the list of the keys of all users.
+	place place
 }
 
 // readPage reads the input of a call that answers a list.
@@ -53,7 +55,12 @@ func (r *request) pageOf(places cursors) (page, error) {
 	}
 	if query.Has("after") {
 		var ok bool
-		if p.after, ok = p.cursors.open(query.Get("after")); !ok || len(query["after"]) > 1 || query.Has("page") {
+		if places.everyone {
+			p.place, ok = p.cursors.openPlace(query.Get("after"))
+		} else {
+			p.after, ok = p.cursors.open(query.Get("after"))
+		}
+		if !ok || len(query["after"]) > 1 || query.Has("page") {
 			return p, refuse(CodeInvalid, "after", "it has to be the next of an earlier answer of this list, given once and without page")
 		}
 	}
@@ -110,7 +117,7 @@ func scan[T any](list iter.Seq2[T, error], p page, seq func(T) uint64, choose fu
 		case is == ended:
 			return found, "", nil
 		case seen == maxScanned && p.skip > 0:
-			return nil, "", refuse(CodeInvalid, "page", "finding this page takes too long; leave page out, and continue with the next of each answer as after")
+			return nil, "", errDeepPage()
 		case seen == maxScanned:
 			return found, p.cursors.seal(last), nil
 		}
@@ -127,6 +134,10 @@ func scan[T any](list iter.Seq2[T, error], p page, seq func(T) uint64, choose fu
 		last = seq(v)
 	}
 	return found, "", nil
+}
+
+func errDeepPage() *Error {
+	return refuse(CodeInvalid, "page", "finding this page takes too long; leave page out, and continue with the next of each answer as after")
 }
 
 func everyOne[T any](T) bool { return true }

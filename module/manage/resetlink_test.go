@@ -147,7 +147,7 @@ func TestResetIsThrottled(t *testing.T) {
 	})
 }
 
-// The operator learns for whom there can be no link, and users can't make one.
+// Only the operator makes links. A user without an address, or who is suspended, gets none.
 func TestResetLinkIsTheOperators(t *testing.T) {
 	withAccounts(t, func(t *testing.T, s *service) {
 		for path, want := range map[string]manage.Code{

@@ -18,7 +18,7 @@ const OperatorBase = "/operator"
 // viewCalls are the calls that users with the operator's role have. They can't set
 // a password, give the role, or see a credential.
 var viewCalls = slices.Concat(
-	among(operatorCalls, "GET /v2/users", "DELETE /v2/keys", "GET /v2/keys/{key_id}", "GET /v2/audit"),
+	among(operatorCalls, "GET /v2/users", "GET /v2/keys", "DELETE /v2/keys", "GET /v2/keys/{key_id}", "GET /v2/audit"),
 	among(calls, "GET /v2/users/{user_id}", "GET /v2/users/{user_id}/apps", "GET /v2/users/{user_id}/keys", "DELETE /v2/users/{user_id}/sessions"),
 	[]call{{
 		"PATCH", "/v2/users/{user_id}",

@@ -22,6 +22,14 @@ async function operator(options) {
 
   const olga = await Person.come(base, options);
   await olga.signIn(email, password);
+  await olga.open("/portal/operator/keys");
+  await olga.heading("All keys of all users");
+  assert.ok(await olga.page.getByRole("row", { name: /Shop|cak_/ }).first().isVisible());
+  await olga.page.locator("summary", { has: olga.page.locator("svg") }).first().click();
+  await olga.look();
+  await olga.picture(pictures, `operator-keys-${options.width}`);
+  await olga.follow("Open or suspend the user");
+  await olga.heading(other);
   await olga.open("/portal/operator");
   await olga.heading("Users");
   await olga.picture(pictures, `operator-users-${options.width}`);

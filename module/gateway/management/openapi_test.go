@@ -168,6 +168,8 @@ func (d *described) users() {
 	d.do(byOperator, "GET /v2/users?after="+a.Next, nil, "", 200)
 	d.do(byOperator, "GET /v2/users?page=2&per_page=2", nil, "", 200)
 	d.do(byOperator, "PATCH /v2/users", nil, `{"users":[{"id":"carol","name":"Caroline","version":1}]}`, 200)
+	d.do(byOperator, "POST /v2/users/{user_id}/reset_link", []string{"alice"}, "", 200)
+	d.do(byOperator, "POST /v2/users/{user_id}/reset_link", []string{"alice"}, `{"portal":"https://keys.example.com/portal"}`, 200)
 	d.do(byOperator, "PATCH /v2/users", nil, `{"users":[{"id":"carol","version":1}]}`, 409)
 	d.do(byOperator, "PATCH /v2/users/{user_id}", []string{"carol"}, `{"user":{"suspended":true},"action":"merge"}`, 200)
 	d.do("", "POST /v2/login", nil, `{"email":"carol@example.com","password":"carol's long password"}`, 403)
@@ -218,6 +220,8 @@ func (d *described) appsAndKeys() {
 	d.do(byOperator, "PATCH /v2/keys", nil, change(`"disabled":false,"expires_at":null`), 200)
 	d.do(byOperator, "PATCH /v2/keys", nil, change(`"version":1`), 409)
 	d.do(byOperator, "GET /v2/keys/{key_id}", ids[:1], "", 200)
+	d.do(byOperator, "GET /v2/keys?per_page=2", nil, "", 200)
+	d.do(byOperator, "GET /v2/keys?state=revoked&order=newest", nil, "", 200)
 	for _, query := range []string{"", "?method=GET&path=%2Fv2%2Fusers%2Fme%2Finputs", "?method=DELETE&path=%2Fhealthz"} {
 		d.do(alice, "GET /v2/users/{user_id}/keys/{key_id}/callable"+query, []string{"alice", ids[0]}, "", 200)
 		d.do(byOperator, "GET /v2/keys/{key_id}/callable"+query, ids[:1], "", 200)

@@ -12,7 +12,7 @@ import (
 
 // operatorPages are the pages of the operator, and the forms that are sent to them.
 var operatorPages = map[string]url.Values{
-	"/portal/operator": nil, "/portal/operator/users/bob": nil, "/portal/operator/audit": nil,
+	"/portal/operator": nil, "/portal/operator/users/bob": nil, "/portal/operator/audit": nil, "/portal/operator/keys": nil,
 	"/portal/operator#find":               {"find": {"bob"}},
 	"/portal/operator/users/bob/suspend":  {},
 	"/portal/operator/users/bob/resume":   {},
@@ -68,6 +68,36 @@ func TestOperatorPagesNeedTheRole(t *testing.T) {
 		}
 		if status, _, _ := m.call(credential, "PATCH", "/v2/users/alice", `{"operator":true}`); status == http.StatusOK {
 			t.Error("a user changes the role")
+		}
+	}
+}
+
+// The operator's list has the keys of all users, with the filters of one's own.
+func TestOperatorPagesListAllKeys(t *testing.T) {
+	m := startManaged(t, "api_keys_manage {\nportal /portal\n}")
+	m.makeOperator("alice", true)
+	for user, scope := range map[string]string{"alice": "Inputs:Get", "bob": policy.ScopeAll} {
+		m.token(keys.Credential{Kind: policy.PAT, UserID: user, Scopes: []string{scope}, Description: "of " + user})
+	}
+	m.Update(func(tx *keys.Tx) error {
+		_, err := tx.ChangeUser("bob", func(u *keys.User) error { u.Suspended = true; return nil })
+		return err
+	})
+	for query, want := range map[string][2]bool{
+		"": {true, true}, "?show=full": {false, true}, "?q=bob": {false, true}, "?q=of+alice": {true, false}, "?show=revoked": {false, false}, "?show=disabled": {false, false},
+	} {
+		status, _, text := m.page(m.sessions["alice"], "", "/portal/operator/keys"+query, "", nil)
+		if status != http.StatusOK {
+			t.Errorf("%s: %d %s", query, status, text)
+		}
+		for i, user := range []string{"alice", "bob"} {
+			row := strings.Contains(text, `<span>of `+user+`<br>`) && strings.Contains(text, `href="/portal/operator/users/`+user+`"`)
+			if row != want[i] {
+				t.Errorf("%s: the key of %s is listed: %v: %s", query, user, row, text)
+			}
+		}
+		if suspended := strings.Contains(text, "Suspended"); suspended != want[1] {
+			t.Errorf("%s: bob is suspended: %v", query, suspended)
 		}
 	}
 }

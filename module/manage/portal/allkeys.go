@@ -52,6 +52,8 @@ type allKeysPage struct {
 	Selections []selection
 	// Show is the name of the selection.
 	Show string
+	// Path is the path of the page.
+	Path string
 }
 
 // Revoked reports whether the page shows revoked keys, with which nothing can be
@@ -72,14 +74,20 @@ func (v *visit) listAllKeys() error {
 func (v *visit) allKeys() (*allKeysPage, error) { return v.allKeysOf(v.r.URL.Query()) }
 
 func (v *visit) allKeysOf(query url.Values) (*allKeysPage, error) {
-	now := time.Now()
-	p := &allKeysPage{Show: query.Get("show"), Selections: slices.Clone(selections)}
-	target, most := mine("keys")+"?", maxSearched
+	p := &allKeysPage{Path: "/keys"}
+	return p, v.selectKeys(p, v.portal.call, mine("keys"), query)
+}
+
+// selectKeys reads the keys of a list of the API that a query selects.
+func (v *visit) selectKeys(p *allKeysPage, by Call, target string, query url.Values) error {
+	now, most := time.Now(), maxSearched
+	p.Show, p.Selections = query.Get("show"), slices.Clone(selections)
+	target += "?"
 	if p.Revoked() {
-		target, most = mine("keys")+"?state=revoked&order=newest&", maxRevoked
+		target, most = target+"state=revoked&order=newest&", maxRevoked
 	}
-	if err := v.read(&p.keyList, target, most, func(*manage.Key) bool { return true }); err != nil {
-		return nil, err
+	if err := v.read(by, &p.keyList, target, most, func(*manage.Key) bool { return true }); err != nil {
+		return err
 	}
 	has := selections[0].has
 	for i := range p.Selections {
@@ -95,7 +103,7 @@ func (v *visit) allKeysOf(query url.Values) (*allKeysPage, error) {
 	}
 	p.Keys = slices.DeleteFunc(p.Keys, func(k manage.Key) bool { return !has(&k, now) })
 	p.search(query, now)
-	return p, nil
+	return nil
 }
 
 // Link returns the query of another page of the list.

@@ -61,7 +61,7 @@ func TestConflictsShowTheDifference(t *testing.T) {
 			}
 		}
 		if strings.Contains(text, "Open the form again") {
-			t.Errorf("%s still says that the form is lost", path)
+			t.Errorf("%s asks to fill in the form again", path)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"cmp"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -18,6 +19,9 @@ type keyList struct {
 	Total, Found int
 	// More is true if there are more keys than were searched.
 	More bool
+
+	// Everyone is true if the keys are those of all users.
+	Everyone bool
 
 	Query, State, Sort string
 	Page, Pages        int
@@ -53,7 +57,7 @@ func (keyList) States() []struct{ Name, Label string } { return states }
 
 // keysOf reads all pages of a list of keys.
 func (v *visit) keysOf(target string, keep func(*manage.Key) bool) (list keyList, err error) {
-	if err := v.read(&list, target+"?", maxSearched, keep); err != nil {
+	if err := v.read(v.portal.call, &list, target+"?", maxSearched, keep); err != nil {
 		return list, err
 	}
 	list.choose(v.r.URL.Query(), time.Now())
@@ -64,16 +68,16 @@ func (v *visit) keysOf(target string, keep func(*manage.Key) bool) (list keyList
 // of a filtered list may be empty.
 const maxPages = 50
 
-// read reads the pages of a list of keys, up to a number of keys. target ends with
-// a query to which more can be added.
-func (v *visit) read(list *keyList, target string, most int, keep func(*manage.Key) bool) error {
+// read reads the pages of a list of keys by the API, up to a number of keys. target
+// ends with a query to which more can be added.
+func (v *visit) read(by Call, list *keyList, target string, most int, keep func(*manage.Key) bool) error {
 	next := ""
 	for range maxPages {
 		query := "per_page=1000"
 		if next != "" {
 			query += "&after=" + url.QueryEscape(next)
 		}
-		a, err := v.get(target + query)
+		a, err := v.by(by, http.MethodGet, target+query, nil)
 		if err != nil {
 			return err
 		}
@@ -103,7 +107,7 @@ func (l *keyList) choose(in url.Values, now time.Time) {
 func (l *keyList) search(in url.Values, now time.Time) {
 	l.Query, l.Sort, l.Now = strings.TrimSpace(in.Get("q")), in.Get("sort"), now
 	l.Keys = slices.DeleteFunc(l.Keys, func(k manage.Key) bool {
-		return !matches(&k, l.Query) || l.State != "" && stateOf(&k, now) != l.State
+		return !l.matches(&k) || l.State != "" && stateOf(&k, now) != l.State
 	})
 	slices.SortStableFunc(l.Keys, func(a, b manage.Key) int {
 		switch l.Sort {
@@ -148,9 +152,13 @@ func compareTimes(a, b *time.Time) int {
 	return a.Compare(*b)
 }
 
-func matches(k *manage.Key, query string) bool {
+// matches reports whether a key has all words of the search.
+func (l *keyList) matches(k *manage.Key) bool {
 	text := strings.ToLower(k.Description + "\n" + k.KeyID + "\n" + k.AppID() + "\n" + strings.Join(k.Scopes, " "))
-	for word := range strings.FieldsSeq(strings.ToLower(query)) {
+	if l.Everyone {
+		text += "\n" + strings.ToLower(k.UserID)
+	}
+	for word := range strings.FieldsSeq(strings.ToLower(l.Query)) {
 		if !strings.Contains(text, word) {
 			return false
 		}

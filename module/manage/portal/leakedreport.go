@@ -27,7 +27,7 @@ func (v *visit) reportLeaked() error {
 	query := v.r.URL.Query()
 	ids, sessions := idsIn(query["key"]), idsIn(query["session"])
 	var revoked keyList
-	if err := v.read(&revoked, mine("keys")+"?state=revoked&order=newest&", maxRevoked, func(*manage.Key) bool { return true }); err != nil {
+	if err := v.read(v.portal.call, &revoked, mine("keys")+"?state=revoked&order=newest&", maxRevoked, func(*manage.Key) bool { return true }); err != nil {
 		return err
 	}
 	report := leakReport{}

@@ -162,6 +162,16 @@ func (v *visit) revokeOfUser() error {
 	return v.goTo(back, "key-revoked")
 }
 
+// listKeysOfAll lists the keys of all users, with the filters of one's own list.
+func (v *visit) listKeysOfAll() error {
+	p := &allKeysPage{Path: "/operator/keys", keyList: keyList{Everyone: true}}
+	if err := v.selectKeys(p, v.portal.operate, "/v2/keys", v.r.URL.Query()); err != nil {
+		return err
+	}
+	p.paginate(v.r.URL.Query())
+	return v.show(http.StatusOK, "operatorkeys", "All keys of all users", p)
+}
+
 // showWholeAudit lists the changes of all users.
 func (v *visit) showWholeAudit() error {
 	return v.audit(auditPage{Everyone: true}, "/v2/audit", v.portal.operate)
