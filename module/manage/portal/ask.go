@@ -37,9 +37,12 @@ func (q *question) Lacks() []string {
 func (q *question) Grantable() bool { return len(q.Scopes)+len(q.Endpoints) > 0 }
 
 // Grants returns what a grant would add, for its button.
-func (q *question) Grants() []string {
-	list := slices.Clone(q.Scopes)
-	for _, e := range q.Endpoints {
+func (q *question) Grants() []string { return namesOfGrant(q.Scopes, q.Endpoints) }
+
+// namesOfGrant names scopes and endpoints for a button.
+func namesOfGrant(scopes, endpoints []string) []string {
+	list := slices.Clone(scopes)
+	for _, e := range endpoints {
 		list = append(list, shortEndpoint(e))
 	}
 	return list
@@ -73,11 +76,7 @@ func (v *visit) ask(p *keyPage) (*question, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range c.completed(slices.Concat(p.Key.Scopes, q.Answer.MissingScopes)) {
-		if !slices.Contains(p.Key.Scopes, s) {
-			q.Scopes = append(q.Scopes, s)
-		}
-	}
+	q.Scopes = c.lackingOf(p.Key.Scopes, q.Answer.MissingScopes)
 	q.Endpoints = q.Answer.MissingEndpoints
 	then := v.holderOf(p.App != nil, slices.Concat(p.Key.Scopes, q.Scopes), slices.Concat(p.Key.Endpoints, q.Endpoints))
 	q.More = reachOf(then, c.sites).Count - p.Reach.Count - 1
@@ -118,20 +117,5 @@ func (v *visit) grantKey() error {
 	if !q.Grantable() {
 		return v.show(http.StatusOK, "key", titleOf(p.Key), p)
 	}
-	change := map[string]any{"id": p.Key.KeyID, "version": number(v.r.PostForm.Get("version"))}
-	if len(q.Scopes) > 0 {
-		change["scopes"] = q.Scopes
-	}
-	if len(q.Endpoints) > 0 {
-		change["endpoints"] = q.Endpoints
-	}
-	_, err = v.do(http.MethodPatch, mine("keys"), map[string]any{"keys": []any{change}, "action": "merge"})
-	if no, ok := problems(err); ok {
-		p.Problem = no
-		return v.show(no.Code.HTTP(), "key", titleOf(p.Key), p)
-	}
-	if err != nil {
-		return err
-	}
-	return v.goTo("/keys/"+url.PathEscape(p.Key.KeyID), "key-changed")
+	return v.grant(p, q.Scopes, q.Endpoints)
 }

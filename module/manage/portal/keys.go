@@ -25,6 +25,9 @@ type keyPage struct {
 	Rotation *rotation
 	// Question asks whether the key can make a request.
 	Question *question
+	// Activity is what the key was used for, and History its newest changes.
+	Activity *activityView
+	History  []auditRow
 }
 
 // What returns the word for the key: key or token.
@@ -73,7 +76,13 @@ func (v *visit) keyToShow() (*keyPage, error) {
 	f := &keyForm{App: p.App}
 	p.Reach = reachOf(v.holderOf(p.App != nil, p.Key.Scopes, p.Key.Endpoints), v.portal.sites())
 	p.Words, p.Question = p.Reach.Words(f.Where()), &question{Method: http.MethodGet}
-	p.Rotation, err = v.rotationOf(p.Key)
+	if p.Rotation, err = v.rotationOf(p.Key); err != nil {
+		return nil, err
+	}
+	if p.Activity, err = v.activityOf(p); err != nil {
+		return nil, err
+	}
+	p.History, err = v.historyOf(p.Key)
 	return p, err
 }
 

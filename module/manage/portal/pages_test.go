@@ -24,6 +24,9 @@ type testPortal struct {
 	kept string
 	// once is the cookie of the last new secret.
 	once string
+	// activity is that of every key.
+	activity manage.Activity
+	entries  []manage.AuditEntry
 }
 
 func newTestPortal(t *testing.T) *testPortal {
@@ -41,7 +44,14 @@ func (s *testPortal) call(_ *http.Request, _, method, target string, body any) (
 		}
 		return a, nil
 	}
-	switch path, _, _ := strings.Cut(target, "?"); path {
+	path, _, _ := strings.Cut(target, "?")
+	if strings.HasSuffix(path, "/activity") {
+		a.Activity = &s.activity
+		return a, nil
+	}
+	switch path {
+	case "/v2/users/me/audit":
+		a.Entries = s.entries
 	case "/v2/users/me":
 		a.User = &manage.User{ID: "ada"}
 	case "/v2/users/me/scopes":

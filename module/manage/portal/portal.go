@@ -135,6 +135,7 @@ var pages = []page{
 	{method: "POST", path: "/keys/{key}/change", serve: (*visit).changeKey, steps: true},
 	{method: "POST", path: "/keys/{key}/ask", serve: (*visit).askKey, steps: true},
 	{method: "POST", path: "/keys/{key}/grant", serve: (*visit).grantKey},
+	{method: "POST", path: "/keys/{key}/grant-refused", serve: (*visit).grantRefused},
 	{method: "POST", path: "/keys/{key}/disable", serve: (*visit).disableKey},
 	{method: "POST", path: "/keys/{key}/enable", serve: (*visit).enableKey},
 	{method: "GET", path: "/keys/{key}/rotate", serve: (*visit).askRotate},

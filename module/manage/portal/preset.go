@@ -110,6 +110,17 @@ func (c *catalogue) completed(scopes []string) []string {
 	return slices.Compact(scopes)
 }
 
+// lackingOf returns scopes that a key with others lacks, with those that they need.
+func (c *catalogue) lackingOf(has, scopes []string) []string {
+	var lacking []string
+	for _, s := range c.completed(slices.Concat(has, scopes)) {
+		if !slices.Contains(has, s) {
+			lacking = append(lacking, s)
+		}
+	}
+	return lacking
+}
+
 // offers reports whether the form offers all of the scopes. It doesn't offer hidden
 // ones.
 func (c *catalogue) offers(scopes []string) bool {

@@ -123,6 +123,7 @@ var functions = template.FuncMap{
 	"dict":   dict,
 	"name":   func(k manage.Key) string { return titleOf(&k) },
 	"state":  func(k manage.Key, now time.Time) string { return stateOf(&k, now) },
+	"day":    dayInWords,
 	"add":    func(a, b int) int { return a + b },
 }
 
