@@ -97,18 +97,26 @@ func runPortalTask(t *testing.T, dir, node, browser, script, task string) {
 		_, err := tx.CreateUser(keys.User{ID: "olga", Email: "olga@example.com", PasswordHash: hash, Operator: true})
 		return err
 	})
+	m.browse(dir, node, browser, script, task,
+		"OTHER_EMAIL=bob@example.com", "OTHER_ID=bob", "OPERATOR_EMAIL=olga@example.com", "PASSWORD="+password, "RESET_CODE="+resetLink)
+}
+
+// browse runs a task of a script in a browser. environment is what the task has
+// to know of the site, beside its address and alice's.
+func (m *managed) browse(dir, node, browser, script, task string, environment ...string) {
+	m.T.Helper()
 	_, port, err := net.SplitHostPort(m.Addr)
 	if err != nil {
-		t.Fatal(err)
+		m.T.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(m.T.Context(), 5*time.Minute)
 	defer cancel()
 	run := exec.CommandContext(ctx, node, script, task)
 	run.Dir = dir
 	run.WaitDelay = 10 * time.Second // for a browser that outlives the script
-	run.Env = append(os.Environ(), "BASE=http://localhost:"+port, "CHROMIUM="+browser,
-		"EMAIL=alice@example.com", "OTHER_EMAIL=bob@example.com", "OTHER_ID=bob", "OPERATOR_EMAIL=olga@example.com", "PASSWORD="+password, "RESET_CODE="+resetLink)
+	run.Env = append(os.Environ(), "BASE=http://localhost:"+port, "CHROMIUM="+browser, "EMAIL=alice@example.com")
+	run.Env = append(run.Env, environment...)
 	if out, err := run.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		m.T.Fatalf("%v\n%s", err, out)
 	}
 }
