@@ -38,7 +38,7 @@ func (c *Cluster) newClient(members ...*Member) (*clientv3.Client, error) {
 		endpoints = append(endpoints, m.Endpoint())
 	}
 	return clientv3.New(clientv3.Config{
-		Endpoints: endpoints, Logger: zap.NewNop(), DialTimeout: Deadline,
+		Endpoints: endpoints, Logger: zap.NewNop(), DialTimeout: Deadline, TLS: c.tls,
 		DialOptions: []grpc.DialOption{grpc.WithContextDialer(c.dialTarget)},
 	})
 }

@@ -14,6 +14,7 @@ package etcdtest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -36,6 +37,9 @@ type Cluster struct {
 	dir     string
 	args    []string
 	members []*Member
+	// scheme is that of the clients' URLs, and tls is set if it is https.
+	scheme string
+	tls    *tls.Config
 	// hosts are those that the members run on. Without any they run on loopback.
 	hosts []*Host
 	dial  func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -67,7 +71,7 @@ func Start(tb testing.TB, members int, options ...Option) *Cluster {
 
 func start(tb testing.TB, binary string, members int, options ...Option) *Cluster {
 	tb.Helper()
-	c := &Cluster{tb: tb, binary: binary, dir: tb.TempDir()}
+	c := &Cluster{tb: tb, binary: binary, dir: tb.TempDir(), scheme: "http"}
 	for _, option := range options {
 		option(c)
 	}
@@ -77,6 +81,11 @@ func start(tb testing.TB, binary string, members int, options ...Option) *Cluste
 			tb.Fatalf("%d hosts for %d members", len(c.hosts), members)
 		}
 		c.dial = c.hosts[0].net.test.DialContext
+	}
+	if c.scheme == "https" {
+		if err := c.makeCertificate(); err != nil {
+			tb.Fatal(err)
+		}
 	}
 	tb.Cleanup(c.end)
 	const attempts = 3
@@ -123,7 +132,8 @@ func (c *Cluster) Members() []*Member { return c.members }
 // Member returns one of the members. The first is 0.
 func (c *Cluster) Member(i int) *Member { return c.members[i] }
 
-// Endpoints returns the URLs of all members for clients, http://HOST:PORT.
+// Endpoints returns the URLs of all members for clients, http://HOST:PORT, or
+// https with the option TLS.
 func (c *Cluster) Endpoints() (urls []string) {
 	for _, m := range c.members {
 		urls = append(urls, m.Endpoint())

@@ -36,8 +36,9 @@ type Member struct {
 	state string
 }
 
-// Endpoint returns the member's URL for clients, http://HOST:PORT.
-func (m *Member) Endpoint() string { return "http://" + m.client }
+// Endpoint returns the member's URL for clients, http://HOST:PORT, or
+// https with the option TLS.
+func (m *Member) Endpoint() string { return m.cluster.scheme + "://" + m.client }
 
 func (m *Member) peerURL() string { return "http://" + m.peer }
 
@@ -114,6 +115,7 @@ func (m *Member) ready(ctx context.Context) error {
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext:       m.cluster.dial,
+		TLSClientConfig:   m.cluster.tls,
 	}}
 	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, m.Endpoint()+"/health", http.NoBody)

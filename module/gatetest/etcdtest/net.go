@@ -29,7 +29,7 @@ var network = netip.MustParsePrefix("10.99.0.0/24")
 // Net is a network of hosts, each in a network namespace of its own. The test's
 // process carries the packets between them, and loses or delays them as the test
 // says, so TCP meets what it meets in a network that fails. It needs root and
-// /dev/net/tun, and no program and no other module of the kernel.
+// /dev/net/tun, and no other module of the kernel. Any goroutine may make faults.
 //
 //	network := etcdtest.NewNet(t)
 //	a, b, gate := network.Host("a"), network.Host("b"), network.Host("gate")
