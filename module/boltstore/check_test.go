@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/records"
 )
 
 // Every fault is found, and others are found too.
@@ -92,6 +94,20 @@ func TestExamine(t *testing.T) {
 			return change(tx, func(w keys.Writer) error { return w.PutLastUsed(credential.DigestOf("x"), keys.Usage{}) })
 		},
 			[]string{"the credential of the last use"}},
+		"activity of nothing": {func(v *vault, tx *bolt.Tx) error {
+			var a keys.Activity
+			a.Allow(keys.DateOf(time.Now()), 1)
+			x := keys.Credential{Digest: credential.DigestOf("x"), ID: "cap_x", Kind: policy.PAT, UserID: "alice"}
+			err := change(tx, func(w keys.Writer) error { return w.PutCredential(x) })
+			if err == nil {
+				_, err = records.ApplyUses(newRevision(tx), []keys.Use{{Digest: x.Digest, Activity: a}})
+			}
+			activity := bytes.Clone(tx.Bucket([]byte("activity")).Get(x.Digest[:]))
+			if err == nil {
+				err = change(tx, func(w keys.Writer) error { return w.DeleteCredential(x.Digest) })
+			}
+			return errors.Join(err, tx.Bucket([]byte("activity")).Put(x.Digest[:], activity))
+		}, []string{"the credential of the activity"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := newVault(t)

@@ -140,13 +140,13 @@ func titleOfDay(d manage.ActivityDay) string {
 	return fmt.Sprintf("%s: %d allowed, %d refused", dayInWords(d.Date), d.Allowed, d.Refused)
 }
 
-// dayInWords returns a day of the API, such as 2026-11-29, as 29 November 2026.
+// dayInWords returns a day of the API, such as 2026-11-29, as 29 Nov 2026.
 func dayInWords(date string) string {
 	t, err := time.Parse(time.DateOnly, date)
 	if err != nil {
 		return date
 	}
-	return t.Format("2 January 2006")
+	return t.Format("2 Jan 2006")
 }
 
 // Width and Height are the measures of the drawing.

@@ -56,8 +56,8 @@ func TestActivityIsDrawn(t *testing.T) {
 		t.Error("the page has a style of its own, which its policy forbids")
 	}
 	for _, want := range []string{
-		"<title>29 November 2026: 97 allowed, 3 refused</title>",
-		`<tr><th scope="row">29 November 2026</th><td class="number">97</td><td class="number">3</td><td>It lacked scopes or endpoints (3)</td></tr>`,
+		"<title>29 Nov 2026: 97 allowed, 3 refused</title>",
+		`<tr><th scope="row">29 Nov 2026</th><td class="number">97</td><td class="number">3</td><td>It lacked scopes or endpoints (3)</td></tr>`,
 		`data-allowed>100</strong> allowed`, `data-refused>6</strong> refused`,
 	} {
 		if !strings.Contains(page, want) {
