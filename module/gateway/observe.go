@@ -96,6 +96,7 @@ func (q *question) count(v *verdict, kind eventKind) {
 		q.lease.Allowed(v.Credential)
 	case refusedEvent, brokenOffEvent:
 		q.lease.Refused(v.Credential, keys.NewCause(v.Reason.String(), v.Lack.Scopes, v.Lack.Endpoints))
+	case answeredEvent, endedEvent, wouldEndEvent: // it has no key, or was counted before
 	}
 }
 

@@ -88,8 +88,8 @@ func testActivities(t *testing.T, s keys.Store) {
 				break
 			}
 		}
-		for a := range r.Activities(last) {
-			t.Errorf("Activities: one too many, %v", a)
+		for a, err := range r.Activities(last) {
+			t.Errorf("Activities: one too many, %v, %v", a, err)
 		}
 		for _, name := range names {
 			if !found[credential.DigestOf(name)] {

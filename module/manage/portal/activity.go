@@ -5,8 +5,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -55,26 +57,34 @@ func (r *refusalView) Missing() []string {
 // Grants returns what a grant would add, for its button.
 func (r *refusalView) Grants() []string { return namesOfGrant(r.Scopes, r.Endpoints) }
 
-// reasons are the reasons of decisions, as a person would say them.
-var reasons = map[string]string{
-	"target":             "The address or the form of the request was ambiguous",
-	"near_literal":       "The address was almost that of another operation",
-	"method_unknown":     "The method is unknown",
-	"credential_unknown": "It was sent where only a session may be",
-	"expired":            "It had expired",
-	"disabled":           "It was disabled",
-	"suspended":          "The account was suspended",
-	"route_unknown":      "There is no such operation",
-	"method_not_allowed": "The operation has no such method",
-	"kind":               "The operation doesn't accept this kind of key",
-	"owner":              "The user or the application is not its own",
-	"resource":           "It is not for this resource",
-	"scopes":             "It lacked scopes or endpoints",
-	"address":            "It may not be used from that address",
-	"rate":               "It sent too many requests at once",
-	"quota":              "Its quota was used up",
-	"store_unavailable":  "The key store could not answer",
-	"stale":              "The server was not up to date",
+// reasons are the reasons of decisions about keys, as a person would say them.
+var reasons = map[authz.Reason]string{
+	authz.Target:           "The address or the form of the request was ambiguous",
+	authz.NearLiteral:      "The address was almost that of another operation",
+	authz.MethodUnknown:    "The method is unknown",
+	authz.Expired:          "It had expired",
+	authz.Disabled:         "It was disabled",
+	authz.Suspended:        "The account was suspended",
+	authz.StoreUnavailable: "The key store could not answer",
+	authz.Stale:            "The server was not up to date",
+	authz.RouteUnknown:     "There is no such operation",
+	authz.MethodNotAllowed: "The operation has no such method",
+	authz.Kind:             "The operation doesn't accept this kind of key",
+	authz.Owner:            "The user or the application is not its own",
+	authz.Resource:         "It is not for this resource",
+	authz.Scopes:           "It lacked scopes or endpoints",
+	authz.Address:          "It may not be used from that address",
+	authz.Rate:             "It sent too many requests at once",
+	authz.Quota:            "Its quota was used up",
+}
+
+// reasonInWords returns a reason of the API in words, and an unknown one as it is.
+func reasonInWords(name string) string {
+	reason, err := authz.ParseReason(name)
+	if words := reasons[reason]; err == nil && words != "" {
+		return words
+	}
+	return name
 }
 
 // activityOf reads what a key was used for.
@@ -90,10 +100,7 @@ func (v *visit) activityOf(p *keyPage) (*activityView, error) {
 	view.draw()
 	var c *catalogue
 	for _, r := range a.Activity.Refusals {
-		shown := refusalView{RefusedRequests: r, Words: reasons[r.Reason]}
-		if shown.Words == "" {
-			shown.Words = r.Reason
-		}
+		shown := refusalView{RefusedRequests: r, Words: reasonInWords(r.Reason)}
 		if shown.lackedBy(p.Key); len(shown.Scopes) > 0 {
 			if c == nil {
 				if c, err = v.catalogue(); err != nil {
@@ -169,18 +176,11 @@ func (a *activityView) Newest() []bar {
 
 // Causes returns the causes of the refusals of a day, in words.
 func (b bar) Causes() string {
-	text := ""
+	list := make([]string, len(b.Refusals))
 	for i, r := range b.Refusals {
-		if i > 0 {
-			text += "; "
-		}
-		words := reasons[r.Reason]
-		if words == "" {
-			words = r.Reason
-		}
-		text += fmt.Sprintf("%s (%d)", words, r.Count)
+		list[i] = fmt.Sprintf("%s (%d)", reasonInWords(r.Reason), r.Count)
 	}
-	return text
+	return strings.Join(list, "; ")
 }
 
 // lackedBy sets what of the missing names a key still lacks.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -137,6 +138,19 @@ func TestHistoryOfAKey(t *testing.T) {
 	for _, want := range []string{"key changed", "192.0.2.7", "you<br>", `href="/portal/audit?key=cak_1">All changes of this key`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in %s", want, page)
+		}
+	}
+}
+
+// A person reads every reason for which a key is refused, or a limit that comes.
+func TestReasonsAreInWords(t *testing.T) {
+	for _, r := range authz.Reasons() {
+		switch r.Step() {
+		case authz.StepPublic, authz.StepCredential, authz.StepForward:
+			continue
+		}
+		if words := reasonInWords(r.String()); words == r.String() && r != authz.CredentialUnknown && r != authz.Preflight {
+			t.Errorf("%s has no words", r)
 		}
 	}
 }
