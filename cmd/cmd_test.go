@@ -22,6 +22,7 @@ import (
 	_ "github.com/caddy-api-keys/gateway/module/boltstore/caddymodule"
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/directory"
+	_ "github.com/caddy-api-keys/gateway/module/etcdstore/caddymodule"
 	"github.com/caddy-api-keys/gateway/module/gatetest/machine"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"

@@ -8,5 +8,6 @@ import (
 	_ "github.com/caddy-api-keys/gateway/caddyfile"
 	_ "github.com/caddy-api-keys/gateway/cmd"
 	_ "github.com/caddy-api-keys/gateway/module/boltstore/caddymodule"
+	_ "github.com/caddy-api-keys/gateway/module/etcdstore/caddymodule"
 	_ "github.com/caddy-api-keys/gateway/module/gateway"
 )

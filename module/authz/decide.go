@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/caddy-api-keys/gateway/module/credential"
@@ -60,7 +61,7 @@ type Outcome struct {
 	// Allow are the methods that the path has, for [MethodNotAllowed].
 	Allow []string
 	// Err says more: what is ambiguous, for [Target]; why the store can't
-	// answer, for [StoreUnavailable], which is not for clients.
+	// answer, for [StoreUnavailable] and [Stale], which is not for clients.
 	Err error
 }
 
@@ -78,6 +79,9 @@ func (o *Outcome) refuse(reason Reason) bool {
 // unavailable refuses because the registry can't answer, and returns false.
 func (o *Outcome) unavailable(err error) bool {
 	o.Err = err
+	if errors.Is(err, keys.ErrStale) {
+		return o.refuse(Stale)
+	}
 	return o.refuse(StoreUnavailable)
 }
 

@@ -121,6 +121,10 @@ func (r Reason) String() string {
 	return reasons[r].name
 }
 
+// Unavailable reports whether the reason is that this process can't decide now,
+// which says nothing about the request.
+func (r Reason) Unavailable() bool { return r == StoreUnavailable || r == Stale }
+
 // Step returns the step of the decision that gives this reason.
 func (r Reason) Step() Step {
 	if r >= reasonEnd {

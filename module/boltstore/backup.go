@@ -38,7 +38,11 @@ func (s *Store) backup(ctx context.Context, path string) (b keys.Backup, err err
 	if folder == "" {
 		folder = "."
 	}
-	b, found, err := s.copyInto(ctx, folder, name, s.beginMarked)
+	begin := s.beginMarked
+	if s.mirrors { // the mark is among the records that it mirrors
+		begin = s.begin
+	}
+	b, found, err := s.copyInto(ctx, folder, name, begin)
 	if err != nil {
 		return b, err
 	}

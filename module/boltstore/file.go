@@ -46,7 +46,7 @@ func (s *Store) create() (*bolt.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = initialize(db); err == nil {
+	if err = s.initialize(db); err == nil {
 		// A file is on disk only once its folder is. Not for a new file only:
 		// the run that made it may have died before it came here.
 		err = syncFolder(folder)
@@ -131,7 +131,10 @@ func (s *Store) openDB(flag int) (*bolt.DB, error) {
 		_ = db.Close()
 		return nil, err
 	}
-	if err = settle(db, file); err == nil {
+	if err = s.checkKind(db); err == nil {
+		err = settle(db, file)
+	}
+	if err == nil {
 		err = upgradeFile(db, s.path, s.observer)
 	}
 	if err != nil {
@@ -177,20 +180,45 @@ func explain(err error) error {
 	return err
 }
 
+// checkKind refuses a mirror where a store is wanted, and a store where a mirror
+// is: it would be replaced by what it mirrors.
+func (s *Store) checkKind(db *bolt.DB) error {
+	return db.View(func(tx *bolt.Tx) error {
+		first, _ := tx.Cursor().First()
+		mirror := tx.Bucket(mirrorBucket) != nil
+		switch {
+		case first == nil || mirror == s.mirrors:
+			return nil
+		case mirror:
+			return errMirror
+		}
+		return errNoMirror
+	})
+}
+
 // initialize gives a file without any bucket those of a key store.
-func initialize(db *bolt.DB) error {
+func (s *Store) initialize(db *bolt.DB) error {
 	err := db.View(checkFormat)
 	if !errors.Is(err, errEmpty) {
 		return err
 	}
 	return db.Update(func(tx *bolt.Tx) error {
-		for _, name := range records.Buckets(records.Format) {
+		for _, name := range s.bucketNames() {
 			if _, err := tx.CreateBucket(name); err != nil {
 				return err
 			}
 		}
 		return records.Initialize(newRevision(tx))
 	})
+}
+
+// bucketNames returns the buckets of a new file.
+func (s *Store) bucketNames() [][]byte {
+	names := records.Buckets(records.Format)
+	if s.mirrors {
+		names = append(names, mirrorBucket)
+	}
+	return names
 }
 
 // makeFolder makes a folder and those above it, for this user alone, each

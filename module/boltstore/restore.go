@@ -219,6 +219,9 @@ func (r *restoring) build(source *bolt.DB, path string) (err error) {
 	}
 	into := &batches{ctx: r.ctx, db: db}
 	if err = upgrade(db, time.Time{}); err == nil {
+		err = db.Update(makeStore)
+	}
+	if err == nil {
 		err = r.merge.Run(r.ctx, newRevision(from), into.next)
 	}
 	if err == nil {

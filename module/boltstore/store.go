@@ -26,6 +26,8 @@ import (
 type Store struct {
 	path     string
 	observer Observer
+	// mirrors is true for the store of a [Mirror].
+	mirrors bool
 
 	// state is where View finds the file without a lock. It is replaced under
 	// writing only.

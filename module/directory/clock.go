@@ -42,14 +42,7 @@ func (d *Directory) lastWrite() time.Time {
 // write runs fn in a transaction when it is the user's turn, with the time by
 // the clock. It returns an error if the clock is too far ahead.
 func (d *Directory) write(ctx context.Context, r rank, userID string, fn func(w keys.Writer, clock time.Time) error) error {
-	// The caller may go away meanwhile, but a change that has begun is
-	// finished.
-	ctx = context.WithoutCancel(ctx)
-	if err := d.lock.acquire(userID, r); err != nil {
-		return err
-	}
-	defer d.lock.release()
-	_, err := d.store.Update(ctx, func(w keys.Writer) error {
+	return d.commit(ctx, r, userID, func(w keys.Writer) error {
 		last, err := w.LastWrite()
 		if err != nil {
 			return err
@@ -60,7 +53,26 @@ func (d *Directory) write(ctx context.Context, r rank, userID string, fn func(w 
 		}
 		return fn(w, clock)
 	})
+}
+
+// commit runs fn in a transaction when it is the user's turn, and waits until the
+// change is in effect everywhere.
+func (d *Directory) commit(ctx context.Context, r rank, userID string, fn func(keys.Writer) error) error {
+	done, err := d.writeInTurn(ctx, r, userID, fn)
+	if err == nil {
+		d.settle(ctx, done)
+	}
 	return err
+}
+
+func (d *Directory) writeInTurn(ctx context.Context, r rank, userID string, fn func(keys.Writer) error) (keys.Commit, error) {
+	if err := d.lock.acquire(userID, r); err != nil {
+		return keys.Commit{}, err
+	}
+	defer d.lock.release()
+	// The caller may go away meanwhile, but a change that has begun is
+	// finished.
+	return d.store.Update(context.WithoutCancel(ctx), fn)
 }
 
 // beat keeps the newest write from growing old in a store that is in use.
@@ -94,11 +106,7 @@ func (d *Directory) AcceptClock(ctx context.Context, actor keys.Actor) (keys.Acc
 // acceptClock ends as many sessions as one update can, and accepts the clock
 // when there is none left. It reports whether there is.
 func (d *Directory) acceptClock(ctx context.Context, actor keys.Actor) (done keys.AcceptedClock, more bool, err error) {
-	if err := d.lock.acquire("", operatorRevocation); err != nil {
-		return keys.AcceptedClock{}, false, err
-	}
-	defer d.lock.release()
-	_, err = d.store.Update(context.WithoutCancel(ctx), func(w keys.Writer) (err error) {
+	err = d.commit(ctx, operatorRevocation, "", func(w keys.Writer) (err error) {
 		done, more, err = keys.AcceptClock(w, d.clock(), actor)
 		return err
 	})

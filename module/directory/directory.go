@@ -27,7 +27,9 @@ const DefaultCacheBytes = 64 << 20
 // store. It is safe for concurrent use.
 type Directory struct {
 	store keys.Store
-	cache *ristretto.Cache[uint64, *Entry]
+	// shared is the store if several processes use it, or nil.
+	shared keys.Shared
+	cache  *ristretto.Cache[uint64, *Entry]
 	// cacheOff bypasses the cache, which is kept: closing one under traffic
 	// would panic.
 	cacheOff atomic.Bool
@@ -97,6 +99,7 @@ func open(store keys.Store, cacheBytes int64, clock func() time.Time, hash func(
 // openIdle opens a directory whose upkeep nothing runs.
 func openIdle(store keys.Store, cacheBytes int64, clock func() time.Time, hash func(uint64) (uint64, uint64)) (*Directory, error) {
 	d := &Directory{store: store, clock: clock, closing: make(chan struct{}), unfinished: make(chan struct{}, 1), walks: turns.New(1, maxWalks), lookUps: turns.New(1, maxWalks), throttle: signin.NewThrottle()}
+	d.shared, _ = store.(keys.Shared)
 	d.retention.Store(int64(DefaultAuditRetention))
 	d.SetLimits(keys.Limits{})
 	d.SetObserver(nil)

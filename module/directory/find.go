@@ -25,6 +25,9 @@ func (d *Directory) Loads() uint64 { return d.loaded.Load() }
 // raise was loaded after it, hence after the commit. If the cache forgets,
 // reorders or fails to store an entry, that costs a load and nothing else.
 func (d *Directory) Find(ctx context.Context, digest credential.Digest) (*Entry, error) {
+	if err := d.fresh(); err != nil {
+		return nil, err
+	}
 	if e := d.cached(digest); e != nil {
 		return e, nil
 	}
@@ -33,6 +36,9 @@ func (d *Directory) Find(ctx context.Context, digest credential.Digest) (*Entry,
 
 // Collaborator returns the entry of a collaborator, like [Directory.Find].
 func (d *Directory) Collaborator(ctx context.Context, ref keys.CollaboratorRef) (*Entry, error) {
+	if err := d.fresh(); err != nil {
+		return nil, err
+	}
 	digest := ref.Digest()
 	if e := d.cached(digest); e != nil {
 		return e, nil

@@ -29,6 +29,9 @@ const (
 	// TaskClose closes the store after the last request of a removed
 	// configuration.
 	TaskClose Task = "close"
+	// TaskSettle waits until a change is in effect on all nodes of a fleet. It fails
+	// if some are configured to go on without knowing it.
+	TaskSettle Task = "settle"
 )
 
 // DefaultAuditRetention is how long the audit log goes back unless the
@@ -38,7 +41,7 @@ const DefaultAuditRetention = 2160 * time.Hour
 // Observer is notified about the background tasks of a directory.
 type Observer interface {
 	// TaskFailed is called for every failure of a task. The directory tries the
-	// task again, except [TaskClose].
+	// task again, except [TaskClose] and [TaskSettle].
 	TaskFailed(task Task, err error)
 }
 

@@ -181,7 +181,7 @@ func (e *explainer) decided(ctx context.Context, t *explain.Telling, q *question
 		q.registry = explain.Supposition{Entry: directory.Suppose(caller)}
 	}
 	v := q.decide(ctx)
-	if v.Reason == authz.StoreUnavailable {
+	if v.Reason.Unavailable() {
 		return nil, v.Err
 	}
 	if !v.Refused() && e.ownerOnly != nil && e.ownerOnly(q.Rule) && v.Reach != policy.Own {

@@ -96,13 +96,12 @@ func (q *question) count(v *verdict, kind eventKind) {
 		q.lease.Allowed(v.Credential)
 	case refusedEvent, brokenOffEvent:
 		q.lease.Refused(v.Credential, keys.NewCause(v.Reason.String(), v.Lack.Scopes, v.Lack.Endpoints))
-	case answeredEvent, endedEvent, wouldEndEvent: // it has no key, or was counted before
 	}
 }
 
 // logFailure logs what the client is not told: why the store can't answer.
 func (o *observer) logFailure(ctx context.Context, outcome *authz.Outcome) {
-	if outcome.Reason == authz.StoreUnavailable {
+	if outcome.Reason.Unavailable() {
 		o.logger.Error("the key store can't answer", zap.String("uuid", requestID(ctx)), zap.Error(outcome.Err))
 	}
 }

@@ -94,6 +94,9 @@ type Commit struct {
 	// Update returned. They refuse every request until they have applied it. It
 	// is 0 for a store that only one process uses.
 	Waiting int
+	// Unbounded is true if those processes are configured to decide by what they
+	// know until they have applied the commit.
+	Unbounded bool
 }
 
 // Use is a use of the credential of a digest.

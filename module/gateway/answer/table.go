@@ -89,7 +89,7 @@ var table = [...]Answer{
 	},
 	authz.Stale: {
 		Status: http.StatusServiceUnavailable, Code: manage.CodeUnavailable, GRPC: codes.Unavailable,
-		Details: "The key store can't answer now. Try again.",
+		Details: "This node may not know the newest changes. Try again.",
 	},
 	authz.RouteUnknown: {
 		Status: http.StatusNotFound, Code: manage.CodeNotFound, GRPC: codes.Unimplemented,

@@ -1,0 +1,229 @@
+package etcdstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/records"
+)
+
+const (
+	// maxOps is what etcd takes in one transaction unless it is told otherwise
+	// (--max-txn-ops), and maxBytes is a little less than its --max-request-bytes.
+	maxOps   = 128
+	maxBytes = 1400 << 10
+	// otherOps are the head, the sequences, and the meta data.
+	otherOps = 12
+	// maxWrites is how many records fit: to delete a credential deletes its last
+	// use and its activity too.
+	maxWrites = (maxOps - otherOps) / 3
+
+	// commitTimeout is how long a change tries to get in between those of the
+	// other nodes.
+	commitTimeout = 15 * time.Second
+	retryPause    = 50 * time.Millisecond
+)
+
+// MaxWrites implements [keys.Store]. What it counts fits into one transaction of
+// etcd, so a change is there as a whole or not at all.
+func (s *Store) MaxWrites() int { return maxWrites }
+
+// Update implements [keys.Store]. It makes the change on the mirror, and puts what
+// that wrote into etcd if no other change has come between. If one has, it begins
+// again. It returns once the mirror has applied the change.
+//
+// If it isn't known whether etcd has taken the change, the error says so and
+// wraps [keys.ErrUnavailable].
+func (s *Store) Update(ctx context.Context, fn func(keys.Writer) error) (keys.Commit, error) {
+	return s.write(ctx, func(w records.Writer) (records.Written, error) { return records.Apply(w, maxWrites, fn) })
+}
+
+func (s *Store) write(ctx context.Context, fn func(records.Writer) (records.Written, error)) (keys.Commit, error) {
+	s.updating.Lock()
+	defer s.updating.Unlock()
+	if err := ctx.Err(); err != nil {
+		return keys.Commit{}, err
+	}
+	if s.closed.Load() {
+		return keys.Commit{}, keys.ErrClosed
+	}
+	if len(s.known.heldBy()) > 0 {
+		return keys.Commit{}, fmt.Errorf("%w: %w", keys.ErrUnavailable, errHeld)
+	}
+	// A change that has begun is not given up because its client has gone.
+	ctx, cancel := context.WithTimeout(s.ctx, commitTimeout)
+	defer cancel()
+	for {
+		t, err := s.try(ctx, fn)
+		if err != nil {
+			return keys.Commit{}, err
+		}
+		commit, again, err := s.commit(ctx, t)
+		if !again {
+			return commit, err
+		}
+	}
+}
+
+// try is a change that was made on the mirror.
+type try struct {
+	head head
+	// on is the revision of etcd that put the head on which the change was made.
+	on      int64
+	ops     []clientv3.Op
+	written records.Written
+}
+
+// try makes a change on the mirror, and takes it back.
+func (s *Store) try(ctx context.Context, fn func(records.Writer) (records.Written, error)) (t *try, err error) {
+	err = s.onMirror(ctx, func(m *boltstore.Mirror) error {
+		return m.Try(ctx, func(w records.Writer, stored []byte) error {
+			state, err := decode[applied]("state of the mirror", stored)
+			if err != nil {
+				return err
+			}
+			recorder := records.NewRecorder(w)
+			written, err := fn(recorder)
+			if err != nil {
+				return err
+			}
+			t = &try{head: state.Head.after(written), on: state.HeadRevision, written: written}
+			return s.operations(t, recorder.Entries())
+		})
+	})
+	return t, err
+}
+
+// operations fills in what is put into etcd.
+func (s *Store) operations(t *try, entries []records.Entry) error {
+	size := 0
+	put := func(key string, value []byte) {
+		size += len(key) + len(value)
+		t.ops = append(t.ops, clientv3.OpPut(key, string(value)))
+	}
+	put(s.layout.head(), encode(t.head))
+	for _, e := range entries {
+		key := s.layout.entry(e)
+		if e.Value == nil {
+			size += len(key)
+			t.ops = append(t.ops, clientv3.OpDelete(key))
+			continue
+		}
+		put(key, e.Value)
+	}
+	if len(t.ops) > maxOps || size > maxBytes {
+		return fmt.Errorf("%w: it has %d operations with %d bytes, and etcd takes %d with %d", keys.ErrTooManyWrites, len(t.ops), size, maxOps, maxBytes)
+	}
+	return nil
+}
+
+var errUnknown = fmt.Errorf("%w: etcd did not say whether it took the change; look whether it is there before you make it again", keys.ErrUnavailable)
+
+// commit puts a change into etcd, and waits until the mirror has applied it. again
+// is true if another change came before it.
+func (s *Store) commit(ctx context.Context, t *try) (done keys.Commit, again bool, err error) {
+	s.known.begin(t.head.ID)
+	revision, ours, err := s.send(ctx, t)
+	if err != nil {
+		return keys.Commit{}, false, err
+	}
+	if !s.known.wait(ctx, s.known.reaches(revision)) {
+		if ours {
+			return keys.Commit{}, false, fmt.Errorf("%w: etcd has taken the change, but this node can't follow it now", keys.ErrUnavailable)
+		}
+		return keys.Commit{}, false, fmt.Errorf("%w: this node can't follow the changes of the others now", keys.ErrUnavailable)
+	}
+	// It may have been taken before a call that failed, and another one after it.
+	if ours || s.known.hasLanded() {
+		return t.written.Commit, false, nil
+	}
+	return keys.Commit{}, true, nil
+}
+
+// send puts a change into etcd unless another head is there. It returns the
+// revision of the head that is there now, and whether it is the change's.
+//
+// A call that fails may have been carried out all the same. To make it again does
+// no harm: at most one is carried out, since that replaces the head.
+func (s *Store) send(ctx context.Context, t *try) (revision int64, ours bool, err error) {
+	name := s.layout.head()
+	for {
+		call, cancel := context.WithTimeout(ctx, callTimeout)
+		answer, err := s.client.Txn(call).
+			If(clientv3.Compare(clientv3.ModRevision(name), "=", t.on)).
+			Then(t.ops...).Else(clientv3.OpGet(name)).Commit()
+		cancel()
+		switch {
+		case err == nil && answer.Succeeded:
+			return answer.Header.Revision, true, nil
+		case err == nil:
+			return s.other(answer.Responses[0].GetResponseRange().Kvs, t.head.ID)
+		case isRefusal(err):
+			return 0, false, fmt.Errorf("%w: etcd refuses the change: %w", keys.ErrUnavailable, err)
+		}
+		select {
+		case <-ctx.Done():
+			return 0, false, fmt.Errorf("%w (%w)", errUnknown, err)
+		case <-time.After(retryPause):
+		}
+	}
+}
+
+// other returns the revision of the head that was found in place of the one that
+// was expected, and whether it has the ID.
+func (s *Store) other(found []*mvccpb.KeyValue, id []byte) (revision int64, ours bool, err error) {
+	if len(found) == 0 {
+		return 0, false, fmt.Errorf("%w: %w", keys.ErrUnavailable, errNoHead)
+	}
+	h, err := decode[head]("head", found[0].Value)
+	return found[0].ModRevision, bytes.Equal(h.ID, id), err
+}
+
+// isRefusal reports whether etcd certainly did not carry out a call.
+func isRefusal(err error) bool {
+	for _, refusal := range []error{
+		rpctypes.ErrTooManyOps, rpctypes.ErrRequestTooLarge, rpctypes.ErrDuplicateKey, rpctypes.ErrNoSpace,
+		rpctypes.ErrPermissionDenied, rpctypes.ErrAuthFailed, rpctypes.ErrUserEmpty, rpctypes.ErrInvalidAuthToken,
+	} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
+}
+
+// driftPart is by which part clocks may run at different rates: 1 of 64, which
+// is thirty times what a clock that is being set goes faster.
+const driftPart = 64
+
+// Settle implements [keys.Shared]. A node that was registered before the commit
+// has reported it, or is known to be behind, because this node has applied the
+// commit and all registrations before. A node that registers later reads a head
+// that has the commit before it decides.
+//
+// A node that is gone doesn't decide any more: it does so only as long as its
+// registration lasts. So there is nothing to wait for but those that are behind,
+// and for those no longer than until their fences have closed.
+func (s *Store) Settle(ctx context.Context, c keys.Commit) keys.Commit {
+	begin := time.Now()
+	n, fence := s.known.behind(c.Revision)
+	if n > 0 {
+		end, cancel := context.WithDeadline(ctx, begin.Add(fence+fence/driftPart))
+		defer cancel()
+		s.known.wait(end, func() bool {
+			n, _ = s.known.behind(c.Revision)
+			return n == 0
+		})
+	}
+	c.Waiting, c.Unbounded = n, n > 0 && s.config.Serve
+	return c
+}

@@ -1,0 +1,330 @@
+package etcdstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/records"
+)
+
+// impossibleError is an error that no second attempt mends.
+type impossibleError struct{ error }
+
+func (e *impossibleError) Unwrap() error { return e.error }
+
+// What can be wrong with etcd.
+var (
+	errNoHead = errors.New("etcd has no key store any more under this prefix, and this node had one")
+	// errCompacted is for changes that etcd has forgotten before this node saw
+	// them, so that it lists all records again.
+	errCompacted = errors.New("etcd has forgotten changes that this node had yet to see")
+	errEnded     = errors.New("etcd has ended the watch")
+)
+
+// The pauses between attempts to follow etcd.
+const (
+	firstPause   = 50 * time.Millisecond
+	longestPause = 2 * time.Second
+)
+
+// follow applies the changes of all nodes to the mirror, until the store is
+// closed. first gets the result of the first attempt to catch up.
+func (s *Store) follow(first chan<- error) {
+	tell := func(err error) {
+		if first != nil {
+			first <- err
+			first = nil
+		}
+	}
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := s.followOnce(s.ctx, func() {
+			pause = firstPause
+			tell(nil)
+		})
+		if errors.Is(err, errApproved) {
+			if err = s.takeBack(s.ctx); err == nil {
+				continue
+			}
+		}
+		if s.ctx.Err() != nil {
+			return
+		}
+		s.known.fail(err)
+		s.config.Observer.Disconnected(err)
+		var impossible *impossibleError
+		if errors.As(err, &impossible) {
+			tell(err)
+		}
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// followOnce catches up with etcd and follows it until something fails. It calls
+// ready once the mirror is as new as etcd was.
+func (s *Store) followOnce(ctx context.Context, ready func()) error {
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	defer cancel()
+	s.known.edit(func() { s.known.again = cancel })
+	if err := s.checkVersion(ctx); err != nil {
+		return err
+	}
+	// The nodes first: whoever waits until this node has applied a change then
+	// knows every node that was there before.
+	nodesAt, err := s.readNodes(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.agree(ctx); err != nil {
+		return err
+	}
+	state, err := s.readState()
+	if err != nil {
+		return err
+	}
+	s.known.apply(state)
+	from, err := s.catchUp(ctx, state)
+	if err != nil {
+		return err
+	}
+	from = min(from, nodesAt+1)
+	s.known.fail(nil)
+	ready()
+	wake(s.caughtUp)
+	for answer := range s.client.Watch(ctx, string(s.layout), clientv3.WithPrefix(), clientv3.WithRev(from)) {
+		switch {
+		case answer.CompactRevision != 0:
+			return errCompacted // the next attempt lists
+		case answer.Err() != nil:
+			return answer.Err()
+		}
+		if err := s.applyEvents(ctx, answer.Events); err != nil {
+			return err
+		}
+	}
+	return errEnded
+}
+
+// catchUp returns the revision of etcd from which on to watch. It lists all
+// records if etcd can't tell what has changed since the state of the mirror.
+func (s *Store) catchUp(ctx context.Context, state applied) (from int64, err error) {
+	there, err := s.getHead(ctx)
+	switch {
+	case err != nil:
+		return 0, err
+	case there.head == nil && state.Cluster == 0:
+		if err := s.initialize(ctx); err != nil {
+			return 0, err
+		}
+		return s.list(ctx, state, "the key store is new")
+	case state.Cluster == 0:
+		return s.list(ctx, state, "this node has no mirror yet")
+	}
+	if err := state.contradicts(there); err != nil {
+		return 0, s.hold(ctx, err)
+	}
+	if there.cluster != state.Cluster || there.revision < state.Revision {
+		return s.list(ctx, state, "it is another etcd cluster, or restored from a snapshot")
+	}
+	forgotten, err := s.hasForgotten(ctx, state.Revision)
+	switch {
+	case err != nil:
+		return 0, err
+	case !forgotten:
+		return state.Revision + 1, nil
+	case bytes.Equal(there.head.ID, state.Head.ID): // nothing but last uses has changed
+		return there.revision + 1, nil
+	}
+	return s.list(ctx, state, errCompacted.Error())
+}
+
+// found is the head as etcd has it, or nil.
+type found struct {
+	head *head
+	// put is the revision of etcd that put the head, and revision the newest one.
+	// cluster is the ID of the cluster.
+	put, revision int64
+	cluster       uint64
+}
+
+func (s *Store) getHead(ctx context.Context) (found, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	answer, err := s.client.Get(ctx, s.layout.head())
+	if err != nil {
+		return found{}, fmt.Errorf("asking etcd: %w", err)
+	}
+	f := found{revision: answer.Header.Revision, cluster: answer.Header.ClusterId}
+	if len(answer.Kvs) == 0 {
+		return f, nil
+	}
+	h, err := decode[head]("head", answer.Kvs[0].Value)
+	f.head, f.put = &h, answer.Kvs[0].ModRevision
+	return f, err
+}
+
+// hasForgotten reports whether etcd has forgotten what was at a revision.
+func (s *Store) hasForgotten(ctx context.Context, revision int64) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err := s.client.Get(ctx, s.layout.head(), clientv3.WithRev(revision), clientv3.WithCountOnly())
+	if errors.Is(err, rpctypes.ErrCompacted) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("asking etcd: %w", err)
+	}
+	return false, nil
+}
+
+// batch is what some events did.
+type batch struct {
+	state   applied
+	changes []*change
+	// merged is what the feed is told of all heads. It is nil if there is none.
+	merged *keys.Change
+}
+
+// change is what one revision of etcd did.
+type change struct {
+	revision int64
+	entries  []records.Entry
+	head     *head
+}
+
+// applyEvents applies whole revisions of etcd to the mirror, and then tells the
+// feed and the other nodes.
+func (s *Store) applyEvents(ctx context.Context, events []*clientv3.Event) error {
+	state := s.known.current()
+	changes, err := s.changesOf(events, state.Revision)
+	if err != nil {
+		return err
+	}
+	for _, e := range events { // first, as in followOnce
+		s.applyNode(e)
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	b := batch{state: state, changes: changes}
+	err = b.follow()
+	switch {
+	case errors.Is(err, errForked):
+		return s.hold(ctx, err)
+	case err == nil:
+		err = s.commitBatch(ctx, &b)
+	}
+	if err != nil {
+		return err
+	}
+	s.known.apply(b.state)
+	if b.merged != nil {
+		s.reportSoon()
+	}
+	return nil
+}
+
+// commitBatch writes changes to the mirror. The feed is told by the mirror.
+func (s *Store) commitBatch(ctx context.Context, b *batch) error {
+	return s.onMirror(ctx, func(m *boltstore.Mirror) error {
+		return m.Write(ctx, func(w records.Writer) ([]byte, *keys.Change, error) {
+			for _, c := range b.changes {
+				if err := records.Replay(w, c.entries); err != nil {
+					return nil, nil, err
+				}
+			}
+			return encode(b.state), b.merged, nil
+		})
+	})
+}
+
+// changesOf gathers the events of each revision of etcd after the given one, up to
+// which all is applied.
+func (s *Store) changesOf(events []*clientv3.Event, after int64) ([]*change, error) {
+	var changes []*change
+	for _, e := range events {
+		if e.Kv.ModRevision <= after {
+			continue
+		}
+		key := string(e.Kv.Key)
+		isHead := key == s.layout.head()
+		if !isHead && !strings.HasPrefix(key, s.layout.records()) && !strings.HasPrefix(key, s.layout.uses()) {
+			continue
+		}
+		if n := len(changes); n == 0 || changes[n-1].revision != e.Kv.ModRevision {
+			changes = append(changes, &change{revision: e.Kv.ModRevision})
+		}
+		c := changes[len(changes)-1]
+		if isHead {
+			if e.Type == clientv3.EventTypeDelete {
+				return nil, errNoHead
+			}
+			h, err := decode[head]("head", e.Kv.Value)
+			if err != nil {
+				return nil, err
+			}
+			c.head = &h
+			continue
+		}
+		value := e.Kv.Value
+		if e.Type == clientv3.EventTypeDelete {
+			value = nil
+		}
+		entry, err := s.layout.parse(key, value)
+		if err != nil {
+			return nil, err
+		}
+		c.entries = append(c.entries, entry)
+	}
+	return changes, nil
+}
+
+var errForked = errors.New("etcd has a change that does not follow the newest one that this node knows")
+
+// follow moves the state of the mirror past the changes. It returns errForked if a
+// head doesn't follow the one before.
+func (b *batch) follow() error {
+	for _, c := range b.changes {
+		b.state.Revision = c.revision
+		if c.head == nil {
+			continue
+		}
+		if !bytes.Equal(c.head.Previous, b.state.Head.ID) {
+			return errForked
+		}
+		b.state = b.state.with(*c.head, c.revision)
+		change, err := c.head.change()
+		if err != nil {
+			return err
+		}
+		b.merged = merge(b.merged, change)
+	}
+	return nil
+}
+
+// merge returns what the feed is told of two commits that are written as one.
+func merge(before *keys.Change, c keys.Change) *keys.Change {
+	if before == nil {
+		return &c
+	}
+	merged := keys.Change{
+		Touched: append(before.Touched, c.Touched...), Groups: append(before.Groups, c.Groups...),
+		All: before.All || c.All, Reset: before.Reset || c.Reset, At: before.At,
+	}
+	if c.Reset || c.At.After(merged.At) {
+		merged.At = c.At
+	}
+	return &merged
+}

@@ -1,0 +1,203 @@
+package etcdstore
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// known is what this node knows of the fleet.
+type known struct {
+	mu sync.Mutex
+	// node is the ID of this node.
+	node string
+	// changed is closed, and another takes its place, whenever anything changes.
+	changed chan struct{}
+
+	state applied
+	nodes map[string]nodeAt
+	// holds are why nodes keep all from deciding, by node.
+	holds map[string]holdAt
+	// pending is the ID of the change that this node is making. landed is true
+	// once it was applied.
+	pending []byte
+	landed  bool
+	// again makes the node catch up with etcd again.
+	again func()
+	// why is what last kept the node from knowing more, or nil.
+	why error
+}
+
+// nodeAt is a node as it was put at a revision of etcd.
+type nodeAt struct {
+	nodeRecord
+	revision int64
+}
+
+type holdAt struct {
+	why      string
+	revision int64
+}
+
+func (k *known) init(node string) {
+	k.node = node
+	k.changed = make(chan struct{})
+	k.nodes, k.holds = map[string]nodeAt{}, map[string]holdAt{}
+}
+
+// edit changes what is known, and wakes up whoever waits.
+func (k *known) edit(fn func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	fn()
+	close(k.changed)
+	k.changed = make(chan struct{})
+}
+
+// wait waits until cond is true. It returns false if ctx ends before.
+func (k *known) wait(ctx context.Context, cond func() bool) bool {
+	for {
+		k.mu.Lock()
+		changed := k.changed
+		k.mu.Unlock()
+		if cond() {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return cond()
+		}
+	}
+}
+
+// apply notes what the mirror has applied.
+func (k *known) apply(state applied) {
+	k.edit(func() {
+		k.state = state
+		k.landed = k.landed || len(k.pending) > 0 && bytes.Equal(state.Head.ID, k.pending)
+	})
+}
+
+// current returns what the mirror has applied.
+func (k *known) current() applied {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.state
+}
+
+// catchUpAgain makes the node catch up with etcd again.
+func (k *known) catchUpAgain() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.again != nil {
+		k.again()
+	}
+}
+
+// heldBy returns the nodes that keep all from deciding.
+func (k *known) heldBy() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Sorted(maps.Keys(k.holds))
+}
+
+// begin begins to look for the change of an ID among those that are applied.
+func (k *known) begin(id []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.pending, k.landed = id, false
+}
+
+// hasLanded reports whether the change that was begun was applied.
+func (k *known) hasLanded() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.landed
+}
+
+// reaches reports whether the head of a revision of etcd, or a later one, was
+// applied.
+func (k *known) reaches(headRevision int64) func() bool {
+	return func() bool { return k.current().HeadRevision >= headRevision }
+}
+
+// behind returns how many nodes have yet to apply a change, and how long the
+// longest of their fences is.
+func (k *known) behind(seq uint64) (n int, fence time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, node := range k.nodes {
+		if node.Seq < seq && (id != k.node || k.state.Head.Seq < seq) {
+			n++
+			fence = max(fence, time.Duration(node.Fence))
+		}
+	}
+	return n, fence
+}
+
+// putNode notes what a node said of itself, unless something newer is known.
+func (k *known) putNode(id string, n nodeAt) {
+	k.edit(func() {
+		if n.revision >= k.nodes[id].revision {
+			k.nodes[id] = n
+		}
+	})
+}
+
+// dropNode notes that a node was gone at a revision.
+func (k *known) dropNode(id string, revision int64) {
+	k.edit(func() {
+		if revision >= k.nodes[id].revision {
+			delete(k.nodes, id)
+		}
+	})
+}
+
+func (k *known) putHold(id string, h holdAt) {
+	k.edit(func() {
+		if h.revision >= k.holds[id].revision {
+			k.holds[id] = h
+		}
+	})
+}
+
+func (k *known) dropHold(id string, revision int64) {
+	k.edit(func() {
+		if revision >= k.holds[id].revision {
+			delete(k.holds, id)
+		}
+	})
+}
+
+func (k *known) fail(why error) { k.edit(func() { k.why = why }) }
+
+func (k *known) trouble() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.why
+}
+
+// list returns the nodes in the order of their IDs.
+func (k *known) list() []keys.Node {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	newest := k.state.Head.Seq
+	for _, n := range k.nodes {
+		newest = max(newest, n.Seq)
+	}
+	var list []keys.Node
+	for _, id := range slices.Sorted(maps.Keys(k.nodes)) {
+		n := k.nodes[id]
+		list = append(list, keys.Node{
+			ID: id, Name: n.Name, Started: time.Unix(n.Started, 0).UTC(),
+			Revision: n.Seq, Behind: newest - n.Seq, Held: k.holds[id].why,
+		})
+	}
+	return list
+}

@@ -1,0 +1,156 @@
+package etcdstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/caddy-api-keys/gateway/module/boltstore"
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/records"
+)
+
+// pageSize is how many keys one call lists.
+const pageSize = 2000
+
+// initialize makes the key store in etcd from the empty mirror, unless another node
+// has just done so.
+func (s *Store) initialize(ctx context.Context) error {
+	ops := []clientv3.Op{clientv3.OpPut(s.layout.head(), string(encode(head{ID: newID()})))}
+	err := s.mirror.Load().Read(ctx, func(r records.Reader, _ []byte) error {
+		return records.Primaries(ctx, r, func(e records.Entry) error {
+			ops = append(ops, clientv3.OpPut(s.layout.entry(e), string(e.Value)))
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err = s.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(s.layout.head()), "=", 0)).Then(ops...).Commit()
+	if err != nil {
+		return fmt.Errorf("making the key store in etcd: %w", err)
+	}
+	return nil
+}
+
+// list makes the mirror anew from all records at one revision of etcd. It returns
+// the revision from which on to watch.
+func (s *Store) list(ctx context.Context, before applied, why string) (from int64, err error) {
+	begin := time.Now()
+	there, err := s.getHead(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if there.head == nil {
+		return 0, errNoHead
+	}
+	next, err := boltstore.MakeMirror(ctx, s.config.Mirror)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, next.Abandon()) }()
+	n, err := s.fill(ctx, next, there.revision)
+	if err != nil {
+		return 0, err
+	}
+	if before.Cluster != 0 {
+		if err := s.checkKnown(ctx, next); err != nil {
+			return 0, s.hold(ctx, err)
+		}
+	}
+	state := applied{Cluster: there.cluster, Revision: there.revision, Mirror: before.Mirror}.with(*there.head, there.put)
+	if state.Mirror == nil {
+		state.Mirror = newID()
+	}
+	if err := s.replace(ctx, next, state); err != nil {
+		return 0, err
+	}
+	s.config.Observer.Listed(why, n, time.Since(begin))
+	return there.revision + 1, nil
+}
+
+// fill writes all records of a revision of etcd into a new mirror. It returns how
+// many there are.
+func (s *Store) fill(ctx context.Context, next *boltstore.NewMirror, revision int64) (n int, err error) {
+	for _, prefix := range []string{s.layout.records(), s.layout.uses()} {
+		from, end := prefix, clientv3.GetPrefixRangeEnd(prefix)
+		for from != "" {
+			call, cancel := context.WithTimeout(ctx, 10*callTimeout)
+			page, err := s.client.Get(call, from, clientv3.WithRange(end), clientv3.WithRev(revision), clientv3.WithLimit(pageSize))
+			cancel()
+			if err != nil {
+				return n, fmt.Errorf("listing the records in etcd: %w", err)
+			}
+			from = ""
+			for _, kv := range page.Kvs {
+				if err := s.add(next, string(kv.Key), kv.Value); err != nil {
+					return n, err
+				}
+				n++
+				if page.More {
+					from = string(kv.Key) + "\x00"
+				}
+			}
+		}
+	}
+	return n, nil
+}
+
+func (s *Store) add(next *boltstore.NewMirror, key string, value []byte) error {
+	e, err := s.layout.parse(key, value)
+	if err != nil {
+		return err
+	}
+	w, err := next.Next()
+	if err != nil {
+		return err
+	}
+	return records.Replay(w, []records.Entry{e})
+}
+
+// checkKnown returns an error if etcd has lost what the present mirror knows.
+func (s *Store) checkKnown(ctx context.Context, next *boltstore.NewMirror) error {
+	knows := false
+	err := next.Read(func(now records.Reader) error {
+		return s.mirror.Load().Read(ctx, func(earlier records.Reader, _ []byte) (err error) {
+			knows, err = records.Knows(ctx, now, earlier)
+			return err
+		})
+	})
+	if err == nil && !knows {
+		return errLost
+	}
+	return err
+}
+
+// replace gives a new mirror the place of the present one.
+func (s *Store) replace(ctx context.Context, next *boltstore.NewMirror, state applied) error {
+	if err := next.Finish(encode(state)); err != nil {
+		return err
+	}
+	mirror, err := boltstore.OpenMirror(s.config.Mirror, s.config.Observer)
+	if err != nil {
+		return err
+	}
+	mirror.Feed(s.tell)
+	before := s.mirror.Swap(mirror)
+	change := keys.Change{All: true, Reset: true}
+	if err := mirror.View(ctx, func(r keys.Reader) (err error) {
+		change.At, err = r.LastWrite()
+		return err
+	}); err != nil {
+		return err
+	}
+	s.tell(change)
+	// As in followOnce: the nodes first.
+	if _, err := s.readNodes(ctx); err != nil {
+		return err
+	}
+	s.known.apply(state)
+	return before.Close()
+}

@@ -1,0 +1,42 @@
+package etcdstore
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest/etcdtest"
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/keys/keystest"
+)
+
+// stores makes stores of their own in one etcd.
+type stores struct {
+	endpoints []string
+	made      atomic.Int64
+}
+
+func (s *stores) config(t *testing.T) Config {
+	t.Helper()
+	return Config{
+		Endpoints: s.endpoints, Prefix: fmt.Sprintf("/%s-%d/", t.Name(), s.made.Add(1)),
+		Mirror: filepath.Join(t.TempDir(), "mirror.db"), MaxStaleness: maxStaleness / 4,
+	}
+}
+
+func openStore(t *testing.T, c Config) *Store {
+	t.Helper()
+	s, err := Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() }) // the test may have
+	return s
+}
+
+func TestStore(t *testing.T) {
+	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
+	all := stores{endpoints: etcd.Endpoints()}
+	keystest.Run(t, func(t *testing.T) keys.Store { return openStore(t, all.config(t)) })
+}
