@@ -2,11 +2,14 @@ package portal
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/manage"
@@ -70,8 +73,8 @@ var reasons = map[authz.Reason]string{
 	authz.RouteUnknown:     "There is no such operation",
 	authz.MethodNotAllowed: "The operation has no such method",
 	authz.Kind:             "The operation doesn't accept this kind of key",
-	authz.Owner:            "The user or the application is not its own",
-	authz.Resource:         "It is not for this resource",
+	authz.Owner:            "It named a user or an application that is not its own",
+	authz.Resource:         "It named a resource that it is not for",
 	authz.Scopes:           "It lacked scopes or endpoints",
 	authz.Address:          "It may not be used from that address",
 	authz.Rate:             "It sent too many requests at once",
@@ -144,7 +147,7 @@ func (a *activityView) tall(count uint64) int {
 
 // titleOfDay says what a bar shows.
 func titleOfDay(d manage.ActivityDay) string {
-	return fmt.Sprintf("%s: %d allowed, %d refused", dayInWords(d.Date), d.Allowed, d.Refused)
+	return fmt.Sprintf("%s: %s allowed, %s refused", dayInWords(d.Date), figure(d.Allowed), figure(d.Refused))
 }
 
 // dayInWords returns a day of the API, such as 2026-11-29, as 29 Nov 2026.
@@ -155,6 +158,9 @@ func dayInWords(date string) string {
 	}
 	return t.Format("2 Jan 2006")
 }
+
+// figure returns a count with commas.
+func figure(n uint64) string { return humanize.Comma(int64(min(n, math.MaxInt64))) }
 
 // Width and Height are the measures of the drawing.
 func (a *activityView) Width() int  { return len(a.Bars) * barStep }
@@ -178,7 +184,7 @@ func (a *activityView) Newest() []bar {
 func (b bar) Causes() string {
 	list := make([]string, len(b.Refusals))
 	for i, r := range b.Refusals {
-		list[i] = fmt.Sprintf("%s (%d)", reasonInWords(r.Reason), r.Count)
+		list[i] = fmt.Sprintf("%s (%s)", reasonInWords(r.Reason), figure(r.Count))
 	}
 	return strings.Join(list, "; ")
 }

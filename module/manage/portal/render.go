@@ -124,6 +124,7 @@ var functions = template.FuncMap{
 	"name":   func(k manage.Key) string { return titleOf(&k) },
 	"state":  func(k manage.Key, now time.Time) string { return stateOf(&k, now) },
 	"day":    dayInWords,
+	"figure": figure,
 	"add":    func(a, b int) int { return a + b },
 }
 
