@@ -23,7 +23,7 @@ func (v *vault) used(allowed, refused int) {
 		v.t.Fatal(err)
 	}
 	for range allowed {
-		v.d.Allowed(e)
+		v.d.Allowed(e, v.d.Today())
 	}
 	for range refused {
 		v.d.Refused(e, keys.NewCause("owner", nil, nil))

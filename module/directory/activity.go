@@ -36,10 +36,14 @@ type counted struct {
 	tally  *tally
 }
 
+// Today returns the current day.
+func (d *Directory) Today() keys.Date { return keys.DateOf(d.Now()) }
+
 // Allowed counts a request that was forwarded with the credential of an entry.
-func (d *Directory) Allowed(e *Entry) {
+// today is what [Directory.Used] returned, so that the clock is read once.
+func (d *Directory) Allowed(e *Entry, today keys.Date) {
 	t := e.tally
-	if t == nil || !t.allow(keys.DateOf(d.Now())) {
+	if t == nil || !t.allow(today) {
 		return
 	}
 	d.note(e.digest, t)
@@ -49,7 +53,7 @@ func (d *Directory) Allowed(e *Entry) {
 // refused.
 func (d *Directory) Refused(e *Entry, why keys.Cause) {
 	t := e.tally
-	if t == nil || !t.refuse(keys.DateOf(d.Now()), why) {
+	if t == nil || !t.refuse(d.Today(), why) {
 		return
 	}
 	d.note(e.digest, t)

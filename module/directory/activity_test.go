@@ -53,7 +53,7 @@ func TestActivity(t *testing.T) {
 	d, m, c := newDirectory(t)
 	e := find(t, d, c.Digest)
 	for range 3 {
-		d.Allowed(e)
+		d.Allowed(e, d.Today())
 	}
 	d.Refused(e, lacksScope)
 	if a := activityOf(t, d, c.Digest); a != nil {
@@ -70,10 +70,10 @@ func TestActivity(t *testing.T) {
 	next, now := openAt(t, unclosed{m}, d.Now())
 	defer next.Close()
 	e = find(t, next.Directory, c.Digest)
-	next.Allowed(e)
+	next.Allowed(e, next.Today())
 	tomorrow := now.Load().Add(24 * time.Hour)
 	now.Store(&tomorrow)
-	next.Allowed(e)
+	next.Allowed(e, next.Today())
 	next.Refused(e, keys.NewCause("owner", nil, nil))
 	flush(t, next.Directory)
 	want[0].Allowed = 4
@@ -98,13 +98,13 @@ func TestActivityWaits(t *testing.T) {
 	e := find(t, other.Directory, c.Digest)
 	other.Used(e, func() string { return "192.0.2.1" })
 	for range 2 {
-		other.Allowed(e)
+		other.Allowed(e, other.Today())
 		if err := other.Flush(t.Context()); !errors.Is(err, keys.ErrUnavailable) {
 			t.Errorf("%v where the store fails", err)
 		}
 	}
 	broken.fail.Store(false)
-	other.Allowed(e)
+	other.Allowed(e, other.Today())
 	flush(t, other.Directory)
 	if a := activityOf(t, d, c.Digest); len(a) != 1 || a[0].Allowed != 3 {
 		t.Errorf("%v was written, want 3 allowed requests", a)
@@ -138,7 +138,7 @@ func TestActivityRace(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				d.Allowed(e)
+				d.Allowed(e, d.Today())
 				d.Refused(e, lacksScope)
 				if i == 0 && j%50 == 0 {
 					update(t, d, func(tx *keys.Tx) error {
@@ -170,7 +170,7 @@ func TestActivityRace(t *testing.T) {
 	if allowed != workers*requests || refused != workers*requests {
 		t.Errorf("%d allowed and %d refused, want %d of each", allowed, refused, workers*requests)
 	}
-	d.Allowed(find(t, d, c.Digest))
+	d.Allowed(find(t, d, c.Digest), d.Today())
 	update(t, d, func(tx *keys.Tx) error { return tx.Revoke(c.ID, "leaked") })
 	flush(t, d)
 	if a := activityOf(t, d, c.Digest); a != nil {
@@ -182,7 +182,7 @@ func TestActivityRace(t *testing.T) {
 func TestActivityOfNoKey(t *testing.T) {
 	d, _, _ := newDirectory(t)
 	unknown := find(t, d, credential.DigestOf("unknown"))
-	d.Allowed(unknown)
+	d.Allowed(unknown, d.Today())
 	d.Refused(unknown, lacksScope)
 	flush(t, d)
 	if a := activityOf(t, d, credential.DigestOf("unknown")); a != nil {
@@ -195,9 +195,9 @@ func TestActivityOfNoKey(t *testing.T) {
 func TestActivityIsRemoved(t *testing.T) {
 	d, m, c := newDirectory(t)
 	for range 3 {
-		d.Allowed(find(t, d, createKey(t, d).Digest))
+		d.Allowed(find(t, d, createKey(t, d).Digest), d.Today())
 	}
-	d.Allowed(find(t, d, c.Digest))
+	d.Allowed(find(t, d, c.Digest), d.Today())
 	flush(t, d)
 	count := func() (n int) {
 		_ = d.View(t.Context(), func(r keys.Reader) error {
@@ -215,7 +215,7 @@ func TestActivityIsRemoved(t *testing.T) {
 	if err := later.Upkeep(t.Context()); err != nil || count() != 4 {
 		t.Errorf("%d keys have activity after %d days, want 4 (%v)", count(), keys.ActivityDays-1, err)
 	}
-	later.Allowed(find(t, later.Directory, c.Digest))
+	later.Allowed(find(t, later.Directory, c.Digest), later.Today())
 	last = last.Add(24 * time.Hour)
 	now.Store(&last)
 	if err := later.Upkeep(t.Context()); err != nil || count() != 1 {

@@ -23,20 +23,23 @@ type usage struct {
 	noted, writing map[credential.Digest]keys.Usage
 }
 
-// Used notes that the credential of an entry is used now, once a minute.
-// address returns the client's address and is called only if the use is noted.
-func (d *Directory) Used(e *Entry, address func() string) {
+// Used notes that the credential of an entry is used now, once a minute. It
+// returns the current day. address returns the client's address and is called
+// only if the use is noted.
+func (d *Directory) Used(e *Entry, address func() string) (today keys.Date) {
 	now, last := d.Now(), e.seen.Load()
+	today = keys.DateOf(now)
 	if now.UnixNano()-last < int64(time.Minute) {
-		return
+		return today
 	}
 	if d.CheckClock() != nil {
-		return // the time of this use is unknown
+		return today // the time of this use is unknown
 	}
 	if !e.seen.CompareAndSwap(last, now.UnixNano()) {
-		return
+		return today
 	}
 	d.usage.note(e.digest, keys.Usage{At: now.Truncate(time.Minute).UTC(), Address: address()})
+	return today
 }
 
 func (u *usage) note(digest credential.Digest, last keys.Usage) {
@@ -91,7 +94,7 @@ func (d *Directory) Flush(ctx context.Context) error {
 
 // collect returns the uses that are to be written.
 func (d *Directory) collect() []keys.Use {
-	u, today := &d.usage, keys.DateOf(d.Now())
+	u, today := &d.usage, d.Today()
 	u.mu.Lock()
 	u.writing, u.noted = u.noted, nil
 	last := maps.Clone(u.writing)

@@ -82,6 +82,8 @@ type question struct {
 	visit    directory.Visit
 	// inspected reports that the body has been read for owner and app.
 	inspected bool
+	// today is the day on which a good credential was used, or 0.
+	today keys.Date
 }
 
 // ask makes the question that a request is, except for its credential. The
@@ -203,7 +205,7 @@ func (q *question) decide(ctx context.Context) verdict {
 // used notes the use of a credential that is good, whatever it permits.
 func (q *question) used(v *verdict, r *http.Request) {
 	if v.Known {
-		q.lease.Used(v.Credential, func() string { return clientAddress(r) })
+		q.today = q.lease.Used(v.Credential, func() string { return clientAddress(r) })
 	}
 }
 

@@ -92,8 +92,10 @@ func (q *question) count(v *verdict, kind eventKind) {
 		return
 	}
 	switch kind {
-	case forwardedEvent, sparedEvent:
-		q.lease.Allowed(v.Credential)
+	case forwardedEvent:
+		q.lease.Allowed(v.Credential, q.today)
+	case sparedEvent:
+		q.lease.Allowed(v.Credential, q.lease.Today())
 	case refusedEvent, brokenOffEvent:
 		q.lease.Refused(v.Credential, keys.NewCause(v.Reason.String(), v.Lack.Scopes, v.Lack.Endpoints))
 	}
