@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -31,7 +32,10 @@ type client struct {
 	// offline is the API if the command works on the store itself, without a
 	// server.
 	offline *manage.API
-	close   func() error
+	// noWait is true if changes return before the other nodes of a fleet know of
+	// them.
+	noWait bool
+	close  func() error
 }
 
 // newClient chooses between a running Caddy and the store itself.
@@ -126,6 +130,13 @@ func (c *client) send(ctx context.Context, method string, path []string, query u
 		parts = append(parts, url.PathEscape(part))
 	}
 	target := strings.Join(parts, "/")
+	if c.noWait && method != http.MethodGet {
+		query = maps.Clone(query)
+		if query == nil {
+			query = url.Values{}
+		}
+		query.Set("wait", "false")
+	}
 	if len(query) > 0 {
 		target += "?" + query.Encode()
 	}

@@ -40,7 +40,7 @@ the demo prints are new each time, because their text is not stored.`
 
 // refusedByDemo are the shared flags that the demo refuses, because it has a
 // Caddy, a configuration and a store of its own.
-var refusedByDemo = []string{"address", "config", "adapter", "db", "output"}
+var refusedByDemo = []string{"address", "config", "adapter", "db", "output", "wait"}
 
 // demoPlaces are the folder and the addresses of the demo.
 type demoPlaces struct {

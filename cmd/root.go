@@ -48,6 +48,7 @@ var groups = []func() *cobra.Command{
 	demoCommand,
 	routesCommand,
 	logsCommand,
+	fleetCommand,
 }
 
 // configure builds the command group.
@@ -57,6 +58,7 @@ func configure(root *cobra.Command) {
 	flags.StringP("config", "c", "", "Configuration file (if --address is not used; with --db, scopes are checked against it)")
 	flags.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
 	flags.String("db", "", "Key store file to open, if no Caddy is running")
+	flags.Bool("wait", true, "Wait until a change is in effect on all nodes that share the key store")
 	flags.StringP("output", "o", "text", "Form of the output: text or json")
 	group(root)
 	for _, build := range groups {
@@ -184,7 +186,11 @@ func (c *call) ask(method string, path []string, query url.Values, body any) (te
 // connect finds the API, on the first call only.
 func (c *call) connect() (err error) {
 	if c.api == nil {
-		c.api, err = newClient(c)
+		if c.api, err = newClient(c); err != nil {
+			return err
+		}
+		wait, _ := c.Flags().GetBool("wait") // declared as such
+		c.api.noWait = !wait
 	}
 	return err
 }

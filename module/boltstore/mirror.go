@@ -144,7 +144,7 @@ type NewMirror struct {
 	into       *batches
 }
 
-// MakeMirror begins to make the mirror at path anew, beside the present one.
+// MakeMirror begins to make the mirror at path again, beside the present one.
 // The caller calls Abandon in the end.
 func MakeMirror(ctx context.Context, path string) (*NewMirror, error) {
 	path, err := canonical(path)

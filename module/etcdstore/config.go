@@ -53,7 +53,7 @@ type Config struct {
 // store.
 type Observer interface {
 	boltstore.Observer
-	// Listed is called when the mirror was made anew from all records, and why.
+	// Listed is called when the mirror was made from all records, and why.
 	Listed(why string, records int, took time.Duration)
 	// Disconnected is called when etcd can't be followed for now, again and again
 	// with pauses until it can.

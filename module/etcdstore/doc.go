@@ -11,8 +11,8 @@
 //   - Each node reads the head again and again. It is fresh as of the moment when
 //     it sent a read whose head it has applied, and decides only while that is at
 //     most the fence ago ([Config.MaxStaleness]).
-//   - A change settles when every node has reported it, or when the fence of
-//     whoever has not has closed ([Store.Settle]).
+//   - A change settles when every node has reported it, or when the fences of
+//     those that have not are closed ([Store.Settle]).
 //
 // No clocks are compared between nodes. They only have to run at about the same
 // rate.

@@ -81,7 +81,7 @@ func (s *Store) followOnce(ctx context.Context, ready func()) error {
 	if err := s.checkVersion(ctx); err != nil {
 		return err
 	}
-	// The nodes first: whoever waits until this node has applied a change then
+	// The nodes first: a change that waits until this node has applied it then
 	// knows every node that was there before.
 	nodesAt, err := s.readNodes(ctx)
 	if err != nil {

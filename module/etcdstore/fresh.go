@@ -143,7 +143,7 @@ func (s *Store) freshAsOf(known time.Time) {
 	was := s.fence.fresh()
 	s.fence.open(known)
 	if !was {
-		s.known.fail(nil) // which wakes up whoever waits for it
+		s.known.fail(nil) // which wakes up those that wait for it
 		s.config.Observer.Fresh()
 	}
 }

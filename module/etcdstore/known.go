@@ -50,7 +50,7 @@ func (k *known) init(node string) {
 	k.nodes, k.holds = map[string]nodeAt{}, map[string]holdAt{}
 }
 
-// edit changes what is known, and wakes up whoever waits.
+// edit changes what is known, and wakes up those that wait.
 func (k *known) edit(fn func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -196,7 +196,7 @@ func (k *known) list() []keys.Node {
 		n := k.nodes[id]
 		list = append(list, keys.Node{
 			ID: id, Name: n.Name, Started: time.Unix(n.Started, 0).UTC(),
-			Revision: n.Seq, Behind: newest - n.Seq, Held: k.holds[id].why,
+			Revision: n.Seq, Behind: newest - n.Seq, Held: k.holds[n.Mirror].why,
 		})
 	}
 	return list

@@ -138,7 +138,7 @@ type applied struct {
 	// without what it made stale.
 	HeadRevision int64 `cbor:"3,keyasint"`
 	Head         head  `cbor:"4,keyasint"`
-	// Mirror is the ID of the mirror, which stays when it is made anew.
+	// Mirror is the ID of the mirror, which stays when it is made again.
 	Mirror []byte `cbor:"5,keyasint"`
 }
 
@@ -157,6 +157,8 @@ type nodeRecord struct {
 	Seq uint64 `cbor:"3,keyasint"`
 	// Fence is how long the node may decide by what it knew, in nanoseconds.
 	Fence int64 `cbor:"4,keyasint"`
+	// Mirror is the ID of its mirror.
+	Mirror string `cbor:"5,keyasint"`
 }
 
 // settings are what all nodes must agree on, because a node that is cut off

@@ -38,7 +38,7 @@ func (s *Store) initialize(ctx context.Context) error {
 	return nil
 }
 
-// list makes the mirror anew from all records at one revision of etcd. It returns
+// list makes the mirror from all records at one revision of etcd. It returns
 // the revision from which on to watch.
 func (s *Store) list(ctx context.Context, before applied, why string) (from int64, err error) {
 	begin := time.Now()

@@ -141,7 +141,10 @@ func (s *Store) register(ctx context.Context) error {
 
 // record is what this node says of itself.
 func (s *Store) record() nodeRecord {
-	return nodeRecord{Name: s.name(), Started: s.started.Unix(), Seq: s.known.current().Head.Seq, Fence: int64(s.config.MaxStaleness)}
+	return nodeRecord{
+		Name: s.name(), Started: s.started.Unix(), Seq: s.known.current().Head.Seq,
+		Fence: int64(s.config.MaxStaleness), Mirror: s.holdID(),
+	}
 }
 
 // withdraw takes this node, which is not fresh, from among those that changes wait

@@ -78,7 +78,7 @@ func (s *Store) takeBack(ctx context.Context) (err error) {
 	before := s.known.current()
 	state := applied{Cluster: there.cluster, Mirror: before.Mirror}.with(*there.head, there.put)
 	seq := max(before.Head.Seq, there.head.Seq) + 1 // as merge has it
-	// The mirror of a step that fails is made anew, from what etcd has then.
+	// The mirror of a step that fails is made again, from what etcd has then.
 	for some := range slices.Chunk(entries, maxOps-1) {
 		if state, err = s.takeBackSome(ctx, state, seq, some); err != nil {
 			return err

@@ -175,7 +175,7 @@ func (s *Store) readState() (state applied, err error) {
 	return state, err
 }
 
-// Feed implements [keys.Store]. The function is told at once of what came from
+// Feed implements [keys.Store]. The function is told immediately of what came from
 // other nodes since the store was opened.
 func (s *Store) Feed(feed func(keys.Change)) {
 	s.telling.Lock()

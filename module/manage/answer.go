@@ -74,6 +74,10 @@ type Answer struct {
 	StoreStats *keys.Stats `json:"store_stats,omitempty"`
 	// StoreClock is the result of accepting the clock.
 	StoreClock *keys.AcceptedClock `json:"store_clock,omitempty"`
+	// Fleet are the nodes that share the store. Reconciled is what they took back
+	// into it.
+	Fleet      *keys.Fleet      `json:"fleet,omitempty"`
+	Reconciled *keys.Reconciled `json:"reconciled,omitempty"`
 	// backup, if set, is sent instead of the JSON.
 	backup *keys.Backup
 

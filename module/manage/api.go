@@ -171,7 +171,11 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, caller Caller, c *c
 	if !caller.Operator && !rule.Accepts().Public() && caller.UserID == "" {
 		return nil, refuse(CodeKeyUnknown, "", "this call needs a credential; send the header Authorization: Key YOUR_KEY")
 	}
-	req := &request{Request: r, w: w, api: a, caller: caller, pattern: c.pattern}
+	ctx, err := settling(r)
+	if err != nil {
+		return nil, err
+	}
+	req := &request{Request: r.WithContext(ctx), w: w, api: a, caller: caller, pattern: c.pattern}
 	if err := req.hasRole(); err != nil {
 		return nil, err
 	}

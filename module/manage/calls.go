@@ -172,6 +172,8 @@ var operatorCalls = []call{
 	{"GET", "/store/check", answers((*request).checkStore), demand{}},
 	{"GET", "/store/stats", answers((*request).countStore), demand{}},
 	{"POST", "/store/clock", answers((*request).acceptClock), demand{}},
+	{"GET", "/fleet/nodes", answers((*request).listNodes), demand{}},
+	{"POST", "/fleet/reconcile", does(optionalBodyOf(readAcceptLost), (*request).reconcile), demand{}},
 
 	{"GET", "/v2/audit", readsBy(input[auditSearch]{}.then((*request).readAuditSearch), (*request).listAudit), demand{}},
 	{"GET", "/v2/audit/verify", reads((*request).verifyAudit), demand{}},

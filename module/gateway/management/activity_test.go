@@ -126,7 +126,7 @@ func TestActivityInModeShadow(t *testing.T) {
 	}
 }
 
-// Whoever may read a key may read its activity.
+// The activity of a key may be read by those who may read the key.
 func TestWhoReadsActivity(t *testing.T) {
 	m := startManaged(t)
 	key := m.token(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "alice-app", Scopes: []string{"All"}})
