@@ -109,6 +109,13 @@ func (m *Mirror) Try(ctx context.Context, fn func(w records.Writer, state []byte
 	return fn(w, w.Get(mirrorBucket, stateKey))
 }
 
+// Lost reports whether the file was moved, deleted or replaced, so that what is
+// written to the mirror is lost. It has to be made anew.
+func (m *Mirror) Lost() bool {
+	_, err := m.store.writable()
+	return errors.Is(err, errAstray)
+}
+
 // Ready returns nil if the mirror can be read and written to, as [keys.Store]
 // has it.
 func (m *Mirror) Ready(ctx context.Context) error { return m.store.Ready(ctx) }

@@ -28,6 +28,7 @@ var (
 	// them, so that it lists all records again.
 	errCompacted = errors.New("etcd has forgotten changes that this node had yet to see")
 	errEnded     = errors.New("etcd has ended the watch")
+	errMoved     = errors.New("the file of the mirror was moved, deleted or replaced")
 )
 
 // The pauses between attempts to follow etcd.
@@ -103,18 +104,34 @@ func (s *Store) followOnce(ctx context.Context, ready func()) error {
 	s.known.fail(nil)
 	ready()
 	wake(s.caughtUp)
-	for answer := range s.client.Watch(ctx, string(s.layout), clientv3.WithPrefix(), clientv3.WithRev(from)) {
-		switch {
-		case answer.CompactRevision != 0:
-			return errCompacted // the next attempt lists
-		case answer.Err() != nil:
-			return answer.Err()
-		}
-		if err := s.applyEvents(ctx, answer.Events); err != nil {
-			return err
+	return s.watch(ctx, from)
+}
+
+// watch applies changes from a revision of etcd on, until something fails.
+func (s *Store) watch(ctx context.Context, from int64) error {
+	look := time.NewTicker(s.config.MaxStaleness)
+	defer look.Stop()
+	changes := s.client.Watch(ctx, string(s.layout), clientv3.WithPrefix(), clientv3.WithRev(from))
+	for {
+		select {
+		case answer, open := <-changes:
+			switch {
+			case !open:
+				return errEnded
+			case answer.CompactRevision != 0:
+				return errCompacted // the next attempt lists
+			case answer.Err() != nil:
+				return answer.Err()
+			}
+			if err := s.applyEvents(ctx, answer.Events); err != nil {
+				return err
+			}
+		case <-look.C:
+			if s.mirror.Load().Lost() {
+				return errMoved // the next attempt lists
+			}
 		}
 	}
-	return errEnded
 }
 
 // catchUp returns the revision of etcd from which on to watch. It lists all
@@ -137,6 +154,9 @@ func (s *Store) catchUp(ctx context.Context, state applied) (from int64, err err
 	}
 	if there.cluster != state.Cluster || there.revision < state.Revision {
 		return s.list(ctx, state, "it is another etcd cluster, or restored from a snapshot")
+	}
+	if s.mirror.Load().Lost() {
+		return s.list(ctx, state, errMoved.Error())
 	}
 	forgotten, err := s.hasForgotten(ctx, state.Revision)
 	switch {
