@@ -265,6 +265,9 @@ func (m *Manage) answer(w http.ResponseWriter, r *http.Request, rule *policy.Rul
 		return
 	}
 	defer visit.Exit()
+	if m.PortalBrand != nil {
+		api.Name = m.PortalBrand.Name
+	}
 	if err := m.decider.app.prepare(api, lease); err != nil {
 		api.Refuse(w, r, err)
 		return

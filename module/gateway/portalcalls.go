@@ -17,7 +17,7 @@ import (
 // within answers the calls of a mount for the pages of the portal alone. They
 // stand under no path of the site.
 func (m *Manage) within(ctx caddy.Context, mount *manage.Mount) (*Manage, error) {
-	in := &Manage{mount: mount, logger: m.logger}
+	in := &Manage{mount: mount, logger: m.logger, PortalBrand: m.PortalBrand}
 	site, err := managementSite(mount)
 	if err != nil {
 		return nil, err

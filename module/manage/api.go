@@ -43,6 +43,8 @@ type API struct {
 	Ask func(context.Context, ExplainQuery) ([]Explanation, error)
 	// Sites list what can be called with credentials.
 	Sites []authz.Site
+	// Name is the name of the site for people, or empty.
+	Name string
 	// Portal is the address of the portal, such as https://keys.example.com/portal,
 	// or empty if it isn't known.
 	Portal string

@@ -39,15 +39,22 @@ func (r *request) createTwoFactor(tx *keys.Tx) (*Answer, error) {
 	return answer, err
 }
 
-// issuer returns the name that an authenticator app shows: the host of the site,
-// or the brand if an app's label can't hold the host.
+// issuer returns the name that an authenticator app shows: that of the site, its
+// host, or the brand if an app's label can't hold the others.
 func (r *request) issuer() string {
+	for _, name := range []string{r.api.Name, r.host()} {
+		if name != "" && !strings.ContainsAny(name, ":[]/") {
+			return name
+		}
+	}
+	return r.api.Brand
+}
+
+// host returns the host that the request is for, without the port.
+func (r *request) host() string {
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
-		host = r.Host
-	}
-	if host == "" || strings.ContainsAny(host, ":[]/") {
-		return r.api.Brand
+		return r.Host
 	}
 	return host
 }

@@ -163,9 +163,9 @@ func (r *request) about(f *userFields) ([]string, error) {
 	return r.knownOf(&u), nil
 }
 
-// knownOf returns what others know of a user, and the site's own name.
+// knownOf returns what others know of a user, and the site's own names.
 func (r *request) knownOf(u *keys.User) []string {
-	return []string{u.ID, u.Email, u.Name, r.issuer()}
+	return []string{u.ID, u.Email, u.Name, r.api.Name, r.host(), r.issuer()}
 }
 
 func (f *userFields) apply(u *keys.User) {

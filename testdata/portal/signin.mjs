@@ -58,8 +58,14 @@ async function factor(options) {
   await ada.press("Sign in");
   assert.ok(await ada.page.locator("#code-wrong").isVisible());
   await ada.page.waitForFunction(() => document.activeElement.id === "code");
+  assert.ok(!(await ada.page.getByLabel("Recovery code").isVisible()));
+  await ada.page.getByText("use a recovery code").click();
+  await ada.fill("Recovery code", "wrong");
+  await ada.press("Sign in with it");
+  assert.ok(await ada.page.locator("#recovery-wrong").isVisible());
+  await ada.page.waitForFunction(() => document.activeElement.id === "recovery");
   await ada.page.keyboard.type(codes[0].replaceAll("-", ""));
-  await ada.press("Sign in");
+  await ada.press("Sign in with it");
   await ada.heading("Applications");
   await ada.leave();
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
 	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
@@ -215,5 +216,28 @@ func TestPortalCodesAreThrottled(t *testing.T) {
 	}
 	if status, _, text := m.call("", "POST", loginPath, login(alicesPassword, codes[0])); status != http.StatusTooManyRequests {
 		t.Errorf("login: %d %s", status, text)
+	}
+}
+
+// Authenticator apps show the name of the site, or its host if it has none.
+func TestAuthenticatorAppsShowTheSite(t *testing.T) {
+	for block, want := range map[string]string{
+		"portal /portal {\nname \"Acme Keys\"\n}": "otpauth://totp/Acme%20Keys:alice@example.com?",
+		"portal /portal":                          "otpauth://totp/127.0.0.1:alice@example.com?",
+	} {
+		m := startManaged(t, "api_keys_manage {\n"+block+"\n}")
+		hash, err := signin.HashPassword(t.Context(), alicesPassword)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Update(func(tx *keys.Tx) error {
+			_, err := tx.ChangeUser("alice", func(u *keys.User) error { u.PasswordHash = hash; return nil })
+			return err
+		})
+		session := m.token(keys.Credential{Kind: policy.Session, UserID: "alice"})
+		_, a, text := m.call(session, "POST", "/v2/users/me/two_factor", `{"password":"`+alicesPassword+`"}`)
+		if a.TwoFactor == nil || !strings.HasPrefix(a.TwoFactor.OTPAuthURI, want) {
+			t.Errorf("%s: %s", block, text)
+		}
 	}
 }

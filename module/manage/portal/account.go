@@ -1,7 +1,9 @@
 package portal
 
 import (
+	"cmp"
 	"net/http"
+	"strings"
 
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -45,7 +47,7 @@ func (v *visit) ownChange(form, method, target string, body any) (*manage.Answer
 // proof returns what the user must enter again before the account changes.
 func (v *visit) proof(password string) map[string]string {
 	body := map[string]string{password: v.r.PostForm.Get("password")}
-	if code := v.r.PostForm.Get("code"); code != "" {
+	if code := cmp.Or(strings.TrimSpace(v.r.PostForm.Get("recovery")), v.r.PostForm.Get("code")); code != "" {
 		body["code"] = code
 	}
 	return body

@@ -15,8 +15,10 @@ const halfCookie = "__Secure-api-keys-half"
 
 // codeForm is the form of the page that asks for the code of the second factor.
 type codeForm struct {
-	Then    string
-	Problem *manage.Status
+	Then string
+	// Recovery is true if a recovery code was sent.
+	Recovery bool
+	Problem  *manage.Status
 }
 
 // askCode asks for the code of the second factor. A user who hasn't entered the
@@ -29,7 +31,7 @@ func (v *visit) askCode() error {
 }
 
 func (v *visit) signInByCode() error {
-	f := codeForm{Then: ours(v.r.PostForm.Get("then"))}
+	f := codeForm{Then: ours(v.r.PostForm.Get("then")), Recovery: v.r.PostForm.Get("recovery") != ""}
 	if v.half() == "" {
 		return v.beginAgain(f.Then)
 	}
