@@ -19,11 +19,13 @@ export async function close() {
 /** Person is one person, with a browser window of their own. */
 export class Person {
   /** come opens a window on the portal. */
-  static async come(base, { width = 1440, height = 900, script = true, dark = false } = {}) {
+  static async come(base, { width = 1440, height = 900, script = true, dark = false, scale = 1, forced = false } = {}) {
     const context = await browser.newContext({
       viewport: { width, height },
       javaScriptEnabled: script,
+      deviceScaleFactor: scale,
       colorScheme: dark ? "dark" : "light",
+      forcedColors: forced ? "active" : "none",
       permissions: ["clipboard-read", "clipboard-write"],
     });
     const page = await context.newPage();
@@ -92,6 +94,11 @@ export class Person {
   async follow(name, within = this.page) {
     await Promise.all([this.page.waitForNavigation(), within.getByRole("link", { name, exact: true }).first().click()]);
     await this.look();
+  }
+
+  /** menu opens the menu of a row. */
+  async menu(name) {
+    await this.page.locator(`summary[aria-label="Actions for ${name}"]`).click();
   }
 
   /** heading wants the page to be headed so. */

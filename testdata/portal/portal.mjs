@@ -276,10 +276,12 @@ async function collaborators() {
   assert.equal(await use("POST"), 403);
 
   await ada.open("/portal/apps/shared/collaborators");
+  await ada.menu(otherID);
   await ada.follow(`Change what ${otherID} may do`);
   await ada.page.locator('[value="Inputs:Add"]').check();
   await ada.press("Save the changes");
   assert.equal(await use("POST"), 200);
+  await ada.menu(otherID);
   await ada.follow(`Remove ${otherID}`);
   await ada.heading(`Remove ${otherID}?`);
   assert.equal(await use("POST"), 200);

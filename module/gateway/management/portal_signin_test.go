@@ -223,7 +223,7 @@ func TestPortalCodesAreThrottled(t *testing.T) {
 func TestAuthenticatorAppsShowTheSite(t *testing.T) {
 	for block, want := range map[string]string{
 		"portal /portal {\nname \"Acme Keys\"\n}": "otpauth://totp/Acme%20Keys:alice@example.com?",
-		"portal /portal":                          "otpauth://totp/127.0.0.1:alice@example.com?",
+		"portal /portal": "otpauth://totp/127.0.0.1:alice@example.com?",
 	} {
 		m := startManaged(t, "api_keys_manage {\n"+block+"\n}")
 		hash, err := signin.HashPassword(t.Context(), alicesPassword)

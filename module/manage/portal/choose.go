@@ -61,6 +61,13 @@ func (g *group) LevelOf(selected []string) string {
 	return levelCustom
 }
 
+// Folds reports whether the scopes of a resource are folded up, because there are
+// many resources. Its level still shows what is selected.
+func (f *keyForm) Folds(g group) bool {
+	const most = 12
+	return len(f.Catalogue.Groups) > most && g.Levels() != nil
+}
+
 // Count returns how many scopes of the resource are selected.
 func (g *group) Count(selected []string) (n int) {
 	for _, s := range g.Scopes {

@@ -99,9 +99,15 @@ for (const preset of form.querySelectorAll("[data-scopes][name=preset]")) {
     for (const box of endpoints) box.checked = names.includes(box.value);
     for (const box of operations) box.checked = false;
     note.textContent = `Selected: ${preset.textContent}.`;
+    unfold();
     count();
   });
 }
+
+// unfold shows the single scopes of the resources of which some are selected.
+const unfold = () => {
+  for (const folded of form.querySelectorAll(".group > details")) folded.open = folded.querySelector("[name=scope]:checked") !== null;
+};
 
 // Choosing a day is choosing to expire on it.
 document.getElementById("date")?.addEventListener("input", () => {
@@ -127,12 +133,14 @@ search.addEventListener("input", () => {
   for (const list of form.querySelectorAll("[data-searched]")) {
     found[list.dataset.searched] = 0;
     for (const group of list.querySelectorAll(".group")) {
-      const rows = [...group.querySelectorAll(":scope > .check")];
+      const rows = [...group.querySelectorAll(":scope > .check, :scope > details > .check")];
       const n = filter(rows, search.value);
       found[list.dataset.searched] += n;
       group.hidden = n === 0;
+      for (const folded of group.querySelectorAll(":scope > details")) folded.open = true;
     }
   }
+  if (search.value === "") unfold();
   const folded = document.getElementById("operations");
   if (folded && search.value && found.operations > 0) folded.open = true;
   document.getElementById("scopes-found").textContent = search.value === "" ? "" :
