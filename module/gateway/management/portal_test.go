@@ -49,6 +49,7 @@ var portalTasks = []struct {
 	{"signin.mjs", []string{"factor", "factor-plain-phone", "reset", "reset-plain"}},
 	{"lists.mjs", []string{"all-keys", "all-keys-plain", "all-keys-phone", "leaked", "leaked-plain", "rotation", "leave"}},
 	{"words.mjs", []string{"choosing", "choosing-plain", "asking", "asking-plain"}},
+	{"zoom.mjs", []string{"zoom", "forced-colors"}},
 	{"operator.mjs", []string{"operator", "operator-dark", "operator-plain-phone"}},
 }
 
@@ -67,6 +68,16 @@ func TestPortal(t *testing.T) {
 			t.Run(task, func(t *testing.T) { runPortalTask(t, dir, node, browser, of.script, task) })
 		}
 	}
+}
+
+// One round through the portal in Firefox, by keyboard.
+func TestPortalInFirefox(t *testing.T) {
+	dir, err := filepath.Abs("../../../testdata/portal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine.NPMModules(t, dir)
+	runPortalTask(t, dir, machine.Program(t, "node"), machine.Program(t, "firefox-esr", "firefox"), "firefox.mjs", "firefox")
 }
 
 func runPortalTask(t *testing.T, dir, node, browser, script, task string) {
@@ -114,7 +125,7 @@ func (m *managed) browse(dir, node, browser, script, task string, environment ..
 	run := exec.CommandContext(ctx, node, script, task)
 	run.Dir = dir
 	run.WaitDelay = 10 * time.Second // for a browser that outlives the script
-	run.Env = append(os.Environ(), "BASE=http://localhost:"+port, "CHROMIUM="+browser, "EMAIL=alice@example.com")
+	run.Env = append(os.Environ(), "BASE=http://localhost:"+port, "CHROMIUM="+browser, "FIREFOX="+browser, "EMAIL=alice@example.com")
 	run.Env = append(run.Env, environment...)
 	if out, err := run.CombinedOutput(); err != nil {
 		m.T.Fatalf("%v\n%s", err, out)
