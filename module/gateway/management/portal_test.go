@@ -50,6 +50,7 @@ var portalTasks = []struct {
 	{"lists.mjs", []string{"all-keys", "all-keys-plain", "all-keys-phone", "leaked", "leaked-plain", "rotation", "leave"}},
 	{"words.mjs", []string{"choosing", "choosing-plain", "asking", "asking-plain"}},
 	{"zoom.mjs", []string{"zoom", "forced-colors"}},
+	{"tabs.mjs", []string{"another-tab", "another-tab-plain-phone"}},
 	{"operator.mjs", []string{"operator", "operator-dark", "operator-plain-phone"}},
 }
 
