@@ -98,6 +98,7 @@ func (q *question) count(v *verdict, kind eventKind) {
 		q.lease.Allowed(v.Credential, q.lease.Today())
 	case refusedEvent, brokenOffEvent:
 		q.lease.Refused(v.Credential, keys.NewCause(v.Reason.String(), v.Lack.Scopes, v.Lack.Endpoints))
+	case answeredEvent, endedEvent, wouldEndEvent: // has no key, or was counted when it was forwarded
 	}
 }
 
