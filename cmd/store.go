@@ -47,6 +47,7 @@ The previous store is kept next to the new one, as STORE.replaced-TIME.`
 			f.Bool("accept", false, "Make the server's clock the time of the newest write")
 		}),
 		command("stats", "Counts what is in the key store", 0, 0, countStore),
+		migrateStoreCommand(),
 	)
 	return cmd
 }

@@ -110,7 +110,7 @@ func (m *Mirror) Try(ctx context.Context, fn func(w records.Writer, state []byte
 }
 
 // Lost reports whether the file was moved, deleted or replaced, so that what is
-// written to the mirror is lost. It has to be made anew.
+// written to the mirror is lost. It has to be made again.
 func (m *Mirror) Lost() bool {
 	_, err := m.store.writable()
 	return errors.Is(err, errAstray)

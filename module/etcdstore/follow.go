@@ -141,6 +141,8 @@ func (s *Store) catchUp(ctx context.Context, state applied) (from int64, err err
 	switch {
 	case err != nil:
 		return 0, err
+	case there.left:
+		return 0, &impossibleError{errLeft}
 	case there.head == nil && state.Cluster == 0:
 		if err := s.initialize(ctx); err != nil {
 			return 0, err
@@ -177,21 +179,24 @@ type found struct {
 	// cluster is the ID of the cluster.
 	put, revision int64
 	cluster       uint64
+	// left is true if the store was moved out of etcd.
+	left bool
 }
 
 func (s *Store) getHead(ctx context.Context) (found, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	answer, err := s.client.Get(ctx, s.layout.head())
+	answer, err := s.client.Txn(ctx).Then(clientv3.OpGet(s.layout.head()), clientv3.OpGet(s.layout.left(), clientv3.WithCountOnly())).Commit()
 	if err != nil {
 		return found{}, fmt.Errorf("asking etcd: %w", err)
 	}
-	f := found{revision: answer.Header.Revision, cluster: answer.Header.ClusterId}
-	if len(answer.Kvs) == 0 {
+	f := found{revision: answer.Header.Revision, cluster: answer.Header.ClusterId, left: answer.Responses[1].GetResponseRange().Count > 0}
+	kvs := answer.Responses[0].GetResponseRange().Kvs
+	if len(kvs) == 0 {
 		return f, nil
 	}
-	h, err := decode[head]("head", answer.Kvs[0].Value)
-	f.head, f.put = &h, answer.Kvs[0].ModRevision
+	h, err := decode[head]("head", kvs[0].Value)
+	f.head, f.put = &h, kvs[0].ModRevision
 	return f, err
 }
 

@@ -21,6 +21,8 @@ import (
 //	nodes/<id>               the nodes, while they live
 //	held/<id>                why a node keeps all from deciding
 //	reconcile                put when the operator wants the fleet to be reconciled
+//	moved                    the head of a store that was moved in, as it was then
+//	left                     put when the store was moved out
 //	settings                 what all nodes must agree on
 
 // layout makes the names of keys.
@@ -29,6 +31,8 @@ type layout string
 func (l layout) head() string          { return string(l) + "head" }
 func (l layout) settings() string      { return string(l) + "settings" }
 func (l layout) reconcile() string     { return string(l) + "reconcile" }
+func (l layout) moved() string         { return string(l) + "moved" }
+func (l layout) left() string          { return string(l) + "left" }
 func (l layout) records() string       { return string(l) + "r/" }
 func (l layout) uses() string          { return string(l) + "u/" }
 func (l layout) nodes() string         { return string(l) + "nodes/" }

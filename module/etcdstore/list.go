@@ -31,9 +31,14 @@ func (s *Store) initialize(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_, err = s.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(s.layout.head()), "=", 0)).Then(ops...).Commit()
-	if err != nil {
+	noHead := clientv3.Compare(clientv3.CreateRevision(s.layout.head()), "=", 0)
+	noRecords := clientv3.Compare(clientv3.CreateRevision(s.layout.records()), "=", 0).WithPrefix()
+	answer, err := s.client.Txn(ctx).If(noHead, noRecords).Then(ops...).Else(clientv3.OpGet(s.layout.head(), clientv3.WithCountOnly())).Commit()
+	switch {
+	case err != nil:
 		return fmt.Errorf("making the key store in etcd: %w", err)
+	case !answer.Succeeded && answer.Responses[0].GetResponseRange().Count == 0:
+		return &impossibleError{errUnfinished}
 	}
 	return nil
 }
@@ -77,32 +82,16 @@ func (s *Store) list(ctx context.Context, before applied, why string) (from int6
 // fill writes all records of a revision of etcd into a new mirror. It returns how
 // many there are.
 func (s *Store) fill(ctx context.Context, next *boltstore.NewMirror, revision int64) (n int, err error) {
-	for _, prefix := range []string{s.layout.records(), s.layout.uses()} {
-		from, end := prefix, clientv3.GetPrefixRangeEnd(prefix)
-		for from != "" {
-			call, cancel := context.WithTimeout(ctx, 10*callTimeout)
-			page, err := s.client.Get(call, from, clientv3.WithRange(end), clientv3.WithRev(revision), clientv3.WithLimit(pageSize))
-			cancel()
-			if err != nil {
-				return n, fmt.Errorf("listing the records in etcd: %w", err)
-			}
-			from = ""
-			for _, kv := range page.Kvs {
-				if err := s.add(next, string(kv.Key), kv.Value); err != nil {
-					return n, err
-				}
-				n++
-				if page.More {
-					from = string(kv.Key) + "\x00"
-				}
-			}
-		}
-	}
-	return n, nil
+	err = listAll(ctx, s.client, s.layout, revision, func(key string, value []byte) error {
+		n++
+		return addTo(next, s.layout, key, value)
+	})
+	return n, err
 }
 
-func (s *Store) add(next *boltstore.NewMirror, key string, value []byte) error {
-	e, err := s.layout.parse(key, value)
+// addTo writes a record into a new mirror.
+func addTo(next *boltstore.NewMirror, l layout, key string, value []byte) error {
+	e, err := l.parse(key, value)
 	if err != nil {
 		return err
 	}
@@ -111,6 +100,40 @@ func (s *Store) add(next *boltstore.NewMirror, key string, value []byte) error {
 		return err
 	}
 	return records.Replay(w, []records.Entry{e})
+}
+
+// listAll calls each with all records at a revision of etcd, or at the newest one
+// if it is 0.
+func listAll(ctx context.Context, client *clientv3.Client, l layout, revision int64, each func(key string, value []byte) error) error {
+	for _, prefix := range []string{l.records(), l.uses()} {
+		end := clientv3.GetPrefixRangeEnd(prefix)
+		for from := prefix; from != ""; {
+			call, cancel := context.WithTimeout(ctx, 10*callTimeout)
+			page, err := client.Get(call, from, clientv3.WithRange(end), clientv3.WithRev(revision), clientv3.WithLimit(pageSize))
+			cancel()
+			if err != nil {
+				return fmt.Errorf("listing the records in etcd: %w", err)
+			}
+			if revision == 0 {
+				revision = page.Header.Revision
+			}
+			from = next(page)
+			for _, kv := range page.Kvs {
+				if err := each(string(kv.Key), kv.Value); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// next returns the key from which on the next page is, or "" after the last one.
+func next(page *clientv3.GetResponse) string {
+	if !page.More {
+		return ""
+	}
+	return string(page.Kvs[len(page.Kvs)-1].Key) + "\x00"
 }
 
 // checkKnown returns an error if etcd has lost what the present mirror knows.

@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys/keystest"
 )
 
-// A mirror whose file is deleted is made anew, and the node goes on.
+// A mirror whose file is deleted is made again, and the node goes on.
 func TestMirrorDeleted(t *testing.T) {
 	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
 	all := stores{endpoints: etcd.Endpoints()}

@@ -37,6 +37,9 @@ var primaries = map[string]primary{
 	string(marks.bucket):         &marks,
 }
 
+// Revision returns the newest revision of a store.
+func Revision(r Reader) (uint64, error) { return readSequence(r, revisionKey) }
+
 // IsUse reports whether a bucket has what [ApplyUses] writes, which is no change.
 func IsUse(bucket []byte) bool {
 	return bytes.Equal(bucket, usages.bucket) || bytes.Equal(bucket, activities.bucket)

@@ -153,15 +153,23 @@ func (e *EtcdStore) Key() (string, error) {
 
 // Open implements [keys.Opener].
 func (e *EtcdStore) Open() (keys.Store, error) {
-	c := e.config()
-	if e.TLS != nil {
-		var err error
-		if c.TLS, err = e.TLS.load(); err != nil {
-			return nil, err
-		}
+	c, err := e.Config()
+	if err != nil {
+		return nil, err
 	}
 	c.Observer = logs{}
 	return etcdstore.Open(c)
+}
+
+// Config returns the configuration of the engine. It reads the certificates.
+func (e *EtcdStore) Config() (etcdstore.Config, error) {
+	c := e.config()
+	if e.TLS == nil {
+		return c, nil
+	}
+	var err error
+	c.TLS, err = e.TLS.load()
+	return c, err
 }
 
 func (e *EtcdStore) config() etcdstore.Config {
