@@ -19,16 +19,20 @@ import (
 )
 
 func demoCommand() *cobra.Command {
-	cmd := command("demo [--listen ADDR] [--data DIR]", "Runs everything on this machine, and prints commands to try", 0, 0, runDemo, func(f *pflag.FlagSet) {
+	cmd := command("demo [--fleet] [--listen ADDR] [--data DIR]", "Runs everything on this machine, and prints commands to try", 0, 0, runDemo, func(f *pflag.FlagSet) {
 		f.String("listen", "127.0.0.1:8080", "Address that the gate listens on")
-		f.String("data", "", "Folder of the demo's data (default api_keys/demo in Caddy's data directory)")
+		f.String("data", "", "Folder of the demo's data (default api_keys/demo in Caddy's data directory, or api_keys/demo-fleet)")
+		f.Bool("fleet", false, "Run two gates that share their keys in an etcd, which must be on the PATH")
 	})
 	cmd.Long = `
 Runs a gate with a key store on this machine, and an upstream that echoes its
 requests. It prints commands to paste, one for each kind of answer.
 
 The users, apps and keys that you make are kept for the next run. The keys that
-the demo prints are new each time, because their text is not stored.`
+the demo prints are new each time, because their text is not stored.
+
+With --fleet there are two gates, in two processes, and an etcd that they share.
+The demo revokes a key on one, and shows how the other answers.`
 	cmd.SetHelpFunc(func(cmd *cobra.Command, args []string) {
 		for _, name := range refusedByDemo {
 			cmd.InheritedFlags().Lookup(name).Hidden = true
@@ -50,10 +54,14 @@ type demoPlaces struct {
 	// endpoint.
 	gate            *net.TCPAddr
 	admin, upstream string
+	// etcd is the URL of the etcd that the gate shares with others. It is empty if
+	// the gate has a store of its own.
+	etcd string
 }
 
-func (p *demoPlaces) store() string { return filepath.Join(p.folder, "keys.db") }
-func (p *demoPlaces) log() string   { return filepath.Join(p.folder, "caddy.log") }
+func (p *demoPlaces) store() string  { return filepath.Join(p.folder, "keys.db") }
+func (p *demoPlaces) mirror() string { return filepath.Join(p.folder, "mirror.db") }
+func (p *demoPlaces) log() string    { return filepath.Join(p.folder, "caddy.log") }
 
 // runDemo runs until it is interrupted.
 func runDemo(c *call) error {
@@ -64,13 +72,16 @@ func runDemo(c *call) error {
 	}
 	interrupted, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if fleet, _ := c.Flags().GetBool("fleet"); fleet { // declared as such
+		return runFleetDemo(c, interrupted, stop)
+	}
 
 	// Open the store first: if another demo is running, its lock gives the best
 	// error. Change nothing before everything is known to work.
 	places := &demoPlaces{}
 	var err error
 	c.PrintErrln("Opening the demo's key store ...")
-	if places.folder, err = demoFolder(c.flag("data")); err != nil {
+	if places.folder, err = demoFolder(c.flag("data"), "demo"); err != nil {
 		return err
 	}
 	if c.api, err = openDemoStore(c, places.store()); err != nil {
@@ -116,9 +127,11 @@ func runDemo(c *call) error {
 	return err
 }
 
-func demoFolder(folder string) (string, error) {
+// demoFolder returns the folder of the data: the one that was asked for, or else
+// the one with this name.
+func demoFolder(folder, name string) (string, error) {
 	if folder == "" {
-		folder = filepath.Join(caddy.AppDataDir(), "api_keys", "demo")
+		folder = filepath.Join(caddy.AppDataDir(), "api_keys", name)
 	}
 	folder, err := filepath.Abs(folder)
 	if err != nil {

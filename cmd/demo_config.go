@@ -59,10 +59,18 @@ func (p *demoPlaces) config() ([]byte, error) {
 			EncoderRaw: withoutSessions(object{"format": "json"}),
 		}},
 	}}
-	config.AppsRaw["api_keys"] = caddyconfig.JSON(&gateway.App{Store: object{"module": "bbolt", "path": literal(p.store())}.json()}, nil)
+	config.AppsRaw["api_keys"] = caddyconfig.JSON(&gateway.App{Store: p.storeModule().json()}, nil)
 	// The demo has no certificates, so Caddy needn't maintain their storage.
 	config.AppsRaw["tls"] = caddyconfig.JSON(&caddytls.TLS{DisableStorageCheck: true, DisableStorageClean: true}, nil)
 	return json.Marshal(config)
+}
+
+// storeModule returns the configuration of the key store.
+func (p *demoPlaces) storeModule() object {
+	if p.etcd == "" {
+		return object{"module": "bbolt", "path": literal(p.store())}
+	}
+	return object{"module": "etcd", "endpoints": []string{p.etcd}, "mirror": literal(p.mirror())}
 }
 
 // withoutSessions returns the log filter that the gate asks for when it starts.

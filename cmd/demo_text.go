@@ -42,9 +42,15 @@ and paste these commands one by one. Above each is the expected HTTP status.
 // demoStep is a command to paste, with the status to expect.
 type demoStep struct{ says, command string }
 
+// Paths that the demo's keys may call, or may not.
+const (
+	demoInputs  = "/v2/users/demo/apps/photos/inputs"
+	demoOutputs = "/v2/users/demo/apps/photos/models/general/outputs"
+)
+
 // demoSteps are the commands of the demo, in their order.
 func demoSteps(p *demoPlaces, k demoKeys) []demoStep {
-	inputs, outputs := "/v2/users/demo/apps/photos/inputs", "/v2/users/demo/apps/photos/models/general/outputs"
+	inputs, outputs := demoInputs, demoOutputs
 	return []demoStep{
 		{"200  This key may predict in the app photos. The upstream learns who calls, but not the key.", p.curl(k.predicts.ID, outputs, "-X POST")},
 		{"401  No key.", p.curl("", outputs, "-X POST")},
