@@ -35,6 +35,7 @@ import (
 var notRun = map[string]string{
 	"go run ./cmd/caddy api-keys demo": "TestDemo starts the demo",
 	"caddy api-keys fleet":             "it needs a store in etcd",
+	"caddy api-keys store migrate":     "it needs a store in etcd",
 	"go build ./cmd/caddy":             "building again takes minutes",
 	"go run ./cmd/bench":               "it measures for minutes, and needs a machine that does nothing else",
 	"SCALE_STORE=":                     "it measures for minutes, and needs a store of millions of keys",
