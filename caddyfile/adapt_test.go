@@ -188,7 +188,8 @@ func validate(config []byte, path string) error {
 		if err := json.Unmarshal(raw, &store); err != nil {
 			return err
 		}
-		store["path"] = path
+		file := map[any]string{"bbolt": "path", "etcd": "mirror"}[store["module"]]
+		store[file] = path
 		app["store"] = caddyconfig.JSON(store, nil)
 		cfg.AppsRaw["api_keys"] = caddyconfig.JSON(app, nil)
 	}

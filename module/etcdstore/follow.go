@@ -61,8 +61,7 @@ func (s *Store) follow(first chan<- error) {
 		}
 		s.known.fail(err)
 		s.config.Observer.Disconnected(err)
-		var impossible *impossibleError
-		if errors.As(err, &impossible) {
+		if _, ok := errors.AsType[*impossibleError](err); ok {
 			tell(err)
 		}
 		select {

@@ -146,9 +146,9 @@ func (s *Store) start() error {
 	case <-ctx.Done():
 		err = fmt.Errorf("no answer from etcd within %s", patience)
 	}
-	var impossible *impossibleError
+	_, impossible := errors.AsType[*impossibleError](err)
 	switch {
-	case errors.As(err, &impossible):
+	case impossible:
 		return err
 	case err != nil && state.Cluster == 0:
 		return fmt.Errorf("this node has no mirror yet, and can't make one: %w", err)

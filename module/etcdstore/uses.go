@@ -1,9 +1,9 @@
 package etcdstore
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"slices"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -58,12 +58,18 @@ func (s *Store) useSome(ctx context.Context, uses []keys.Use) (again []keys.Use,
 	newest := int64(0)
 	retry := map[credential.Digest]bool{}
 	for i, w := range writes {
-		switch made := answer.Responses[i].GetResponseTxn(); {
-		case made.Succeeded:
+		made := answer.Responses[i].GetResponseTxn()
+		if made.Succeeded {
 			newest = answer.Header.Revision
-		case made.Responses[1].GetResponseRange().Count > 0: // the credential is there
-			retry[w.digest] = true
-			for _, kv := range made.Responses[0].GetResponseRange().Kvs {
+			continue
+		}
+		holder, records := made.Responses[0].GetResponseRange(), made.Responses[1:]
+		if holder.Count == 0 {
+			continue // the credential was revoked
+		}
+		retry[w.digest] = true
+		for _, r := range records {
+			for _, kv := range r.GetResponseRange().Kvs {
 				newest = max(newest, kv.ModRevision)
 			}
 		}
@@ -79,7 +85,7 @@ func (s *Store) useSome(ctx context.Context, uses []keys.Use) (again []keys.Use,
 	return again, nil
 }
 
-// useWrite is a record of uses to be written.
+// useWrite writes the records of the uses of one credential, all or none.
 type useWrite struct {
 	digest credential.Digest
 	op     clientv3.Op
@@ -88,46 +94,69 @@ type useWrite struct {
 // tryUses makes uses on the mirror, and returns what they would write.
 func (s *Store) tryUses(ctx context.Context, uses []keys.Use) (writes []useWrite, err error) {
 	err = s.onMirror(ctx, func(m *boltstore.Mirror) error {
-		before := map[string][]byte{}
-		var recorder *records.Recorder
+		before, written := map[string][]byte{}, map[credential.Digest][]records.Entry{}
 		err := m.Try(ctx, func(w records.Writer, _ []byte) error {
-			recorder = records.NewRecorder(w)
+			recorder := records.NewRecorder(asBefore{w, s.layout, before})
 			_, err := records.ApplyUses(recorder, uses)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		err = m.Read(ctx, func(r records.Reader, _ []byte) error {
 			for _, e := range recorder.Entries() {
-				before[s.layout.entry(e)] = slices.Clone(r.Get(e.Bucket, e.Key))
+				digest := credential.Digest(e.Key)
+				written[digest] = append(written[digest], e)
 			}
-			return nil
+			return err
 		})
-		for _, e := range recorder.Entries() {
-			writes = append(writes, s.useWrite(e, before[s.layout.entry(e)]))
+		for digest, entries := range written {
+			writes = append(writes, s.useWrite(digest, entries, before))
 		}
 		return err
 	})
 	return writes, err
 }
 
-// useWrite returns the operation that writes an entry, if its credential exists
-// and the entry has the value that it had before.
-func (s *Store) useWrite(e records.Entry, before []byte) useWrite {
-	name, digest := s.layout.entry(e), credential.Digest(e.Key)
+// asBefore is a revision being written that keeps what its entries were before.
+type asBefore struct {
+	records.Writer
+	layout layout
+	before map[string][]byte
+}
+
+// Put implements [records.Writer].
+func (a asBefore) Put(bucket, key, value []byte) error {
+	a.keep(bucket, key)
+	return a.Writer.Put(bucket, key, value)
+}
+
+// Delete implements [records.Writer].
+func (a asBefore) Delete(bucket, key []byte) error {
+	a.keep(bucket, key)
+	return a.Writer.Delete(bucket, key)
+}
+
+func (a asBefore) keep(bucket, key []byte) {
+	name := a.layout.entry(records.Entry{Bucket: bucket, Key: key})
+	if _, kept := a.before[name]; !kept {
+		a.before[name] = bytes.Clone(a.Get(bucket, key))
+	}
+}
+
+// useWrite returns the operation that writes the records of a credential, if the
+// credential exists and they have the values that they had before.
+func (s *Store) useWrite(digest credential.Digest, entries []records.Entry, before map[string][]byte) useWrite {
 	holder := s.layout.entry(records.CredentialEntry(digest))
-	same := clientv3.Compare(clientv3.CreateRevision(name), "=", 0)
-	if before != nil {
-		same = clientv3.Compare(clientv3.Value(name), "=", string(before))
+	unchanged := []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(holder), ">", 0)}
+	var write []clientv3.Op
+	look := []clientv3.Op{clientv3.OpGet(holder, clientv3.WithCountOnly())}
+	for _, e := range entries {
+		name := s.layout.entry(e)
+		same := clientv3.Compare(clientv3.CreateRevision(name), "=", 0)
+		if was := before[name]; was != nil {
+			same = clientv3.Compare(clientv3.Value(name), "=", string(was))
+		}
+		unchanged, look = append(unchanged, same), append(look, clientv3.OpGet(name, clientv3.WithKeysOnly()))
+		if e.Value == nil {
+			write = append(write, clientv3.OpDelete(name))
+		} else {
+			write = append(write, clientv3.OpPut(name, string(e.Value)))
+		}
 	}
-	write := clientv3.OpDelete(name)
-	if e.Value != nil {
-		write = clientv3.OpPut(name, string(e.Value))
-	}
-	return useWrite{digest, clientv3.OpTxn(
-		[]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(holder), ">", 0), same},
-		[]clientv3.Op{write},
-		[]clientv3.Op{clientv3.OpGet(name, clientv3.WithKeysOnly()), clientv3.OpGet(holder, clientv3.WithCountOnly())},
-	)}
+	return useWrite{digest, clientv3.OpTxn(unchanged, write, look)}
 }

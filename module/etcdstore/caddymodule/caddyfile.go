@@ -35,14 +35,19 @@ func (e *EtcdStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
+	if len(e.Endpoints) == 0 {
+		return d.Err(noEndpoints)
+	}
 	return nil
 }
+
+const noEndpoints = "endpoints: give the client URLs of etcd, such as https://etcd1.example:2379"
 
 func (e *EtcdStore) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	switch option {
 	case "endpoints":
 		if e.Endpoints = d.RemainingArgs(); len(e.Endpoints) == 0 {
-			return d.Err("endpoints: give the client URLs of etcd, such as https://etcd1.example:2379")
+			return d.Err(noEndpoints)
 		}
 		return nil
 	case "tls":
