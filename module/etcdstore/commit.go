@@ -132,29 +132,42 @@ var errUnknown = fmt.Errorf("%w: etcd did not say whether it took the change; lo
 // is true if another change came before it.
 func (s *Store) commit(ctx context.Context, t *try) (done keys.Commit, again bool, err error) {
 	s.known.begin(t.head.ID)
-	revision, ours, err := s.send(ctx, t)
+	sent, err := s.send(ctx, t)
 	if err != nil {
 		return keys.Commit{}, false, err
 	}
-	if !s.known.wait(ctx, s.known.reaches(revision)) {
-		if ours {
+	if !s.known.wait(ctx, s.known.reaches(sent.revision)) {
+		if sent.ours {
 			return keys.Commit{}, false, fmt.Errorf("%w: etcd has taken the change, but this node can't follow it now", keys.ErrUnavailable)
 		}
 		return keys.Commit{}, false, fmt.Errorf("%w: this node can't follow the changes of the others now", keys.ErrUnavailable)
 	}
-	// It may have been taken before a call that failed, and another one after it.
-	if ours || s.known.hasLanded() {
+	// It may have been taken by a call that failed, and another one after it.
+	landed, skipped := s.known.hasLanded()
+	switch {
+	case sent.ours, landed:
 		return t.written.Commit, false, nil
+	case sent.unsure && skipped:
+		return keys.Commit{}, false, errUnknown
 	}
 	return keys.Commit{}, true, nil
 }
 
-// send puts a change into etcd unless another head is there. It returns the
-// revision of the head that is there now, and whether it is the change's.
+// sent is what came of sending a change.
+type sent struct {
+	// revision is that of the head that is there now, and ours is true if it is
+	// the change's.
+	revision int64
+	ours     bool
+	// unsure is true if a call failed, which etcd may have carried out.
+	unsure bool
+}
+
+// send puts a change into etcd unless another head is there.
 //
 // A call that fails may have been carried out all the same. To make it again does
 // no harm: at most one is carried out, since that replaces the head.
-func (s *Store) send(ctx context.Context, t *try) (revision int64, ours bool, err error) {
+func (s *Store) send(ctx context.Context, t *try) (done sent, err error) {
 	name := s.layout.head()
 	for {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
@@ -164,15 +177,18 @@ func (s *Store) send(ctx context.Context, t *try) (revision int64, ours bool, er
 		cancel()
 		switch {
 		case err == nil && answer.Succeeded:
-			return answer.Header.Revision, true, nil
+			done.revision, done.ours = answer.Header.Revision, true
+			return done, nil
 		case err == nil:
-			return s.other(answer.Responses[0].GetResponseRange().Kvs, t.head.ID)
+			done.revision, done.ours, err = s.other(answer.Responses[0].GetResponseRange().Kvs, t.head.ID)
+			return done, err
 		case isRefusal(err):
-			return 0, false, fmt.Errorf("%w: etcd refuses the change: %w", keys.ErrUnavailable, err)
+			return done, fmt.Errorf("%w: etcd refuses the change: %w", keys.ErrUnavailable, err)
 		}
+		done.unsure = true
 		select {
 		case <-ctx.Done():
-			return 0, false, fmt.Errorf("%w (%w)", errUnknown, err)
+			return done, fmt.Errorf("%w (%w)", errUnknown, err)
 		case <-time.After(retryPause):
 		}
 	}
@@ -205,19 +221,22 @@ func isRefusal(err error) bool {
 // is thirty times what a clock that is being set goes faster.
 const driftPart = 64
 
+// closes returns after what time a node decides no more by what it knew.
+func (n nodeRecord) closes() time.Duration { return time.Duration(n.Fence + n.Fence/driftPart) }
+
 // Settle implements [keys.Shared]. A node that was registered before the commit
 // has reported it, or is known to be behind, because this node has applied the
 // commit and all registrations before. A node that registers later reads a head
 // that has the commit before it decides.
 //
-// A node that is gone doesn't decide any more: it does so only as long as its
-// registration lasts. So there is nothing to wait for but those that are behind,
-// and for those no longer than until their fences have closed.
+// A node decides only as long as its registration lasts. But an etcd that is
+// overloaded may end registrations before their time, so a node that is gone
+// without its word is waited for as one that is behind: until its fence has
+// certainly closed.
 func (s *Store) Settle(ctx context.Context, c keys.Commit) keys.Commit {
-	begin := time.Now()
-	n, fence := s.known.behind(c.Revision)
+	n, wait := s.known.behind(c.Revision)
 	if n > 0 {
-		end, cancel := context.WithDeadline(ctx, begin.Add(fence+fence/driftPart))
+		end, cancel := context.WithTimeout(ctx, wait)
 		defer cancel()
 		s.known.wait(end, func() bool {
 			n, _ = s.known.behind(c.Revision)

@@ -77,7 +77,7 @@ func (s *Store) follow(first chan<- error) {
 func (s *Store) followOnce(ctx context.Context, ready func()) error {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	s.known.edit(func() { s.known.again = cancel })
+	s.known.edit(func() { s.known.again = nil })
 	if err := s.checkVersion(ctx); err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (s *Store) followOnce(ctx context.Context, ready func()) error {
 		return err
 	}
 	from = min(from, nodesAt+1)
-	s.known.fail(nil)
+	s.known.edit(func() { s.known.again, s.known.why = cancel, nil })
 	ready()
 	wake(s.caughtUp)
 	return s.watch(ctx, from)
@@ -153,8 +153,13 @@ func (s *Store) catchUp(ctx context.Context, state applied) (from int64, err err
 	if err := state.contradicts(there); err != nil {
 		return 0, s.hold(ctx, err)
 	}
+	if bytes.Equal(there.head.ID, state.Head.ID) {
+		if err := s.letGo(ctx); err != nil { // put before this process began
+			return 0, err
+		}
+	}
 	if there.cluster != state.Cluster || there.revision < state.Revision {
-		return s.list(ctx, state, "it is another etcd cluster, or restored from a snapshot")
+		return s.list(ctx, state, errOtherCluster.Error())
 	}
 	if s.mirror.Load().Lost() {
 		return s.list(ctx, state, errMoved.Error())
@@ -253,11 +258,21 @@ func (s *Store) applyEvents(ctx context.Context, events []*clientv3.Event) error
 	if err != nil {
 		return err
 	}
-	s.known.apply(b.state)
+	s.known.apply(b.state, b.heads()...)
 	if b.merged != nil {
 		s.reportSoon()
 	}
 	return nil
+}
+
+// heads returns the heads of all changes.
+func (b *batch) heads() (list []head) {
+	for _, c := range b.changes {
+		if c.head != nil {
+			list = append(list, *c.head)
+		}
+	}
+	return list
 }
 
 // commitBatch writes changes to the mirror. The feed is told by the mirror.

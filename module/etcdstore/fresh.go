@@ -34,7 +34,10 @@ func (s *Store) keepFresh() {
 	}
 }
 
-var errNotRegistered = errors.New("this node was not registered")
+var (
+	errNotRegistered = errors.New("this node was not registered")
+	errOtherCluster  = errors.New("it is another etcd cluster, or restored from a snapshot")
+)
 
 // refresh makes the node fresh as of now, if it knows everything, nothing is held,
 // and the registration outlasts the fence. timeout is for each call of etcd.
@@ -53,8 +56,10 @@ func (s *Store) refresh(timeout time.Duration) error {
 		return nil // the first list isn't finished
 	}
 	if err := before.contradicts(seen.found); err != nil {
-		s.known.catchUpAgain() // which finds the same, and may mend it
-		return s.hold(ctx, err)
+		return s.doubt(err)
+	}
+	if seen.cluster != before.Cluster { // whose revisions say nothing of this one's
+		return s.doubt(errOtherCluster)
 	}
 	if seen.held != "" {
 		s.fence.close()
@@ -86,6 +91,14 @@ func (s *Store) refresh(timeout time.Duration) error {
 	return nil
 }
 
+// doubt makes the node stale and catch up with etcd again. It is for what only the
+// task that follows etcd can judge and mend.
+func (s *Store) doubt(why error) error {
+	s.fence.close()
+	s.known.catchUpAgain()
+	return why
+}
+
 // look is what a linearizable read has seen.
 type look struct {
 	found
@@ -96,7 +109,7 @@ type look struct {
 func (s *Store) look(ctx context.Context) (look, error) {
 	answer, err := s.client.Txn(ctx).Then(
 		clientv3.OpGet(s.layout.head()),
-		clientv3.OpGet(s.layout.node(s.node), clientv3.WithCountOnly()),
+		clientv3.OpGet(s.layout.node(s.node)),
 		clientv3.OpGet(s.layout.holds(), clientv3.WithPrefix()),
 	).Commit()
 	if err != nil {
@@ -110,7 +123,9 @@ func (s *Store) look(ctx context.Context) (look, error) {
 		}
 		seen.head, seen.put = &h, kvs[0].ModRevision
 	}
-	seen.registered = answer.Responses[1].GetResponseRange().Count > 0
+	for _, kv := range answer.Responses[1].GetResponseRange().Kvs { // an earlier lease may end at any time
+		seen.registered = clientv3.LeaseID(kv.Lease) == s.lease.id
+	}
 	if kvs := answer.Responses[2].GetResponseRange().Kvs; len(kvs) > 0 {
 		seen.held = string(kvs[0].Value)
 	}
@@ -125,7 +140,7 @@ func (s *Store) await(seen look) error {
 	if s.known.wait(ctx, s.known.reaches(seen.put)) {
 		now := s.known.current()
 		if now.HeadRevision == seen.put && !bytes.Equal(now.Head.ID, seen.head.ID) {
-			return s.hold(ctx, errForked)
+			return s.doubt(errForked)
 		}
 		return nil
 	}

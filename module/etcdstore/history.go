@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -25,7 +26,9 @@ func (a applied) contradicts(there found) error {
 	switch {
 	case there.head == nil:
 		return errNoHead
-	case there.head.Seq < a.Head.Seq, there.head.Seq == a.Head.Seq && !bytes.Equal(there.head.ID, a.Head.ID):
+	case there.head.Seq < a.Head.Seq:
+		return errBack
+	case there.head.Seq == a.Head.Seq && there.head.Epoch <= a.Head.Epoch && !bytes.Equal(there.head.ID, a.Head.ID):
 		return errBack
 	case there.cluster != a.Cluster: // the revisions say nothing
 		return nil
@@ -59,6 +62,17 @@ func (s *Store) hold(ctx context.Context, why error) error {
 	if len(held) > 0 && len(asked) > 0 && asked[0].ModRevision > held[0].ModRevision {
 		return errors.Join(err, errApproved)
 	}
+	return err
+}
+
+// letGo takes back what this node has held, if it has. It is for a node whose
+// mirror knows nothing that etcd doesn't.
+func (s *Store) letGo(ctx context.Context) error {
+	s.fence.serve.Store(s.config.Serve)
+	if !slices.Contains(s.known.heldBy(), s.holdID()) {
+		return nil
+	}
+	_, err := s.client.Delete(ctx, s.layout.hold(s.holdID()))
 	return err
 }
 

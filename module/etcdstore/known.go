@@ -21,13 +21,19 @@ type known struct {
 
 	state applied
 	nodes map[string]nodeAt
+	// gone are nodes whose registration has ended without their word. They may
+	// decide for as long as their fences.
+	gone map[string]goneNode
 	// holds are why nodes keep all from deciding, by node.
 	holds map[string]holdAt
 	// pending is the ID of the change that this node is making. landed is true
 	// once it was applied.
 	pending []byte
 	landed  bool
-	// again makes the node catch up with etcd again.
+	// skipped is true if the mirror was made anew meanwhile, so that nobody has
+	// seen each change that was applied.
+	skipped bool
+	// again makes the node catch up with etcd again. It is nil while it does.
 	again func()
 	// why is what last kept the node from knowing more, or nil.
 	why error
@@ -39,6 +45,12 @@ type nodeAt struct {
 	revision int64
 }
 
+// goneNode is a node that was gone at a moment of this node's clock.
+type goneNode struct {
+	nodeRecord
+	since time.Time
+}
+
 type holdAt struct {
 	why      string
 	revision int64
@@ -47,7 +59,7 @@ type holdAt struct {
 func (k *known) init(node string) {
 	k.node = node
 	k.changed = make(chan struct{})
-	k.nodes, k.holds = map[string]nodeAt{}, map[string]holdAt{}
+	k.nodes, k.gone, k.holds = map[string]nodeAt{}, map[string]goneNode{}, map[string]holdAt{}
 }
 
 // edit changes what is known, and wakes up those that wait.
@@ -76,12 +88,20 @@ func (k *known) wait(ctx context.Context, cond func() bool) bool {
 	}
 }
 
-// apply notes what the mirror has applied.
-func (k *known) apply(state applied) {
+// apply notes what the mirror has applied, with the heads on the way to it.
+func (k *known) apply(state applied, heads ...head) {
 	k.edit(func() {
 		k.state = state
-		k.landed = k.landed || len(k.pending) > 0 && bytes.Equal(state.Head.ID, k.pending)
+		for _, h := range append(heads, state.Head) {
+			k.landed = k.landed || len(k.pending) > 0 && bytes.Equal(h.ID, k.pending)
+		}
 	})
+}
+
+// applyList notes what a mirror has that was made anew.
+func (k *known) applyList(state applied) {
+	k.apply(state)
+	k.edit(func() { k.skipped = true })
 }
 
 // current returns what the mirror has applied.
@@ -91,7 +111,7 @@ func (k *known) current() applied {
 	return k.state
 }
 
-// catchUpAgain makes the node catch up with etcd again.
+// catchUpAgain makes a node that follows etcd catch up again.
 func (k *known) catchUpAgain() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -111,14 +131,15 @@ func (k *known) heldBy() []string {
 func (k *known) begin(id []byte) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.pending, k.landed = id, false
+	k.pending, k.landed, k.skipped = id, false, false
 }
 
-// hasLanded reports whether the change that was begun was applied.
-func (k *known) hasLanded() bool {
+// hasLanded reports whether the change that was begun was applied. If it has not,
+// skipped reports whether that is not certain.
+func (k *known) hasLanded() (landed, skipped bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.landed
+	return k.landed, k.skipped
 }
 
 // reaches reports whether the head of a revision of etcd, or a later one, was
@@ -127,18 +148,27 @@ func (k *known) reaches(headRevision int64) func() bool {
 	return func() bool { return k.current().HeadRevision >= headRevision }
 }
 
-// behind returns how many nodes have yet to apply a change, and how long the
-// longest of their fences is.
-func (k *known) behind(seq uint64) (n int, fence time.Duration) {
+// behind returns how many nodes have yet to apply a change, and how long it takes
+// until the last of them certainly decides no more.
+func (k *known) behind(seq uint64) (n int, wait time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for id, node := range k.nodes {
 		if node.Seq < seq && (id != k.node || k.state.Head.Seq < seq) {
 			n++
-			fence = max(fence, time.Duration(node.Fence))
+			wait = max(wait, node.closes())
 		}
 	}
-	return n, fence
+	for id, node := range k.gone {
+		left := node.closes() - time.Since(node.since)
+		if left <= 0 {
+			delete(k.gone, id)
+		} else if node.Seq < seq {
+			n++
+			wait = max(wait, left)
+		}
+	}
+	return n, wait
 }
 
 // putNode notes what a node said of itself, unless something newer is known.
@@ -146,7 +176,20 @@ func (k *known) putNode(id string, n nodeAt) {
 	k.edit(func() {
 		if n.revision >= k.nodes[id].revision {
 			k.nodes[id] = n
+			delete(k.gone, id)
 		}
+	})
+}
+
+// putNodes notes all nodes that there are.
+func (k *known) putNodes(nodes map[string]nodeAt, holds map[string]holdAt) {
+	k.edit(func() {
+		for id := range k.nodes {
+			if _, there := nodes[id]; !there {
+				k.leave(id)
+			}
+		}
+		k.nodes, k.holds = nodes, holds
 	})
 }
 
@@ -154,9 +197,18 @@ func (k *known) putNode(id string, n nodeAt) {
 func (k *known) dropNode(id string, revision int64) {
 	k.edit(func() {
 		if revision >= k.nodes[id].revision {
-			delete(k.nodes, id)
+			k.leave(id)
 		}
 	})
+}
+
+// leave takes a node from among those that are registered. It is called with mu
+// held.
+func (k *known) leave(id string) {
+	if node, there := k.nodes[id]; there && node.Fence > 0 && id != k.node {
+		k.gone[id] = goneNode{node.nodeRecord, time.Now()}
+	}
+	delete(k.nodes, id)
 }
 
 func (k *known) putHold(id string, h holdAt) {

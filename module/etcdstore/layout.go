@@ -78,7 +78,7 @@ type head struct {
 	Groups  []byte `cbor:"6,keyasint,omitempty"`
 	All     bool   `cbor:"7,keyasint,omitempty"`
 	Reset   bool   `cbor:"8,keyasint,omitempty"`
-	// Epoch counts how often the fleet was reconciled.
+	// Epoch counts the steps of reconciling. The steps of one have the same Seq.
 	Epoch uint64 `cbor:"9,keyasint,omitempty"`
 }
 

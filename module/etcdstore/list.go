@@ -174,6 +174,6 @@ func (s *Store) replace(ctx context.Context, next *boltstore.NewMirror, state ap
 	if _, err := s.readNodes(ctx); err != nil {
 		return err
 	}
-	s.known.apply(state)
+	s.known.applyList(state)
 	return before.Close()
 }

@@ -60,7 +60,7 @@ func (s *Store) readNodes(ctx context.Context) (revision int64, err error) {
 	for _, kv := range answer.Responses[1].GetResponseRange().Kvs {
 		holds[strings.TrimPrefix(string(kv.Key), s.layout.holds())] = holdAt{string(kv.Value), kv.ModRevision}
 	}
-	s.known.edit(func() { s.known.nodes, s.known.holds = nodes, holds })
+	s.known.putNodes(nodes, holds)
 	return answer.Header.Revision, nil
 }
 
@@ -148,20 +148,27 @@ func (s *Store) record() nodeRecord {
 }
 
 // withdraw takes this node, which is not fresh, from among those that changes wait
-// for.
+// for. It gives up the lease with which the node is registered, so that a call that
+// fails and is carried out later does not end the next registration.
 func (s *Store) withdraw(ctx context.Context) error {
-	_, err := s.client.Delete(ctx, s.layout.node(s.node))
+	id := s.lease.id
+	s.lease = lease{}
+	_, err := s.client.Revoke(ctx, id)
 	return err
 }
 
-// leave ends the registration of a node that is being closed. If etcd isn't
-// reached, it ends by itself.
+// leave ends the registration of a node that is being closed, and says that it
+// decides no more. If etcd isn't reached, it ends by itself.
 func (s *Store) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if s.lease.id != 0 {
-		_, _ = s.client.Revoke(ctx, s.lease.id)
+	if s.lease.id == 0 {
+		return
 	}
+	last := s.record()
+	last.Fence = 0
+	_, _ = s.client.Put(ctx, s.layout.node(s.node), string(encode(last)), clientv3.WithLease(s.lease.id))
+	_, _ = s.client.Revoke(ctx, s.lease.id)
 }
 
 // reportSoon tells the others what this node has applied.

@@ -87,9 +87,7 @@ func (s *Store) takeBack(ctx context.Context) (err error) {
 	if err := s.replace(ctx, next, state); err != nil {
 		return err
 	}
-	s.fence.serve.Store(s.config.Serve)
-	_, err = s.client.Delete(ctx, s.layout.hold(s.holdID()))
-	return err
+	return s.letGo(ctx)
 }
 
 // merge writes into a new mirror what the present one knows, and returns the
@@ -121,7 +119,7 @@ func (s *Store) merge(ctx context.Context, next *boltstore.NewMirror) ([]records
 
 // takeBackSome puts entries into etcd, if the head is still the one of the state.
 func (s *Store) takeBackSome(ctx context.Context, state applied, seq uint64, some []records.Entry) (applied, error) {
-	h := head{Seq: seq, ID: newID(), Previous: state.Head.ID, All: true, At: state.Head.At}
+	h := head{Seq: seq, ID: newID(), Previous: state.Head.ID, All: true, At: state.Head.At, Epoch: state.Head.Epoch + 1}
 	t := &try{head: h, on: state.HeadRevision}
 	if err := s.operations(t, some); err != nil {
 		return state, err

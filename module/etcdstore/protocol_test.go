@@ -1,0 +1,264 @@
+package etcdstore
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest/etcdtest"
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/keys/keystest"
+)
+
+// stop ends what a node does by itself, as if it weren't scheduled any more. What
+// it knows stays.
+func stop(t *testing.T, s *Store) {
+	t.Helper()
+	s.cancel()
+	s.tasks.Wait()
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+}
+
+// A change that etcd took while a call failed is found among several that are
+// applied at once, so that it isn't made again.
+func TestLandedAmongOthers(t *testing.T) {
+	var k known
+	k.init("me")
+	first, second := head{ID: newID()}, head{ID: newID()}
+	k.begin(first.ID)
+	k.apply(applied{}.with(second, 2), first, second)
+	if landed, skipped := k.hasLanded(); !landed || skipped {
+		t.Errorf("it has landed: %t, skipped: %t", landed, skipped)
+	}
+	k.begin(first.ID)
+	k.applyList(applied{}.with(second, 2))
+	if landed, skipped := k.hasLanded(); landed || !skipped {
+		t.Errorf("after a list it has landed: %t, skipped: %t", landed, skipped)
+	}
+}
+
+// A node whose registration was lost, as by an etcd that is overloaded, may decide
+// for as long as its fence, and is waited for.
+func TestRegistrationLost(t *testing.T) {
+	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
+	all := stores{endpoints: etcd.Endpoints()}
+	c := all.config(t)
+	c.MaxStaleness = time.Second
+	fleet := newFleet(t, c, 2)
+	key := keystest.SomeKey
+	put(t, fleet[0], func(w keys.Writer) error { return w.PutCredential(key) })
+	stop(t, fleet[1])
+	if err := fleet[1].refresh(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := etcd.Client().Delete(t.Context(), fleet[1].layout.node(fleet[1].node)); err != nil {
+		t.Fatal(err)
+	}
+	revoke(t, fleet[0], key.Digest)
+	if fleet[1].Fresh() == nil && has(t, fleet[1], key.Digest) {
+		t.Error("the node lets the key through after the revocation has settled")
+	}
+	// One that leaves says that it decides no more.
+	put(t, fleet[0], func(w keys.Writer) error { return w.PutUser(keystest.SomeUser) })
+	if err := fleet[1].Close(); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	put(t, fleet[0], func(w keys.Writer) error { return w.PutUser(keystest.SomeUser) })
+	if n, wait := fleet[0].known.behind(1 << 40); n > 1 || wait > 2*c.MaxStaleness {
+		t.Errorf("after a node has left, %d are behind, for %s (%s)", n, wait, time.Since(begin))
+	}
+}
+
+// A node that withdrew is registered with another lease afterwards, so that a call
+// that ends the first registration late doesn't end the second.
+func TestRegisteredAnew(t *testing.T) {
+	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
+	all := stores{endpoints: etcd.Endpoints()}
+	s := openStore(t, all.config(t))
+	stop(t, s)
+	first := s.lease.id
+	s.lease = lease{} // as withdraw does, before its call
+	if err := s.refresh(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := etcd.Client().Revoke(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := etcd.Client().Get(t.Context(), s.layout.node(s.node))
+	if err != nil || len(answer.Kvs) != 1 || clientv3.LeaseID(answer.Kvs[0].Lease) != s.lease.id {
+		t.Errorf("the registration is %v (%v)", answer, err)
+	}
+}
+
+// The revisions of one etcd cluster say nothing of those of another: a node is not
+// fresh because it has applied a later revision of the first.
+func TestOtherClusterIsNotFresh(t *testing.T) {
+	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
+	all := stores{endpoints: etcd.Endpoints()}
+	s := openStore(t, all.config(t))
+	stop(t, s)
+	s.fence.close()
+	s.known.edit(func() { s.known.state.Cluster++; s.known.state.HeadRevision = 1 << 40 })
+	if err := s.refresh(time.Second); err == nil || s.Fresh() == nil {
+		t.Errorf("the node is fresh (%v)", err)
+	}
+}
+
+// A node that is registered first and reads the head afterwards is fresh only if
+// it has applied that head.
+func TestFreshOnlyWithTheHead(t *testing.T) {
+	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
+	all := stores{endpoints: etcd.Endpoints()}
+	c := all.config(t)
+	c.MaxStaleness = time.Second
+	fleet := newFleet(t, c, 2)
+	key := keystest.SomeKey
+	put(t, fleet[0], func(w keys.Writer) error { return w.PutCredential(key) })
+	stop(t, fleet[1])
+	revoke(t, fleet[0], key.Digest)
+	err := fleet[1].refresh(time.Second)
+	if err == nil || fleet[1].Fresh() == nil {
+		t.Errorf("a node that has not applied the newest change is fresh (%v)", err)
+	}
+}
+
+// A node is fresh as of the moment when it sent the read, and no later: what came
+// between that and the answer it may not have seen.
+func TestFreshAsOfTheSending(t *testing.T) {
+	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
+	all := stores{endpoints: etcd.Endpoints()}
+	s := openStore(t, all.config(t))
+	stop(t, s)
+	clock := time.Now()
+	calls := 0
+	s.fence.now = func() time.Time {
+		calls++ // each look at the clock is a second later
+		return clock.Add(time.Duration(calls) * time.Second)
+	}
+	before := clock.Add(time.Second)
+	if err := s.refresh(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if known := s.fence.known.Load(); known == nil || known.After(before) {
+		t.Errorf("fresh as of %v, and the read was sent at %v", known, before)
+	}
+}
+
+// A node may decide no longer than its registration lasts.
+func TestFreshWhileRegistered(t *testing.T) {
+	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
+	all := stores{endpoints: etcd.Endpoints()}
+	s := openStore(t, all.config(t))
+	stop(t, s)
+	now := time.Now()
+	s.lease.from, s.lease.ttl = now, time.Second // renewed a moment ago, and soon over
+	s.lease.from = now.Add(-100 * time.Millisecond)
+	if err := s.refresh(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if left := s.fence.left(); left > time.Second {
+		t.Errorf("the node decides for %s, and is registered for a second", left)
+	}
+}
+
+// The fence closes by the clock that shows more: one that is set back doesn't keep
+// it open, and time that passes while the machine sleeps counts.
+func TestFenceClocks(t *testing.T) {
+	begin := time.Now()
+	wall := begin.Round(0) // without the monotonic reading, as after a jump
+	for name, c := range map[string]struct {
+		known, now time.Time
+		fresh      bool
+	}{
+		"at once":                     {begin, begin, true},
+		"within the fence":            {begin, begin.Add(time.Second), true},
+		"after it":                    {begin, begin.Add(3 * time.Second), false},
+		"after the machine has slept": {begin, wall.Add(3 * time.Second), false},
+		"after the clock was set":     {begin, wall.Add(-time.Hour), true},
+	} {
+		f := fence{now: func() time.Time { return c.now }, length: 2 * time.Second}
+		if f.check() == nil {
+			t.Errorf("%s: it is open before anything is known", name)
+		}
+		f.open(c.known)
+		if err := f.check(); (err == nil) != c.fresh || err != nil && !errors.Is(err, keys.ErrStale) {
+			t.Errorf("%s: %v", name, err)
+		}
+		f.serve.Store(true)
+		if err := f.check(); err != nil || (f.served.Load() == 1) == c.fresh {
+			t.Errorf("%s, serving: %v, %d decisions counted", name, err, f.served.Load())
+		}
+	}
+	// The monotonic clock alone shows that a clock was set back meanwhile.
+	later := begin.Add(3 * time.Second)
+	if age(begin, later) != 3*time.Second {
+		t.Errorf("the age is %s", age(begin, later))
+	}
+}
+
+// The steps of one reconciliation follow each other, though they have one number.
+func TestStepsDoNotContradict(t *testing.T) {
+	first := head{Seq: 7, ID: newID(), Epoch: 1}
+	second := head{Seq: 7, ID: newID(), Previous: first.ID, Epoch: 2}
+	state := applied{Cluster: 1, Revision: 10}.with(first, 10)
+	if err := state.contradicts(found{head: &second, put: 11, revision: 11, cluster: 1}); err != nil {
+		t.Error(err)
+	}
+	other := head{Seq: 7, ID: newID(), Epoch: 1}
+	if err := state.contradicts(found{head: &other, put: 11, revision: 11, cluster: 1}); !errors.Is(err, errBack) {
+		t.Errorf("another change in its place: %v", err)
+	}
+}
+
+// A hold that a node put before it ended is taken back when the node has nothing
+// to hold any more.
+func TestHoldIsLetGo(t *testing.T) {
+	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
+	all := stores{endpoints: etcd.Endpoints()}
+	c := all.config(t)
+	s := openStore(t, c)
+	id := s.holdID()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := etcd.Client().Put(t.Context(), s.layout.hold(id), "a test"); err != nil {
+		t.Fatal(err)
+	}
+	again := openStore(t, c)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if !again.known.wait(ctx, func() bool { return again.fence.fresh() && !slices.Contains(again.known.heldBy(), id) }) {
+		t.Errorf("the node is not fresh, or still holds: %v", again.staleError())
+	}
+}
+
+// A node that follows a restored cluster of another ID lists, and decides by what
+// is there.
+func TestRestoredAsAnotherCluster(t *testing.T) {
+	etcd := etcdtest.Start(t, 1)
+	all := stores{endpoints: etcd.Endpoints()}
+	c := all.config(t)
+	c.MaxStaleness = time.Second
+	s := newFleet(t, c, 1)[0]
+	key := keystest.SomeKey
+	put(t, s, func(w keys.Writer) error { return w.PutCredential(key) })
+	snapshot := filepath.Join(t.TempDir(), "snapshot")
+	etcd.Snapshot(snapshot)
+	before := s.known.current().Cluster
+	etcd.Restore(snapshot, "--initial-cluster-token=other")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if !s.known.wait(ctx, func() bool { return s.known.current().Cluster != before && s.fence.fresh() }) {
+		t.Fatalf("the node doesn't follow: %v", s.staleError())
+	}
+	revoke(t, s, key.Digest)
+	if has(t, s, key.Digest) {
+		t.Error("the node has the key that was revoked")
+	}
+}
