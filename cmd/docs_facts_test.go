@@ -44,6 +44,9 @@ func TestFactsOfPages(t *testing.T) {
 	if _, err := metrics.NewTasks(zap.NewNop(), registry); err != nil {
 		t.Fatal(err)
 	}
+	if err := metrics.ObserveFleet(registry, nil); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range registry.list {
 		if !strings.Contains(codes, "| `"+name+"` |") {
 			t.Errorf("no row has %s", name)
@@ -61,10 +64,13 @@ type names struct {
 }
 
 func (n *names) Register(c prometheus.Collector) error {
-	ch := make(chan *prometheus.Desc, 1)
+	ch := make(chan *prometheus.Desc, 100)
 	c.Describe(ch)
-	_, rest, _ := strings.Cut((<-ch).String(), `fqName: "`)
-	name, _, _ := strings.Cut(rest, `"`)
-	n.list = append(n.list, name)
+	close(ch)
+	for desc := range ch {
+		_, rest, _ := strings.Cut(desc.String(), `fqName: "`)
+		name, _, _ := strings.Cut(rest, `"`)
+		n.list = append(n.list, name)
+	}
 	return nil
 }

@@ -190,10 +190,14 @@ func (s *Store) Fleet(context.Context) (keys.Fleet, error) {
 	f := keys.Fleet{
 		Node: s.node, Fresh: s.fence.fresh(), Nodes: s.known.list(),
 		MaxStalenessSeconds: s.config.MaxStaleness.Seconds(), OnStale: settings{Serve: s.config.Serve}.String(),
+		ServedStale: s.fence.served.Load(),
 	}
+	applied := s.known.current().Head.Seq
+	f.Revision = applied
 	for _, n := range f.Nodes {
 		f.Revision = max(f.Revision, n.Revision+n.Behind)
 	}
+	f.Behind = f.Revision - applied
 	if known := s.fence.known.Load(); known != nil {
 		f.LagSeconds = age(*known, s.fence.now()).Seconds()
 	}

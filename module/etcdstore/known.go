@@ -243,7 +243,7 @@ func (k *known) list() []keys.Node {
 	for _, n := range k.nodes {
 		newest = max(newest, n.Seq)
 	}
-	var list []keys.Node
+	list := make([]keys.Node, 0, len(k.nodes)) // empty in JSON, and not null
 	for _, id := range slices.Sorted(maps.Keys(k.nodes)) {
 		n := k.nodes[id]
 		list = append(list, keys.Node{

@@ -5,6 +5,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -126,7 +127,19 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.tasks, err = metrics.NewTasks(a.logger, ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
+	if err := metrics.ObserveFleet(ctx.GetMetricsRegistry(), a.fleet); err != nil {
+		return err
+	}
 	return a.loadStore(ctx)
+}
+
+// fleet describes the processes that share the store, if it is open and shared.
+func (a *App) fleet(ctx context.Context) (keys.Fleet, error) {
+	lease := a.lease.Load()
+	if lease == nil {
+		return keys.Fleet{}, keys.ErrClosed
+	}
+	return lease.Fleet(ctx)
 }
 
 func (a *App) loadStore(ctx caddy.Context) error {

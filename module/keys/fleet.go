@@ -42,6 +42,8 @@ type Fleet struct {
 	Node string `json:"node"`
 	// Revision is the newest revision of the store that this node has heard of.
 	Revision uint64 `json:"revision"`
+	// Behind is how many revisions this node has yet to apply.
+	Behind uint64 `json:"behind"`
 	// Fresh is true if this node may decide. Why says why not.
 	Fresh bool   `json:"fresh"`
 	Why   string `json:"why,omitempty"`
@@ -51,6 +53,9 @@ type Fleet struct {
 	MaxStalenessSeconds float64 `json:"max_staleness_seconds"`
 	// OnStale is what a node does that is not fresh: deny or serve.
 	OnStale string `json:"on_stale"`
+	// ServedStale counts the decisions of this node while it was not fresh, since
+	// it started.
+	ServedStale uint64 `json:"served_stale"`
 	// Nodes are the nodes in the order of their IDs.
 	Nodes []Node `json:"nodes"`
 }

@@ -9,9 +9,12 @@ import (
 	"github.com/caddy-api-keys/gateway/module/etcdstore"
 )
 
-// logs is an observer that logs. The store outlives the configuration that opened
+// logs is an observer that logs, and emits events. The store outlives the configuration that opened
 // it, so it asks for the log of the newest one each time.
-type logs struct{}
+type logs struct {
+	// key names the store to the emitter of events.
+	key string
+}
 
 func (logs) logger() *zap.Logger {
 	return caddy.Log().Named(string(EtcdStore{}.CaddyModule().ID))
@@ -48,6 +51,7 @@ func (l logs) Disconnected(err error) {
 // Stale implements [etcdstore.Observer].
 func (l logs) Stale(why error) {
 	l.logger().Error("this node may not know the newest changes", zap.Error(why))
+	emit.stale(l.key, why)
 }
 
 // Fresh implements [etcdstore.Observer].

@@ -102,7 +102,7 @@ func (EtcdStore) CaddyModule() caddy.ModuleInfo {
 
 // Provision replaces placeholders and checks what can be checked without etcd. It
 // touches no file, for `caddy validate` comes here too.
-func (e *EtcdStore) Provision(caddy.Context) error {
+func (e *EtcdStore) Provision(ctx caddy.Context) error {
 	repl := caddy.NewReplacer()
 	for i := range e.Endpoints {
 		var err error
@@ -126,7 +126,10 @@ func (e *EtcdStore) Provision(caddy.Context) error {
 	if e.Mirror == "" {
 		e.Mirror = filepath.Join(caddy.AppDataDir(), "api_keys", "mirror.db")
 	}
-	return e.check()
+	if err := e.check(); err != nil {
+		return err
+	}
+	return emit.add(ctx, e)
 }
 
 // check returns an error for settings that don't go together.
@@ -157,7 +160,11 @@ func (e *EtcdStore) Open() (keys.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Observer = logs{}
+	key, err := e.Key()
+	if err != nil {
+		return nil, err
+	}
+	c.Observer = logs{key}
 	return etcdstore.Open(c)
 }
 
