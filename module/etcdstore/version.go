@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The oldest etcd that is supported. Before 3.5 a member that was killed could
@@ -14,24 +15,49 @@ const (
 	minMinor = 5
 )
 
-// checkVersion returns an error if any member that answers is too old.
+// versionPause is how long the other members have to answer after the first one. A
+// member that doesn't answer must not keep a node from following.
+const versionPause = 200 * time.Millisecond
+
+// checkVersion returns an error if a member that answers is too old, or none
+// answers.
 func (s *Store) checkVersion(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout/2)
+	defer cancel()
+	type answer struct {
+		endpoint, version string
+		err               error
+	}
+	endpoints := s.client.Endpoints()
+	answers := make(chan answer, len(endpoints))
+	for _, endpoint := range endpoints {
+		go func() {
+			status, err := s.client.Status(ctx, endpoint)
+			if err != nil {
+				answers <- answer{endpoint: endpoint, err: err}
+				return
+			}
+			answers <- answer{endpoint: endpoint, version: status.Version}
+		}()
+	}
 	var last error
-	answered := false
-	for _, endpoint := range s.client.Endpoints() {
-		call, cancel := context.WithTimeout(ctx, callTimeout/2)
-		status, err := s.client.Status(call, endpoint)
-		cancel()
-		if err != nil {
-			last = fmt.Errorf("%s: %w", endpoint, err)
-			continue
-		}
-		answered = true
-		if tooOld(status.Version) {
-			return &impossibleError{fmt.Errorf("etcd %s at %s is too old: upgrade all members to %d.%d or newer", status.Version, endpoint, minMajor, minMinor)}
+	var enough <-chan time.Time // once a member has answered
+	for range endpoints {
+		select {
+		case a := <-answers:
+			switch {
+			case a.err != nil:
+				last = fmt.Errorf("%s: %w", a.endpoint, a.err)
+			case tooOld(a.version):
+				return &impossibleError{fmt.Errorf("etcd %s at %s is too old: upgrade all members to %d.%d or newer", a.version, a.endpoint, minMajor, minMinor)}
+			case enough == nil:
+				enough = time.After(versionPause)
+			}
+		case <-enough:
+			return nil
 		}
 	}
-	if !answered {
+	if enough == nil {
 		return fmt.Errorf("no etcd endpoint answers: %w", last)
 	}
 	return nil
