@@ -30,7 +30,7 @@ type known struct {
 	// once it was applied.
 	pending []byte
 	landed  bool
-	// skipped is true if the mirror was made anew meanwhile, so that nobody has
+	// skipped is true if the mirror was made again meanwhile, so that nobody has
 	// seen each change that was applied.
 	skipped bool
 	// again makes the node catch up with etcd again. It is nil while it does.
@@ -98,7 +98,7 @@ func (k *known) apply(state applied, heads ...head) {
 	})
 }
 
-// applyList notes what a mirror has that was made anew.
+// applyList notes what a mirror has that was made again.
 func (k *known) applyList(state applied) {
 	k.apply(state)
 	k.edit(func() { k.skipped = true })

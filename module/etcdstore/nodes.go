@@ -157,7 +157,7 @@ func (s *Store) withdraw(ctx context.Context) error {
 	return err
 }
 
-// leave ends the registration of a node that is being closed, and says that it
+// leave ends the registration of a node that is being closed, and tells that it
 // decides no more. If etcd isn't reached, it ends by itself.
 func (s *Store) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)

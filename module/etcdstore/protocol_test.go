@@ -63,7 +63,7 @@ func TestRegistrationLost(t *testing.T) {
 	if fleet[1].Fresh() == nil && has(t, fleet[1], key.Digest) {
 		t.Error("the node lets the key through after the revocation has settled")
 	}
-	// One that leaves says that it decides no more.
+	// One that leaves tells that it decides no more.
 	put(t, fleet[0], func(w keys.Writer) error { return w.PutUser(keystest.SomeUser) })
 	if err := fleet[1].Close(); err != nil {
 		t.Fatal(err)
