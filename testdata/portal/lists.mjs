@@ -223,6 +223,7 @@ async function leave(options) {
   await ada.press("Add");
   await ada.says("Everyone who has an account");
   assert.equal(await use(), 200);
+  await ada.menu("everyone");
   await ada.follow("Remove everyone");
   await ada.heading("Remove everyone?");
   await ada.press("Remove");

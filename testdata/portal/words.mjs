@@ -154,6 +154,7 @@ async function plain() {
 async function asking(options, app) {
   const ada = await start(options, app);
   await ada.fill("Description", "asked");
+  await ada.page.getByRole("group", { name: /^Inputs/ }).locator("summary").click();
   await ada.page.locator('[value="Inputs:Get"][name="scope"]').check();
   await ada.press("Review");
   await ada.press("Create the key");
