@@ -21,7 +21,7 @@ const reconcileTimeout = 5 * time.Minute
 // takes back what it knows, and then lets go. acceptLost lets go for nodes that
 // don't, because their mirrors are lost.
 func (s *Store) Reconcile(ctx context.Context, acceptLost bool) (keys.Reconciled, error) {
-	done := keys.Reconciled{Nodes: s.known.heldBy()}
+	done := keys.Reconciled{Nodes: append([]string{}, s.known.heldBy()...)}
 	if len(done.Nodes) == 0 {
 		return done, nil
 	}

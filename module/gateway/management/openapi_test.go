@@ -69,6 +69,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	on("account", (*described).account)
 	on("operator", (*described).operatorsOwn)
 	on("throttled", (*described).throttled)
+	on("fleet", (*described).fleet)
 	on("no store", (*described).noStore)
 	for path, item := range d.doc.Paths.Map() {
 		for method, op := range item.Operations() {
