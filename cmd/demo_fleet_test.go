@@ -3,6 +3,8 @@
 package cmd
 
 import (
+	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -59,33 +61,58 @@ func TestFleetDemo(t *testing.T) {
 	}
 
 	// Nothing outlives a demo that is killed.
+	ended := d.watch()
 	if err := d.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = d.cmd.Wait() // it was killed
+	ended()
 	d.allGone()
 	if text := d.errOut.String(); strings.Contains(text, "Error") {
 		t.Error(text)
 	}
 }
 
-// allGone waits until nobody listens where the demo's programs did.
+// places are the addresses of the demo's programs.
+func (d *demo) places() (list []string) {
+	for _, name := range []string{"gate 1", "gate 2", "etcd", "admin 2"} {
+		list = append(list, strings.TrimPrefix(d.where(name), "http://"))
+	}
+	return list
+}
+
+// allGone wants nobody to listen where the demo's programs did.
 func (d *demo) allGone() {
+	d.term.t.Helper()
+	for _, address := range d.places() {
+		if conn, err := net.Dial("tcp", address); err == nil {
+			_ = conn.Close()
+			d.term.t.Errorf("a program still listens on %s", address)
+		}
+	}
+}
+
+// watch connects to the demo's programs. ended waits until they have ended, which
+// ends the connections.
+func (d *demo) watch() (ended func()) {
 	t := d.term.t
 	t.Helper()
-	for _, name := range []string{"gate 1", "gate 2", "etcd", "admin 2"} {
-		address := strings.TrimPrefix(d.where(name), "http://")
-		for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-			conn, err := net.Dial("tcp", address)
-			if err != nil {
-				break
-			}
-			if err := conn.Close(); err != nil {
-				t.Fatal(err)
-			}
-			if time.Now().After(end) {
-				t.Errorf("%s still listens on %s", name, address)
-				break
+	var connections []net.Conn
+	for _, address := range d.places() {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		connections = append(connections, conn)
+	}
+	return func() {
+		t.Helper()
+		for _, conn := range connections {
+			_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
+			_, err := io.Copy(io.Discard, conn)
+			_ = conn.Close()
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("the program on %s doesn't end", conn.RemoteAddr())
 			}
 		}
 	}

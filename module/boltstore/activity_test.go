@@ -49,7 +49,7 @@ func (v *vault) wantActivity(allowed, refused uint64) {
 }
 
 // A backup has the counts, and a restore doesn't lower later ones. Where the
-// replaced file has none, the backup's come back.
+// replaced file has no counts, those of the backup come back.
 func TestRestoreLowersNoActivity(t *testing.T) {
 	v := newVault(t)
 	v.used(3, 1)

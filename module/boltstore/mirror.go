@@ -31,8 +31,8 @@ var (
 // recovers from failed writes like [Store]. [OpenMirror] makes one.
 type Mirror struct{ store *Store }
 
-// OpenMirror opens the mirror in the file at path, and makes an empty one if
-// there is none. It refuses the file of a [Store]. o may be nil.
+// OpenMirror opens the mirror in the file at path, and makes a missing file. It
+// refuses the file of a [Store]. o may be nil.
 func OpenMirror(path string, o Observer) (*Mirror, error) {
 	path, err := canonical(path)
 	if err != nil {

@@ -113,8 +113,7 @@ func put(t *testing.T, s *Store, fn func(w keys.Writer) error) {
 }
 
 func TestEveryNodeKnows(t *testing.T) {
-	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
-	all := stores{endpoints: etcd.Endpoints()}
+	all := newStores(t)
 	fleet := newFleet(t, all.config(t), 3)
 	var feeds [3]told
 	for i, s := range fleet {
@@ -148,8 +147,7 @@ func TestEveryNodeKnows(t *testing.T) {
 
 // Changes that several nodes make at the same time come one after the other.
 func TestSerial(t *testing.T) {
-	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
-	all := stores{endpoints: etcd.Endpoints()}
+	all := newStores(t)
 	fleet := newFleet(t, all.config(t), 3)
 	const each = 20
 	var writers sync.WaitGroup
@@ -194,8 +192,7 @@ func TestSerial(t *testing.T) {
 // A node that doesn't apply a change is not waited for longer than it may decide
 // without it, and decides nothing from then on.
 func TestNodeThatLags(t *testing.T) {
-	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
-	all := stores{endpoints: etcd.Endpoints()}
+	all := newStores(t)
 	c := all.config(t)
 	c.MaxStaleness = time.Second
 	fleet := newFleet(t, c, 2)
@@ -229,8 +226,7 @@ func TestNodeThatLags(t *testing.T) {
 
 // Whatever etcd has forgotten, a node lists.
 func TestCompacted(t *testing.T) {
-	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
-	all := stores{endpoints: etcd.Endpoints()}
+	all := newStores(t)
 	c := all.config(t)
 	fleet := newFleet(t, c, 1)
 	key := keystest.SomeKey
@@ -245,7 +241,7 @@ func TestCompacted(t *testing.T) {
 	}
 	revoke(t, fleet[0], key.Digest)
 	put(t, fleet[0], func(w keys.Writer) error { return w.PutUser(keystest.SomeUser) })
-	etcd.Compact(fleet[0].known.current().Revision)
+	all.etcd.Compact(fleet[0].known.current().Revision)
 	back := openStore(t, c)
 	if has(t, back, key.Digest) {
 		t.Error("the node has a key that was revoked while it was away")
@@ -265,8 +261,7 @@ func TestCompacted(t *testing.T) {
 // After a snapshot from before a revocation was restored, nobody decides until
 // the revocation is back.
 func TestSnapshotRestored(t *testing.T) {
-	etcd := etcdtest.Start(t, 1)
-	all := stores{endpoints: etcd.Endpoints()}
+	all := &stores{etcd: etcdtest.Start(t, 1)}
 	c := all.config(t)
 	c.MaxStaleness = time.Second
 	fleet := newFleet(t, c, 2)
@@ -274,12 +269,12 @@ func TestSnapshotRestored(t *testing.T) {
 	put(t, fleet[0], func(w keys.Writer) error { return w.PutUser(keystest.SomeUser) })
 	put(t, fleet[0], func(w keys.Writer) error { return w.PutCredential(key) })
 	snapshot := filepath.Join(t.TempDir(), "snapshot")
-	etcd.Snapshot(snapshot)
+	all.etcd.Snapshot(snapshot)
 	put(t, fleet[0], func(w keys.Writer) error {
 		w.Touch(time.Now(), key.Digest)
 		return errors.Join(w.PutTombstone(keys.Tombstone{Digest: key.Digest, ID: key.ID, UserID: key.UserID, At: time.Now(), Reason: "leaked"}), w.DeleteCredential(key.Digest))
 	})
-	etcd.Restore(snapshot)
+	all.etcd.Restore(snapshot)
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

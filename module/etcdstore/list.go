@@ -76,7 +76,11 @@ func (s *Store) list(ctx context.Context, before applied, why string) (from int6
 		return 0, err
 	}
 	s.config.Observer.Listed(why, n, time.Since(begin))
-	return there.revision + 1, nil
+	if before.Cluster == 0 {
+		return there.revision + 1, nil
+	}
+	// The mirror knows nothing that etcd doesn't, so it holds nothing any more.
+	return there.revision + 1, s.letGo(ctx)
 }
 
 // fill writes all records of a revision of etcd into a new mirror. It returns how

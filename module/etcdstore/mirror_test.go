@@ -8,15 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddy-api-keys/gateway/module/gatetest/etcdtest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/keys/keystest"
 )
 
 // A mirror whose file is deleted is made again, and the node goes on.
 func TestMirrorDeleted(t *testing.T) {
-	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
-	all := stores{endpoints: etcd.Endpoints()}
+	all := newStores(t)
 	c := all.config(t)
 	c.MaxStaleness = time.Second
 	s := openStore(t, c)

@@ -44,7 +44,7 @@ type mover struct {
 }
 
 func newMover(c Config) (*mover, error) {
-	c.Mirror = "-" // there is none
+	c.Mirror = "-" // a mover needs no mirror
 	c, err := c.Complete()
 	if err != nil {
 		return nil, err

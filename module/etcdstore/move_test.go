@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/caddy-api-keys/gateway/module/boltstore"
-	"github.com/caddy-api-keys/gateway/module/gatetest/etcdtest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/keys/keystest"
 	"github.com/caddy-api-keys/gateway/module/records"
@@ -37,8 +36,7 @@ func moveIn(t *testing.T, c Config, path string, finish bool) (done Moved, err e
 }
 
 func TestMove(t *testing.T) {
-	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
-	all := stores{endpoints: etcd.Endpoints()}
+	all := newStores(t)
 	c := all.config(t)
 	file := filepath.Join(t.TempDir(), "keys.db")
 	key := keystest.SomeKey

@@ -102,7 +102,7 @@ type lease struct {
 	ttl  time.Duration
 }
 
-// renew renews the lease if it is time to, and makes one if there is none.
+// renew renews the lease if it is time to, and makes a missing one.
 func (s *Store) renew(ctx context.Context) error {
 	now := time.Now()
 	if s.lease.id != 0 {

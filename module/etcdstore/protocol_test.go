@@ -24,6 +24,26 @@ func stop(t *testing.T, s *Store) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 }
 
+// stopped opens a store that does nothing by itself.
+func stopped(t *testing.T) *Store {
+	t.Helper()
+	all := newStores(t)
+	s := openStore(t, all.config(t))
+	stop(t, s)
+	return s
+}
+
+// hasty opens nodes that are stale after a second. They know a key.
+func hasty(t *testing.T, nodes int) ([]*Store, keys.Credential) {
+	t.Helper()
+	all := newStores(t)
+	c := all.config(t)
+	c.MaxStaleness = time.Second
+	fleet := newFleet(t, c, nodes)
+	put(t, fleet[0], func(w keys.Writer) error { return w.PutCredential(keystest.SomeKey) })
+	return fleet, keystest.SomeKey
+}
+
 // A change that etcd took while a call failed is found among several that are
 // applied at once, so that it isn't made again.
 func TestLandedAmongOthers(t *testing.T) {
@@ -45,18 +65,12 @@ func TestLandedAmongOthers(t *testing.T) {
 // A node whose registration was lost, as by an etcd that is overloaded, may decide
 // for as long as its fence, and is waited for.
 func TestRegistrationLost(t *testing.T) {
-	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
-	all := stores{endpoints: etcd.Endpoints()}
-	c := all.config(t)
-	c.MaxStaleness = time.Second
-	fleet := newFleet(t, c, 2)
-	key := keystest.SomeKey
-	put(t, fleet[0], func(w keys.Writer) error { return w.PutCredential(key) })
+	fleet, key := hasty(t, 2)
 	stop(t, fleet[1])
 	if err := fleet[1].refresh(time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := etcd.Client().Delete(t.Context(), fleet[1].layout.node(fleet[1].node)); err != nil {
+	if _, err := fleet[0].client.Delete(t.Context(), fleet[1].layout.node(fleet[1].node)); err != nil {
 		t.Fatal(err)
 	}
 	revoke(t, fleet[0], key.Digest)
@@ -70,7 +84,7 @@ func TestRegistrationLost(t *testing.T) {
 	}
 	begin := time.Now()
 	put(t, fleet[0], func(w keys.Writer) error { return w.PutUser(keystest.SomeUser) })
-	if n, wait := fleet[0].known.behind(1 << 40); n > 1 || wait > 2*c.MaxStaleness {
+	if n, wait := fleet[0].known.behind(1 << 40); n > 1 || wait > 2*fleet[0].config.MaxStaleness {
 		t.Errorf("after a node has left, %d are behind, for %s (%s)", n, wait, time.Since(begin))
 	}
 }
@@ -78,19 +92,16 @@ func TestRegistrationLost(t *testing.T) {
 // A node that withdrew is registered with another lease afterwards, so that a call
 // that ends the first registration late doesn't end the second.
 func TestRegisteredAnew(t *testing.T) {
-	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
-	all := stores{endpoints: etcd.Endpoints()}
-	s := openStore(t, all.config(t))
-	stop(t, s)
+	s := stopped(t)
 	first := s.lease.id
 	s.lease = lease{} // as withdraw does, before its call
 	if err := s.refresh(time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := etcd.Client().Revoke(t.Context(), first); err != nil {
+	if _, err := s.client.Revoke(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := etcd.Client().Get(t.Context(), s.layout.node(s.node))
+	answer, err := s.client.Get(t.Context(), s.layout.node(s.node))
 	if err != nil || len(answer.Kvs) != 1 || clientv3.LeaseID(answer.Kvs[0].Lease) != s.lease.id {
 		t.Errorf("the registration is %v (%v)", answer, err)
 	}
@@ -99,10 +110,7 @@ func TestRegisteredAnew(t *testing.T) {
 // The revisions of one etcd cluster say nothing of those of another: a node is not
 // fresh because it has applied a later revision of the first.
 func TestOtherClusterIsNotFresh(t *testing.T) {
-	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
-	all := stores{endpoints: etcd.Endpoints()}
-	s := openStore(t, all.config(t))
-	stop(t, s)
+	s := stopped(t)
 	s.fence.close()
 	s.known.edit(func() { s.known.state.Cluster++; s.known.state.HeadRevision = 1 << 40 })
 	if err := s.refresh(time.Second); err == nil || s.Fresh() == nil {
@@ -113,13 +121,7 @@ func TestOtherClusterIsNotFresh(t *testing.T) {
 // A node that is registered first and reads the head afterwards is fresh only if
 // it has applied that head.
 func TestFreshOnlyWithTheHead(t *testing.T) {
-	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
-	all := stores{endpoints: etcd.Endpoints()}
-	c := all.config(t)
-	c.MaxStaleness = time.Second
-	fleet := newFleet(t, c, 2)
-	key := keystest.SomeKey
-	put(t, fleet[0], func(w keys.Writer) error { return w.PutCredential(key) })
+	fleet, key := hasty(t, 2)
 	stop(t, fleet[1])
 	revoke(t, fleet[0], key.Digest)
 	err := fleet[1].refresh(time.Second)
@@ -131,10 +133,7 @@ func TestFreshOnlyWithTheHead(t *testing.T) {
 // A node is fresh as of the moment when it sent the read, and no later: what came
 // between that and the answer it may not have seen.
 func TestFreshAsOfTheSending(t *testing.T) {
-	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
-	all := stores{endpoints: etcd.Endpoints()}
-	s := openStore(t, all.config(t))
-	stop(t, s)
+	s := stopped(t)
 	clock := time.Now()
 	calls := 0
 	s.fence.now = func() time.Time {
@@ -152,10 +151,7 @@ func TestFreshAsOfTheSending(t *testing.T) {
 
 // A node may decide no longer than its registration lasts.
 func TestFreshWhileRegistered(t *testing.T) {
-	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
-	all := stores{endpoints: etcd.Endpoints()}
-	s := openStore(t, all.config(t))
-	stop(t, s)
+	s := stopped(t)
 	now := time.Now()
 	s.lease.from, s.lease.ttl = now, time.Second // renewed a moment ago, and soon over
 	s.lease.from = now.Add(-100 * time.Millisecond)
@@ -219,15 +215,14 @@ func TestStepsDoNotContradict(t *testing.T) {
 // A hold that a node put before it ended is taken back when the node has nothing
 // to hold any more.
 func TestHoldIsLetGo(t *testing.T) {
-	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
-	all := stores{endpoints: etcd.Endpoints()}
+	all := newStores(t)
 	c := all.config(t)
 	s := openStore(t, c)
 	id := s.holdID()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := etcd.Client().Put(t.Context(), s.layout.hold(id), "a test"); err != nil {
+	if _, err := all.etcd.Client().Put(t.Context(), s.layout.hold(id), "a test"); err != nil {
 		t.Fatal(err)
 	}
 	again := openStore(t, c)
@@ -241,17 +236,16 @@ func TestHoldIsLetGo(t *testing.T) {
 // A node that follows a restored cluster of another ID lists, and decides by what
 // is there.
 func TestRestoredAsAnotherCluster(t *testing.T) {
-	etcd := etcdtest.Start(t, 1)
-	all := stores{endpoints: etcd.Endpoints()}
+	all := &stores{etcd: etcdtest.Start(t, 1)}
 	c := all.config(t)
 	c.MaxStaleness = time.Second
 	s := newFleet(t, c, 1)[0]
 	key := keystest.SomeKey
 	put(t, s, func(w keys.Writer) error { return w.PutCredential(key) })
 	snapshot := filepath.Join(t.TempDir(), "snapshot")
-	etcd.Snapshot(snapshot)
+	all.etcd.Snapshot(snapshot)
 	before := s.known.current().Cluster
-	etcd.Restore(snapshot, "--initial-cluster-token=other")
+	all.etcd.Restore(snapshot, "--initial-cluster-token=other")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if !s.known.wait(ctx, func() bool { return s.known.current().Cluster != before && s.fence.fresh() }) {
@@ -260,5 +254,21 @@ func TestRestoredAsAnotherCluster(t *testing.T) {
 	revoke(t, s, key.Digest)
 	if has(t, s, key.Digest) {
 		t.Error("the node has the key that was revoked")
+	}
+}
+
+// A node whose list shows that etcd knows everything holds nothing any more, as
+// after another node has taken back the same.
+func TestHoldEndsWithAList(t *testing.T) {
+	s := stopped(t)
+	if _, err := s.client.Put(t.Context(), s.layout.hold(s.holdID()), "before"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.list(t.Context(), s.known.current(), "the test wants it"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := s.client.Get(t.Context(), s.layout.holds(), clientv3.WithPrefix())
+	if err != nil || len(answer.Kvs) > 0 {
+		t.Errorf("it holds %v (%v)", answer, err)
 	}
 }

@@ -61,7 +61,7 @@ const (
 	callTimeout  = 5 * time.Second
 )
 
-// Open connects to etcd, and makes the store in it if it has none. A node that has
+// Open connects to etcd, and makes the store in an empty etcd. A node that has
 // a mirror starts without etcd, and denies until it is reached. Open returns an
 // error if there is neither, or etcd is too old.
 func Open(config Config) (*Store, error) {

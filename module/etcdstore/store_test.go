@@ -13,14 +13,20 @@ import (
 
 // stores makes stores of their own in one etcd.
 type stores struct {
-	endpoints []string
-	made      atomic.Int64
+	etcd *etcdtest.Cluster
+	made atomic.Int64
+}
+
+// newStores starts an etcd, which loses what it has if the machine does.
+func newStores(t *testing.T) *stores {
+	t.Helper()
+	return &stores{etcd: etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())}
 }
 
 func (s *stores) config(t *testing.T) Config {
 	t.Helper()
 	return Config{
-		Endpoints: s.endpoints, Prefix: fmt.Sprintf("/%s-%d/", t.Name(), s.made.Add(1)),
+		Endpoints: s.etcd.Endpoints(), Prefix: fmt.Sprintf("/%s-%d/", t.Name(), s.made.Add(1)),
 		Mirror: filepath.Join(t.TempDir(), "mirror.db"), MaxStaleness: maxStaleness / 4,
 	}
 }
@@ -36,7 +42,6 @@ func openStore(t *testing.T, c Config) *Store {
 }
 
 func TestStore(t *testing.T) {
-	etcd := etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())
-	all := stores{endpoints: etcd.Endpoints()}
+	all := newStores(t)
 	keystest.Run(t, func(t *testing.T) keys.Store { return openStore(t, all.config(t)) })
 }

@@ -219,7 +219,7 @@ func TestPortalCodesAreThrottled(t *testing.T) {
 	}
 }
 
-// Authenticator apps show the name of the site, or its host if it has none.
+// Authenticator apps show the name of the site, or the host of a site without a name.
 func TestAuthenticatorAppsShowTheSite(t *testing.T) {
 	for block, want := range map[string]string{
 		"portal /portal {\nname \"Acme Keys\"\n}": "otpauth://totp/Acme%20Keys:alice@example.com?",
