@@ -4,13 +4,15 @@ package cmd
 
 import (
 	"errors"
-	"io"
-	"net"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/caddy-api-keys/gateway/module/gatetest/etcdtest"
 )
@@ -52,8 +54,9 @@ func TestFleetDemo(t *testing.T) {
 	if own == "" {
 		t.Fatalf("no key was made: %s", answers)
 	}
+	ended := d.watch()
 	d.interrupt(os.Interrupt)
-	d.allGone()
+	ended()
 
 	d = term.startFleet()
 	for _, gate := range []string{"gate 1", "gate 2"} {
@@ -61,61 +64,73 @@ func TestFleetDemo(t *testing.T) {
 	}
 
 	// Nothing outlives a demo that is killed.
-	ended := d.watch()
+	ended = d.watch()
 	if err := d.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = d.cmd.Wait() // it was killed
 	ended()
-	d.allGone()
 	if text := d.errOut.String(); strings.Contains(text, "Error") {
 		t.Error(text)
 	}
 }
 
-// places are the addresses of the demo's programs.
-func (d *demo) places() (list []string) {
-	for _, name := range []string{"gate 1", "gate 2", "etcd", "admin 2"} {
-		list = append(list, strings.TrimPrefix(d.where(name), "http://"))
-	}
-	return list
-}
-
-// allGone wants nobody to listen where the demo's programs did.
-func (d *demo) allGone() {
-	d.term.t.Helper()
-	for _, address := range d.places() {
-		if conn, err := net.Dial("tcp", address); err == nil {
-			_ = conn.Close()
-			d.term.t.Errorf("a program still listens on %s", address)
-		}
-	}
-}
-
-// watch connects to the demo's programs. ended waits until they have ended, which
-// ends the connections.
+// watch looks for the programs that the demo has started, which are etcd and the
+// second gate. ended waits until they have ended: the kernel says so when all is
+// closed, while an address would say nothing, since another test may take it.
 func (d *demo) watch() (ended func()) {
 	t := d.term.t
 	t.Helper()
-	var connections []net.Conn
-	for _, address := range d.places() {
-		conn, err := net.Dial("tcp", address)
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", d.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var programs []unix.PollFd
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // a thread that has ended has no children
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		connections = append(connections, conn)
+		for _, id := range strings.Fields(string(text)) {
+			pid, err := strconv.Atoi(id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fd, err := unix.PidfdOpen(pid, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = unix.Close(fd) })
+			programs = append(programs, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+		}
+	}
+	if len(programs) != 2 {
+		t.Fatalf("the demo has started %d programs, want 2", len(programs))
 	}
 	return func() {
 		t.Helper()
-		for _, conn := range connections {
-			_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
-			_, err := io.Copy(io.Discard, conn)
-			_ = conn.Close()
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("the program on %s doesn't end", conn.RemoteAddr())
+		for i := range programs {
+			if err := waitEnded(programs[i : i+1]); err != nil {
+				t.Error(err)
 			}
 		}
 	}
+}
+
+// waitEnded waits until a program has ended.
+func waitEnded(program []unix.PollFd) error {
+	const patience = time.Minute
+	n, err := unix.Poll(program, int(patience.Milliseconds()))
+	for errors.Is(err, unix.EINTR) {
+		n, err = unix.Poll(program, int(patience.Milliseconds()))
+	}
+	if err == nil && n == 0 {
+		err = fmt.Errorf("a program of the demo doesn't end in %s", patience)
+	}
+	return err
 }
 
 func TestFleetDemoWithoutEtcd(t *testing.T) {
