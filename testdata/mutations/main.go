@@ -183,11 +183,15 @@ func copyTo(scratch string) error {
 		if err != nil {
 			return err
 		}
+		info, err := os.Stat(name)
+		if err != nil {
+			return err
+		}
 		to := filepath.Join(scratch, name)
 		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 			return err
 		}
-		if err := os.WriteFile(to, text, 0o600); err != nil {
+		if err := os.WriteFile(to, text, info.Mode().Perm()); err != nil {
 			return err
 		}
 	}
