@@ -91,6 +91,29 @@ export class Person {
     await this.look();
   }
 
+  /** pressTwice activates a button again before the answer arrives, which the
+   * browser drops then. The second answer leads to the page with a field. */
+  async pressTwice(name, field) {
+    const button = this.page.getByRole("main").getByRole("button", { name, exact: true });
+    await button.scrollIntoViewIfNeeded();
+    const { x, y, width, height } = await button.boundingBox();
+    const click = () => this.page.mouse.click(x + width / 2, y + height / 2);
+    let sent = 0;
+    const dropped = new Promise((handled) => {
+      this.page.route("**/*", async (route) => {
+        if (route.request().method() !== "POST" || ++sent > 1) return route.continue();
+        handled(await route.fetch({ maxRedirects: 0 }));
+      });
+    });
+    await click();
+    assert.equal((await dropped).status(), 303);
+    await click();
+    await this.page.getByLabel(field).waitFor();
+    await this.page.unroute("**/*");
+    assert.equal(sent, 2);
+    await this.look();
+  }
+
   async follow(name, within = this.page) {
     await Promise.all([this.page.waitForNavigation(), within.getByRole("link", { name, exact: true }).first().click()]);
     await this.look();

@@ -87,7 +87,7 @@ async function theWholeWay(options, app) {
     await ada.look();
     assert.equal(await ada.page.evaluate(() => document.activeElement.id), "secret");
   } else {
-    await ada.press("Create the key");
+    await ada.pressTwice("Create the key", "Your key");
   }
   await ada.heading("Your new key");
   const key = await ada.page.getByLabel("Your key").inputValue();
@@ -519,11 +519,13 @@ async function attempts() {
     return answer.status;
   };
   assert.equal(await send({ form, name: "once", id: "once" }), 303);
+  assert.equal(await send({ form, name: "once", id: "once" }), 303);
   assert.equal(await send({ form, name: "twice", id: "twice" }), 409);
   assert.equal(await send({ name: "none", id: "none" }), 409);
   assert.equal(await send({ form, name: "steps", id: "steps", step: "review" }), 409);
   await ada.open("/portal/apps");
   for (const id of ["twice", "none", "steps"]) assert.equal(await ada.page.getByText(id, { exact: true }).count(), 0);
+  assert.equal(await ada.page.getByRole("link", { name: "once", exact: true }).count(), 1);
 
   // What is another's is refused, and looks like what isn't there.
   ada.expect("status of 403");

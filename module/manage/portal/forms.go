@@ -10,13 +10,14 @@ import (
 	"time"
 )
 
-// forms makes and checks the one-time tokens of forms. A form that is sent a second
-// time, by the browser or from a copy, does nothing. Tokens are bound to the
-// session, so that none works in another session's form.
+// forms makes and checks the one-time tokens of forms, and remembers how the forms
+// ended. A form that is sent a second time, by the browser or from a copy, does
+// nothing more. Tokens are bound to the session, so that none works in another
+// session's form.
 type forms struct {
 	mu   sync.Mutex
-	used map[[nonceSize]byte]time.Time
-	// cleared is when old tokens were last removed.
+	sent map[formID]*submission
+	// cleared is when old submissions were last removed.
 	cleared time.Time
 }
 
@@ -29,6 +30,24 @@ const (
 	// formLife is how long a page may be open before its form is sent.
 	formLife = 2 * time.Hour
 )
+
+// formID identifies a form.
+type formID [nonceSize]byte
+
+// submission is the first time that a form was sent.
+type submission struct {
+	// content is the digest of what was sent.
+	content [sha256.Size]byte
+	until   time.Time
+	// done is closed once the form is handled. The other fields are final then.
+	done chan struct{}
+	// free is true if nothing was done, so the form can be sent again.
+	free bool
+	// ending is the encrypted [ending].
+	ending []byte
+	// failure is why it is unknown whether the change was made.
+	failure error
+}
 
 // make makes a token for a form of a session.
 func (f *forms) make(session string) string {
@@ -44,58 +63,77 @@ func sealed(session string, token []byte) []byte {
 	return h.Sum(nil)
 }
 
-// take reports whether a token belongs to the session and is unused. If use is
-// true, it marks the token as used.
-func (f *forms) take(session, text string, use bool) bool {
+// check returns the form of a token, and whether the token belongs to the session
+// and has not expired.
+func (f *forms) check(session, text string) (formID, bool) {
 	token, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(token) != nonceSize+8+sha256.Size {
-		return false
+		return formID{}, false
 	}
 	body := token[:nonceSize+8]
-	if !hmac.Equal(token[nonceSize+8:], sealed(session, body)) {
-		return false
+	made := time.Unix(int64(binary.BigEndian.Uint64(body[nonceSize:])), 0)
+	if !hmac.Equal(token[nonceSize+8:], sealed(session, body)) || time.Since(made) > formLife {
+		return formID{}, false
 	}
-	now, made := time.Now(), time.Unix(int64(binary.BigEndian.Uint64(body[nonceSize:])), 0)
-	if now.Sub(made) > formLife {
-		return false
-	}
-	nonce := [nonceSize]byte(body[:nonceSize])
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if _, used := f.used[nonce]; used {
-		return false
-	}
-	if use {
-		f.clear(now)
-		f.used[nonce] = made
-	}
-	return true
+	return formID(body[:nonceSize]), true
 }
 
-// spent reports whether a token was used already.
+// unused reports whether a token belongs to the session and its form was not sent.
+func (f *forms) unused(session, text string) bool {
+	id, ok := f.check(session, text)
+	return ok && !f.has(id)
+}
+
+// spent reports whether the form of a token was sent already.
 func (f *forms) spent(text string) bool {
 	token, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(token) < nonceSize {
-		return false
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	_, used := f.used[[nonceSize]byte(token[:nonceSize])]
-	return used
+	return err == nil && len(token) >= nonceSize && f.has(formID(token[:nonceSize]))
 }
 
-// clear forgets tokens that have expired anyway.
+func (f *forms) has(id formID) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sent[id] != nil
+}
+
+// begin notes that a form was sent. It returns the first submission, and whether
+// this is the first. The first one must be ended.
+func (f *forms) begin(id formID, content [sha256.Size]byte, life time.Duration) (*submission, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := f.sent[id]; s != nil {
+		return s, false
+	}
+	now := time.Now()
+	f.clear(now)
+	s := &submission{content: content, until: now.Add(life), done: make(chan struct{})}
+	f.sent[id] = s
+	return s, true
+}
+
+// end ends the first submission of a form. A submission without a life is forgotten,
+// except by those who wait for it.
+func (f *forms) end(id formID, s *submission) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.sent[id] == s && (s.free || !time.Now().Before(s.until)) {
+		delete(f.sent, id)
+	}
+	close(s.done)
+}
+
+// clear forgets submissions of tokens that have expired anyway.
 func (f *forms) clear(now time.Time) {
-	if f.used == nil {
-		f.used = map[[nonceSize]byte]time.Time{}
+	if f.sent == nil {
+		f.sent = map[formID]*submission{}
 	}
 	if now.Sub(f.cleared) < time.Minute {
 		return
 	}
 	f.cleared = now
-	for nonce, made := range f.used {
-		if now.Sub(made) > formLife {
-			delete(f.used, nonce)
+	for id, s := range f.sent {
+		if now.After(s.until) {
+			delete(f.sent, id)
 		}
 	}
 }

@@ -130,9 +130,11 @@ func TestFailuresKeepWhatWasTyped(t *testing.T) {
 		}
 	}
 	// A form that was used is not offered again: it would be done twice.
-	s := newTestPortal(t)
+	s := newOncePortal(t)
 	token := s.portal.forms.make("cas_of_ada")
-	s.portal.forms.take("cas_of_ada", token, true)
+	if status, _, _ := s.send("/apps", url.Values{"name": {"once"}, "form": {token}}); status != http.StatusSeeOther {
+		t.Fatal(status)
+	}
 	if status, _, text := s.send("/apps", url.Values{"name": {"twice"}, "form": {token}}); status != http.StatusConflict || strings.Contains(text, "twice") {
 		t.Errorf("%d %s", status, text)
 	}

@@ -15,8 +15,9 @@ import (
 )
 
 // once holds new secrets, such as keys, between the form that makes one and the
-// page that shows it. The page shows it once, to the browser that sent the form.
-// Secrets are held in memory, and encrypted with the browser's cookie. After a
+// page that shows it. The page shows it once, to the browser that sent the form. If
+// the browser has dropped the page because the form was sent twice, the page shows
+// it again, within [againLife]. Secrets are held in memory, and encrypted with the browser's cookie. After a
 // restart of the server the page explains that the secret was not kept.
 type once struct {
 	mu sync.Mutex
@@ -30,6 +31,8 @@ var allOnce once
 const (
 	// onceLife is how long a secret is held.
 	onceLife = time.Minute
+	// againLife is how long a secret is held after it was shown.
+	againLife = 10 * time.Second
 	// maxOnce and maxOnceOfUser bound the memory, in all and for a user.
 	maxOnce       = 4096
 	maxOnceOfUser = 16
@@ -46,6 +49,7 @@ type heldSecret struct {
 	place  [sha256.Size]byte
 	sealed []byte
 	until  time.Time
+	shown  bool
 }
 
 // holder is the browser that secrets are held for.
@@ -60,8 +64,11 @@ func (h holder) place(path string) [sha256.Size]byte {
 }
 
 // cipher encrypts with the cookie and the session.
-func (h holder) cipher() cipher.AEAD {
-	block, err := aes.NewCipher(mac(h.cookie, "held secret", h.session))
+func (h holder) cipher() cipher.AEAD { return cipherOf(mac(h.cookie, "held secret", h.session)) }
+
+// cipherOf encrypts with a key of 32 bytes.
+func cipherOf(key []byte) cipher.AEAD {
+	block, err := aes.NewCipher(key)
 	if err != nil {
 		panic(err) // only for a key of another length
 	}
@@ -95,22 +102,44 @@ func (o *once) hold(h holder, path string, secret []byte, now time.Time) {
 	time.AfterFunc(onceLife, func() { o.forget(time.Now()) })
 }
 
-// take returns the secret of a page and forgets it. It leaves the secret alone if
-// the cookie is not that of its browser.
+// take returns the secret of a page that hasn't shown it. It leaves the secret
+// alone if the cookie is not that of its browser.
 func (o *once) take(h holder, path string, now time.Time) ([]byte, bool) {
 	place := h.place(path)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	i := slices.IndexFunc(o.held, func(s heldSecret) bool { return s.place == place && now.Before(s.until) })
-	if i < 0 {
+	s := o.at(place, now)
+	if s == nil || s.shown {
 		return nil, false
 	}
-	secret, err := h.cipher().Open(nil, nil, o.held[i].sealed, place[:])
+	secret, err := h.cipher().Open(nil, nil, s.sealed, place[:])
 	if err != nil {
 		return nil, false
 	}
-	o.held = slices.Delete(o.held, i, i+1)
+	s.shown = true
+	if until := now.Add(againLife); until.Before(s.until) {
+		s.until = until
+	}
+	time.AfterFunc(againLife, func() { o.forget(time.Now()) })
 	return secret, true
+}
+
+// again lets a page show a secret that it has shown, if the secret is still held.
+func (o *once) again(h holder, path string, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if s := o.at(h.place(path), now); s != nil {
+		s.shown = false
+	}
+}
+
+// at returns the secret of a page, or nil.
+func (o *once) at(place [sha256.Size]byte, now time.Time) *heldSecret {
+	i := slices.IndexFunc(o.held, func(s heldSecret) bool { return s.place == place && now.Before(s.until) })
+	if i < 0 {
+		return nil
+	}
+	return &o.held[i]
 }
 
 // forget forgets the secrets whose time has passed.

@@ -123,8 +123,28 @@ func TestHeldSecrets(t *testing.T) {
 	if _, ok := o.take(ada, "/x", now.Add(onceLife)); ok {
 		t.Error("it is held for too long")
 	}
-	if text, ok := o.take(ada, "/x", now.Add(onceLife-1)); !ok || string(text) != "a secret" {
+	if text, ok := o.take(ada, "/x", now); !ok || string(text) != "a secret" {
 		t.Errorf("it is %q, %v", text, ok)
+	}
+	if _, ok := o.take(ada, "/x", now); ok {
+		t.Error("it is shown twice")
+	}
+	for name, h := range map[string]holder{"another session": {"ada", "t", "c"}, "another page": {"ada", "s", "c"}} {
+		path := map[bool]string{true: "/y", false: "/x"}[name == "another page"]
+		if o.again(h, path, now); !o.held[0].shown {
+			t.Errorf("%s has it shown again", name)
+		}
+	}
+	o.again(ada, "/x", now)
+	if text, ok := o.take(ada, "/x", now.Add(againLife-1)); !ok || string(text) != "a secret" {
+		t.Errorf("again it is %q, %v", text, ok)
+	}
+	o.again(ada, "/x", now.Add(againLife-1))
+	if _, ok := o.take(ada, "/x", now.Add(againLife)); ok {
+		t.Error("it is shown again for too long")
+	}
+	if o.forget(now.Add(againLife)); len(o.held) != 0 {
+		t.Error("it is held after it was shown")
 	}
 	bob := holder{who: "bob", session: "b", cookie: "c"}
 	o.hold(bob, "/x", nil, now)

@@ -85,6 +85,8 @@ type page struct {
 	serve        func(*visit) error
 	// open is true if nobody needs to be signed in.
 	open bool
+	// once is true if the form of an open page can make its change only once.
+	once bool
 	// steps is true if the form has several steps. Users may go back, so only the
 	// last step uses up the token.
 	steps bool
@@ -96,9 +98,9 @@ var pages = []page{
 	{method: "GET", path: "/signin", serve: (*visit).showSignIn, open: true},
 	{method: "POST", path: "/signin", serve: (*visit).signIn, open: true},
 	{method: "GET", path: "/signin/code", serve: (*visit).askCode, open: true},
-	{method: "POST", path: "/signin/code", serve: (*visit).signInByCode, open: true},
+	{method: "POST", path: "/signin/code", serve: (*visit).signInByCode, open: true, once: true},
 	{method: "GET", path: manage.ResetPath, serve: (*visit).askReset, open: true},
-	{method: "POST", path: manage.ResetPath, serve: (*visit).resetPassword, open: true},
+	{method: "POST", path: manage.ResetPath, serve: (*visit).resetPassword, open: true, once: true},
 	{method: "POST", path: "/signout", serve: (*visit).signOut},
 
 	{method: "GET", path: "/apps", serve: (*visit).listApps},
@@ -206,33 +208,40 @@ const maxForm = 256 << 10
 
 func (p *Portal) serve(w http.ResponseWriter, r *http.Request, pg page) {
 	v := &visit{portal: p, w: w, r: r, page: pg}
-	if err := v.prepare(pg); err != nil {
-		v.fail(err)
-		return
-	}
-	if err := pg.serve(v); err != nil {
+	if err := v.answer(); err != nil {
 		v.fail(err)
 	}
 }
 
-// prepare reads the form, and looks up the signed-in user.
-func (v *visit) prepare(pg page) error {
+// answer reads the form, and handles the request.
+func (v *visit) answer() error {
 	if v.r.Method == http.MethodPost {
 		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
 		if err := v.r.ParseForm(); err != nil {
 			return errMalformed
 		}
 	}
-	if pg.open {
-		return nil
+	if form, ok := v.onceForm(); ok {
+		return v.handleOnce(form)
+	}
+	return v.handle()
+}
+
+// handle looks up the signed-in user, and serves the page.
+func (v *visit) handle() error {
+	if v.page.open {
+		return v.page.serve(v)
 	}
 	if err := v.signedIn(); err != nil {
 		return err
 	}
-	if v.r.Method == http.MethodPost && !v.portal.forms.take(v.session, v.r.PostForm.Get("form"), !pg.steps || v.lastStep()) {
-		return errReplayed
+	if v.r.Method == http.MethodPost && !v.first {
+		// Only an earlier step of the form comes here with a good token.
+		if !v.page.steps || v.lastStep() || !v.portal.forms.unused(v.session, v.r.PostForm.Get("form")) {
+			return errReplayed
+		}
 	}
-	return nil
+	return v.page.serve(v)
 }
 
 // lastStep reports whether this step of the form makes the change.
@@ -247,4 +256,6 @@ var (
 	errMalformed = errors.New("the form can't be read")
 	errReplayed  = errors.New("the form was used already")
 	errNoPage    = errors.New("there is no such page")
+	// errUnfinished is the failure of a form whose page panicked.
+	errUnfinished = errors.New("the form was not handled to its end")
 )

@@ -14,25 +14,33 @@ func TestFormsAreTakenOnce(t *testing.T) {
 	token := f.make("mine")
 	for _, c := range []struct {
 		what, session, token string
-		use, want            bool
+		want                 bool
 	}{
-		{"another session's", "other", token, true, false},
-		{"nothing", "mine", "", true, false},
-		{"changed", "mine", token[:len(token)-2] + "xx", true, false},
-		{"on the way", "mine", token, false, true},
-		{"the last step", "mine", token, true, true},
-		{"again", "mine", token, true, false},
-		{"again, on the way", "mine", token, false, false},
+		{"another session's", "other", token, false},
+		{"nothing", "mine", "", false},
+		{"changed", "mine", token[:len(token)-2] + "xx", false},
+		{"its own", "mine", token, true},
 	} {
-		if got := f.take(c.session, c.token, c.use); got != c.want {
+		if _, got := f.check(c.session, c.token); got != c.want || f.unused(c.session, c.token) != c.want {
 			t.Errorf("%s: %v, want %v", c.what, got, c.want)
 		}
 	}
+	id, _ := f.check("mine", token)
+	s, first := f.begin(id, [32]byte{1}, formLife)
+	if _, again := f.begin(id, [32]byte{1}, formLife); !first || again || f.unused("mine", token) || !f.spent(token) {
+		t.Errorf("first: %v, again: %v, unused: %v, spent: %v", first, again, f.unused("mine", token), f.spent(token))
+	}
+	s.free = true
+	f.end(id, s)
+	if s, first = f.begin(id, [32]byte{2}, formLife); !first {
+		t.Error("a form that did nothing can't be sent again")
+	}
+	f.end(id, s)
 	// Those that are forgotten are too old to be taken anyway.
 	f.cleared = time.Time{}
 	f.clear(time.Now().Add(formLife + time.Minute))
-	if len(f.used) != 0 {
-		t.Errorf("%d are remembered for good", len(f.used))
+	if len(f.sent) != 0 {
+		t.Errorf("%d are remembered for good", len(f.sent))
 	}
 }
 

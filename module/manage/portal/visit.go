@@ -29,6 +29,8 @@ type visit struct {
 	// doesn't tell.
 	section string
 	page    page
+	// first is true if this visit makes the change of its form.
+	first bool
 }
 
 // signedIn looks up the signed-in user by the API.

@@ -1,0 +1,149 @@
+package portal
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// A browser drops the answer to a form when the user sends the form again, such as
+// by a double click. So the form is handled once, and the second answer leads to
+// where the first one led.
+
+// ending is where a form led.
+type ending struct {
+	Location string
+	Cookies  []string
+}
+
+// longestForm is how long a form may take to be handled, even if the browser has
+// dropped the request.
+const longestForm = time.Minute
+
+// onceForm is a form that must be handled once.
+type onceForm struct {
+	id formID
+	// secret is known to the sender alone. It encrypts the ending, which may
+	// contain cookies.
+	secret  []byte
+	content [sha256.Size]byte
+	life    time.Duration
+}
+
+// onceForm returns the form of this request, if it must be handled once.
+func (v *visit) onceForm() (*onceForm, bool) {
+	pg := v.page
+	if v.r.Method != http.MethodPost || pg.steps && !v.lastStep() || pg.open && !pg.once {
+		return nil, false
+	}
+	content := strings.Join([]string{v.r.URL.Path, v.r.URL.RawQuery, v.r.PostForm.Encode()}, "\x00")
+	f := &onceForm{content: sha256.Sum256([]byte(content)), life: formLife}
+	if pg.open {
+		// There is no session, and so no token. What is sent works once, so only
+		// the same form at the same time leads to the same page.
+		f.secret, f.life = mac(v.half(), "form", content), 0
+		f.id = formID(mac(string(f.secret), "id", ""))
+		return f, true
+	}
+	token := v.r.PostForm.Get("form")
+	if c, err := v.r.Cookie(Cookie); err == nil {
+		v.session = c.Value
+	}
+	id, ok := v.portal.forms.check(v.session, token)
+	f.id, f.secret = id, mac(v.session, "form", token)
+	return f, ok
+}
+
+// handleOnce handles a form, or answers as the first time if it was sent before.
+func (v *visit) handleOnce(f *onceForm) error {
+	for {
+		s, first := v.portal.forms.begin(f.id, f.content, f.life)
+		if first {
+			return v.handleFirst(f, s)
+		}
+		if s.content != f.content {
+			return v.handle() // which refuses the token
+		}
+		select {
+		case <-s.done:
+		case <-v.r.Context().Done():
+			return v.r.Context().Err()
+		}
+		if !s.free {
+			return v.repeat(f, s)
+		}
+	}
+}
+
+// handleFirst handles a form that was not sent before, whether or not the browser
+// waits for the answer.
+func (v *visit) handleFirst(f *onceForm, s *submission) (err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), longestForm)
+	defer cancel()
+	v.r, v.first = v.r.WithContext(ctx), true
+	header := v.w.Header()
+	earlier := len(header["Set-Cookie"])
+	err = errUnfinished // for a panic
+	defer func() {
+		s.failure = v.unclear(err)
+		if to := header.Get("Location"); err == nil && to != "" {
+			s.ending = f.seal(ending{to, header["Set-Cookie"][earlier:]})
+		}
+		s.free = s.ending == nil && s.failure == nil
+		v.portal.forms.end(f.id, s)
+	}()
+	return v.handle()
+}
+
+// unclear returns the error if it leaves unclear whether the form made its change.
+// The forms of signed-out users make theirs at most once by themselves.
+func (v *visit) unclear(err error) error {
+	var no *refused
+	switch {
+	case v.page.open, errors.Is(err, errSignIn), errors.Is(err, errMalformed), errors.Is(err, errNoPage),
+		errors.As(err, &no) && no.Code.HTTP() < http.StatusInternalServerError:
+		return nil
+	}
+	return err
+}
+
+// repeat answers a form that was sent again. If the page of the first answer shows
+// a secret, it can show it again.
+func (v *visit) repeat(f *onceForm, s *submission) error {
+	if s.failure != nil {
+		if err := v.signedIn(); err != nil {
+			return err
+		}
+		return s.failure
+	}
+	e, err := f.open(s.ending)
+	if err != nil {
+		return err
+	}
+	for _, cookie := range e.Cookies {
+		v.w.Header().Add("Set-Cookie", cookie)
+	}
+	allOnce.again(holder{session: v.session}, strings.TrimPrefix(e.Location, v.portal.base), time.Now())
+	http.Redirect(v.w, v.r, e.Location, http.StatusSeeOther)
+	return nil
+}
+
+func (f *onceForm) seal(e ending) []byte {
+	text, err := json.Marshal(e)
+	if err != nil {
+		panic(err) // only for a type that JSON hasn't
+	}
+	return cipherOf(f.secret).Seal(nil, nil, text, f.id[:]) //nolint:gosec // the cipher makes a nonce itself
+}
+
+func (f *onceForm) open(sealed []byte) (e ending, err error) {
+	text, err := cipherOf(f.secret).Open(nil, nil, sealed, f.id[:])
+	if err != nil {
+		return e, err
+	}
+	return e, json.Unmarshal(text, &e)
+}
