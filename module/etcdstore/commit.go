@@ -221,8 +221,9 @@ func isRefusal(err error) bool {
 // is thirty times what a clock that is being set goes faster.
 const driftPart = 64
 
-// closes returns after what time a node decides no more by what it knew.
-func (n nodeRecord) closes() time.Duration { return time.Duration(n.Fence + n.Fence/driftPart) }
+// closes returns after what time a node with this fence decides no more by what it
+// knew.
+func closes(fence time.Duration) time.Duration { return fence + fence/driftPart }
 
 // Settle implements [keys.Shared]. A node that was registered before the commit
 // has reported it, or is known to be behind, because this node has applied the
@@ -230,9 +231,11 @@ func (n nodeRecord) closes() time.Duration { return time.Duration(n.Fence + n.Fe
 // that has the commit before it decides.
 //
 // A node decides only as long as its registration lasts. But an etcd that is
-// overloaded may end registrations before their time, so a node that is gone
-// without its word is waited for as one that is behind: until its fence has
-// certainly closed.
+// overloaded may end registrations before their time, and one that was restored
+// from a snapshot has forgotten them. So a node that is gone without its word is
+// waited for as one that is behind: until its fence has certainly closed. A node
+// that begins to follow etcd can't know which nodes were there a moment before, and
+// waits as long for them.
 func (s *Store) Settle(ctx context.Context, c keys.Commit) keys.Commit {
 	n, wait := s.known.behind(c.Revision)
 	if n > 0 {

@@ -114,7 +114,9 @@ func put(t *testing.T, s *Store, fn func(w keys.Writer) error) {
 
 func TestEveryNodeKnows(t *testing.T) {
 	all := newStores(t)
-	fleet := newFleet(t, all.config(t), 3)
+	c := all.config(t)
+	c.MaxStaleness = 3 * time.Second // for which each waits for nodes that it can't know of
+	fleet := newFleet(t, c, 3)
 	var feeds [3]told
 	for i, s := range fleet {
 		s.Feed(feeds[i].change)
@@ -228,6 +230,7 @@ func TestNodeThatLags(t *testing.T) {
 func TestCompacted(t *testing.T) {
 	all := newStores(t)
 	c := all.config(t)
+	c.MaxStaleness = 3 * time.Second
 	fleet := newFleet(t, c, 1)
 	key := keystest.SomeKey
 	put(t, fleet[0], func(w keys.Writer) error { return w.PutCredential(key) })

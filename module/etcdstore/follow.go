@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // impossibleError is an error that no second attempt mends.
@@ -72,17 +76,14 @@ func (s *Store) follow(first chan<- error) {
 func (s *Store) followOnce(ctx context.Context, ready func()) error {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	s.known.edit(func() { s.known.again = nil })
+	s.known.edit(func() { s.known.again, s.known.founded = nil, false })
 	if err := s.checkVersion(ctx); err != nil {
 		return err
 	}
-	// The nodes first: a change that waits until this node has applied it then
-	// knows every node that was there before.
-	nodesAt, err := s.readNodes(ctx)
-	if err != nil {
+	if err := s.agree(ctx); err != nil {
 		return err
 	}
-	if err := s.agree(ctx); err != nil {
+	if err := s.readNodes(ctx); err != nil { // for what this node has held
 		return err
 	}
 	state, err := s.readState()
@@ -94,18 +95,70 @@ func (s *Store) followOnce(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	from = min(from, nodesAt+1)
+	watcher, changes, err := s.watch(ctx, from)
+	if err != nil {
+		return err
+	}
+	defer watcher.Close() //nolint:errcheck // reports why the watch ended
+	// The nodes again, before anything else is applied: a change that waits until this
+	// node has applied it then knows every node that was there before. The watch sees
+	// every node that comes after.
+	if err := s.readNodes(ctx); err != nil {
+		return err
+	}
 	s.known.edit(func() { s.known.again, s.known.why = cancel, nil })
 	ready()
 	wake(s.caughtUp)
-	return s.watch(ctx, from)
+	return s.applyAll(ctx, changes)
 }
 
-// watch applies changes from a revision of etcd on, until something fails.
-func (s *Store) watch(ctx context.Context, from int64) error {
+// watch begins to watch from a revision of etcd on.
+func (s *Store) watch(ctx context.Context, from int64) (clientv3.Watcher, clientv3.WatchChan, error) {
+	watcher := clientv3.NewWatchFromWatchClient(&oneStream{WatchClient: pb.NewWatchClient(s.client.ActiveConnection())}, s.client)
+	changes := watcher.Watch(ctx, string(s.layout), clientv3.WithPrefix(), clientv3.WithRev(from), clientv3.WithCreatedNotify())
+	err := errors.New("etcd doesn't begin the watch")
+	select {
+	case answer, open := <-changes:
+		switch {
+		case !open:
+			err = errEnded
+		case answer.CompactRevision != 0:
+			err = errCompacted // the next attempt lists
+		case answer.Err() != nil:
+			err = answer.Err()
+		case answer.Created:
+			return watcher, changes, nil
+		}
+	case <-time.After(callTimeout):
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	_ = watcher.Close() // reports why the watch ended
+	return nil, nil, err
+}
+
+// oneStream is a client that watches with one stream. If that breaks, the watch has
+// ended. A watch of etcd's client would go on with another stream, from a revision
+// that means something else if etcd was restored from a snapshot meanwhile.
+type oneStream struct {
+	pb.WatchClient
+	opened bool
+}
+
+// Watch implements [pb.WatchClient].
+func (c *oneStream) Watch(ctx context.Context, options ...grpc.CallOption) (grpc.BidiStreamingClient[pb.WatchRequest, pb.WatchResponse], error) {
+	if c.opened {
+		return nil, status.Error(codes.Aborted, errEnded.Error())
+	}
+	stream, err := c.WatchClient.Watch(ctx, options...)
+	c.opened = err == nil
+	return stream, err
+}
+
+// applyAll applies changes until something fails.
+func (s *Store) applyAll(ctx context.Context, changes clientv3.WatchChan) error {
 	look := time.NewTicker(s.config.MaxStaleness)
 	defer look.Stop()
-	changes := s.client.Watch(ctx, string(s.layout), clientv3.WithPrefix(), clientv3.WithRev(from))
 	for {
 		select {
 		case answer, open := <-changes:
@@ -138,8 +191,12 @@ func (s *Store) catchUp(ctx context.Context, state applied) (from int64, err err
 	case there.left:
 		return 0, &impossibleError{errLeft}
 	case there.head == nil && state.Cluster == 0:
-		if err := s.initialize(ctx); err != nil {
+		made, err := s.initialize(ctx)
+		if err != nil {
 			return 0, err
+		}
+		if made {
+			s.known.edit(func() { s.known.founded, s.known.unseen = true, time.Time{} })
 		}
 		return s.list(ctx, state, "the key store is new")
 	case state.Cluster == 0:

@@ -135,14 +135,20 @@ func (s *Store) look(ctx context.Context) (look, error) {
 // await waits until the mirror has applied the head that was seen. A node that
 // takes longer than the fence is no longer among those that changes wait for.
 func (s *Store) await(seen look) error {
-	ctx, cancel := context.WithTimeout(s.ctx, s.fence.length)
-	defer cancel()
-	if s.known.wait(ctx, s.known.reaches(seen.put)) {
+	for range checksPerFence {
+		before := s.known.current().Revision
+		ctx, cancel := context.WithTimeout(s.ctx, s.fence.length/checksPerFence)
+		applied := s.known.wait(ctx, s.known.reaches(seen.put))
+		cancel()
 		now := s.known.current()
-		if now.HeadRevision == seen.put && !bytes.Equal(now.Head.ID, seen.head.ID) {
+		switch {
+		case !applied && now.Revision == before:
+			s.known.catchUpAgain() // the member that is watched may be cut off
+		case applied && now.HeadRevision == seen.put && !bytes.Equal(now.Head.ID, seen.head.ID):
 			return s.doubt(errForked)
+		case applied:
+			return nil
 		}
-		return nil
 	}
 	err := fmt.Errorf("this node has yet to apply change %d, and has applied %d", seen.head.Seq, s.known.current().Head.Seq)
 	if s.fence.fresh() || s.ctx.Err() != nil {

@@ -24,6 +24,12 @@ type known struct {
 	// gone are nodes whose registration has ended without their word. They may
 	// decide for as long as their fences.
 	gone map[string]goneNode
+	// unseen is until when nodes may decide whose registrations were gone before
+	// this node followed etcd. longest is the longest fence of all nodes. founded is
+	// true if this node has made the store meanwhile: no other was there.
+	unseen  time.Time
+	longest time.Duration
+	founded bool
 	// holds are why nodes keep all from deciding, by node.
 	holds map[string]holdAt
 	// pending is the ID of the change that this node is making. landed is true
@@ -149,24 +155,29 @@ func (k *known) reaches(headRevision int64) func() bool {
 }
 
 // behind returns how many nodes have yet to apply a change, and how long it takes
-// until the last of them certainly decides no more.
+// until the last of them certainly decides no more. All nodes that this node can't
+// know of count as one.
 func (k *known) behind(seq uint64) (n int, wait time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for id, node := range k.nodes {
 		if node.Seq < seq && (id != k.node || k.state.Head.Seq < seq) {
 			n++
-			wait = max(wait, node.closes())
+			wait = max(wait, closes(time.Duration(node.Fence)))
 		}
 	}
 	for id, node := range k.gone {
-		left := node.closes() - time.Since(node.since)
+		left := closes(time.Duration(node.Fence)) - time.Since(node.since)
 		if left <= 0 {
 			delete(k.gone, id)
 		} else if node.Seq < seq {
 			n++
 			wait = max(wait, left)
 		}
+	}
+	if left := time.Until(k.unseen); left > 0 {
+		n++
+		wait = max(wait, left)
 	}
 	return n, wait
 }
@@ -181,7 +192,9 @@ func (k *known) putNode(id string, n nodeAt) {
 	})
 }
 
-// putNodes notes all nodes that there are.
+// putNodes notes all nodes that there are. There may be nodes besides whose
+// registrations are gone, though their fences are open: etcd was restored from a
+// snapshot, or ended the registrations early.
 func (k *known) putNodes(nodes map[string]nodeAt, holds map[string]holdAt) {
 	k.edit(func() {
 		for id := range k.nodes {
@@ -190,6 +203,9 @@ func (k *known) putNodes(nodes map[string]nodeAt, holds map[string]holdAt) {
 			}
 		}
 		k.nodes, k.holds = nodes, holds
+		if !k.founded {
+			k.unseen = time.Now().Add(closes(k.longest))
+		}
 	})
 }
 

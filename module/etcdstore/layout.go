@@ -169,6 +169,9 @@ type nodeRecord struct {
 // can't be asked.
 type settings struct {
 	Serve bool `cbor:"1,keyasint"`
+	// Fence is the longest of the nodes' fences, in nanoseconds. They need not
+	// agree on it.
+	Fence int64 `cbor:"2,keyasint,omitempty"`
 }
 
 // String returns the value of on_stale.

@@ -18,16 +18,16 @@ const pageSize = 2000
 
 // initialize makes the key store in etcd from the empty mirror, unless another node
 // has just done so.
-func (s *Store) initialize(ctx context.Context) error {
+func (s *Store) initialize(ctx context.Context) (made bool, err error) {
 	ops := []clientv3.Op{clientv3.OpPut(s.layout.head(), string(encode(head{ID: newID()})))}
-	err := s.mirror.Load().Read(ctx, func(r records.Reader, _ []byte) error {
+	err = s.mirror.Load().Read(ctx, func(r records.Reader, _ []byte) error {
 		return records.Primaries(ctx, r, func(e records.Entry) error {
 			ops = append(ops, clientv3.OpPut(s.layout.entry(e), string(e.Value)))
 			return nil
 		})
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -36,11 +36,11 @@ func (s *Store) initialize(ctx context.Context) error {
 	answer, err := s.client.Txn(ctx).If(noHead, noRecords).Then(ops...).Else(clientv3.OpGet(s.layout.head(), clientv3.WithCountOnly())).Commit()
 	switch {
 	case err != nil:
-		return fmt.Errorf("making the key store in etcd: %w", err)
+		return false, fmt.Errorf("making the key store in etcd: %w", err)
 	case !answer.Succeeded && answer.Responses[0].GetResponseRange().Count == 0:
-		return &impossibleError{errUnfinished}
+		return false, &impossibleError{errUnfinished}
 	}
-	return nil
+	return answer.Succeeded, nil
 }
 
 // list makes the mirror from all records at one revision of etcd. It returns
@@ -175,7 +175,7 @@ func (s *Store) replace(ctx context.Context, next *boltstore.NewMirror, state ap
 	}
 	s.tell(change)
 	// As in followOnce: the nodes first.
-	if _, err := s.readNodes(ctx); err != nil {
+	if err := s.readNodes(ctx); err != nil {
 		return err
 	}
 	s.known.applyList(state)

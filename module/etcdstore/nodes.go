@@ -41,9 +41,8 @@ func nodeOf(value []byte, revision int64) nodeAt {
 	return nodeAt{n, revision}
 }
 
-// readNodes reads the nodes and what they hold, as of the revision of etcd that it
-// returns.
-func (s *Store) readNodes(ctx context.Context) (revision int64, err error) {
+// readNodes reads the nodes and what they hold.
+func (s *Store) readNodes(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	answer, err := s.client.Txn(ctx).Then(
@@ -51,7 +50,7 @@ func (s *Store) readNodes(ctx context.Context) (revision int64, err error) {
 		clientv3.OpGet(s.layout.holds(), clientv3.WithPrefix()),
 	).Commit()
 	if err != nil {
-		return 0, fmt.Errorf("asking etcd for the nodes: %w", err)
+		return fmt.Errorf("asking etcd for the nodes: %w", err)
 	}
 	nodes, holds := map[string]nodeAt{}, map[string]holdAt{}
 	for _, kv := range answer.Responses[0].GetResponseRange().Kvs {
@@ -61,34 +60,45 @@ func (s *Store) readNodes(ctx context.Context) (revision int64, err error) {
 		holds[strings.TrimPrefix(string(kv.Key), s.layout.holds())] = holdAt{string(kv.Value), kv.ModRevision}
 	}
 	s.known.putNodes(nodes, holds)
-	return answer.Header.Revision, nil
+	return nil
 }
 
 // agree makes sure that all nodes have the same settings. The first node sets them,
-// and so does one that is alone.
+// and so does one that is alone. It notes the longest fence that a node may have.
 func (s *Store) agree(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	name, ours := s.layout.settings(), settings{Serve: s.config.Serve}
+	name, ours := s.layout.settings(), settings{Serve: s.config.Serve, Fence: int64(s.config.MaxStaleness)}
 	answer, err := s.client.Txn(ctx).Then(clientv3.OpGet(name), clientv3.OpGet(s.layout.nodes(), clientv3.WithPrefix(), clientv3.WithCountOnly())).Commit()
 	if err != nil {
 		return fmt.Errorf("asking etcd for the settings: %w", err)
 	}
 	there, others := answer.Responses[0].GetResponseRange().Kvs, answer.Responses[1].GetResponseRange().Count
-	unchanged := clientv3.Compare(clientv3.CreateRevision(name), "=", 0)
+	unchanged, longest := clientv3.Compare(clientv3.CreateRevision(name), "=", 0), ours.Fence
 	if len(there) > 0 {
 		theirs, err := decode[settings]("settings", there[0].Value)
-		if err != nil || theirs == ours {
+		if err != nil {
 			return err
 		}
 		if others > 0 {
-			return &impossibleError{fmt.Errorf("on_stale is %s here, and %s on the other nodes: they must agree, so change it on all while none is running", ours, theirs)}
+			if theirs.Serve != ours.Serve {
+				return &impossibleError{fmt.Errorf("on_stale is %s here, and %s on the other nodes: they must agree, so change it on all while none is running", ours, theirs)}
+			}
+			ours.Fence = max(ours.Fence, theirs.Fence)
 		}
+		longest = max(longest, theirs.Fence)
 		unchanged = clientv3.Compare(clientv3.ModRevision(name), "=", there[0].ModRevision)
+		if theirs == ours {
+			s.known.edit(func() { s.known.longest = time.Duration(longest) })
+			return nil
+		}
 	}
 	put, err := s.client.Txn(ctx).If(unchanged).Then(clientv3.OpPut(name, string(encode(ours)))).Commit()
 	if err == nil && !put.Succeeded {
 		err = errors.New("another node starts at the same moment")
+	}
+	if err == nil {
+		s.known.edit(func() { s.known.longest = time.Duration(longest) })
 	}
 	return err
 }

@@ -89,6 +89,65 @@ func TestRegistrationLost(t *testing.T) {
 	}
 }
 
+// A node that begins to follow etcd can't know of one whose registration was lost
+// before, and waits for its fence all the same.
+func TestRegistrationLostBefore(t *testing.T) {
+	all := newStores(t)
+	c := all.config(t)
+	c.MaxStaleness = time.Second
+	c.Mirror = filepath.Join(t.TempDir(), "mirror.db")
+	writer := c
+	writer.Mirror = filepath.Join(t.TempDir(), "mirror.db")
+	writer.MaxStaleness = minStaleness // the fence of the other node counts
+	unknown := openStore(t, c)
+	put(t, unknown, func(w keys.Writer) error { return w.PutCredential(keystest.SomeKey) })
+	stop(t, unknown)
+	if err := unknown.refresh(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unknown.client.Delete(t.Context(), c.Prefix+"nodes/"+unknown.node); err != nil {
+		t.Fatal(err)
+	}
+	if done := revoke(t, openStore(t, writer), keystest.SomeKey.Digest); done.Waiting != 0 {
+		t.Errorf("%d nodes have yet to revoke it", done.Waiting)
+	}
+	if unknown.Fresh() == nil && has(t, unknown, keystest.SomeKey.Digest) {
+		t.Error("the node lets the key through after the revocation has settled")
+	}
+}
+
+// A node that registered after the snapshot from which etcd was restored may still
+// decide, and no node knows of it.
+func TestRegistrationForgotten(t *testing.T) {
+	all := &stores{etcd: etcdtest.Start(t, 1)}
+	c := all.config(t)
+	writer := newFleet(t, c, 1)[0]
+	put(t, writer, func(w keys.Writer) error { return w.PutCredential(keystest.SomeKey) })
+	snapshot := filepath.Join(t.TempDir(), "snapshot")
+	all.etcd.Snapshot(snapshot)
+	unknown := newFleet(t, c, 1)[0]
+	stop(t, unknown)
+	if err := unknown.refresh(time.Second); err != nil {
+		t.Fatal(err)
+	}
+	all.etcd.Restore(snapshot)
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if !writer.known.wait(ctx, func() bool {
+		writer.known.mu.Lock()
+		defer writer.known.mu.Unlock()
+		_, there := writer.known.nodes[unknown.node]
+		return !there && writer.known.again != nil
+	}) {
+		t.Fatalf("the node does not follow the restored etcd: %v", writer.known.trouble())
+	}
+	n, wait := writer.known.behind(1 << 40)
+	if left := unknown.fence.left(); n == 0 || wait < left {
+		t.Errorf("a change waits for %d nodes, for %s, while an unknown one decides for %s", n, wait, left)
+	}
+}
+
 // A node that withdrew is registered with another lease afterwards, so that a call
 // that ends the first registration late doesn't end the second.
 func TestRegisteredAnew(t *testing.T) {
