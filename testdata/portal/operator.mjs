@@ -6,6 +6,10 @@ import { Person, close, launch } from "./person.mjs";
 
 const { BASE: base, OPERATOR_EMAIL: email, PASSWORD: password, OTHER_EMAIL: otherEmail, OTHER_ID: other, PICTURES: pictures, CHROMIUM: chromium } = process.env;
 
+/** fetchAs gets a file with the cookies of a person. */
+const fetchAs = async (person, path) =>
+  fetch(base + path, { headers: { Cookie: (await person.context.cookies()).map((c) => `${c.name}=${c.value}`).join("; ") } });
+
 /** operator finds a user, suspends them, and revokes a key of theirs. */
 async function operator(options) {
   const bob = await Person.come(base, options);
@@ -28,6 +32,7 @@ async function operator(options) {
   await olga.page.locator("summary", { has: olga.page.locator("svg") }).first().click();
   await olga.look();
   await olga.picture(pictures, `operator-keys-${options.width}`);
+  assert.match(await (await fetchAs(olga, await olga.page.getByRole("link", { name: "Download as CSV" }).getAttribute("href"))).text(), new RegExp(`^active,cak_\\w{12},app_specific_key,${other},`, "m"));
   await olga.follow("Open or suspend the user");
   await olga.heading(other);
   await olga.open("/portal/operator");
@@ -46,6 +51,12 @@ async function operator(options) {
   assert.equal(await answer(), 401);
   await olga.press("End the suspension");
   assert.equal(await answer(), 200);
+  await olga.page.locator(".menu summary").first().click();
+  await olga.look();
+  await olga.picture(pictures, `operator-menu-${options.width}`);
+  await olga.press("Revoke …");
+  await olga.heading("Revoke this key?");
+  await olga.follow("Keep it");
   await olga.page.locator("input[name=key]").first().check();
   await olga.press("Revoke the selected …");
   await olga.press("Revoke");

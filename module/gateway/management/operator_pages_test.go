@@ -1,8 +1,10 @@
 package management
 
 import (
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -13,6 +15,7 @@ import (
 // operatorPages are the pages of the operator, and the forms that are sent to them.
 var operatorPages = map[string]url.Values{
 	"/portal/operator": nil, "/portal/operator/users/bob": nil, "/portal/operator/audit": nil, "/portal/operator/keys": nil,
+	"/portal/operator/keys/download":      nil,
 	"/portal/operator#find":               {"find": {"bob"}},
 	"/portal/operator/users/bob/suspend":  {},
 	"/portal/operator/users/bob/resume":   {},
@@ -98,6 +101,57 @@ func TestOperatorPagesListAllKeys(t *testing.T) {
 		}
 		if suspended := strings.Contains(text, "Suspended"); suspended != want[1] {
 			t.Errorf("%s: bob is suspended: %v", query, suspended)
+		}
+		link := regexp.MustCompile(`href="(/portal/operator/keys/download[^"]*)"`).FindStringSubmatch(text)
+		if link == nil {
+			t.Fatalf("%s: no download: %s", query, text)
+		}
+		m.downloadsKeys(html.UnescapeString(link[1]), map[string]bool{"alice,,of alice": want[0], "bob,,of bob": want[1]})
+	}
+}
+
+// downloadsKeys wants the operator's CSV to have some lines, and not others.
+func (m *managed) downloadsKeys(target string, want map[string]bool) {
+	m.T.Helper()
+	status, header, text := m.page(m.sessions["alice"], "", target, "", nil)
+	if status != http.StatusOK || header.Get("Content-Disposition") != `attachment; filename="keys-of-all-users.csv"` || !strings.HasPrefix(text, "state,id,type,user,") {
+		m.T.Errorf("%s: the download is %d %v: %s", target, status, header, text)
+	}
+	for line, is := range want {
+		if strings.Contains(text, line) != is {
+			m.T.Errorf("%s: the download has %s: %v: %s", target, line, !is, text)
+		}
+		if is && strings.HasPrefix(line, "bob") && !strings.Contains(text, "\nsuspended,") {
+			m.T.Errorf("%s: the download has no state of bob: %s", target, text)
+		}
+	}
+}
+
+// The keys of a user have the menus of the other lists. A menu revokes its key
+// alone, whatever is selected.
+func TestOperatorPagesHaveRowMenus(t *testing.T) {
+	m := startManaged(t, "api_keys_manage {\nportal /portal\n}")
+	m.makeOperator("alice", true)
+	one, other := m.PAT("bob", policy.ScopeAll), m.PAT("bob", policy.ScopeAll)
+	const user = "/portal/operator/users/bob"
+	for _, from := range []string{user, "/portal/operator/keys"} {
+		_, _, text := m.page(m.sessions["alice"], "", from, "", nil)
+		for _, key := range []string{one, other} {
+			id := key[:len("cap_0123456789AB")]
+			menu := regexp.MustCompile(`(?s)<summary[^>]*aria-label="Actions for ` + id + `[^>]*>.*?</details>`).FindString(text)
+			for _, want := range []string{
+				`href="/portal/operator/audit?user=bob&amp;key=` + id + `"`, `action="` + user + `/revoke"`,
+				`name="key" value="` + id + `"`, `name="step" value="review"`,
+			} {
+				if !strings.Contains(menu, want) {
+					t.Errorf("%s: the menu of %s has no %s: %s", from, id, want, menu)
+				}
+			}
+		}
+		for form := range strings.SplitSeq(text, "<form ") {
+			if inside, _, closed := strings.Cut(form, "</form>"); closed && strings.Contains(inside, "<table") {
+				t.Errorf("%s: the menus' forms are in another form: %s", from, inside)
+			}
 		}
 	}
 }

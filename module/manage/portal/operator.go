@@ -164,12 +164,28 @@ func (v *visit) revokeOfUser() error {
 
 // listKeysOfAll lists the keys of all users, with the filters of one's own list.
 func (v *visit) listKeysOfAll() error {
-	p := &allKeysPage{Path: "/operator/keys", keyList: keyList{Everyone: true}}
-	if err := v.selectKeys(p, v.portal.operate, "/v2/keys", v.r.URL.Query()); err != nil {
+	p, err := v.keysOfAll()
+	if err != nil {
 		return err
 	}
 	p.paginate(v.r.URL.Query())
 	return v.show(http.StatusOK, "operatorkeys", "All keys of all users", p)
+}
+
+// downloadKeysOfAll sends the keys that the list finds as CSV.
+func (v *visit) downloadKeysOfAll() error {
+	p, err := v.keysOfAll()
+	if err != nil {
+		return err
+	}
+	return v.sendCSV(p.Keys, "keys-of-all-users.csv")
+}
+
+// keysOfAll reads the keys of all users that the query selects, all of them on one
+// page.
+func (v *visit) keysOfAll() (*allKeysPage, error) {
+	p := &allKeysPage{Path: "/operator/keys", keyList: keyList{Everyone: true}}
+	return p, v.selectKeys(p, v.portal.operate, "/v2/keys", v.r.URL.Query())
 }
 
 // showWholeAudit lists the changes of all users.

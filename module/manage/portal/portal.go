@@ -163,6 +163,7 @@ var pages = []page{
 	{method: "GET", path: "/operator", serve: operator((*visit).listUsers)},
 	{method: "POST", path: "/operator", serve: operator((*visit).findUser)},
 	{method: "GET", path: "/operator/keys", serve: operator((*visit).listKeysOfAll)},
+	{method: "GET", path: "/operator/keys/download", serve: operator((*visit).downloadKeysOfAll)},
 	{method: "GET", path: "/operator/users/{user}", serve: operator((*visit).showUser)},
 	{method: "POST", path: "/operator/users/{user}/suspend", serve: operator((*visit).suspendUser)},
 	{method: "POST", path: "/operator/users/{user}/resume", serve: operator((*visit).resumeUser)},
