@@ -1,0 +1,248 @@
+package etcdstore
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/keys"
+)
+
+// hookedKV lets a test act around the calls of a node that is stopped. A nil
+// function does nothing, and each function is called once.
+type hookedKV struct {
+	clientv3.KV
+	beforePut, beforeTxn, afterTxn func()
+	// skip is how many transactions the functions let pass.
+	skip int
+}
+
+// hook puts h between a node that is stopped and etcd.
+func hook(s *Store, h *hookedKV) {
+	h.KV = s.client.KV
+	s.client.KV = h
+}
+
+// call calls a function once.
+func call(fn *func()) {
+	if do := *fn; do != nil {
+		*fn = nil
+		do()
+	}
+}
+
+// Put implements [clientv3.KV].
+func (h *hookedKV) Put(ctx context.Context, key, value string, options ...clientv3.OpOption) (*clientv3.PutResponse, error) {
+	call(&h.beforePut)
+	return h.KV.Put(ctx, key, value, options...)
+}
+
+// Txn implements [clientv3.KV].
+func (h *hookedKV) Txn(ctx context.Context) clientv3.Txn { return &hookedTxn{h.KV.Txn(ctx), h} }
+
+type hookedTxn struct {
+	clientv3.Txn
+	hooks *hookedKV
+}
+
+// If implements [clientv3.Txn].
+func (t *hookedTxn) If(all ...clientv3.Cmp) clientv3.Txn {
+	t.Txn = t.Txn.If(all...)
+	return t
+}
+
+// Then implements [clientv3.Txn].
+func (t *hookedTxn) Then(all ...clientv3.Op) clientv3.Txn {
+	t.Txn = t.Txn.Then(all...)
+	return t
+}
+
+// Else implements [clientv3.Txn].
+func (t *hookedTxn) Else(all ...clientv3.Op) clientv3.Txn {
+	t.Txn = t.Txn.Else(all...)
+	return t
+}
+
+// Commit implements [clientv3.Txn].
+func (t *hookedTxn) Commit() (*clientv3.TxnResponse, error) {
+	if t.hooks.skip > 0 {
+		t.hooks.skip--
+		return t.Txn.Commit()
+	}
+	call(&t.hooks.beforeTxn)
+	answer, err := t.Txn.Commit()
+	call(&t.hooks.afterTxn)
+	return answer, err
+}
+
+// letsThrough fails the test if a node decides by what was before a revocation that
+// has settled.
+func letsThrough(t *testing.T, s *Store, d credential.Digest) {
+	t.Helper()
+	if s.Fresh() == nil && has(t, s, d) {
+		t.Error("the node lets the key through after the revocation has settled")
+	}
+}
+
+// leaveAt has a node that is stopped end its registration, and waits until another
+// node knows.
+func leaveAt(t *testing.T, s, other *Store) {
+	t.Helper()
+	s.leave()
+	s.lease = lease{}
+	s.fence.close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if !other.known.wait(ctx, func() bool { return !knows(other, s.node) }) {
+		t.Fatal("the other node doesn't hear that a node has left")
+	}
+}
+
+func knows(s *Store, node string) bool {
+	return slices.ContainsFunc(s.known.list(), func(n keys.Node) bool { return n.ID == node })
+}
+
+// A node is fresh as of the moment when it sent the read. However late the answer
+// comes, a change that settles meanwhile is not among what it has seen.
+func TestLateAnswer(t *testing.T) {
+	for name, registered := range map[string]bool{"registered": true, "registering": false} {
+		t.Run(name, func(t *testing.T) {
+			fleet, key := hasty(t, 2)
+			s := fleet[1]
+			stop(t, s)
+			h := &hookedKV{afterTxn: func() { revoke(t, fleet[0], key.Digest) }}
+			if !registered {
+				leaveAt(t, s, fleet[0])
+				h.skip = 1 // the look before it registers
+			}
+			hook(s, h)
+			if err := s.refresh(10 * time.Second); err != nil {
+				t.Logf("the node isn't fresh: %v", err)
+			}
+			letsThrough(t, s, key.Digest)
+		})
+	}
+}
+
+// A change that settles before a node registers doesn't wait for the node, so the
+// node must see it before it decides.
+func TestChangeBeforeRegistration(t *testing.T) {
+	for name, h := range map[string]func(do func()) *hookedKV{
+		"before it looks":     func(do func()) *hookedKV { return &hookedKV{beforeTxn: do} },
+		"before it registers": func(do func()) *hookedKV { return &hookedKV{beforePut: do} },
+		"before it looks again": func(do func()) *hookedKV {
+			return &hookedKV{skip: 1, beforeTxn: do}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fleet, key := hasty(t, 2)
+			s := fleet[1]
+			stop(t, s)
+			leaveAt(t, s, fleet[0])
+			hook(s, h(func() { revoke(t, fleet[0], key.Digest) }))
+			if err := s.refresh(10 * time.Second); err == nil {
+				t.Error("a node that has not applied the newest change is fresh")
+			}
+			letsThrough(t, s, key.Digest)
+		})
+	}
+}
+
+// A node that is not registered is not waited for, and must not decide.
+func TestFreshOnlyIfRegistered(t *testing.T) {
+	t.Run("it registers", func(t *testing.T) {
+		fleet, key := hasty(t, 2)
+		s := fleet[1]
+		stop(t, s)
+		leaveAt(t, s, fleet[0])
+		if err := s.refresh(10 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		revoke(t, fleet[0], key.Digest)
+		letsThrough(t, s, key.Digest)
+	})
+	t.Run("the registration is gone at once", func(t *testing.T) {
+		fleet, _ := hasty(t, 2)
+		s := fleet[1]
+		stop(t, s)
+		leaveAt(t, s, fleet[0])
+		hook(s, &hookedKV{skip: 1, beforeTxn: func() {
+			if _, err := fleet[0].client.Delete(t.Context(), s.layout.node(s.node)); err != nil {
+				t.Error(err)
+			}
+		}})
+		if err := s.refresh(10 * time.Second); err == nil || s.Fresh() == nil {
+			t.Errorf("a node that isn't registered is fresh (%v)", err)
+		}
+	})
+}
+
+// A node that was closed decides nothing, even for a request that still has it.
+func TestClosedIsNotFresh(t *testing.T) {
+	all := newStores(t)
+	c := all.config(t)
+	c.Serve = true
+	s := openStore(t, c)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Fresh(); !errors.Is(err, keys.ErrStale) {
+		t.Errorf("the node decides: %v", err)
+	}
+}
+
+// Until a node certainly decides no more, its clock may run slower than that of the
+// node that waits.
+func TestSettleOutlastsTheFence(t *testing.T) {
+	for _, fence := range []time.Duration{minStaleness, DefaultMaxStaleness, maxStaleness} {
+		if slow := fence + fence/driftPart; closes(fence) < slow {
+			t.Errorf("a fence of %s counts as closed after %s; by a clock that is slow by 1 of %d it closes after %s", fence, closes(fence), driftPart, slow)
+		}
+	}
+}
+
+// What is heard again of a node, as when events are seen a second time, doesn't
+// change what is known.
+func TestEarlierNodeEvents(t *testing.T) {
+	node := nodeRecord{Seq: 1, Fence: int64(time.Hour)}
+	last := nodeRecord{Seq: 1} // as a node that leaves puts
+	for name, again := range map[string]func(*known){
+		"its registration ended": func(k *known) { k.dropNode("n", 5) },
+		"it left": func(k *known) {
+			k.putNode("n", nodeAt{last, 4})
+			k.dropNode("n", 5)
+		},
+		"it is gone now": func(k *known) { k.putNodes(map[string]nodeAt{}, nil) },
+	} {
+		var k known
+		k.init("me")
+		k.putNode("n", nodeAt{node, 10})
+		again(&k)
+		if n, _ := k.behind(2); n != 1 {
+			t.Errorf("%s: %d nodes are waited for, not 1", name, n)
+		}
+	}
+	var k known
+	k.init("me")
+	k.putNode("n", nodeAt{node, 10})
+	k.dropNode("n", 5)
+	if len(k.list()) != 1 {
+		t.Error("a node that has registered again is not among the nodes")
+	}
+}
+
+// A node of a later version, whose word can't be read, is waited for as long as any
+// node may decide.
+func TestUnreadableNode(t *testing.T) {
+	var k known
+	k.init("me")
+	k.putNode("later", nodeOf([]byte("what a later version says"), 1))
+	if n, wait := k.behind(1); n != 1 || wait < maxStaleness {
+		t.Errorf("%d nodes are waited for, for %s", n, wait)
+	}
+}
