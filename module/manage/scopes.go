@@ -17,6 +17,12 @@ type Scope struct {
 	DependingScopes []string `json:"depending_scopes"`
 }
 
+// ScopeResource describes a resource that scopes are about.
+type ScopeResource struct {
+	Resource    string `json:"resource"`
+	Description string `json:"description"`
+}
+
 // listScopes answers the whole catalogue, which is only as long as a
 // configuration.
 func (r *request) listScopes(from keys.Reader) (*Answer, error) {
@@ -28,14 +34,24 @@ func (r *request) listScopes(from keys.Reader) (*Answer, error) {
 		return answer, nil
 	}
 	for _, s := range r.api.Catalogue.List() {
-		if !s.Hidden {
-			answer.Scopes = append(answer.Scopes, Scope{
-				Scope: s.Name, Description: s.Description, DependingScopes: append([]string{}, s.Needs...),
-			})
+		if s.Hidden {
+			continue
 		}
+		answer.Scopes = append(answer.Scopes, Scope{
+			Scope: s.Name, Description: s.Description, DependingScopes: append([]string{}, s.Needs...),
+		})
+		answer.describe(policy.ResourceOf(s.Name), s.Resource)
 	}
 	answer.Endpoints = r.api.endpoints()
 	return answer, nil
+}
+
+// describe adds the description of a resource, if there is one.
+func (a *Answer) describe(resource, description string) {
+	known := func(r ScopeResource) bool { return r.Resource == resource }
+	if description != "" && !slices.ContainsFunc(a.ScopeResources, known) {
+		a.ScopeResources = append(a.ScopeResources, ScopeResource{resource, description})
+	}
 }
 
 // endpoints returns the endpoints that keys can be limited to.

@@ -26,8 +26,21 @@ type Scope struct {
 	// granted by name.
 	Hidden bool `json:"hidden,omitempty"`
 
+	// Resource tells people what the resource is that the scope is about. Only
+	// shipped tables describe resources.
+	Resource string `json:"-"`
 	// Place is where the scope is declared, for errors.
 	Place string `json:"-"`
+}
+
+// ResourceOf returns the resource of a scope's name, such as Inputs for Inputs:Get,
+// or an empty string for an action without a resource.
+func ResourceOf(scope string) string {
+	resource, _, found := strings.Cut(scope, ":")
+	if !found {
+		return ""
+	}
+	return resource
 }
 
 // CheckScopeName returns an error if name can't be the name of a scope.

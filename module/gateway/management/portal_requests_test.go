@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
+	"github.com/caddy-api-keys/gateway/module/policy/tables"
 )
 
 // page asks for a page of the portal as somebody who is signed in. What form
@@ -150,5 +151,38 @@ func TestPortalLeadsFromADeadSessionToSignIn(t *testing.T) {
 		if set := header.Get("Set-Cookie"); !strings.HasPrefix(set, "__Host-api-keys-session=;") || !strings.Contains(set, "Max-Age=0") {
 			t.Errorf("%s: the browser is told to keep %q", name, set)
 		}
+	}
+}
+
+// The form of a new key has a sentence about each resource of a shipped table. It
+// has none about a resource that the operator has named.
+func TestPortalDescribesResources(t *testing.T) {
+	shipped, err := tables.Shipped("clarifai")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := startManagedWith(t, "include clarifai\nscope Robots:Get\nroute GET /robots Robots:Get", "api_keys_manage {\nportal /portal\n}")
+	_, _, text := m.page(m.sessions["alice"], "", "/portal/tokens/new", "", nil)
+	for _, s := range shipped.Scopes {
+		resource := policy.ResourceOf(s.Name)
+		if resource == "" || s.Hidden {
+			continue
+		}
+		for _, want := range []string{
+			`<fieldset class="group" aria-describedby="about-` + resource + `">`,
+			`<p class="hint" id="about-` + resource + `">` + html.EscapeString(s.Resource) + `</p>`,
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("the form lacks %s", want)
+			}
+		}
+	}
+	if !strings.Contains(text, "Robots:Get") || strings.Contains(text, "about-Robots") {
+		t.Error("the operator's own resource is missing or described")
+	}
+	// Where only the management API has Clarifai's scopes, only theirs are described.
+	m = startManaged(t, "api_keys_manage {\nportal /portal\n}")
+	if _, _, text = m.page(m.sessions["alice"], "", "/portal/tokens/new", "", nil); !strings.Contains(text, "about-Keys") || strings.Contains(text, "about-Inputs") {
+		t.Errorf("the descriptions are others: %s", text)
 	}
 }

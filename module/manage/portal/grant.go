@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // all is the scope that grants all others.
@@ -26,7 +27,9 @@ type catalogue struct {
 // group is the scopes of one resource.
 type group struct {
 	Resource string
-	Scopes   []manage.Scope
+	// About describes the resource. It may be empty.
+	About  string
+	Scopes []manage.Scope
 }
 
 // catalogue reads the catalogue from the API.
@@ -38,15 +41,16 @@ func (v *visit) catalogue() (*catalogue, error) {
 	c := &catalogue{needs: map[string][]string{}, Endpoints: a.Endpoints, sites: v.portal.sites()}
 	groups := map[string][]manage.Scope{}
 	for _, s := range a.Scopes {
-		resource, _, _ := strings.Cut(s.Scope, ":")
-		if s.Scope == resource {
-			resource = "" // an action without a resource
-		}
+		resource := policy.ResourceOf(s.Scope)
 		groups[resource] = append(groups[resource], s)
 		c.needs[s.Scope] = s.DependingScopes
 	}
+	about := map[string]string{}
+	for _, r := range a.ScopeResources {
+		about[r.Resource] = r.Description
+	}
 	for _, resource := range slices.Sorted(maps.Keys(groups)) {
-		c.Groups = append(c.Groups, group{resource, groups[resource]})
+		c.Groups = append(c.Groups, group{resource, about[resource], groups[resource]})
 	}
 	return c, nil
 }

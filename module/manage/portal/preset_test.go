@@ -65,7 +65,7 @@ func TestChoosingOperations(t *testing.T) {
 		{"a level of scopes one by one", url.Values{"level.Inputs": {"custom"}, "was.Inputs": {"write"}, "scope": {"Inputs:Get"}}, "Inputs:Get"},
 	} {
 		c := sampleCatalogue(t)
-		c.Groups = []group{{"Inputs", scopesNamed("Inputs:Add", "Inputs:Delete", "Inputs:Get")}, {"Models", scopesNamed("Models:Get")}}
+		c.Groups = []group{{"Inputs", "", scopesNamed("Inputs:Add", "Inputs:Delete", "Inputs:Get")}, {"Models", "", scopesNamed("Models:Get")}}
 		f := &keyForm{Catalogue: c}
 		f.read(row.form)
 		got := strings.Join(f.Scopes, " ")

@@ -15,7 +15,7 @@ import (
 func unordered(t *Table) []string {
 	var says []string
 	for _, s := range t.Scopes {
-		s.Place = ""
+		s.Place, s.Resource = "", "" // no line has them
 		says = append(says, fmt.Sprintf("%#v", s))
 	}
 	for _, r := range t.Routes {

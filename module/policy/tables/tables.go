@@ -56,7 +56,11 @@ const extension = ".routes"
 // They stand apart, because an import makes the table.
 const words = ".words"
 
-//go:embed *.routes *.binpb *.words
+// resources is the extension of a file with descriptions of a shipped table's
+// resources.
+const resources = ".resources"
+
+//go:embed *.routes *.binpb *.words *.resources
 var shipped embed.FS
 
 // read are the shipped tables once they have been asked for, for each of many
@@ -79,6 +83,9 @@ func Shipped(name string) (*Table, error) {
 		return nil, err
 	}
 	if err := t.describe(name + words); err != nil {
+		return nil, err
+	}
+	if err := t.describeResources(name + resources); err != nil {
 		return nil, err
 	}
 	first, _ := read.LoadOrStore(name, t)
@@ -105,6 +112,39 @@ func (t *Table) describe(file string) error {
 		}
 	}
 	return nil
+}
+
+// describeResources adds what a shipped file tells of resources to their scopes.
+func (t *Table) describeResources(file string) error {
+	described, err := readResources(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for i := range t.Scopes {
+		t.Scopes[i].Resource = described[policy.ResourceOf(t.Scopes[i].Name)]
+	}
+	return err
+}
+
+// readResources reads the descriptions of resources from a shipped file.
+func readResources(file string) (map[string]string, error) {
+	text, err := shipped.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	described := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		resource, description, found := strings.Cut(line, ": ")
+		if _, twice := described[resource]; !found || twice {
+			return nil, fmt.Errorf("%s: %q: write each resource once, with its description after a colon", file, line)
+		}
+		described[resource] = description
+	}
+	return described, nil
 }
 
 // ShippedDescriptors returns the descriptor set that a shipped table names, or

@@ -191,3 +191,35 @@ func TestShippedScopesAreDescribed(t *testing.T) {
 		}
 	}
 }
+
+// Every shipped resource is described by a sentence, and every description is of a
+// resource.
+func TestShippedResourcesAreDescribed(t *testing.T) {
+	for _, name := range ShippedNames() {
+		table, err := Shipped(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		described, err := readResources(name + resources)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range table.Scopes {
+			resource := policy.ResourceOf(s.Name)
+			if s.Resource != described[resource] {
+				t.Errorf("scope %s is about %q, want %q", s.Name, s.Resource, described[resource])
+			}
+			if resource == "" {
+				continue
+			}
+			if text := s.Resource; len(text) < 20 || len(text) > 110 || !strings.HasSuffix(text, ".") || strings.Count(text, ".") != 1 {
+				t.Errorf("resource %s is described as %q, want one sentence", resource, text)
+			}
+		}
+		for resource := range described {
+			if !slices.ContainsFunc(table.Scopes, func(s policy.Scope) bool { return policy.ResourceOf(s.Name) == resource }) {
+				t.Errorf("%s is no resource of %s", resource, name)
+			}
+		}
+	}
+}
