@@ -3,6 +3,7 @@ package etcdstore
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/keys/keystest"
+	"github.com/caddy-api-keys/gateway/module/records"
 )
 
 // hookedKV lets a test act around the calls of a node that is stopped. A nil
@@ -20,6 +23,9 @@ type hookedKV struct {
 	beforePut, beforeTxn, afterTxn func()
 	// skip is how many transactions the functions let pass.
 	skip int
+	// lost is what the first transaction after those returns in place of its answer,
+	// unless it is nil.
+	lost error
 }
 
 // hook puts h between a node that is stopped and etcd.
@@ -77,6 +83,10 @@ func (t *hookedTxn) Commit() (*clientv3.TxnResponse, error) {
 	call(&t.hooks.beforeTxn)
 	answer, err := t.Txn.Commit()
 	call(&t.hooks.afterTxn)
+	if lost := t.hooks.lost; lost != nil {
+		t.hooks.lost = nil
+		return nil, lost
+	}
 	return answer, err
 }
 
@@ -244,5 +254,70 @@ func TestUnreadableNode(t *testing.T) {
 	k.putNode("later", nodeOf([]byte("what a later version says"), 1))
 	if n, wait := k.behind(1); n != 1 || wait < maxStaleness {
 		t.Errorf("%d nodes are waited for, for %s", n, wait)
+	}
+}
+
+// All nodes must have the same setting of what a stale node does, because one that
+// serves is not waited for long enough.
+func TestSettingsDiffer(t *testing.T) {
+	all := newStores(t)
+	c := all.config(t)
+	newFleet(t, c, 1)
+	c.Serve, c.Mirror = true, filepath.Join(t.TempDir(), "mirror.db")
+	s, err := Open(c)
+	if err == nil {
+		t.Errorf("a node serves while it is stale, and the other one doesn't: %v", s.Close())
+	}
+}
+
+// A change that a stale node may not know, which serves all the same, says so.
+func TestUnbounded(t *testing.T) {
+	all := newStores(t)
+	c := all.config(t)
+	c.MaxStaleness, c.Serve = time.Second, true
+	fleet := newFleet(t, c, 2)
+	var lagging told
+	fleet[1].Feed(lagging.change)
+	put(t, fleet[0], func(w keys.Writer) error { return w.PutCredential(keystest.SomeKey) })
+	goOn := lagging.stop()
+	defer goOn()
+	if done := revoke(t, fleet[0], keystest.SomeKey.Digest); done.Waiting != 1 || !done.Unbounded {
+		t.Errorf("settled with %+v, while a node serves that has yet to apply it", done)
+	}
+}
+
+// errAnswerLost is of a call that etcd carries out, and whose answer is lost.
+var errAnswerLost = errors.New("the connection was lost")
+
+// A change that etcd took by a call whose answer was lost is not made again if another
+// one follows it, nor given up for lost if nobody has seen what was applied.
+func TestAnswerLost(t *testing.T) {
+	for name, c := range map[string]struct {
+		apply func(k *known, state applied, first, second head)
+		err   error
+	}{
+		"followed": {func(k *known, state applied, first, second head) { k.apply(state, first, second) }, nil},
+		"listed":   {func(k *known, state applied, _, _ head) { k.applyList(state) }, errUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := stopped(t)
+			made, err := s.try(t.Context(), func(w records.Writer) (records.Written, error) { return records.Apply(w, maxWrites, putSomeUser) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			second := following(made.head, keystest.SomeKey.Digest)
+			hook(s, &hookedKV{lost: errAnswerLost, afterTxn: func() {
+				put, err := s.client.Put(t.Context(), s.layout.head(), string(encode(second)))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				c.apply(&s.known, s.known.current().with(second, put.Header.Revision), made.head, second)
+			}})
+			_, again, err := s.commit(t.Context(), made)
+			if again || !errors.Is(err, c.err) {
+				t.Errorf("it is made again: %t (%v)", again, err)
+			}
+		})
 	}
 }
