@@ -3,14 +3,16 @@ package manage
 import (
 	"cmp"
 	"errors"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// Activity is what became of the requests that presented a key, on the last
-// [keys.ActivityDays] days. Days are in UTC. A request counts at most half a
+// Activity is what became of the requests that presented a key, on the last days,
+// at most [keys.ActivityDays]. Days are in UTC. A request counts at most half a
 // minute after it was made. A server that is killed loses the counts of that time.
 type Activity struct {
 	KeyID string `json:"key_id"`
@@ -50,8 +52,25 @@ type RefusedRequests struct {
 	LastDate string `json:"last_date"`
 }
 
-// getActivity answers what a key was used for.
-func (r *request) getActivity(from keys.Reader) (*Answer, error) {
+// readDays reads the number of days from the query.
+func (r *request) readDays(days *int) error {
+	*days = keys.ActivityDays
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return refuse(CodeInvalid, "", "the query can't be read; days is known")
+	}
+	if !query.Has("days") {
+		return nil
+	}
+	*days, err = strconv.Atoi(query.Get("days"))
+	if err != nil || *days < 1 || *days > keys.ActivityDays || len(query["days"]) > 1 {
+		return refuse(CodeInvalid, "days", "it has to be one number from 1 to %d", keys.ActivityDays)
+	}
+	return nil
+}
+
+// getActivity answers what a key was used for on the last days.
+func (r *request) getActivity(from keys.Reader, days int) (*Answer, error) {
 	c, err := r.findKeyInPath(from)
 	if err != nil {
 		return nil, err
@@ -60,12 +79,12 @@ func (r *request) getActivity(from keys.Reader) (*Answer, error) {
 	if err != nil && !errors.Is(err, keys.ErrNotFound) {
 		return nil, err
 	}
-	return &Answer{Activity: showActivity(c.ID, counted, keys.DateOf(r.api.Directory.Now()))}, nil
+	return &Answer{Activity: showActivity(c.ID, counted, keys.DateOf(r.api.Directory.Now()), days)}, nil
 }
 
-func showActivity(id string, counted keys.Activity, today keys.Date) *Activity {
-	first := today - keys.ActivityDays + 1
-	shown := &Activity{KeyID: id, From: first.String(), To: today.String(), Days: make([]ActivityDay, keys.ActivityDays)}
+func showActivity(id string, counted keys.Activity, today keys.Date, days int) *Activity {
+	first := today - keys.Date(days) + 1
+	shown := &Activity{KeyID: id, From: first.String(), To: today.String(), Days: make([]ActivityDay, days)}
 	for i := range shown.Days {
 		shown.Days[i] = ActivityDay{Date: (first + keys.Date(i)).String(), Refusals: []RefusedRequests{}}
 	}

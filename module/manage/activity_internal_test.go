@@ -7,7 +7,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// The answer has thirty days up to today, and sums up no others.
+// The answer has the last days up to today, and sums up no others.
 func TestShowActivity(t *testing.T) {
 	today := keys.DateOf(keys.Date(20_000).Time())
 	scopes, owner := keys.NewCause("scopes", []string{"A", "B"}, []string{"/p.S/M"}), keys.NewCause("owner", nil, nil)
@@ -18,7 +18,7 @@ func TestShowActivity(t *testing.T) {
 	}
 	counted.Refuse(today-1, scopes, 5)
 	counted.Refuse(today-29, keys.Cause{Reason: "scopes", Scopes: keys.OtherLack}, 2)
-	a := showActivity("cap_1", counted, today)
+	a := showActivity("cap_1", counted, today, keys.ActivityDays)
 	if a.From != "2024-09-05" || a.To != "2024-10-04" || len(a.Days) != 30 || a.Days[0].Date != a.From || a.Days[29].Date != a.To {
 		t.Errorf("%s to %s, %d days: %+v", a.From, a.To, len(a.Days), a.Days)
 	}
@@ -38,5 +38,10 @@ func TestShowActivity(t *testing.T) {
 	}
 	if d := a.Days[10]; d.Allowed+d.Refused != 0 || d.Refusals == nil {
 		t.Errorf("a day without requests: %+v", d)
+	}
+	a = showActivity("cap_1", counted, today, 1)
+	want = []RefusedRequests{{Reason: "owner", Count: 1, LastDate: "2024-10-04"}}
+	if a.From != a.To || len(a.Days) != 1 || a.Allowed != 10 || !reflect.DeepEqual(a.Refusals, want) {
+		t.Errorf("one day: %+v", a)
 	}
 }

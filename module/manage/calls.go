@@ -82,7 +82,7 @@ var calls = []call{
 		demand{scopes: "Keys:Get", endpoint: "GetKey"},
 	},
 	{
-		"GET", "/v2/users/{user_id}/keys/{key_id}/activity", reads((*request).getActivity),
+		"GET", "/v2/users/{user_id}/keys/{key_id}/activity", readsBy(input[int]{}.then((*request).readDays), (*request).getActivity),
 		demand{scopes: "Keys:Get", endpoint: "GetKey"},
 	},
 	{
@@ -205,7 +205,7 @@ var operatorCalls = []call{
 		does(input[callableQuery]{}.then((*request).readCallableQuery), (*request).listCallable),
 		demand{},
 	},
-	{"GET", "/v2/keys/{key_id}/activity", reads((*request).getActivity), demand{}},
+	{"GET", "/v2/keys/{key_id}/activity", readsBy(input[int]{}.then((*request).readDays), (*request).getActivity), demand{}},
 	{"DELETE", "/v2/keys/{key_id}", removes((*request).revokeKey), demand{}},
 	{"POST", "/v2/keys/{key_id}/rotate", changesBy(optionalBodyOf(readRotation), endsNow, (*request).rotateKey), demand{}},
 }

@@ -41,6 +41,15 @@ async function activity() {
   await ada.says(/104\s*allowed/);
   await ada.says(/32\s*refused/);
 
+  // Fewer days are another drawing.
+  await ada.follow("7 days");
+  await ada.says(/24\s*allowed/);
+  assert.equal(await ada.page.locator("svg.bars g").count(), 7);
+  assert.equal(await ada.page.locator("svg.bars g:has(.allowed, .refused)").count(), 2);
+  await ada.picture(pictures, "activity-7");
+  await ada.follow("30 days");
+  await bars(ada);
+
   // The table has the same numbers, for everyone who wants it.
   const table = ada.page.locator("#days table");
   assert.equal(await table.isVisible(), false);

@@ -148,6 +148,12 @@ func TestWhoReadsActivity(t *testing.T) {
 			t.Errorf("%s: answered %d %s, and may read the key: %d", row.name, status, text, want)
 		}
 	}
+	for query, want := range map[string]int{"days=1": 1, "days=7": 7, "days=30": 30, "": 30, "days=0": 0, "days=31": 0, "days=x": 0, "days=": 0, "days=7&days=7": 0, "%zz": 0} {
+		status, a, text := m.call(m.Session("alice"), "GET", path+"/activity?"+query, "")
+		if want == 0 && (status != http.StatusBadRequest || a.Activity != nil) || want > 0 && (a.Activity == nil || len(a.Activity.Days) != want) {
+			t.Errorf("%q: %d %s, want %d days", query, status, text, want)
+		}
+	}
 	if status, _, text := m.call(m.Session("alice"), "GET", path+"/activity?from=2026-01-01", ""); status != http.StatusOK {
 		t.Errorf("with a query: %d %s", status, fmt.Sprint(text))
 	}

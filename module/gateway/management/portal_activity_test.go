@@ -78,7 +78,25 @@ func TestPortalShowsActivity(t *testing.T) {
 	if a.Allowed != 104 || a.Refused != 32 || strings.Count(page, "<title>") != 31 {
 		t.Errorf("%d allowed, %d refused, %d titles", a.Allowed, a.Refused, strings.Count(page, "<title>"))
 	}
-	if _, _, page := m.page(session, "", "/portal/keys/"+unused[:16], "", nil); !strings.Contains(page, "has not been used yet") {
+	link := path + "?days=7#activity"
+	if !strings.Contains(page, `href="`+link+`"`) || !strings.Contains(page, "in 30 days, at most 110 on one day") {
+		t.Errorf("no link to 7 days: %s", page)
+	}
+	_, _, page = m.page(session, "", path+"?days=7", "", nil)
+	for _, want := range []string{"data-allowed>24</strong>", "data-refused>2</strong>", "in 7 days, at most 20 on one day", path + `?days=30#activity"`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("7 days: no %q in %s", want, page)
+		}
+	}
+	if n := strings.Count(page, "<title>"); n != 8 || strings.Contains(page, "It had expired") {
+		t.Errorf("7 days: %d titles, and older refusals: %s", n, page)
+	}
+	for _, days := range []string{"0", "31", "8", "x", "%zz"} {
+		if status, _, page := m.page(session, "", path+"?days="+days, "", nil); status != http.StatusOK || !strings.Contains(page, "data-allowed>104</strong>") {
+			t.Errorf("%s days: %d %s", days, status, page)
+		}
+	}
+	if _, _, page := m.page(session, "", "/portal/keys/"+unused[:16], "", nil); !strings.Contains(page, "has not been used yet") || strings.Contains(page, "?days=") {
 		t.Errorf("an unused key: %s", page)
 	}
 	grant := url.Values{"missing": {"Inputs:Add"}, "version": {"1"}}

@@ -6,12 +6,14 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
@@ -22,6 +24,25 @@ type activityView struct {
 	Refusals []refusalView
 	// Most is the number of requests on the busiest day.
 	Most uint64
+	// Spans are the numbers of days to choose from.
+	Spans []int
+}
+
+// spans are the numbers of days that activity is shown for. The first is the
+// default.
+var spans = []int{keys.ActivityDays, 7}
+
+// Span is the number of days that are shown.
+func (a *activityView) Span() int { return len(a.Days) }
+
+// span returns the number of days that the query asks for.
+func (v *visit) span() int {
+	for _, n := range spans {
+		if v.r.URL.Query().Get("days") == strconv.Itoa(n) {
+			return n
+		}
+	}
+	return spans[0]
 }
 
 // bar is a day in the drawing of the activity. Its measures are in the drawing's
@@ -92,14 +113,14 @@ func reasonInWords(name string) string {
 
 // activityOf reads what a key was used for.
 func (v *visit) activityOf(p *keyPage) (*activityView, error) {
-	a, err := v.get(mine("keys", p.Key.KeyID, "activity"))
+	a, err := v.get(mine("keys", p.Key.KeyID, "activity") + "?days=" + strconv.Itoa(v.span()))
 	if err != nil {
 		return nil, err
 	}
 	if a.Activity == nil {
 		return nil, fmt.Errorf("the API didn't answer the activity of %s", p.Key.KeyID)
 	}
-	view := &activityView{Activity: a.Activity}
+	view := &activityView{Activity: a.Activity, Spans: spans}
 	view.draw()
 	var c *catalogue
 	for _, r := range a.Activity.Refusals {

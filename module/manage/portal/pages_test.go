@@ -293,3 +293,31 @@ func TestMistypedCodesKeepTheSetUp(t *testing.T) {
 		}
 	}
 }
+
+// The facts of a key name where it works and who made it.
+func TestFactsOfAKey(t *testing.T) {
+	s := newTestPortal(t)
+	plain := s.portal.call
+	s.portal.call = func(r *http.Request, credential, method, target string, body any) (*manage.Answer, error) {
+		for id, by := range map[string]string{"cap_3": "(operator)", "cap_4": "cas_9", "cap_5": "(import 0123456789abcdef)"} {
+			if strings.HasSuffix(target, "/keys/"+id) {
+				used := time.Now()
+				return &manage.Answer{Status: manage.Status{Code: manage.CodeOK}, Key: &manage.Key{KeyID: id, CreatedBy: by, LastUsedAt: &used, LastUsedFrom: "192.0.2.7"}}, nil
+			}
+		}
+		return plain(r, credential, method, target, body)
+	}
+	for path, list := range map[string][]string{
+		"/keys/cak_1": {`<dt>Works in</dt><dd><a href="/portal/apps/shop">Shop</a></dd>`},
+		"/keys/cap_3": {`<dt>Works in</dt><dd>all your applications, and those shared with you</dd>`, "by the operator</dd>", "from 192.0.2.7</dd>"},
+		"/keys/cap_4": {`by you <span class="mono hint">cas_9</span></dd>`},
+		"/keys/cap_5": {`by <span class="mono">(import 0123456789abcdef)</span></dd>`},
+	} {
+		text := s.open(path)
+		for _, want := range list {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: no %s in %s", path, want, text)
+			}
+		}
+	}
+}
