@@ -71,7 +71,7 @@ func (v *visit) handleOnce(f *onceForm) error {
 		select {
 		case <-s.done:
 		case <-v.r.Context().Done():
-			return v.r.Context().Err()
+			return nil // nobody waits for the answer
 		}
 		if !s.free {
 			return v.repeat(f, s)
