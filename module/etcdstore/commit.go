@@ -76,9 +76,7 @@ func (s *Store) write(ctx context.Context, fn func(records.Writer) (records.Writ
 
 // try is a change that was made on the mirror.
 type try struct {
-	head head
-	// on is the revision of etcd that put the head on which the change was made.
-	on      int64
+	head    head
 	ops     []clientv3.Op
 	written records.Written
 }
@@ -96,7 +94,7 @@ func (s *Store) try(ctx context.Context, fn func(records.Writer) (records.Writte
 			if err != nil {
 				return err
 			}
-			t = &try{head: state.Head.after(written), on: state.HeadRevision, written: written}
+			t = &try{head: state.Head.after(written), written: written}
 			return s.operations(t, recorder.Entries())
 		})
 	})
@@ -105,20 +103,18 @@ func (s *Store) try(ctx context.Context, fn func(records.Writer) (records.Writte
 
 // operations fills in what is put into etcd.
 func (s *Store) operations(t *try, entries []records.Entry) error {
-	size := 0
-	put := func(key string, value []byte) {
-		size += len(key) + len(value)
-		t.ops = append(t.ops, clientv3.OpPut(key, string(value)))
-	}
-	put(s.layout.head(), encode(t.head))
+	t.ops = s.layout.putHead(t.head)
 	for _, e := range entries {
 		key := s.layout.entry(e)
 		if e.Value == nil {
-			size += len(key)
 			t.ops = append(t.ops, clientv3.OpDelete(key))
-			continue
+		} else {
+			t.ops = append(t.ops, clientv3.OpPut(key, string(e.Value)))
 		}
-		put(key, e.Value)
+	}
+	size := 0
+	for _, op := range t.ops {
+		size += len(op.KeyBytes()) + len(op.ValueBytes())
 	}
 	if len(t.ops) > maxOps || size > maxBytes {
 		return fmt.Errorf("%w: it has %d operations with %d bytes, and etcd takes %d with %d", keys.ErrTooManyWrites, len(t.ops), size, maxOps, maxBytes)
@@ -172,7 +168,7 @@ func (s *Store) send(ctx context.Context, t *try) (done sent, err error) {
 	for {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		answer, err := s.client.Txn(call).
-			If(clientv3.Compare(clientv3.ModRevision(name), "=", t.on)).
+			If(s.layout.isHead(t.head.Previous)).
 			Then(t.ops...).Else(clientv3.OpGet(name)).Commit()
 		cancel()
 		switch {

@@ -133,6 +133,18 @@ func (k *known) heldBy() []string {
 	return slices.Sorted(maps.Keys(k.holds))
 }
 
+// heldAfter returns those of them that have done so after a revision of etcd.
+func (k *known) heldAfter(revision int64) (ids []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, h := range k.holds {
+		if h.revision > revision {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // begin begins to look for the change of an ID among those that are applied.
 func (k *known) begin(id []byte) {
 	k.mu.Lock()

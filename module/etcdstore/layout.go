@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -16,6 +17,7 @@ import (
 // Under the prefix of the store in etcd are
 //
 //	head                     the newest change
+//	head-id                  its ID, which the next change compares
 //	r/<bucket>/<key>         the primary entries of the records
 //	u/<bucket>/<key>         what keys were used for, which are not changes
 //	nodes/<id>               the nodes, while they live
@@ -29,6 +31,7 @@ import (
 type layout string
 
 func (l layout) head() string          { return string(l) + "head" }
+func (l layout) headID() string        { return string(l) + "head-id" }
 func (l layout) settings() string      { return string(l) + "settings" }
 func (l layout) reconcile() string     { return string(l) + "reconcile" }
 func (l layout) moved() string         { return string(l) + "moved" }
@@ -86,6 +89,17 @@ func newID() []byte {
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // never fails
 	return id
+}
+
+// putHead returns the operations that put a head.
+func (l layout) putHead(h head) []clientv3.Op {
+	return []clientv3.Op{clientv3.OpPut(l.head(), string(encode(h))), clientv3.OpPut(l.headID(), string(h.ID))}
+}
+
+// isHead holds while the head has an ID. A comparison of revisions would also hold
+// for another head in an etcd that was restored from a snapshot.
+func (l layout) isHead(id []byte) clientv3.Cmp {
+	return clientv3.Compare(clientv3.Value(l.headID()), "=", string(id))
 }
 
 // after returns the head of a change that follows h.

@@ -19,7 +19,7 @@ const pageSize = 2000
 // initialize makes the key store in etcd from the empty mirror, unless another node
 // has just done so.
 func (s *Store) initialize(ctx context.Context) (made bool, err error) {
-	ops := []clientv3.Op{clientv3.OpPut(s.layout.head(), string(encode(head{ID: newID()})))}
+	ops := s.layout.putHead(head{ID: newID()})
 	err = s.mirror.Load().Read(ctx, func(r records.Reader, _ []byte) error {
 		return records.Primaries(ctx, r, func(e records.Entry) error {
 			ops = append(ops, clientv3.OpPut(s.layout.entry(e), string(e.Value)))

@@ -108,7 +108,7 @@ func (m *mover) begin(ctx context.Context) error {
 		return errInUse
 	}
 	same := clientv3.Compare(clientv3.ModRevision(m.layout.head()), "=", there.Kvs[0].ModRevision)
-	gone, err := m.client.Txn(ctx).If(same).Then(clientv3.OpDelete(m.layout.head())).Commit()
+	gone, err := m.client.Txn(ctx).If(same).Then(clientv3.OpDelete(m.layout.head()), clientv3.OpDelete(m.layout.headID())).Commit()
 	if err == nil && !gone.Succeeded {
 		err = errInUse
 	}
@@ -197,11 +197,10 @@ func (m *mover) write(ctx context.Context, ops []clientv3.Op) error {
 func (m *mover) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	h := string(encode(head{Seq: m.Revision, ID: newID()}))
+	h := head{Seq: m.Revision, ID: newID()}
 	absent := clientv3.Compare(clientv3.CreateRevision(m.layout.head()), "=", 0)
-	answer, err := m.client.Txn(ctx).If(absent).Then(
-		clientv3.OpPut(m.layout.head(), h), clientv3.OpPut(m.layout.moved(), h), clientv3.OpDelete(m.layout.left()),
-	).Commit()
+	answer, err := m.client.Txn(ctx).If(absent).Then(append(m.layout.putHead(h),
+		clientv3.OpPut(m.layout.moved(), string(encode(h))), clientv3.OpDelete(m.layout.left()))...).Commit()
 	if err == nil && !answer.Succeeded {
 		err = errInUse
 	}
@@ -273,7 +272,7 @@ func (m *mover) retire(ctx context.Context, revision int64) error {
 	defer cancel()
 	unchanged := clientv3.Compare(clientv3.ModRevision(m.layout.head()), "<", revision+1)
 	answer, err := m.client.Txn(ctx).If(unchanged).Then(
-		clientv3.OpDelete(m.layout.head()), clientv3.OpPut(m.layout.left(), time.Now().UTC().Format(time.RFC3339)),
+		clientv3.OpDelete(m.layout.head()), clientv3.OpDelete(m.layout.headID()), clientv3.OpPut(m.layout.left(), time.Now().UTC().Format(time.RFC3339)),
 	).Commit()
 	if err == nil && !answer.Succeeded {
 		err = errInUse

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gatetest/etcdtest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/keys/keystest"
+	"github.com/caddy-api-keys/gateway/module/records"
 )
 
 // stop ends what a node does by itself, as if it weren't scheduled any more. What
@@ -147,6 +148,54 @@ func TestRegistrationForgotten(t *testing.T) {
 	n, wait := writer.known.behind(writer.known.current().Head.Seq) // which this node has applied
 	if left := unknown.fence.left(); n == 0 || wait < left {
 		t.Errorf("a change waits for %d nodes, for %s, while an unknown one decides for %s", n, wait, left)
+	}
+}
+
+// A change is not taken by an etcd that was restored from a snapshot and has another
+// head at the same revision.
+func TestChangeOfAnotherHistory(t *testing.T) {
+	all := &stores{etcd: etcdtest.Start(t, 1)}
+	s := openStore(t, all.config(t))
+	stop(t, s)
+	snapshot := filepath.Join(t.TempDir(), "snapshot")
+	all.etcd.Snapshot(snapshot)
+	client := all.etcd.Client()
+	putOther := func(h head) int64 {
+		t.Helper()
+		done, err := client.Txn(t.Context()).Then(s.layout.putHead(h)...).Commit()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return done.Header.Revision
+	}
+	first := head{Seq: 1, ID: newID(), Previous: s.known.current().Head.ID}
+	revision := putOther(first)
+	state := s.known.current().with(first, revision)
+	if err := s.mirror.Load().Write(t.Context(), func(records.Writer) ([]byte, *keys.Change, error) { return encode(state), nil, nil }); err != nil {
+		t.Fatal(err)
+	}
+	change, err := s.try(t.Context(), func(w records.Writer) (records.Written, error) {
+		return records.Apply(w, maxWrites, func(w keys.Writer) error { return w.PutUser(keystest.SomeUser) })
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all.etcd.Restore(snapshot)
+	there, err := client.Get(t.Context(), "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range revision - 1 - there.Header.Revision {
+		if _, err := client.Put(t.Context(), "other", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if again := putOther(head{Seq: 1, ID: newID(), Previous: first.Previous}); again != revision {
+		t.Fatalf("the other head is at revision %d, want %d", again, revision)
+	}
+	sent, err := s.send(t.Context(), change)
+	if err != nil || sent.ours {
+		t.Errorf("the change was taken (%+v, %v)", sent, err)
 	}
 }
 

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-
 	"github.com/caddy-api-keys/gateway/module/boltstore"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/records"
@@ -18,25 +16,43 @@ import (
 const reconcileTimeout = 5 * time.Minute
 
 // Reconcile implements [keys.Shared]. Every node that keeps the fleet from deciding
-// takes back what it knows, and then lets go. acceptLost lets go for nodes that
-// don't, because their mirrors are lost.
-func (s *Store) Reconcile(ctx context.Context, acceptLost bool) (keys.Reconciled, error) {
-	done := keys.Reconciled{Nodes: append([]string{}, s.known.heldBy()...)}
+// takes back what it knows, and then lets go, also one that finds out only meanwhile
+// that it knows more than etcd. acceptLost lets go for nodes that don't, because
+// their mirrors are lost.
+func (s *Store) Reconcile(ctx context.Context, acceptLost bool) (done keys.Reconciled, err error) {
+	if err := s.readNodes(ctx); err != nil { // one that doesn't follow etcd now knows nothing of the holds
+		return done, fmt.Errorf("%w: %w", keys.ErrUnavailable, err)
+	}
+	done.Nodes = s.known.heldBy()
 	if len(done.Nodes) == 0 {
+		done.Nodes = []string{} // empty in JSON, and not null
 		return done, nil
 	}
-	if _, err := s.client.Put(ctx, s.layout.reconcile(), time.Now().UTC().Format(time.RFC3339)); err != nil {
-		return done, fmt.Errorf("%w: asking the nodes to reconcile: %w", keys.ErrUnavailable, err)
-	}
-	s.known.catchUpAgain()
 	patience := reconcileTimeout
 	if acceptLost {
 		patience = reconcileTimeout / 10
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if s.known.wait(ctx, func() bool { return len(s.known.heldBy()) == 0 }) {
-		return done, nil
+	for {
+		asked, err := s.client.Put(waiting, s.layout.reconcile(), time.Now().UTC().Format(time.RFC3339))
+		if err != nil {
+			return done, fmt.Errorf("%w: asking the nodes to reconcile: %w", keys.ErrUnavailable, err)
+		}
+		s.known.catchUpAgain()
+		var later []string
+		if !s.known.wait(waiting, func() bool {
+			later = s.known.heldAfter(asked.Header.Revision)
+			return len(later) > 0 || len(s.known.heldBy()) == 0
+		}) {
+			break
+		}
+		if len(later) == 0 {
+			return done, nil
+		}
+		done.Nodes = append(done.Nodes, later...)
+		slices.Sort(done.Nodes)
+		done.Nodes = slices.Compact(done.Nodes)
 	}
 	done.Lost = s.known.heldBy()
 	if !acceptLost {
@@ -79,7 +95,7 @@ func (s *Store) takeBack(ctx context.Context) (err error) {
 	state := applied{Cluster: there.cluster, Mirror: before.Mirror}.with(*there.head, there.put)
 	seq := max(before.Head.Seq, there.head.Seq) + 1 // as merge has it
 	// The mirror of a step that fails is made again, from what etcd has then.
-	for some := range slices.Chunk(entries, maxOps-1) {
+	for some := range slices.Chunk(entries, maxOps-otherOps) {
 		if state, err = s.takeBackSome(ctx, state, seq, some); err != nil {
 			return err
 		}
@@ -120,13 +136,13 @@ func (s *Store) merge(ctx context.Context, next *boltstore.NewMirror) ([]records
 // takeBackSome puts entries into etcd, if the head is still the one of the state.
 func (s *Store) takeBackSome(ctx context.Context, state applied, seq uint64, some []records.Entry) (applied, error) {
 	h := head{Seq: seq, ID: newID(), Previous: state.Head.ID, All: true, At: state.Head.At, Epoch: state.Head.Epoch + 1}
-	t := &try{head: h, on: state.HeadRevision}
+	t := &try{head: h}
 	if err := s.operations(t, some); err != nil {
 		return state, err
 	}
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	answer, err := s.client.Txn(call).If(clientv3.Compare(clientv3.ModRevision(s.layout.head()), "=", t.on)).Then(t.ops...).Commit()
+	answer, err := s.client.Txn(call).If(s.layout.isHead(h.Previous)).Then(t.ops...).Commit()
 	switch {
 	case err != nil:
 		return state, fmt.Errorf("taking back what this node knows: %w", err)
