@@ -33,6 +33,8 @@ type setting struct {
 	Seed      uint64
 	// Begun is when the fleet began.
 	Begun int64
+	// Plain is to make and revoke keys, and to change nothing else.
+	Plain bool
 }
 
 // gate is a process of the fleet.
@@ -64,7 +66,7 @@ func (g *gate) run(text string) (err error) {
 	if g.registers, err = readRegisters(g.Registers); err != nil {
 		return err
 	}
-	g.store, err = etcdstore.Open(etcdstore.Config{Endpoints: g.Endpoints, Mirror: g.Mirror, MaxStaleness: fence, Name: g.Name})
+	g.store, err = etcdstore.Open(etcdstore.Config{Endpoints: g.Endpoints, Mirror: g.Mirror, MaxStaleness: fence, Name: g.Name, Observer: observer{}})
 	if err != nil {
 		return err
 	}
@@ -87,8 +89,27 @@ func (g *gate) run(text string) (err error) {
 	mux.HandleFunc("/begin", answer(g.begin))
 	mux.HandleFunc("/next", answer(g.next))
 	mux.HandleFunc("/revoke", answer(g.revoke))
-	mux.HandleFunc("/close", answer(func(*http.Request) (any, error) { return nil, g.directory.Close() }))
+	mux.HandleFunc("/reconcile", answer(func(r *http.Request) (any, error) { return g.store.Reconcile(r.Context(), false) }))
 	return http.Serve(ln, mux) //nolint:gosec // a socket of the test
+}
+
+// observer prints what the store does by itself, for the log of a test that fails.
+type observer struct{}
+
+func say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%d: "+format+"\n", append([]any{now()}, args...)...)
+}
+
+func (observer) Upgraded(int, string)   {}
+func (observer) CommitFailed(err error) { say("commit failed: %v", err) }
+func (observer) ReopenFailed(err error) { say("reopening failed: %v", err) }
+func (observer) Reopened()              { say("reopened") }
+func (observer) Disconnected(err error) { say("disconnected: %v", err) }
+func (observer) Stale(why error)        { say("stale: %v", why) }
+func (observer) Fresh()                 { say("fresh") }
+func (observer) Held(err error)         { say("held: %v", err) }
+func (observer) Listed(why string, n int, _ time.Duration) {
+	say("listed %d records, because %s", n, why)
 }
 
 // answer answers with what fn returns.

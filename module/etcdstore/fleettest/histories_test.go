@@ -12,20 +12,16 @@ import (
 	"time"
 )
 
-// while is how long histories are begun, unless HISTORIES says otherwise: a number
-// of histories, or a time as 10m.
-const while = 40 * time.Second
-
 // seedVariable has the faults of a seed, instead of those of a new one.
 const seedVariable = "HISTORY_SEED"
 
 // bounds returns how many histories there are at most, and for how long they are
-// begun.
-func bounds(t *testing.T) (count int, enough time.Duration) {
+// begun. HISTORIES says so, with a number of histories or a time as 10m.
+func bounds(t *testing.T, usual time.Duration) (count int, enough time.Duration) {
 	t.Helper()
 	text := os.Getenv("HISTORIES")
 	if text == "" {
-		return math.MaxInt, while
+		return math.MaxInt, usual
 	}
 	if n, err := strconv.Atoi(text); err == nil {
 		return n, time.Duration(math.MaxInt64)
@@ -37,10 +33,9 @@ func bounds(t *testing.T) (count int, enough time.Duration) {
 	return math.MaxInt, enough
 }
 
-// TestHistories breaks one or two things at a time while all gates read and
-// change keys.
-func TestHistories(t *testing.T) {
-	count, enough := bounds(t)
+// seeded returns what chooses the faults.
+func seeded(t *testing.T) *rand.Rand {
+	t.Helper()
 	seed := rand.Uint64() >> 16 //nolint:gosec // a seed to print
 	if text := os.Getenv(seedVariable); text != "" {
 		var err error
@@ -49,7 +44,14 @@ func TestHistories(t *testing.T) {
 		}
 	}
 	t.Logf("%s=%d", seedVariable, seed)
-	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // what can be repeated
+	return rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // what can be repeated
+}
+
+// TestHistories breaks one or two things at a time while all gates read and
+// change keys.
+func TestHistories(t *testing.T) {
+	count, enough := bounds(t, 40*time.Second)
+	r := seeded(t)
 	f := newFleet(t, 20_000)
 	f.begin()
 	begun, n := time.Now(), 0

@@ -127,9 +127,20 @@ func next(tx *keys.Tx, r register) (version int, err error) {
 	if !errors.Is(err, keys.ErrNotFound) {
 		return version, err
 	}
+	return 1, create(tx, r)
+}
+
+// errThere is for a register that was made before.
+var errThere = errors.New("the key is there")
+
+// create makes the first version of a register.
+func create(tx *keys.Tx, r register) error {
+	_, err := tx.ChangeCredential(r.ID, func(*keys.Credential) error { return errThere })
+	if !errors.Is(err, keys.ErrNotFound) {
+		return err
+	}
 	c := keys.Credential{Digest: r.Digest, ID: r.ID, Kind: policy.PAT, UserID: someUser}
-	version = 1
-	put(&c, version)
+	put(&c, 1)
 	_, err = tx.CreateCredential(c)
-	return version, err
+	return err
 }

@@ -65,6 +65,7 @@ type reports struct {
 	counts  map[string]int64
 	faults  []string
 	flushed map[string]bool
+	plain   bool
 }
 
 // collect reads what one process reports, until it ends.

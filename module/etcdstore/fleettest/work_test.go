@@ -151,7 +151,7 @@ func (w *work) read(r *rand.Rand) {
 		for range 1 + r.IntN(32) {
 			_, _, _ = w.find(kept, register)
 		}
-		<-time.After(time.Duration(r.IntN(1000)) * time.Microsecond)
+		<-time.After(time.Duration(r.IntN(8000)) * time.Microsecond)
 	}
 }
 
@@ -180,6 +180,10 @@ func (w *work) write(r *rand.Rand) {
 		n := w.any(r)
 		register, version := w.gate.registers[n], 0
 		do := func(tx *keys.Tx) (err error) {
+			if w.gate.Plain {
+				version, err = 1, create(tx, register)
+				return err
+			}
 			version, err = next(tx, register)
 			return err
 		}
@@ -197,7 +201,7 @@ func (w *work) write(r *rand.Rand) {
 		case errors.Is(err, keys.ErrUnavailable):
 			w.count("failed")
 			<-time.After(50 * time.Millisecond)
-		case !errors.Is(err, keys.ErrNotFound) && !errors.Is(err, keys.ErrRevoked):
+		case !errors.Is(err, keys.ErrNotFound) && !errors.Is(err, keys.ErrRevoked) && !errors.Is(err, errThere):
 			w.gate.report.line("fault %s: changing: %v", w.gate.Name, err)
 		}
 		<-time.After(time.Duration(r.IntN(50)) * time.Millisecond)
