@@ -117,7 +117,7 @@ func (b *bench) output(cmd *exec.Cmd) (string, error) {
 
 // stop ends a contender.
 func (b *bench) stop(i *instance) {
-	for _, p := range i.processes {
+	for _, p := range slices.Concat(i.processes, i.others) {
 		b.end(p)
 	}
 }

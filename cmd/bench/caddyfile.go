@@ -20,6 +20,9 @@ type caddySite struct {
 	// gate adds api_keys with the table of Clarifai's API and this store.
 	gate  bool
 	store string
+	// etcd is the URL of the etcd with the keys, of which the store is a mirror. It
+	// is empty for a store that is a file.
+	etcd string
 	// service is the address of the service that forward_auth asks, if any.
 	service string
 }
@@ -44,7 +47,10 @@ func (s caddySite) caddyfile() string {
 		protocols h1 h2 h2c
 	}
 `, s.admin())
-	if s.gate {
+	switch {
+	case s.etcd != "":
+		fmt.Fprintf(&text, "\tapi_keys {\n\t\tstore etcd %s {\n\t\t\tmirror %s\n\t\t}\n\t}\n", s.etcd, s.store)
+	case s.gate:
 		fmt.Fprintf(&text, "\tapi_keys {\n\t\tstore bbolt %s\n\t}\n", s.store)
 	}
 	text.WriteString("}\n")

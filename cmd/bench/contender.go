@@ -42,6 +42,10 @@ var contenders = []contender{
 		checks: true, isGate: true, many: true, option: "many", start: startGateOfMany,
 	},
 	{
+		name: "fleet", about: "the gate with its keys in an etcd, which allows app keys", sent: appKeys, grpc: true,
+		checks: true, isGate: true, program: "etcd", start: startGateOfFleet,
+	},
+	{
 		name: "forward-auth", about: "stock Caddy with forward_auth to a service that looks keys up in a map", sent: appKeys, grpc: true,
 		checks: true, start: startForwardAuth,
 	},
@@ -94,7 +98,9 @@ type instance struct {
 	// processes are those that work for each request. Together they are the
 	// contender.
 	processes []*process
-	ports     *ports
+	// others are those that it needs besides.
+	others []*process
+	ports  *ports
 	// socket is that of Caddy's admin endpoint.
 	socket string
 }

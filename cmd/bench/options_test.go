@@ -51,7 +51,7 @@ func TestMissingContenders(t *testing.T) {
 		t.Errorf("got %d comparisons and %v, want 8 and %v", len(o.comparisons), o.without, want)
 	}
 	var list bytes.Buffer
-	if err := writeContenders(&list, o); err != nil || strings.Count(list.String(), "(missing: ") != 5 {
+	if err := writeContenders(&list, o); err != nil || strings.Count(list.String(), "(missing: ") != 6 {
 		t.Errorf("%v: %s", err, &list)
 	}
 }
