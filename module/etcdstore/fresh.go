@@ -62,7 +62,7 @@ func (s *Store) refresh(timeout time.Duration) error {
 		return s.doubt(errOtherCluster)
 	}
 	if seen.held != "" {
-		s.fence.close()
+		s.stopServing()
 		return fmt.Errorf("%w: %s", errHeld, seen.held)
 	}
 	if err := s.await(seen); err != nil {
@@ -163,6 +163,7 @@ func (s *Store) await(seen look) error {
 func (s *Store) freshAsOf(known time.Time) {
 	was := s.fence.fresh()
 	s.fence.open(known)
+	s.fence.serve.Store(s.config.Serve) // nothing is held any more
 	if !was {
 		s.known.fail(nil) // which wakes up those that wait for it
 		s.config.Observer.Fresh()

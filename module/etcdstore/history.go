@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
 // What tells a node that etcd has lost changes, as after a snapshot was
@@ -42,8 +44,7 @@ func (a applied) contradicts(there found) error {
 // doesn't. It returns an error, which wraps errApproved if the operator has seen it
 // and wants the fleet to be reconciled.
 func (s *Store) hold(ctx context.Context, why error) error {
-	s.fence.close()
-	s.fence.serve.Store(false)
+	s.stopServing()
 	s.config.Observer.Held(why)
 	err := fmt.Errorf("%w (%w)", errHeld, why)
 
@@ -65,10 +66,18 @@ func (s *Store) hold(ctx context.Context, why error) error {
 	return err
 }
 
+// stopServing makes a node stale that decides nothing until it is fresh again,
+// whatever its configuration says of stale nodes.
+func (s *Store) stopServing() {
+	s.fence.close()
+	if s.fence.serve.Swap(false) {
+		s.tell(keys.Change{All: true}) // live requests that it went on to serve are decided again
+	}
+}
+
 // letGo takes back what this node has held, if it has. It is for a node whose
 // mirror knows nothing that etcd doesn't.
 func (s *Store) letGo(ctx context.Context) error {
-	s.fence.serve.Store(s.config.Serve)
 	if !slices.Contains(s.known.heldBy(), s.holdID()) {
 		return nil
 	}

@@ -101,23 +101,45 @@ func TestHeldByAnother(t *testing.T) {
 	}
 }
 
-// A node that knows what etcd has lost doesn't serve, whatever its configuration says
-// of nodes that are stale.
+// While etcd has lost changes no node serves, whatever its configuration says of nodes
+// that are stale, and live requests are decided again.
 func TestHeldDoesNotServe(t *testing.T) {
 	all := newStores(t)
 	c := all.config(t)
 	c.Serve = true
-	s := openStore(t, c)
-	stop(t, s)
-	s.fence.close()
-	if err := s.Fresh(); err != nil {
-		t.Fatalf("it doesn't serve: %v", err)
+	fleet := newFleet(t, c, 2)
+	var feeds [2]told
+	for n, s := range fleet {
+		stop(t, s)
+		s.Feed(feeds[n].change)
+		s.fence.close()
+		if err := s.Fresh(); err != nil {
+			t.Fatalf("node %d doesn't serve: %v", n, err)
+		}
 	}
-	if err := s.hold(t.Context(), errBack); !errors.Is(err, errHeld) {
+	if err := fleet[0].hold(t.Context(), errBack); !errors.Is(err, errHeld) {
 		t.Fatal(err)
 	}
-	if err := s.Fresh(); !errors.Is(err, keys.ErrStale) {
-		t.Errorf("it serves: %v", err)
+	if err := fleet[1].refresh(10 * time.Second); !errors.Is(err, errHeld) {
+		t.Fatal(err)
+	}
+	for n, s := range fleet {
+		if err := s.Fresh(); !errors.Is(err, keys.ErrStale) {
+			t.Errorf("node %d serves: %v", n, err)
+		}
+		if len(feeds[n].changes) != 1 || !feeds[n].changes[0].All {
+			t.Errorf("node %d decides again what %+v touch", n, feeds[n].changes)
+		}
+	}
+	if _, err := fleet[0].client.Delete(t.Context(), fleet[0].layout.holds(), clientv3.WithPrefix()); err != nil {
+		t.Fatal(err)
+	}
+	if err := fleet[1].refresh(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	fleet[1].fence.close()
+	if err := fleet[1].Fresh(); err != nil {
+		t.Errorf("the node doesn't serve any more: %v", err)
 	}
 }
 
@@ -186,7 +208,7 @@ func TestTakenBackMeanwhile(t *testing.T) {
 	s, _ := lost(t)
 	state := s.known.current()
 	hook(s, &hookedKV{skip: 1, beforeTxn: func() {
-		if _, err := s.client.Put(t.Context(), s.layout.head(), string(encode(following(state.Head, keystest.SomeKey.Digest)))); err != nil {
+		if _, err := s.client.Txn(t.Context()).Then(s.layout.putHead(following(state.Head, keystest.SomeKey.Digest))...).Commit(); err != nil {
 			t.Error(err)
 		}
 	}})

@@ -156,7 +156,7 @@ func (s *Store) checkKnown(ctx context.Context, next *boltstore.NewMirror) error
 }
 
 // replace gives a new mirror the place of the present one.
-func (s *Store) replace(ctx context.Context, next *boltstore.NewMirror, state applied) error {
+func (s *Store) replace(ctx context.Context, next *boltstore.NewMirror, state applied) (err error) {
 	if err := next.Finish(encode(state)); err != nil {
 		return err
 	}
@@ -166,6 +166,7 @@ func (s *Store) replace(ctx context.Context, next *boltstore.NewMirror, state ap
 	}
 	mirror.Feed(s.tell)
 	before := s.mirror.Swap(mirror)
+	defer func() { err = errors.Join(err, before.Close()) }()
 	change := keys.Change{All: true, Reset: true}
 	if err := mirror.View(ctx, func(r keys.Reader) (err error) {
 		change.At, err = r.LastWrite()
@@ -179,5 +180,5 @@ func (s *Store) replace(ctx context.Context, next *boltstore.NewMirror, state ap
 		return err
 	}
 	s.known.applyList(state)
-	return before.Close()
+	return nil
 }
