@@ -177,6 +177,16 @@ func (g *caddy) command(v any, args ...string) {
 	}
 }
 
+// makeAlice makes the user and the app that requests address.
+func (c *caddies) makeAlice(password string) {
+	c.t.Helper()
+	if err := os.WriteFile(password, []byte("correct horse battery staple"), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	c.list[0].command(nil, "user", "create", "alice", "--email", "alice@example.com", "--password-file", password)
+	c.list[0].command(nil, "app", "create", "shop", "--user", "alice")
+}
+
 // attempts are what clients of all Caddys get with one key.
 type attempts struct {
 	key    string
@@ -297,22 +307,12 @@ var caddyFaults = []struct {
 func TestCaddies(t *testing.T) {
 	c := startCaddies(t)
 	r := seeded(t)
-	password := filepath.Join(c.folder, "password")
-	if err := os.WriteFile(password, []byte("correct horse battery staple"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c.list[0].command(nil, "user", "create", "alice", "--email", "alice@example.com", "--password-file", password)
-	c.list[0].command(nil, "app", "create", "shop", "--user", "alice")
+	c.makeAlice(filepath.Join(c.folder, "password"))
 	for _, fault := range caddyFaults {
 		t.Run(fault.name, func(t *testing.T) {
 			order := r.Perm(len(c.list))
 			first, second, away := c.list[order[0]], c.list[order[1]], c.list[order[2]]
-			var made struct {
-				Keys []struct {
-					ID    string `json:"id"`
-					KeyID string `json:"key_id"`
-				} `json:"keys"`
-			}
+			var made madeKeys
 			first.command(&made, "key", "create", "--user", "alice", "--app", "shop", "--scopes", "Inputs:Get")
 			key := made.Keys[0]
 			tried := c.attempt(key.ID)
