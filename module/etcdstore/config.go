@@ -55,15 +55,16 @@ type Observer interface {
 	boltstore.Observer
 	// Listed is called when the mirror was made from all records, and why.
 	Listed(why string, records int, took time.Duration)
-	// Disconnected is called when etcd can't be followed for now, again and again
-	// with pauses until it can.
+	// Disconnected is called when etcd can't be followed for now, and again when
+	// another attempt fails for another reason.
 	Disconnected(err error)
 	// Stale is called when the node stops being fresh, and Fresh when it is again.
 	// why has the last thing that went wrong, or nil.
 	Stale(why error)
 	Fresh()
 	// Held is called when a node finds that etcd has lost changes, which keeps all
-	// nodes from deciding until they are reconciled.
+	// nodes from deciding until they are reconciled. It is not called again while
+	// nothing changes.
 	Held(err error)
 }
 

@@ -45,9 +45,10 @@ func (s *Store) follow(first chan<- error) {
 			first = nil
 		}
 	}
+	var last string
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		err := s.followOnce(s.ctx, func() {
-			pause = firstPause
+			pause, last = firstPause, ""
 			tell(nil)
 		})
 		if errors.Is(err, errApproved) {
@@ -59,7 +60,14 @@ func (s *Store) follow(first chan<- error) {
 			return
 		}
 		s.known.fail(err)
-		s.config.Observer.Disconnected(err)
+		if text := err.Error(); text != last {
+			last = text
+			if errors.Is(err, errHeld) {
+				s.config.Observer.Held(err)
+			} else {
+				s.config.Observer.Disconnected(err)
+			}
+		}
 		if _, ok := errors.AsType[*impossibleError](err); ok {
 			tell(err)
 		}

@@ -45,7 +45,6 @@ func (a applied) contradicts(there found) error {
 // and wants the fleet to be reconciled.
 func (s *Store) hold(ctx context.Context, why error) error {
 	s.stopServing()
-	s.config.Observer.Held(why)
 	err := fmt.Errorf("%w (%w)", errHeld, why)
 
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)

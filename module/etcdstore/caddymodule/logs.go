@@ -59,7 +59,7 @@ func (l logs) Fresh() { l.logger().Info("this node knows the newest changes") }
 
 // Held implements [etcdstore.Observer].
 func (l logs) Held(err error) {
-	l.logger().Error("etcd has lost changes; no node decides until \"caddy api-keys fleet reconcile\"", zap.Error(err))
+	l.logger().Error("the fleet must be reconciled", zap.Error(err))
 }
 
 // Interface guard
