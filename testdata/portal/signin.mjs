@@ -24,7 +24,7 @@ async function factor(options) {
   for (const button of [copy, download]) assert.equal(await button.isVisible(), ada.script);
   if (ada.script) {
     await copy.click();
-    await ada.says("Copied.");
+    await ada.page.getByText("Copied.", { exact: true }).waitFor();
     assert.equal(await ada.page.evaluate(() => navigator.clipboard.readText()), codes.join("\n"));
     const [file] = await Promise.all([ada.page.waitForEvent("download"), download.click()]);
     assert.equal(file.suggestedFilename(), "recovery-codes-localhost.txt");
