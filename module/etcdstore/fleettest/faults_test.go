@@ -3,6 +3,8 @@
 package fleettest
 
 import (
+	"errors"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -60,10 +62,7 @@ var faults = []fault{
 		leader := f.etcd.Leader()
 		leader.Kill()
 		f.kills++
-		return func() {
-			leader.Start()
-			leader.WaitReady()
-		}
+		return leader.Start // it may not answer before the network is healed
 	}},
 	{"a member is stopped", func(f *fleet, r *rand.Rand) func() {
 		m := f.etcd.Member(r.IntN(members))
@@ -103,9 +102,7 @@ var faults = []fault{
 		n := f.gate(r)
 		n.Kill()
 		f.kills++
-		if err := os.Remove(n.set.Mirror); err != nil {
-			f.t.Error(err)
-		}
+		n.deleteMirror()
 		return n.restart
 	}},
 	{"the disk of a mirror is full", func(f *fleet, r *rand.Rand) func() {
@@ -115,9 +112,7 @@ var faults = []fault{
 	}},
 	{"the mirror of a gate is deleted", func(f *fleet, r *rand.Rand) func() {
 		n := f.gate(r)
-		if err := os.Remove(n.set.Mirror); err != nil {
-			f.t.Error(err)
-		}
+		n.deleteMirror()
 		return nothing
 	}},
 }
@@ -148,12 +143,22 @@ func (f *fleet) revision() int64 {
 
 // restart starts a gate that was killed, and has it work.
 func (n *node) restart() {
+	if n.Running() {
+		return // two faults have killed it
+	}
 	n.fleet.net.Heal() // one without a mirror needs etcd
 	n.start()
 	for end := time.Now().Add(deadline); n.ask("/begin", nil) != nil; <-time.After(20 * time.Millisecond) {
 		if !n.Running() || time.Now().After(end) {
 			n.fleet.t.Fatalf("%s does not start: %v", n.set.Name, n.State())
 		}
+	}
+}
+
+// deleteMirror deletes the mirror's file, unless another fault has.
+func (n *node) deleteMirror() {
+	if err := os.Remove(n.set.Mirror); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		n.fleet.t.Error(err)
 	}
 }
 

@@ -95,6 +95,7 @@ func (f *fleet) history(r *rand.Rand, chosen []fault) {
 	}
 	f.net.Heal()
 	healed := time.Now()
+	f.etcd.WaitReady()
 	f.waitFresh()
 	f.check(about)
 	f.t.Logf("%s, for %s, fresh again after %s", about, healed.Sub(took).Round(time.Millisecond), time.Since(healed).Round(time.Millisecond))
