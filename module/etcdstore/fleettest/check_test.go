@@ -22,6 +22,8 @@ type history struct {
 	// plain is true if what was made may be lost, because etcd was restored from a
 	// snapshot. Nothing but revoking counts then.
 	plain bool
+	// late is how late a read may see a change.
+	late time.Duration
 }
 
 func newHistory(changes []change, intents map[int]int64) *history {
@@ -50,7 +52,7 @@ func (h *history) least(register int, start int64) int {
 
 // checkRead returns what is wrong with a read, or "".
 func (h *history) checkRead(r read) string {
-	least := h.least(r.register, r.start)
+	least := h.least(r.register, r.start-int64(h.late))
 	if r.version != absent {
 		if r.version < least {
 			return fmt.Sprintf("stale: key %d was read as version %d at %d, after %d was answered%s", r.register, r.version, r.start, least, h.list(r.register))
@@ -66,7 +68,7 @@ func (h *history) checkRead(r read) string {
 
 // checkLook returns what is wrong with a look at a live request, or "".
 func (h *history) checkLook(l look) string {
-	from := l.start - int64(liveMargin)
+	from := l.start - int64(liveMargin+h.late)
 	if l.since > from {
 		return "" // the gate had no time
 	}
@@ -90,7 +92,7 @@ func (r *reports) check() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h := newHistory(r.changes, r.intents)
-	h.plain = r.plain
+	h.plain, h.late = r.plain, r.late
 	faults := r.faults
 	r.faults = nil
 	for _, read := range r.reads {

@@ -33,6 +33,9 @@ type fleet struct {
 	kills     int
 	// plain has gates make and revoke keys, and change nothing else.
 	plain bool
+	// late is by how much reads may be late. If it isn't 0, changes don't wait for the
+	// other gates.
+	late time.Duration
 }
 
 // node is a gate as the test has it.
@@ -62,7 +65,7 @@ func newFleet(t testing.TB, registers int) *fleet {
 func (f *fleet) start(registers int, options ...etcdtest.Option) {
 	t := f.t
 	t.Helper()
-	f.net, f.begun, f.reports.plain = etcdtest.NewNet(t), now(), f.plain
+	f.net, f.begun, f.reports.plain, f.reports.late = etcdtest.NewNet(t), now(), f.plain, f.late
 	f.reports.intents, f.reports.counts, f.reports.flushed = map[int]int64{}, map[string]int64{}, map[string]bool{}
 	t.Cleanup(f.pipes.Wait) // the gates have ended by then
 	var hosts []*etcdtest.Host
@@ -82,7 +85,7 @@ func (f *fleet) start(registers int, options ...etcdtest.Option) {
 	for i := range gates {
 		name := fmt.Sprintf("gate%d", i)
 		n := &node{fleet: f, host: f.net.Host(name), set: setting{
-			Name: name, Endpoints: f.etcd.Endpoints(), Registers: file, Begun: f.begun, Plain: f.plain,
+			Name: name, Endpoints: f.etcd.Endpoints(), Registers: file, Begun: f.begun, Plain: f.plain, Late: f.late > 0,
 			Mirror: filepath.Join(folder, name, "mirror.db"), Socket: filepath.Join(folder, name+".socket"),
 		}}
 		n.client.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

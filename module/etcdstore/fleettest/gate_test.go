@@ -35,6 +35,8 @@ type setting struct {
 	Begun int64
 	// Plain is to make and revoke keys, and to change nothing else.
 	Plain bool
+	// Late is to make changes that don't wait for the other gates.
+	Late bool
 }
 
 // gate is a process of the fleet.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-api-keys/gateway/module/gatetest/etcdtest"
 )
 
 // seedVariable has the faults of a seed, instead of those of a new one.
@@ -17,7 +19,7 @@ const seedVariable = "HISTORY_SEED"
 
 // bounds returns how many histories there are at most, and for how long they are
 // begun. HISTORIES says so, with a number of histories or a time as 10m.
-func bounds(t *testing.T, usual time.Duration) (count int, enough time.Duration) {
+func bounds(t testing.TB, usual time.Duration) (count int, enough time.Duration) {
 	t.Helper()
 	text := os.Getenv("HISTORIES")
 	if text == "" {
@@ -34,7 +36,7 @@ func bounds(t *testing.T, usual time.Duration) (count int, enough time.Duration)
 }
 
 // seeded returns what chooses the faults.
-func seeded(t *testing.T) *rand.Rand {
+func seeded(t testing.TB) *rand.Rand {
 	t.Helper()
 	seed := rand.Uint64() >> 16 //nolint:gosec // a seed to print
 	if text := os.Getenv(seedVariable); text != "" {
@@ -50,9 +52,23 @@ func seeded(t *testing.T) *rand.Rand {
 // TestHistories breaks one or two things at a time while all gates read and
 // change keys.
 func TestHistories(t *testing.T) {
-	count, enough := bounds(t, 40*time.Second)
+	newFleet(t, 20_000).histories(40 * time.Second)
+}
+
+// TestHistoriesWithoutSettling does the same with changes that don't wait for the
+// other gates. No read is late by more than the fence.
+func TestHistoriesWithoutSettling(t *testing.T) {
+	f := &fleet{t: t, late: fence + fence/64}
+	f.start(20_000, etcdtest.UnsafeNoFsync())
+	f.histories(15 * time.Second)
+}
+
+// histories checks histories for a while, unless HISTORIES says for how long.
+func (f *fleet) histories(usual time.Duration) {
+	t := f.t
+	t.Helper()
+	count, enough := bounds(t, usual)
 	r := seeded(t)
-	f := newFleet(t, 20_000)
 	f.begin()
 	begun, n := time.Now(), 0
 	order := r.Perm(len(faults))

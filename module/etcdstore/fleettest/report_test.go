@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 )
 
 // A gate reports what it did on a pipe, a line each. What it has written is kept
@@ -66,6 +67,7 @@ type reports struct {
 	faults  []string
 	flushed map[string]bool
 	plain   bool
+	late    time.Duration
 }
 
 // collect reads what one process reports, until it ends.

@@ -176,6 +176,10 @@ func (w *work) find(kept *reader, register int) (e *directory.Entry, version int
 
 // write makes changes.
 func (w *work) write(r *rand.Rand) {
+	ctx := context.Background()
+	if w.gate.Late {
+		ctx = directory.WithoutSettling(ctx)
+	}
 	for !w.over() {
 		n := w.any(r)
 		register, version := w.gate.registers[n], 0
@@ -192,7 +196,7 @@ func (w *work) write(r *rand.Rand) {
 			version = revoked
 			do = func(tx *keys.Tx) error { return tx.Revoke(register.ID, "in a history") }
 		}
-		err := w.gate.directory.UpdateFirst(context.Background(), keys.Actor{ID: keys.Operator}, do)
+		err := w.gate.directory.UpdateFirst(ctx, keys.Actor{ID: keys.Operator}, do)
 		end := now()
 		switch {
 		case err == nil:
