@@ -45,6 +45,8 @@ type Config struct {
 	Serve bool
 	// Name is shown for this node. Default: the name of the machine.
 	Name string
+	// Clock is what the fence goes by. Default: time.Now.
+	Clock func() time.Time
 	// Observer is told what the store does by itself. It may be nil.
 	Observer Observer
 }
@@ -104,6 +106,9 @@ func (c Config) Complete() (Config, error) {
 	}
 	if c.MaxStaleness < minStaleness || c.MaxStaleness > maxStaleness {
 		return c, fmt.Errorf("max_staleness: give a duration from %s to %s, such as 2s", minStaleness, maxStaleness)
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
 	}
 	if c.Observer == nil {
 		c.Observer = unobserved{}

@@ -90,7 +90,7 @@ func open(config Config, mirror *boltstore.Mirror) (*Store, error) {
 		node: hex.EncodeToString(newID()[:8]), started: time.Now(),
 		report: make(chan struct{}, 1), caughtUp: make(chan struct{}, 1),
 	}
-	s.fence.now, s.fence.length = time.Now, config.MaxStaleness
+	s.fence.now, s.fence.length = config.Clock, config.MaxStaleness
 	s.fence.serve.Store(config.Serve)
 	s.known.init(s.node)
 	s.ctx, s.cancel = context.WithCancel(context.Background())

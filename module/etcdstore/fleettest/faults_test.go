@@ -79,6 +79,13 @@ var faults = []fault{
 		n.Pause()
 		return n.Resume
 	}},
+	{"the clock of a gate is set", func(f *fleet, r *rand.Rand) func() {
+		by := time.Duration(r.Int64N(int64(20*fence))) - 10*fence
+		if err := f.gate(r).ask("/jump?by="+by.String(), nil); err != nil {
+			f.t.Logf("setting a clock: %v", err) // the gate may have been killed
+		}
+		return nothing
+	}},
 	{"delay and loss at a gate", func(f *fleet, r *rand.Rand) func() {
 		f.net.Delay(f.gate(r).host, 5*time.Millisecond, 100*time.Millisecond, 0.1*r.Float64())
 		return nothing

@@ -11,9 +11,12 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"reflect"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/etcdstore"
@@ -48,6 +51,8 @@ type gate struct {
 	report    *reporter
 	registers []register
 	work      *work
+	// jumped is by how much the wall clock was set forward, in nanoseconds.
+	jumped atomic.Int64
 }
 
 // runGate runs a gate until it is killed.
@@ -68,7 +73,7 @@ func (g *gate) run(text string) (err error) {
 	if g.registers, err = readRegisters(g.Registers); err != nil {
 		return err
 	}
-	g.store, err = etcdstore.Open(etcdstore.Config{Endpoints: g.Endpoints, Mirror: g.Mirror, MaxStaleness: fence, Name: g.Name, Observer: observer{}})
+	g.store, err = etcdstore.Open(etcdstore.Config{Endpoints: g.Endpoints, Mirror: g.Mirror, MaxStaleness: fence, Name: g.Name, Clock: g.clock, Observer: observer{}})
 	if err != nil {
 		return err
 	}
@@ -89,10 +94,27 @@ func (g *gate) run(text string) (err error) {
 	mux.HandleFunc("/dump", answer(g.dump))
 	mux.HandleFunc("/found", answer(g.found))
 	mux.HandleFunc("/begin", answer(g.begin))
+	mux.HandleFunc("/jump", answer(g.jump))
 	mux.HandleFunc("/next", answer(g.next))
 	mux.HandleFunc("/revoke", answer(g.revoke))
 	mux.HandleFunc("/reconcile", answer(func(r *http.Request) (any, error) { return g.store.Reconcile(r.Context(), false) }))
 	return http.Serve(ln, mux) //nolint:gosec // a socket of the test
+}
+
+// clock is that of a machine whose wall clock was set. Its monotonic clock can't be.
+func (g *gate) clock() time.Time {
+	by := g.jumped.Load()
+	now := time.Now().Add(time.Duration(by)) // moves both
+	reading := reflect.ValueOf(&now).Elem().FieldByName("ext")
+	*(*int64)(unsafe.Pointer(reading.UnsafeAddr())) -= by //nolint:gosec // there is no other way to set a clock in a test
+	return now
+}
+
+// jump sets the wall clock.
+func (g *gate) jump(r *http.Request) (any, error) {
+	by, err := time.ParseDuration(r.FormValue("by"))
+	g.jumped.Add(int64(by))
+	return nil, err
 }
 
 // observer prints what the store does by itself, for the log of a test that fails.

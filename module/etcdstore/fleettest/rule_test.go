@@ -2,7 +2,10 @@
 
 package fleettest
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // The checker must find what breaks the rule.
 func TestCheck(t *testing.T) {
@@ -40,5 +43,19 @@ func TestCheck(t *testing.T) {
 		if why := h.checkLook(c.look); (why != "") != c.bad {
 			t.Errorf("%s: %q", name, why)
 		}
+	}
+}
+
+// The clock of a gate must jump as a wall clock does.
+func TestClock(t *testing.T) {
+	var g gate
+	before := g.clock()
+	g.jumped.Store(int64(time.Hour))
+	after := g.clock()
+	if wall := after.Round(0).Sub(before.Round(0)); wall < time.Hour {
+		t.Errorf("the wall clock was set forward by %s", wall)
+	}
+	if monotonic := after.Sub(before); monotonic < 0 || monotonic > time.Minute {
+		t.Errorf("the monotonic clock has moved by %s", monotonic)
 	}
 }
