@@ -17,8 +17,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/records"
 )
 
-// unapplied puts a change into etcd that the node, which is stopped, has yet to
-// apply. It returns the revision of etcd.
+// unapplied puts a change into etcd that the stopped node has yet to apply. It
+// returns the revision of etcd.
 func unapplied(t *testing.T, s *Store, fn func(keys.Writer) error) int64 {
 	t.Helper()
 	made, err := s.try(t.Context(), func(w records.Writer) (records.Written, error) { return records.Apply(w, maxWrites, fn) })
@@ -34,7 +34,7 @@ func unapplied(t *testing.T, s *Store, fn func(keys.Writer) error) int64 {
 
 func putSomeUser(w keys.Writer) error { return w.PutUser(keystest.SomeUser) }
 
-// register puts a node into etcd that doesn't exist.
+// register registers a node that doesn't exist.
 func register(t *testing.T, s *Store, id string) {
 	t.Helper()
 	if _, err := s.client.Put(t.Context(), s.layout.node(id), string(encode(nodeRecord{Name: id, Fence: int64(time.Hour)}))); err != nil {
@@ -42,8 +42,8 @@ func register(t *testing.T, s *Store, id string) {
 	}
 }
 
-// followUntil has a node that is stopped catch up, calls ready, and follows until
-// it knows of a node.
+// followUntil makes a stopped node catch up, calls ready, and follows etcd until the
+// stopped node knows of another node.
 func followUntil(t *testing.T, s *Store, node string, ready func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -68,7 +68,8 @@ func TestResumesWithTheNextChange(t *testing.T) {
 	if next := unapplied(t, s, putSomeUser); next != applied+1 {
 		t.Fatalf("after revision %d comes %d: something else has written", applied, next)
 	}
-	// What follows is later, so when it is known all before was applied.
+	// This registration is the latest event, so once it is known, all earlier ones
+	// were applied.
 	followUntil(t, s, "later", func() { register(t, s, "later") })
 	if err := s.View(t.Context(), func(r keys.Reader) error {
 		_, err := r.User(keystest.SomeUser.ID)
@@ -96,8 +97,8 @@ func TestNodesOfARestart(t *testing.T) {
 	}
 }
 
-// Of the nodes that register while a node catches up none is left out, even if etcd
-// has forgotten what the node had yet to see.
+// A node that catches up misses no node that registers meanwhile, even if etcd has
+// forgotten what the node had yet to see.
 func TestRegisteredDuringCatchUp(t *testing.T) {
 	s := stopped(t)
 	register(t, s, "earlier")
@@ -115,8 +116,8 @@ func TestRegisteredDuringCatchUp(t *testing.T) {
 	}
 }
 
-// A list counts as applied once the nodes are known that were registered before, so
-// that what was changed waits for them.
+// A list counts as applied once the nodes that registered before it are known, so
+// that the listed changes wait for them.
 func TestNodesBeforeTheList(t *testing.T) {
 	s := stopped(t)
 	register(t, s, "other")
@@ -125,7 +126,7 @@ func TestNodesBeforeTheList(t *testing.T) {
 	defer cancel()
 	s.Feed(func(keys.Change) { cancel() }) // so the nodes can't be read
 	if _, err := s.list(ctx, s.known.current(), "the test wants it"); err == nil {
-		t.Fatal("the nodes were read by a call that was given up")
+		t.Fatal("the nodes were read with a canceled context")
 	}
 	if s.known.reaches(revision)() && !knows(s, "other") {
 		t.Error("a change counts as applied, and won't wait for a node that was registered before")
@@ -151,7 +152,7 @@ func TestListIsToldBeforeItIsApplied(t *testing.T) {
 	}
 }
 
-// event is what etcd tells of a key that was put.
+// event returns etcd's event for a key that was put.
 func event(key string, value []byte, revision int64) *clientv3.Event {
 	return &clientv3.Event{Type: clientv3.EventTypePut, Kv: &mvccpb.KeyValue{Key: []byte(key), Value: value, ModRevision: revision}}
 }
@@ -161,8 +162,8 @@ func following(h head, touched credential.Digest) head {
 	return h.after(records.Written{Commit: keys.Commit{Revision: h.Seq + 1}, Change: &keys.Change{Touched: []credential.Digest{touched}}})
 }
 
-// Of several changes that are applied at once the feed is told each, after the
-// nodes are known that were registered before.
+// The feed is told of each of several changes that are applied at once, after the
+// nodes that registered before them are known.
 func TestAppliedAtOnce(t *testing.T) {
 	s := stopped(t)
 	state := s.known.current()
@@ -201,7 +202,7 @@ func TestForkIsHeld(t *testing.T) {
 	}
 }
 
-// disconnected tells why etcd can't be followed.
+// disconnected reports why the node can't follow etcd.
 type disconnected struct {
 	unobserved
 
@@ -212,7 +213,7 @@ type disconnected struct {
 func (o *disconnected) Disconnected(err error) {
 	select {
 	case o.why <- err:
-	default: // the test has heard of enough
+	default: // the test has enough reasons
 	}
 }
 

@@ -217,8 +217,8 @@ func isRefusal(err error) bool {
 // is thirty times what a clock that is being set goes faster.
 const driftPart = 64
 
-// closes returns after what time a node with this fence decides no more by what it
-// knew.
+// closes returns the time after which a node with this fence has certainly stopped
+// deciding by what it knew.
 func closes(fence time.Duration) time.Duration { return fence + fence/driftPart }
 
 // Settle implements [keys.Shared]. A node that was registered before the commit
@@ -226,12 +226,12 @@ func closes(fence time.Duration) time.Duration { return fence + fence/driftPart 
 // commit and all registrations before. A node that registers later reads a head
 // that has the commit before it decides.
 //
-// A node decides only as long as its registration lasts. But an etcd that is
-// overloaded may end registrations before their time, and one that was restored
-// from a snapshot has forgotten them. So a node that is gone without its word is
-// waited for as one that is behind: until its fence has certainly closed. A node
-// that begins to follow etcd can't know which nodes were there a moment before, and
-// waits as long for them.
+// A node decides only as long as its registration lasts. But an overloaded etcd may
+// end registrations before their time, and an etcd that was restored from a snapshot
+// has forgotten them. So a change waits for a node that is gone and didn't withdraw
+// as for a node that is behind: until its fence has certainly closed. A node that
+// begins to follow etcd can't know which nodes were registered a moment before. Its
+// changes wait for them as long.
 func (s *Store) Settle(ctx context.Context, c keys.Commit) keys.Commit {
 	n, wait := s.known.behind(c.Revision)
 	if n > 0 {

@@ -57,8 +57,8 @@ type Observer interface {
 	boltstore.Observer
 	// Listed is called when the mirror was made from all records, and why.
 	Listed(why string, records int, took time.Duration)
-	// Disconnected is called when etcd can't be followed for now, and again when
-	// another attempt fails for another reason.
+	// Disconnected is called when the node can't follow etcd for now. It is called
+	// again only when a later attempt fails for a different reason.
 	Disconnected(err error)
 	// Stale is called when the node stops being fresh, and Fresh when it is again.
 	// why has the last thing that went wrong, or nil.
@@ -66,7 +66,7 @@ type Observer interface {
 	Fresh()
 	// Held is called when a node finds that etcd has lost changes, which keeps all
 	// nodes from deciding until they are reconciled. It is not called again while
-	// nothing changes.
+	// the reason stays the same.
 	Held(err error)
 }
 

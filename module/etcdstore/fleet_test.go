@@ -115,7 +115,7 @@ func put(t *testing.T, s *Store, fn func(w keys.Writer) error) {
 func TestEveryNodeKnows(t *testing.T) {
 	all := newStores(t)
 	c := all.config(t)
-	c.MaxStaleness = 3 * time.Second // for which each waits for nodes that it can't know of
+	c.MaxStaleness = 3 * time.Second // each node waits that long for nodes that it can't know of
 	fleet := newFleet(t, c, 3)
 	var feeds [3]told
 	for i, s := range fleet {

@@ -91,7 +91,7 @@ func (s *Store) followOnce(ctx context.Context, ready func()) error {
 	if err := s.agree(ctx); err != nil {
 		return err
 	}
-	if err := s.readNodes(ctx); err != nil { // for what this node has held
+	if err := s.readNodes(ctx); err != nil { // to know this node's own hold
 		return err
 	}
 	state, err := s.readState()
@@ -108,9 +108,9 @@ func (s *Store) followOnce(ctx context.Context, ready func()) error {
 		return err
 	}
 	defer watcher.Close() //nolint:errcheck // reports why the watch ended
-	// The nodes again, before anything else is applied: a change that waits until this
-	// node has applied it then knows every node that was there before. The watch sees
-	// every node that comes after.
+	// Read the nodes again before anything else is applied. A change that waits until
+	// this node has applied it then knows every node that was registered before. The
+	// watch sees every node that registers later.
 	if err := s.readNodes(ctx); err != nil {
 		return err
 	}
@@ -120,11 +120,11 @@ func (s *Store) followOnce(ctx context.Context, ready func()) error {
 	return s.applyAll(ctx, changes)
 }
 
-// watch begins to watch from a revision of etcd on.
+// watch starts a watch at a revision of etcd.
 func (s *Store) watch(ctx context.Context, from int64) (clientv3.Watcher, clientv3.WatchChan, error) {
 	watcher := clientv3.NewWatchFromWatchClient(&oneStream{WatchClient: pb.NewWatchClient(s.client.ActiveConnection())}, s.client)
 	changes := watcher.Watch(ctx, string(s.layout), clientv3.WithPrefix(), clientv3.WithRev(from), clientv3.WithCreatedNotify())
-	err := errors.New("etcd doesn't begin the watch")
+	err := errors.New("etcd doesn't start the watch")
 	select {
 	case answer, open := <-changes:
 		switch {
@@ -145,9 +145,9 @@ func (s *Store) watch(ctx context.Context, from int64) (clientv3.Watcher, client
 	return nil, nil, err
 }
 
-// oneStream is a client that watches with one stream. If that breaks, the watch has
-// ended. A watch of etcd's client would go on with another stream, from a revision
-// that means something else if etcd was restored from a snapshot meanwhile.
+// oneStream is a watch client that opens only one stream. When the stream breaks, the
+// watch ends. etcd's own client would open another stream and continue from the same
+// revision, which means something else if etcd was restored from a snapshot meanwhile.
 type oneStream struct {
 	pb.WatchClient
 	opened bool

@@ -21,14 +21,14 @@ import (
 type hookedKV struct {
 	clientv3.KV
 	beforePut, beforeTxn, afterTxn func()
-	// skip is how many transactions the functions let pass.
+	// skip is how many transactions pass before a function is called.
 	skip int
 	// lost is what the first transaction after those returns in place of its answer,
 	// unless it is nil.
 	lost error
 }
 
-// hook puts h between a node that is stopped and etcd.
+// hook puts h between a stopped node and etcd.
 func hook(s *Store, h *hookedKV) {
 	h.KV = s.client.KV
 	s.client.KV = h
@@ -90,7 +90,7 @@ func (t *hookedTxn) Commit() (*clientv3.TxnResponse, error) {
 	return answer, err
 }
 
-// letsThrough fails the test if a node decides by what was before a revocation that
+// letsThrough fails the test if a node decides by the state before a revocation that
 // has settled.
 func letsThrough(t *testing.T, s *Store, d credential.Digest) {
 	t.Helper()
@@ -99,8 +99,8 @@ func letsThrough(t *testing.T, s *Store, d credential.Digest) {
 	}
 }
 
-// leaveAt has a node that is stopped end its registration, and waits until another
-// node knows.
+// leaveAt ends the registration of a stopped node, and waits until another node
+// knows.
 func leaveAt(t *testing.T, s, other *Store) {
 	t.Helper()
 	s.leave()
@@ -117,8 +117,8 @@ func knows(s *Store, node string) bool {
 	return slices.ContainsFunc(s.known.list(), func(n keys.Node) bool { return n.ID == node })
 }
 
-// A node is fresh as of the moment when it sent the read. However late the answer
-// comes, a change that settles meanwhile is not among what it has seen.
+// A node is fresh as of the moment when it sent the read. A change that settles
+// before the answer comes doesn't count as seen, however late the answer is.
 func TestLateAnswer(t *testing.T) {
 	for name, registered := range map[string]bool{"registered": true, "registering": false} {
 		t.Run(name, func(t *testing.T) {
@@ -163,7 +163,7 @@ func TestChangeBeforeRegistration(t *testing.T) {
 	}
 }
 
-// A node that is not registered is not waited for, and must not decide.
+// Changes don't wait for a node that isn't registered, so it must not decide.
 func TestFreshOnlyIfRegistered(t *testing.T) {
 	t.Run("it registers", func(t *testing.T) {
 		fleet, key := hasty(t, 2)
@@ -192,7 +192,7 @@ func TestFreshOnlyIfRegistered(t *testing.T) {
 	})
 }
 
-// A node that was closed decides nothing, even for a request that still has it.
+// A closed node decides nothing, even for a request that still uses it.
 func TestClosedIsNotFresh(t *testing.T) {
 	all := newStores(t)
 	c := all.config(t)
@@ -206,18 +206,17 @@ func TestClosedIsNotFresh(t *testing.T) {
 	}
 }
 
-// Until a node certainly decides no more, its clock may run slower than that of the
-// node that waits.
+// The clock of a node may run slower than the clock of the node that waits until its
+// fence has closed.
 func TestSettleOutlastsTheFence(t *testing.T) {
 	for _, fence := range []time.Duration{minStaleness, DefaultMaxStaleness, maxStaleness} {
 		if slow := fence + fence/driftPart; closes(fence) < slow {
-			t.Errorf("a fence of %s counts as closed after %s; by a clock that is slow by 1 of %d it closes after %s", fence, closes(fence), driftPart, slow)
+			t.Errorf("a fence of %s counts as closed after %s; by a clock that is slow by 1 in %d, it closes after %s", fence, closes(fence), driftPart, slow)
 		}
 	}
 }
 
-// What is heard again of a node, as when events are seen a second time, doesn't
-// change what is known.
+// An earlier event of a node that is seen a second time doesn't change what is known.
 func TestEarlierNodeEvents(t *testing.T) {
 	node := nodeRecord{Seq: 1, Fence: int64(time.Hour)}
 	last := nodeRecord{Seq: 1} // as a node that leaves puts
@@ -234,7 +233,7 @@ func TestEarlierNodeEvents(t *testing.T) {
 		k.putNode("n", nodeAt{node, 10})
 		again(&k)
 		if n, _ := k.behind(2); n != 1 {
-			t.Errorf("%s: %d nodes are waited for, not 1", name, n)
+			t.Errorf("%s: changes wait for %d nodes, want 1", name, n)
 		}
 	}
 	var k known
@@ -246,19 +245,19 @@ func TestEarlierNodeEvents(t *testing.T) {
 	}
 }
 
-// A node of a later version, whose word can't be read, is waited for as long as any
-// node may decide.
+// If the record of a node can't be read, because its version is later, changes wait
+// for it as long as any node may decide.
 func TestUnreadableNode(t *testing.T) {
 	var k known
 	k.init("me")
 	k.putNode("later", nodeOf([]byte("what a later version says"), 1))
 	if n, wait := k.behind(1); n != 1 || wait < maxStaleness {
-		t.Errorf("%d nodes are waited for, for %s", n, wait)
+		t.Errorf("changes wait for %d nodes, for %s", n, wait)
 	}
 }
 
-// All nodes must have the same setting of what a stale node does, because one that
-// serves is not waited for long enough.
+// All nodes must have the same on_stale, because changes don't wait long enough for a
+// node that serves.
 func TestSettingsDiffer(t *testing.T) {
 	all := newStores(t)
 	c := all.config(t)
@@ -270,7 +269,7 @@ func TestSettingsDiffer(t *testing.T) {
 	}
 }
 
-// A change that a stale node may not know, which serves all the same, says so.
+// A change reports whether a stale node may still serve without it.
 func TestUnbounded(t *testing.T) {
 	all := newStores(t)
 	c := all.config(t)
@@ -286,11 +285,11 @@ func TestUnbounded(t *testing.T) {
 	}
 }
 
-// errAnswerLost is of a call that etcd carries out, and whose answer is lost.
+// errAnswerLost is the error of a call that etcd carries out, but whose answer is lost.
 var errAnswerLost = errors.New("the connection was lost")
 
-// A change that etcd took by a call whose answer was lost is not made again if another
-// one follows it, nor given up for lost if nobody has seen what was applied.
+// A change that etcd took, but whose answer was lost, is not made again if another
+// change follows it. Nor is it taken for lost if nobody has seen what was applied.
 func TestAnswerLost(t *testing.T) {
 	for name, c := range map[string]struct {
 		apply func(k *known, state applied, first, second head)

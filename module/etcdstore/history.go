@@ -65,12 +65,12 @@ func (s *Store) hold(ctx context.Context, why error) error {
 	return err
 }
 
-// stopServing makes a node stale that decides nothing until it is fresh again,
-// whatever its configuration says of stale nodes.
+// stopServing makes the node stale. The node decides nothing until it is fresh again,
+// even with on_stale serve.
 func (s *Store) stopServing() {
 	s.fence.close()
 	if s.fence.serve.Swap(false) {
-		s.tell(keys.Change{All: true}) // live requests that it went on to serve are decided again
+		s.tell(keys.Change{All: true}) // decides again the live requests that it served while stale
 	}
 }
 

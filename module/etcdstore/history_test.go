@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys/keystest"
 )
 
-// The head in etcd can't be one that the mirror is past.
+// A head in etcd that the mirror is past contradicts the mirror.
 func TestContradicts(t *testing.T) {
 	newest := head{Seq: 7, ID: newID()}
 	state := applied{Cluster: 1, Revision: 20}.with(newest, 18)
@@ -40,8 +40,8 @@ func TestContradicts(t *testing.T) {
 	}
 }
 
-// A node whose mirror is ahead of etcd decides nothing, because it would take the
-// changes after a snapshot was restored for those that it has applied. When it
+// A node whose mirror is ahead of etcd decides nothing, because it would mistake the
+// changes that follow a restored snapshot for changes that it has applied. When it
 // catches up, it keeps the others from deciding too.
 func TestEtcdIsBack(t *testing.T) {
 	all := &stores{etcd: etcdtest.Start(t, 1)}
@@ -70,7 +70,7 @@ func TestEtcdIsBack(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	err := ahead.followOnce(ctx, func() {
-		t.Error("the node follows changes that are not those it has applied")
+		t.Error("the node follows another history than the one it has applied")
 		cancel()
 	})
 	if !errors.Is(err, errHeld) {
@@ -82,7 +82,7 @@ func TestEtcdIsBack(t *testing.T) {
 	}
 }
 
-// What one node has found keeps the others from deciding and from making changes.
+// The hold of one node keeps the others from deciding and from making changes.
 func TestHeldByAnother(t *testing.T) {
 	fleet, _ := hasty(t, 2)
 	stop(t, fleet[0])
@@ -101,8 +101,8 @@ func TestHeldByAnother(t *testing.T) {
 	}
 }
 
-// While etcd has lost changes no node serves, whatever its configuration says of nodes
-// that are stale, and live requests are decided again.
+// While etcd has lost changes, no node serves, even with on_stale serve, and live
+// requests are decided again.
 func TestHeldDoesNotServe(t *testing.T) {
 	all := newStores(t)
 	c := all.config(t)
@@ -128,7 +128,7 @@ func TestHeldDoesNotServe(t *testing.T) {
 			t.Errorf("node %d serves: %v", n, err)
 		}
 		if len(feeds[n].changes) != 1 || !feeds[n].changes[0].All {
-			t.Errorf("node %d decides again what %+v touch", n, feeds[n].changes)
+			t.Errorf("node %d told its feed of %+v", n, feeds[n].changes)
 		}
 	}
 	if _, err := fleet[0].client.Delete(t.Context(), fleet[0].layout.holds(), clientv3.WithPrefix()); err != nil {
@@ -143,8 +143,8 @@ func TestHeldDoesNotServe(t *testing.T) {
 	}
 }
 
-// A node that waits for a head that it has seen isn't fresh when another one was put
-// in its place.
+// A node that waits for a head that it has seen isn't fresh if another head has
+// replaced it.
 func TestForkedWhileWaiting(t *testing.T) {
 	s := stopped(t)
 	s.fence.close()
@@ -156,8 +156,8 @@ func TestForkedWhileWaiting(t *testing.T) {
 	}
 }
 
-// lose takes etcd back to what it had when lose was called, as restoring a snapshot
-// does. The head stays the newest one.
+// lose returns a function that takes the records in etcd back to what they were when
+// lose was called, like restoring a snapshot. The head stays the newest one.
 func lose(t *testing.T, s *Store) (since func()) {
 	t.Helper()
 	before, err := s.client.Get(t.Context(), s.layout.records(), clientv3.WithPrefix())
@@ -177,7 +177,7 @@ func lose(t *testing.T, s *Store) (since func()) {
 	}
 }
 
-// lost returns a node that is stopped and knows a revocation that etcd has lost.
+// lost returns a stopped node that knows a revocation that etcd has lost.
 func lost(t *testing.T) (*Store, keys.Credential) {
 	t.Helper()
 	fleet, key := hasty(t, 1)
@@ -191,8 +191,7 @@ func lost(t *testing.T) (*Store, keys.Credential) {
 	return fleet[0], key
 }
 
-// A list that lacks revocations doesn't take the place of the mirror that knows
-// them.
+// A list that lacks revocations doesn't replace the mirror that knows them.
 func TestListLacksRevocations(t *testing.T) {
 	s, key := lost(t)
 	if _, err := s.list(t.Context(), s.known.current(), "the test wants it"); !errors.Is(err, errHeld) {
@@ -203,7 +202,8 @@ func TestListLacksRevocations(t *testing.T) {
 	}
 }
 
-// What a node takes back doesn't undo what another node has changed meanwhile.
+// A node that takes back what it knows doesn't undo a change that another node has
+// made meanwhile.
 func TestTakenBackMeanwhile(t *testing.T) {
 	s, _ := lost(t)
 	state := s.known.current()
@@ -217,7 +217,7 @@ func TestTakenBackMeanwhile(t *testing.T) {
 	}
 }
 
-// The operator's wish alone doesn't let go for a node that has not taken back what
+// The operator's request alone doesn't let go for a node that has not taken back what
 // it knows.
 func TestReconcileWaits(t *testing.T) {
 	all := newStores(t)

@@ -24,9 +24,9 @@ type known struct {
 	// gone are nodes whose registration has ended without their word. They may
 	// decide for as long as their fences.
 	gone map[string]goneNode
-	// unseen is until when nodes may decide whose registrations were gone before
-	// this node followed etcd. longest is the longest fence of all nodes. founded is
-	// true if this node has made the store meanwhile: no other was there.
+	// Nodes whose registrations were gone before this node followed etcd may decide
+	// until unseen. longest is the longest fence of all nodes. founded is true if
+	// this node has just made the store, so there were no other nodes.
 	unseen  time.Time
 	longest time.Duration
 	founded bool
@@ -133,7 +133,7 @@ func (k *known) heldBy() []string {
 	return slices.Sorted(maps.Keys(k.holds))
 }
 
-// heldAfter returns those of them that have done so after a revision of etcd.
+// heldAfter returns the nodes whose holds were put after a revision of etcd.
 func (k *known) heldAfter(revision int64) (ids []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -167,8 +167,8 @@ func (k *known) reaches(headRevision int64) func() bool {
 }
 
 // behind returns how many nodes have yet to apply a change, and how long it takes
-// until the last of them certainly decides no more. All nodes that this node can't
-// know of count as one.
+// until the last of them has certainly stopped deciding. All nodes that this node
+// can't know of count as one.
 func (k *known) behind(seq uint64) (n int, wait time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -204,9 +204,9 @@ func (k *known) putNode(id string, n nodeAt) {
 	})
 }
 
-// putNodes notes all nodes that there are. There may be nodes besides whose
-// registrations are gone, though their fences are open: etcd was restored from a
-// snapshot, or ended the registrations early.
+// putNodes notes all registered nodes, and all holds. Other nodes may have open fences
+// although their registrations are gone, because etcd was restored from a snapshot or
+// ended the registrations early.
 func (k *known) putNodes(nodes map[string]nodeAt, holds map[string]holdAt) {
 	k.edit(func() {
 		for id := range k.nodes {

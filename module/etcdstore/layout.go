@@ -17,7 +17,7 @@ import (
 // Under the prefix of the store in etcd are
 //
 //	head                     the newest change
-//	head-id                  its ID, which the next change compares
+//	head-id                  the ID of the head, which the next change compares
 //	r/<bucket>/<key>         the primary entries of the records
 //	u/<bucket>/<key>         what keys were used for, which are not changes
 //	nodes/<id>               the nodes, while they live
@@ -96,8 +96,9 @@ func (l layout) putHead(h head) []clientv3.Op {
 	return []clientv3.Op{clientv3.OpPut(l.head(), string(encode(h))), clientv3.OpPut(l.headID(), string(h.ID))}
 }
 
-// isHead holds while the head has an ID. A comparison of revisions would also hold
-// for another head in an etcd that was restored from a snapshot.
+// isHead is a comparison that succeeds while the head has this ID. A comparison of
+// revisions would also succeed for another head in an etcd that was restored from a
+// snapshot.
 func (l layout) isHead(id []byte) clientv3.Cmp {
 	return clientv3.Compare(clientv3.Value(l.headID()), "=", string(id))
 }
@@ -183,8 +184,8 @@ type nodeRecord struct {
 // can't be asked.
 type settings struct {
 	Serve bool `cbor:"1,keyasint"`
-	// Fence is the longest of the nodes' fences, in nanoseconds. They need not
-	// agree on it.
+	// Fence is the longest of the nodes' fences, in nanoseconds. The nodes may have
+	// different fences.
 	Fence int64 `cbor:"2,keyasint,omitempty"`
 }
 

@@ -41,7 +41,7 @@ func nodeOf(value []byte, revision int64) nodeAt {
 	return nodeAt{n, revision}
 }
 
-// readNodes reads the nodes and what they hold.
+// readNodes reads the nodes and their holds.
 func (s *Store) readNodes(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -64,7 +64,8 @@ func (s *Store) readNodes(ctx context.Context) error {
 }
 
 // agree makes sure that all nodes have the same settings. The first node sets them,
-// and so does one that is alone. It notes the longest fence that a node may have.
+// and so does a node that is alone. agree also notes the longest fence that a node
+// may have.
 func (s *Store) agree(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -82,7 +83,7 @@ func (s *Store) agree(ctx context.Context) error {
 		}
 		if others > 0 {
 			if theirs.Serve != ours.Serve {
-				return &impossibleError{fmt.Errorf("on_stale is %s here, and %s on the other nodes: they must agree, so change it on all while none is running", ours, theirs)}
+				return &impossibleError{fmt.Errorf("on_stale is %s here, and %s on the other nodes; stop all nodes, and set the same value on each", ours, theirs)}
 			}
 			ours.Fence = max(ours.Fence, theirs.Fence)
 		}

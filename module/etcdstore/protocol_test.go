@@ -92,8 +92,8 @@ func TestRegistrationLost(t *testing.T) {
 	}
 }
 
-// A node that begins to follow etcd can't know of one whose registration was lost
-// before, and waits for its fence all the same.
+// A node that begins to follow etcd can't know of a node whose registration was lost
+// before. Its changes wait for that node's fence all the same.
 func TestRegistrationLostBefore(t *testing.T) {
 	all := newStores(t)
 	c := all.config(t)
@@ -120,7 +120,7 @@ func TestRegistrationLostBefore(t *testing.T) {
 }
 
 // A node that registered after the snapshot from which etcd was restored may still
-// decide, and no node knows of it.
+// decide, although no other node knows of it.
 func TestRegistrationForgotten(t *testing.T) {
 	all := &stores{etcd: etcdtest.Start(t, 1)}
 	c := all.config(t)
@@ -151,8 +151,8 @@ func TestRegistrationForgotten(t *testing.T) {
 	}
 }
 
-// A change is not taken by an etcd that was restored from a snapshot and has another
-// head at the same revision.
+// An etcd that was restored from a snapshot, and has another head at the same revision,
+// doesn't take the change.
 func TestChangeOfAnotherHistory(t *testing.T) {
 	all := &stores{etcd: etcdtest.Start(t, 1)}
 	s := openStore(t, all.config(t))
@@ -254,8 +254,8 @@ func TestFreshWhileRegistered(t *testing.T) {
 	}
 }
 
-// skewed returns a time whose monotonic reading is d later. The time that the clock
-// on the wall shows is the same.
+// skewed returns a time whose monotonic reading is d later, with the same wall clock
+// reading.
 func skewed(t *testing.T, at time.Time, d time.Duration) time.Time {
 	t.Helper()
 	reading := reflect.ValueOf(&at).Elem().FieldByName("ext")

@@ -16,16 +16,16 @@ import (
 const reconcileTimeout = 5 * time.Minute
 
 // Reconcile implements [keys.Shared]. Every node that keeps the fleet from deciding
-// takes back what it knows, and then lets go, also one that finds out only meanwhile
-// that it knows more than etcd. acceptLost lets go for nodes that don't, because
-// their mirrors are lost.
+// takes back what it knows, and then lets go. That includes nodes that find out during
+// the call that they know more than etcd. acceptLost lets go for nodes that don't,
+// because their mirrors are lost.
 func (s *Store) Reconcile(ctx context.Context, acceptLost bool) (done keys.Reconciled, err error) {
-	if err := s.readNodes(ctx); err != nil { // one that doesn't follow etcd now knows nothing of the holds
+	if err := s.readNodes(ctx); err != nil { // a node that doesn't follow etcd now doesn't know the holds
 		return done, fmt.Errorf("%w: %w", keys.ErrUnavailable, err)
 	}
 	done.Nodes = s.known.heldBy()
 	if len(done.Nodes) == 0 {
-		done.Nodes = []string{} // empty in JSON, and not null
+		done.Nodes = []string{} // an empty list in JSON, not null
 		return done, nil
 	}
 	patience := reconcileTimeout

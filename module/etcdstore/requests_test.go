@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// decide puts directories over nodes, which know a key that is good for any
+// decide opens a directory on each node, and makes a key that is good for any
 // request.
 func decide(t *testing.T, fleet []*Store) ([]*directory.Owned, credential.Digest) {
 	t.Helper()
@@ -65,7 +65,7 @@ func forward(t *testing.T, d *directory.Owned, digest credential.Digest) *reques
 	return r
 }
 
-// remove deletes a key, and doesn't settle.
+// remove deletes a key, and doesn't wait until the deletion has settled.
 func remove(t *testing.T, s *Store, digest credential.Digest) keys.Commit {
 	t.Helper()
 	done, err := s.Update(t.Context(), func(w keys.Writer) error {
@@ -92,8 +92,8 @@ func TestRevocationEndsRequests(t *testing.T) {
 	}
 }
 
-// A list may have lacked any change, so it ends live requests with keys that were
-// revoked meanwhile.
+// A list may hide any change, so it ends live requests with keys that were revoked
+// meanwhile.
 func TestListEndsRequests(t *testing.T) {
 	all := newStores(t)
 	fleet := newFleet(t, all.config(t), 2)
@@ -109,7 +109,7 @@ func TestListEndsRequests(t *testing.T) {
 	}
 }
 
-// staleObserver tells when a node stops being fresh.
+// staleObserver reports when a node stops being fresh.
 type staleObserver struct {
 	unobserved
 
@@ -120,7 +120,7 @@ type staleObserver struct {
 func (o *staleObserver) Stale(error) {
 	select {
 	case o.stale <- struct{}{}:
-	default: // it was told
+	default: // the test knows already
 	}
 }
 
@@ -134,7 +134,7 @@ func TestStaleNodeEndsRequests(t *testing.T) {
 	s := newFleet(t, c, 1)[0]
 	gates, digest := decide(t, []*Store{s})
 	select {
-	case <-observer.stale: // on a machine that is busy
+	case <-observer.stale: // while the machine was busy
 	default:
 	}
 	live := forward(t, gates[0], digest)
@@ -150,8 +150,8 @@ func TestStaleNodeEndsRequests(t *testing.T) {
 	}
 }
 
-// A feed that comes later is told what other nodes have changed since the store was
-// opened.
+// A feed that is added later is told what other nodes have changed since the store
+// was opened.
 func TestFeedThatComesLater(t *testing.T) {
 	all := newStores(t)
 	fleet := newFleet(t, all.config(t), 2)
@@ -160,6 +160,6 @@ func TestFeedThatComesLater(t *testing.T) {
 	var late told
 	fleet[1].Feed(late.change)
 	if !late.touched(keystest.SomeKey.Digest) {
-		t.Error("the feed was not told of a revocation before it came")
+		t.Error("the feed was not told of a revocation that was made before it was added")
 	}
 }
