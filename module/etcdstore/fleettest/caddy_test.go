@@ -31,7 +31,7 @@ type caddies struct {
 	list    []*caddy
 }
 
-// caddy is one of them.
+// caddy is one of the three.
 type caddy struct {
 	all  *caddies
 	host *etcdtest.Host
@@ -40,7 +40,7 @@ type caddy struct {
 	client http.Client
 }
 
-// someInputs is what the gates let through with the scope Inputs:Get.
+// someInputs is a path that requires the scope Inputs:Get.
 const someInputs = "/v2/users/alice/apps/shop/inputs"
 
 func startCaddies(t *testing.T) *caddies {
@@ -62,7 +62,8 @@ func startCaddies(t *testing.T) *caddies {
 	return c
 }
 
-// startUpstream answers at once, or goes on until its client has gone.
+// startUpstream starts an upstream that answers at once, or writes until its client
+// has gone.
 func (c *caddies) startUpstream() (address string) {
 	c.t.Helper()
 	ln, err := c.net.Test().Listen(0)
@@ -142,7 +143,7 @@ func (g *caddy) waitFresh() {
 	}
 }
 
-// get returns the status of an answer. 0 is for one that didn't come.
+// get returns the status of the answer, or 0 if there was no answer.
 func (g *caddy) get(ctx context.Context, where, key string) (status int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -187,15 +188,15 @@ func (c *caddies) makeAlice(password string) {
 	c.list[0].command(nil, "app", "create", "shop", "--user", "alice")
 }
 
-// attempts are what clients of all Caddys get with one key.
+// attempts records how all Caddys answer clients with one key.
 type attempts struct {
 	key    string
 	cancel context.CancelFunc
 	all    sync.WaitGroup
 
 	mu sync.Mutex
-	// passed is when the last request began that passed, by Caddy, and answered
-	// when the last one did that got any answer.
+	// passed has, for each Caddy, when the last request that passed began. answered
+	// has when the last request that got any answer began.
 	passed, answered map[*caddy]time.Time
 	// live are the requests that were admitted and have not ended.
 	live map[*caddy]bool
@@ -233,7 +234,7 @@ func (a *attempts) once(ctx context.Context, g *caddy) {
 	begin := time.Now()
 	status, err := g.get(ctx, ":8080"+someInputs, a.key)
 	if err != nil {
-		<-time.After(10 * time.Millisecond) // it may have been killed
+		<-time.After(10 * time.Millisecond) // the Caddy may have been killed
 		return
 	}
 	a.mu.Lock()
@@ -251,16 +252,16 @@ func (a *attempts) havePassed() bool {
 	return len(a.passed) == gates
 }
 
-// refused reports whether a Caddy has answered a request that began later, and has
-// ended the endless one.
+// refused reports whether a Caddy has answered a request that began later than a
+// time, and has ended the endless request.
 func (a *attempts) refused(g *caddy, later time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.answered[g].After(later) && !a.live[g]
 }
 
-// What happens to the Caddys while one of them revokes a key. away is one of the
-// others. end ends it.
+// caddyFaults happen to the Caddys while one of them revokes a key. away is one of the
+// other Caddys. end ends the fault.
 var caddyFaults = []struct {
 	name  string
 	begin func(c *caddies, away *caddy) (end func())

@@ -19,8 +19,8 @@ type history struct {
 	// with the newest version until then.
 	answered map[int][]change
 	intents  map[int]int64
-	// plain is true if what was made may be lost, because etcd was restored from a
-	// snapshot. Nothing but revoking counts then.
+	// plain is true if new keys may be lost because etcd was restored from a
+	// snapshot. Only revocations count then.
 	plain bool
 	// late is how late a read may see a change.
 	late time.Duration

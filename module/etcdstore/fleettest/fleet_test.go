@@ -31,7 +31,7 @@ type fleet struct {
 	pipes     sync.WaitGroup
 	begun     int64
 	kills     int
-	// plain has gates make and revoke keys, and change nothing else.
+	// plain is true if the gates make and revoke keys, and change nothing else.
 	plain bool
 	// late is by how much reads may be late. If it isn't 0, changes don't wait for the
 	// other gates.
@@ -53,8 +53,8 @@ const (
 	gates   = 3
 )
 
-// newFleet runs a fleet whose gates have yet to begin their work. Its etcd loses
-// what it has if the machine does.
+// newFleet runs a fleet whose gates have yet to begin their work. Its etcd doesn't
+// sync its files to the disk.
 func newFleet(t testing.TB, registers int) *fleet {
 	t.Helper()
 	f := &fleet{t: t}

@@ -36,7 +36,7 @@ type setting struct {
 	Seed      uint64
 	// Begun is when the fleet began.
 	Begun int64
-	// Plain is to make and revoke keys, and to change nothing else.
+	// Plain is true if the gate makes and revokes keys, and changes nothing else.
 	Plain bool
 	// Late is to make changes that don't wait for the other gates.
 	Late bool

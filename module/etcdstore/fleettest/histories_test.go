@@ -17,8 +17,8 @@ import (
 // seedVariable has the faults of a seed, instead of those of a new one.
 const seedVariable = "HISTORY_SEED"
 
-// bounds returns how many histories there are at most, and for how long they are
-// begun. HISTORIES says so, with a number of histories or a time as 10m.
+// bounds returns how many histories there are at most, and for how long new ones are
+// begun. The variable HISTORIES has a number of histories or a time such as 10m.
 func bounds(t testing.TB, usual time.Duration) (count int, enough time.Duration) {
 	t.Helper()
 	text := os.Getenv("HISTORIES")
@@ -35,7 +35,7 @@ func bounds(t testing.TB, usual time.Duration) (count int, enough time.Duration)
 	return math.MaxInt, enough
 }
 
-// seeded returns what chooses the faults.
+// seeded returns the random numbers that choose the faults.
 func seeded(t testing.TB) *rand.Rand {
 	t.Helper()
 	seed := rand.Uint64() >> 16 //nolint:gosec // a seed to print
@@ -46,7 +46,7 @@ func seeded(t testing.TB) *rand.Rand {
 		}
 	}
 	t.Logf("%s=%d", seedVariable, seed)
-	return rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // what can be repeated
+	return rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // the numbers must be repeatable
 }
 
 // TestHistories breaks one or two things at a time while all gates read and

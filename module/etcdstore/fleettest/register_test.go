@@ -130,7 +130,7 @@ func next(tx *keys.Tx, r register) (version int, err error) {
 	return 1, create(tx, r)
 }
 
-// errThere is for a register that was made before.
+// errThere is the error for a register that was made before.
 var errThere = errors.New("the key is there")
 
 // create makes the first version of a register.

@@ -37,8 +37,8 @@ func TestRestores(t *testing.T) {
 	}
 }
 
-// restore takes a snapshot, restores it a little later, and reconciles the fleet.
-// It returns how many mirrors held it. Meanwhile a gate may be away.
+// restore takes a snapshot, restores it a little later, and reconciles the fleet. A
+// gate may be away meanwhile. restore returns how many mirrors held the fleet.
 func (f *fleet) restore(r *rand.Rand, snapshot string) (held int) {
 	f.t.Helper()
 	f.etcd.Snapshot(snapshot)
@@ -63,7 +63,7 @@ func (f *fleet) restore(r *rand.Rand, snapshot string) (held int) {
 		<-time.After(time.Duration(r.Float64() * float64(fence)))
 	}
 	back()
-	// Gates find out one after the other that they know more.
+	// The gates find out one after the other that they know more than etcd.
 	for end := time.Now().Add(deadline); ; <-time.After(20 * time.Millisecond) {
 		var done keys.Reconciled
 		if err := f.gate(r).ask("/reconcile", &done); err == nil {

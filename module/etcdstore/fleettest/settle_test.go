@@ -53,8 +53,8 @@ func BenchmarkRevocationCutOff(b *testing.B) {
 	b.ReportMetric(float64(fence.Milliseconds()), "fence-ms")
 }
 
-// BenchmarkChanges measures how many changes three gates make, each several at a
-// time.
+// BenchmarkChanges measures how many changes three gates make. Each gate makes several
+// at a time.
 func BenchmarkChanges(b *testing.B) {
 	f := &fleet{t: b}
 	f.start(b.N + 1)

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// A change of many steps that ends in the middle leaves each key as it was, or
-// revoked, at every Caddy alike, and can be made again.
+// A change of many steps that ends in the middle leaves each key either revoked or as
+// it was, and all Caddys agree on it. The change can be made again.
 func TestCaddyKilledBetweenSteps(t *testing.T) {
 	c := startCaddies(t)
 	c.makeAlice(filepath.Join(c.folder, "password"))
@@ -29,7 +29,7 @@ func TestCaddyKilledBetweenSteps(t *testing.T) {
 			_, err := first.post("/users/alice/keys/revoke", map[string]any{"app_id": "shop"})
 			ended <- err
 		}()
-		for passed := true; passed; { // one of the keys is revoked
+		for passed := true; passed; { // until one of the keys is revoked
 			passed = second.status(t, all[0]) == http.StatusOK && second.status(t, all[len(all)-1]) == http.StatusOK
 		}
 		first.Kill()
@@ -51,7 +51,7 @@ func TestCaddyKilledBetweenSteps(t *testing.T) {
 		}
 		t.Logf("round %d: %d of %d keys are left, the call ended with %v", round, left, len(all), err)
 		if err == nil && left > 0 {
-			t.Errorf("all were revoked, the Caddy said, and %d were not", left)
+			t.Errorf("the Caddy answered that all keys were revoked, and %d were not", left)
 		}
 		if _, err := third.post("/users/alice/keys/revoke", map[string]any{"app_id": "shop"}); err != nil {
 			t.Fatal(err)
@@ -121,7 +121,7 @@ func (g *caddy) status(t *testing.T, key string) int {
 	t.Helper()
 	for end := time.Now().Add(deadline); ; {
 		status, err := g.get(t.Context(), ":8080"+someInputs, key)
-		if err == nil && status != http.StatusServiceUnavailable { // which is for one that isn't fresh
+		if err == nil && status != http.StatusServiceUnavailable { // a Caddy that isn't fresh answers 503
 			return status
 		}
 		if time.Now().After(end) {
