@@ -41,7 +41,7 @@ async function activity() {
   await ada.says(/104\s*allowed/);
   await ada.says(/32\s*refused/);
 
-  // Fewer days are another drawing.
+  // Fewer days have their own drawing.
   await ada.follow("7 days");
   await ada.says(/24\s*allowed/);
   assert.equal(await ada.page.locator("svg.bars g").count(), 7);

@@ -44,7 +44,7 @@ export class Person {
   }
 
   constructor(base, context, page, script) {
-    // Chromium tells if a person is in a field before it moves the focus to another.
+    // Chromium logs this if a person is in a field before autofocus chooses another.
     Object.assign(this, { base, context, page, script, axe: true, complaints: [], expected: ["Autofocus processing was blocked"] });
   }
 
@@ -92,8 +92,8 @@ export class Person {
     await this.look();
   }
 
-  /** pressTwice activates a button again before the answer arrives, which the
-   * browser drops then. The second answer leads to the page with a field. */
+  /** pressTwice activates a button again before the answer arrives, so the browser
+   * drops that answer. The second answer leads to the page with the field. */
   async pressTwice(name, field) {
     const button = this.page.getByRole("main").getByRole("button", { name, exact: true });
     await button.scrollIntoViewIfNeeded();

@@ -132,7 +132,7 @@ func TestHeldSecrets(t *testing.T) {
 	for name, h := range map[string]holder{"another session": {"ada", "t", "c"}, "another page": {"ada", "s", "c"}} {
 		path := map[bool]string{true: "/y", false: "/x"}[name == "another page"]
 		if o.again(h, path, now); !o.held[0].shown {
-			t.Errorf("%s has it shown again", name)
+			t.Errorf("%s makes the page show the secret again", name)
 		}
 	}
 	o.again(ada, "/x", now)

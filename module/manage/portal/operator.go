@@ -181,8 +181,7 @@ func (v *visit) downloadKeysOfAll() error {
 	return v.sendCSV(p.Keys, "keys-of-all-users.csv")
 }
 
-// keysOfAll reads the keys of all users that the query selects, all of them on one
-// page.
+// keysOfAll reads all keys of all users that the query selects, on one page.
 func (v *visit) keysOfAll() (*allKeysPage, error) {
 	p := &allKeysPage{Path: "/operator/keys", keyList: keyList{Everyone: true}}
 	return p, v.selectKeys(p, v.portal.operate, "/v2/keys", v.r.URL.Query())

@@ -294,7 +294,7 @@ func TestMistypedCodesKeepTheSetUp(t *testing.T) {
 	}
 }
 
-// The facts of a key name where it works and who made it.
+// The page of a key says where the key works and who made it.
 func TestFactsOfAKey(t *testing.T) {
 	s := newTestPortal(t)
 	plain := s.portal.call

@@ -258,5 +258,5 @@ var (
 	errReplayed  = errors.New("the form was used already")
 	errNoPage    = errors.New("there is no such page")
 	// errUnfinished is the failure of a form whose page panicked.
-	errUnfinished = errors.New("the form was not handled to its end")
+	errUnfinished = errors.New("the form was not handled completely")
 )

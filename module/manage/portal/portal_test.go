@@ -40,7 +40,7 @@ func TestFormsAreTakenOnce(t *testing.T) {
 	f.cleared = time.Time{}
 	f.clear(time.Now().Add(formLife + time.Minute))
 	if len(f.sent) != 0 {
-		t.Errorf("%d are remembered for good", len(f.sent))
+		t.Errorf("%d submissions are remembered forever", len(f.sent))
 	}
 }
 

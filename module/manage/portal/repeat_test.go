@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// heldUp makes the API hold the next change up until release is called. Each
-// change that arrives is sent to arrived.
+// heldUp makes the API delay the next change until release is called. Each change
+// that arrives is sent to arrived.
 func (s *testPortal) heldUp() (arrived chan *http.Request, release func()) {
 	arrived, free := make(chan *http.Request, 9), make(chan struct{})
 	plain := s.portal.call
@@ -38,8 +38,8 @@ func formRequest(ctx context.Context, path string, form url.Values) *http.Reques
 	return r
 }
 
-// A browser drops the first request when a form is sent twice. Its change is made
-// all the same, and once, and the second answer leads to its page.
+// A browser drops the first request when a form is sent twice. The change is made all
+// the same, and only once. The second answer leads to the page of the first.
 func TestFormsThatAreSentTwiceAreHandledOnce(t *testing.T) {
 	s := newOncePortal(t)
 	arrived, release := s.heldUp()
@@ -54,7 +54,7 @@ func TestFormsThatAreSentTwiceAreHandledOnce(t *testing.T) {
 	go post(ctx)
 	change := <-arrived
 	drop()
-	post(ctx) // it is dropped while it waits, which is no failure
+	post(ctx) // a request that is dropped while it waits hasn't failed
 	if w := <-answers; w.Body.Len() > 0 {
 		t.Errorf("a dropped request is answered %d %s", w.Code, w.Body)
 	}
@@ -78,8 +78,8 @@ func TestFormsThatAreSentTwiceAreHandledOnce(t *testing.T) {
 	}
 }
 
-// One after the other: the second answer leads to the page of the first, which
-// shows the key again, to the same session alone.
+// If a form is sent again after its answer, the second answer leads to the page of the
+// first, which shows the key again, but only to the same session.
 func TestFormsThatAreSentAgainLeadToTheSamePage(t *testing.T) {
 	s := newOncePortal(t)
 	form := url.Values{"name": {"Shop"}, "form": {s.portal.forms.make("cas_of_ada")}}
@@ -101,7 +101,7 @@ func TestFormsThatAreSentAgainLeadToTheSamePage(t *testing.T) {
 		t.Error("the key isn't shown once more")
 	}
 
-	// What isn't the same form is refused.
+	// A different form is refused.
 	other := formRequest(t.Context(), "/apps", form)
 	other.Header.Set("Cookie", Cookie+"=cas_2_of_ada")
 	for name, r := range map[string]*http.Request{
@@ -156,7 +156,7 @@ func TestFormsThatFailed(t *testing.T) {
 	}
 }
 
-// Nobody waits for good for a form whose page panicked.
+// Nobody waits forever for a form whose page panicked.
 func TestFormsThatPanicked(t *testing.T) {
 	s := newTestPortal(t)
 	s.portal.failed = func(*http.Request, error) {}
@@ -177,14 +177,14 @@ func TestFormsThatPanicked(t *testing.T) {
 	}
 }
 
-// Where a form led is kept encrypted, because it may contain cookies.
+// The ending of a form is kept encrypted, because it may contain cookies.
 func TestEndingsAreEncrypted(t *testing.T) {
 	s := newOncePortal(t)
 	token := s.portal.forms.make("cas_of_ada")
 	s.send("/apps", url.Values{"name": {"Shop"}, "form": {token}})
 	id, _ := s.portal.forms.check("cas_of_ada", token)
 	if kept := s.portal.forms.sent[id].ending; len(kept) == 0 || bytes.Contains(kept, []byte("secret")) {
-		t.Errorf("kept is %q", kept)
+		t.Errorf("the ending is kept as %q", kept)
 	}
 }
 
@@ -230,10 +230,10 @@ func TestFormsOfSignedOutUsersAreSentTwice(t *testing.T) {
 		if locations[0] == "" || locations[0] != locations[1] || locations[1] != locations[2] || cookies[0] != cookies[1] || len(arrived) > 0 {
 			t.Errorf("%s: to %v with %q, and %d more changes", path, locations, cookies, len(arrived))
 		}
-		// Later it is handled by itself.
+		// The same form is handled again if it is sent later.
 		post(t.Context(), "half")
 		if len(arrived) != 1 {
-			t.Errorf("%s: it is not handled later", path)
+			t.Errorf("%s: the form is not handled again later", path)
 		}
 	}
 }
