@@ -11,9 +11,9 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// Activity is what became of the requests that presented a key, on the last days,
-// at most [keys.ActivityDays]. Days are in UTC. A request counts at most half a
-// minute after it was made. A server that is killed loses the counts of that time.
+// Activity counts the requests that presented a key in the last days, which are at
+// most [keys.ActivityDays]. Days are in UTC. A request counts at most half a minute
+// after it was made. A server that is killed loses the counts of that time.
 type Activity struct {
 	KeyID string `json:"key_id"`
 	// From and To are the first and the last day, such as 2026-11-29.
@@ -57,7 +57,7 @@ func (r *request) readDays(days *int) error {
 	*days = keys.ActivityDays
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return refuse(CodeInvalid, "", "the query can't be read; days is known")
+		return refuse(CodeInvalid, "", "the query can't be read; it may have days")
 	}
 	if !query.Has("days") {
 		return nil
@@ -69,7 +69,7 @@ func (r *request) readDays(days *int) error {
 	return nil
 }
 
-// getActivity answers what a key was used for on the last days.
+// getActivity answers what a key was used for in the last days.
 func (r *request) getActivity(from keys.Reader, days int) (*Answer, error) {
 	c, err := r.findKeyInPath(from)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// The answer has the last days up to today, and sums up no others.
+// The answer has the last days up to today, and sums up only those.
 func TestShowActivity(t *testing.T) {
 	today := keys.DateOf(keys.Date(20_000).Time())
 	scopes, owner := keys.NewCause("scopes", []string{"A", "B"}, []string{"/p.S/M"}), keys.NewCause("owner", nil, nil)

@@ -25,7 +25,7 @@ type Answer struct {
 	// limited to.
 	Scopes    []Scope  `json:"scope_deps,omitzero"`
 	Endpoints []string `json:"endpoint_names,omitzero"`
-	// ScopeResources describe what the scopes of Scopes are about.
+	// ScopeResources describe the resources of the scopes in Scopes.
 	ScopeResources []ScopeResource `json:"scope_resources,omitzero"`
 	*MyScopes
 	Collaborators  []Collaborator  `json:"collaborators,omitzero"`

@@ -17,7 +17,7 @@ type Scope struct {
 	DependingScopes []string `json:"depending_scopes"`
 }
 
-// ScopeResource describes a resource that scopes are about.
+// ScopeResource describes a resource that scopes refer to.
 type ScopeResource struct {
 	Resource    string `json:"resource"`
 	Description string `json:"description"`
