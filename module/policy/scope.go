@@ -26,8 +26,8 @@ type Scope struct {
 	// granted by name.
 	Hidden bool `json:"hidden,omitempty"`
 
-	// Resource tells people what the resource is that the scope is about. Only
-	// shipped tables describe resources.
+	// Resource describes the scope's resource to people. Only shipped tables
+	// describe resources.
 	Resource string `json:"-"`
 	// Place is where the scope is declared, for errors.
 	Place string `json:"-"`

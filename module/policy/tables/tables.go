@@ -114,7 +114,8 @@ func (t *Table) describe(file string) error {
 	return nil
 }
 
-// describeResources adds what a shipped file tells of resources to their scopes.
+// describeResources adds the descriptions of resources in a shipped file to the
+// scopes of the resources.
 func (t *Table) describeResources(file string) error {
 	described, err := readResources(file)
 	if errors.Is(err, fs.ErrNotExist) {

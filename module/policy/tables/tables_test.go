@@ -192,8 +192,8 @@ func TestShippedScopesAreDescribed(t *testing.T) {
 	}
 }
 
-// Every shipped resource is described by a sentence, and every description is of a
-// resource.
+// Every resource of a shipped table is described by a sentence, and every description
+// belongs to a resource.
 func TestShippedResourcesAreDescribed(t *testing.T) {
 	for _, name := range ShippedNames() {
 		table, err := Shipped(name)
@@ -218,7 +218,7 @@ func TestShippedResourcesAreDescribed(t *testing.T) {
 		}
 		for resource := range described {
 			if !slices.ContainsFunc(table.Scopes, func(s policy.Scope) bool { return policy.ResourceOf(s.Name) == resource }) {
-				t.Errorf("%s is no resource of %s", resource, name)
+				t.Errorf("%s is not a resource of %s", resource, name)
 			}
 		}
 	}
