@@ -110,7 +110,7 @@ func TestOperatorPagesListAllKeys(t *testing.T) {
 	}
 }
 
-// downloadsKeys wants the operator's CSV to have some lines, and not others.
+// downloadsKeys checks which lines the operator's CSV has.
 func (m *managed) downloadsKeys(target string, want map[string]bool) {
 	m.T.Helper()
 	status, header, text := m.page(m.sessions["alice"], "", target, "", nil)
@@ -127,8 +127,8 @@ func (m *managed) downloadsKeys(target string, want map[string]bool) {
 	}
 }
 
-// The keys of a user have the menus of the other lists. A menu revokes its key
-// alone, whatever is selected.
+// The list of a user's keys has the same menus as the other lists. A menu revokes only
+// its own key, whatever is selected.
 func TestOperatorPagesHaveRowMenus(t *testing.T) {
 	m := startManaged(t, "api_keys_manage {\nportal /portal\n}")
 	m.makeOperator("alice", true)
@@ -150,7 +150,7 @@ func TestOperatorPagesHaveRowMenus(t *testing.T) {
 		}
 		for form := range strings.SplitSeq(text, "<form ") {
 			if inside, _, closed := strings.Cut(form, "</form>"); closed && strings.Contains(inside, "<table") {
-				t.Errorf("%s: the menus' forms are in another form: %s", from, inside)
+				t.Errorf("%s: the menus' forms are inside another form: %s", from, inside)
 			}
 		}
 	}

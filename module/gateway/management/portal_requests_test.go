@@ -180,9 +180,9 @@ func TestPortalDescribesResources(t *testing.T) {
 	if !strings.Contains(text, "Robots:Get") || strings.Contains(text, "about-Robots") {
 		t.Error("the operator's own resource is missing or described")
 	}
-	// Where only the management API has Clarifai's scopes, only theirs are described.
+	// Only the resources of the scopes that exist are described.
 	m = startManaged(t, "api_keys_manage {\nportal /portal\n}")
 	if _, _, text = m.page(m.sessions["alice"], "", "/portal/tokens/new", "", nil); !strings.Contains(text, "about-Keys") || strings.Contains(text, "about-Inputs") {
-		t.Errorf("the descriptions are others: %s", text)
+		t.Errorf("the form describes other resources: %s", text)
 	}
 }

@@ -57,7 +57,7 @@ func (m *managed) twice(concurrent bool, cookies, target string, form url.Values
 	return list
 }
 
-// changesBy counts the changes by a user, by the audit log.
+// changesBy counts a user's changes in the audit log.
 func (m *managed) changesBy(user string) int {
 	m.T.Helper()
 	status, a, text := m.call(m.sessions[user], "GET", "/v2/users/me/audit?per_page=1000", "")
@@ -70,13 +70,13 @@ func (m *managed) changesBy(user string) int {
 var oneTimeToken = regexp.MustCompile(`name="form" value="([^"]+)"`)
 
 // A form that is sent twice, at the same time or one after the other, is handled
-// once. Both answers lead to the same page, which shows a new key.
+// once. Both answers lead to the same page, which shows the new key if there is one.
 func TestPortalFormsAreSentTwice(t *testing.T) {
 	for _, concurrent := range []bool{true, false} {
 		for _, c := range []struct {
 			name, target, from string
 			form               url.Values
-			// want matches where the form leads. secret is what that page shows.
+			// want matches the location of the answer. secret matches what that page shows.
 			want, secret string
 			// changes is how many entries the audit log gets.
 			changes int
@@ -114,7 +114,7 @@ func TestPortalFormsAreSentTwice(t *testing.T) {
 				}
 				once := m.changesBy("alice") - before
 				if m.post(cookie, named(c.target), form) != answers[0] || m.changesBy("alice")-before != once {
-					t.Error("a third time is different")
+					t.Error("the third answer is different")
 				}
 				if once != c.changes {
 					t.Errorf("%d changes, want %d", once, c.changes)
