@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/memstore"
 )
 
-// sharedStore is a store of several processes, as far as a directory knows.
+// sharedStore looks to a directory like a store of several processes.
 type sharedStore struct {
 	keys.Store
 
@@ -63,8 +63,8 @@ func newShared(t *testing.T) (*directory.Directory, *sharedStore, keys.Credentia
 	return d, s, createKey(t, d)
 }
 
-// A process that may not know the newest changes decides nothing, not even by what
-// it has cached.
+// A process that may not know the newest changes decides nothing, not even from its
+// cache.
 func TestStaleProcessFindsNothing(t *testing.T) {
 	d, s, key := newShared(t)
 	collaborator := keys.CollaboratorRef{AppRef: keys.AppRef{OwnerID: "alice", AppID: "shop"}, UserID: "bob"}
