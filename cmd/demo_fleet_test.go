@@ -75,9 +75,9 @@ func TestFleetDemo(t *testing.T) {
 	}
 }
 
-// watch looks for the programs that the demo has started, which are etcd and the
-// second gate. ended waits until they have ended: the kernel says so when all is
-// closed, while an address would say nothing, since another test may take it.
+// watch finds the programs that the demo has started: etcd and the second gate. ended
+// waits until the kernel reports that they have ended. Their addresses would prove
+// nothing, because another test may take them.
 func (d *demo) watch() (ended func()) {
 	t := d.term.t
 	t.Helper()

@@ -20,8 +20,8 @@ type caddySite struct {
 	// gate adds api_keys with the table of Clarifai's API and this store.
 	gate  bool
 	store string
-	// etcd is the URL of the etcd with the keys, of which the store is a mirror. It
-	// is empty for a store that is a file.
+	// etcd is the URL of the etcd with the keys. The store is its mirror then. etcd is
+	// empty if the store is a file.
 	etcd string
 	// service is the address of the service that forward_auth asks, if any.
 	service string

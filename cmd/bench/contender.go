@@ -42,7 +42,7 @@ var contenders = []contender{
 		checks: true, isGate: true, many: true, option: "many", start: startGateOfMany,
 	},
 	{
-		name: "fleet", about: "the gate with its keys in an etcd, which allows app keys", sent: appKeys, grpc: true,
+		name: "fleet", about: "the gate with its keys in etcd, which allows app keys", sent: appKeys, grpc: true,
 		checks: true, isGate: true, program: "etcd", start: startGateOfFleet,
 	},
 	{
@@ -98,7 +98,7 @@ type instance struct {
 	// processes are those that work for each request. Together they are the
 	// contender.
 	processes []*process
-	// others are those that it needs besides.
+	// others are processes that the contender needs, but not for each request.
 	others []*process
 	ports  *ports
 	// socket is that of Caddy's admin endpoint.

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// startGateOfFleet starts a gate whose keys are in an etcd of its own. The etcd is
-// not on the way of a request, so it doesn't count as a part of the contender.
+// startGateOfFleet starts a gate whose keys are in an etcd of its own. Requests don't
+// pass through etcd, so etcd doesn't count as a part of the contender.
 func startGateOfFleet(b *bench, folder string) (*instance, error) {
 	store := filepath.Join(folder, "keys.db")
 	if err := copyFile(store, b.few.file); err != nil {
@@ -28,7 +28,7 @@ func startGateOfFleet(b *bench, folder string) (*instance, error) {
 	return i, nil
 }
 
-// startGateOn moves the keys into an etcd, and starts a gate there.
+// startGateOn moves the keys into etcd, and starts a gate that uses them.
 func (b *bench) startGateOn(url, folder, store string) (*instance, error) {
 	site, err := b.site(folder)
 	if err != nil {
