@@ -45,7 +45,7 @@ type Config struct {
 	Serve bool
 	// Name is shown for this node. Default: the name of the machine.
 	Name string
-	// Clock is what the fence goes by. Default: time.Now.
+	// Clock is the clock of the fence. Default: time.Now.
 	Clock func() time.Time
 	// Observer is told what the store does by itself. It may be nil.
 	Observer Observer

@@ -22,7 +22,7 @@ type history struct {
 	// plain is true if new keys may be lost because etcd was restored from a
 	// snapshot. Only revocations count then.
 	plain bool
-	// late is how late a read may see a change.
+	// late is the longest delay after which a read must see a change.
 	late time.Duration
 }
 

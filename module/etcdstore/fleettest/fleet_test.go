@@ -33,8 +33,8 @@ type fleet struct {
 	kills     int
 	// plain is true if the gates make and revoke keys, and change nothing else.
 	plain bool
-	// late is by how much reads may be late. If it isn't 0, changes don't wait for the
-	// other gates.
+	// late is the longest delay after which a read must see a change. If it isn't 0,
+	// changes don't wait for the other gates.
 	late time.Duration
 }
 

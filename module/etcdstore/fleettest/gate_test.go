@@ -38,7 +38,7 @@ type setting struct {
 	Begun int64
 	// Plain is true if the gate makes and revokes keys, and changes nothing else.
 	Plain bool
-	// Late is to make changes that don't wait for the other gates.
+	// Late is true if changes don't wait for the other gates.
 	Late bool
 }
 
@@ -51,7 +51,7 @@ type gate struct {
 	report    *reporter
 	registers []register
 	work      *work
-	// jumped is by how much the wall clock was set forward, in nanoseconds.
+	// jumped is how far the wall clock was set forward, in nanoseconds.
 	jumped atomic.Int64
 }
 
@@ -101,7 +101,8 @@ func (g *gate) run(text string) (err error) {
 	return http.Serve(ln, mux) //nolint:gosec // a socket of the test
 }
 
-// clock is that of a machine whose wall clock was set. Its monotonic clock can't be.
+// clock is the clock of a machine whose wall clock was set. The monotonic clock can't
+// be set.
 func (g *gate) clock() time.Time {
 	by := g.jumped.Load()
 	now := time.Now().Add(time.Duration(by)) // moves both

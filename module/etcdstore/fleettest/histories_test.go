@@ -56,14 +56,14 @@ func TestHistories(t *testing.T) {
 }
 
 // TestHistoriesWithoutSettling does the same with changes that don't wait for the
-// other gates. No read is late by more than the fence.
+// other gates. Reads see them no later than the fence allows.
 func TestHistoriesWithoutSettling(t *testing.T) {
 	f := &fleet{t: t, late: fence + fence/64}
 	f.start(20_000, etcdtest.UnsafeNoFsync())
 	f.histories(15 * time.Second)
 }
 
-// histories checks histories for a while, unless HISTORIES says for how long.
+// histories checks histories for the usual time, unless HISTORIES sets another bound.
 func (f *fleet) histories(usual time.Duration) {
 	t := f.t
 	t.Helper()

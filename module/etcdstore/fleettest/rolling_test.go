@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// While the Caddies are restarted one after the other, clients that try the next one
-// where nobody listens get no answer but a good one, and changes are made.
+// While the Caddys are restarted one after the other, changes can be made. Clients that
+// try the next Caddy if one doesn't listen get only good answers.
 func TestRollingRestart(t *testing.T) {
 	c := startCaddies(t)
 	c.makeAlice(filepath.Join(c.folder, "password"))
@@ -27,7 +27,7 @@ func TestRollingRestart(t *testing.T) {
 				g := c.list[at%gates]
 				status, err := g.get(t.Context(), ":8080"+someInputs, key)
 				switch {
-				case err != nil: // it has ended, or is yet to begin
+				case err != nil: // the Caddy has ended, or has yet to start
 					elsewhere.Add(1)
 				case status != http.StatusOK:
 					t.Errorf("%s answers %d", g.host.Name, status)
