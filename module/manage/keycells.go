@@ -2,9 +2,9 @@ package manage
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Cell returns the value of a [KeyField] for programs, as a cell of CSV.
@@ -22,11 +22,10 @@ func Cell(value any) string {
 	}
 }
 
-// NoFormula keeps a spreadsheet from taking a text for a formula, because users
-// write texts that others open.
-func NoFormula(text string) string {
-	if first, size := utf8.DecodeRuneInString(text); size > 0 && strings.ContainsRune("=+-@\t\r＝＋－＠", first) {
-		return "'" + text
-	}
-	return text
-}
+// formula matches where a cell begins a formula. In many languages spreadsheets
+// separate cells by semicolons, and take a cell to begin after one.
+var formula = regexp.MustCompile(`(^|;"*)([=+\-@\t\r＝＋－＠])`)
+
+// NoFormula keeps a spreadsheet from taking a text, or a part of it, for a formula,
+// because users write texts that others open.
+func NoFormula(text string) string { return formula.ReplaceAllString(text, "$1'$2") }
