@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
 // sent is the answer to a form that is sent twice.
@@ -140,5 +142,84 @@ func TestPortalFormsAreSentTwice(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A form that is sent again after its session has ended gets no cookies, and leads to
+// the sign-in. Nobody sees the new key, and no second one is made.
+func TestPortalFormsAreSentAgainAfterAnEnd(t *testing.T) {
+	m := startManaged(t, "api_keys_manage {\nportal /portal\n}")
+	const target = "/portal/tokens/new"
+	secret := regexp.MustCompile(`cap_\w{12}_\w{38}`)
+	suspend := func(suspended bool) {
+		m.Update(func(tx *keys.Tx) error {
+			_, err := tx.ChangeUser("alice", func(u *keys.User) error { u.Suspended = suspended; return nil })
+			return err
+		})
+	}
+	for name, end := range map[string]func(session, key string){
+		"signed out":  func(session, _ string) { m.call(session, "POST", "/v2/logout", "") },
+		"ended":       func(string, string) { m.call(m.sessions["alice"], "DELETE", "/v2/users/me/sessions", "") },
+		"suspended":   func(string, string) { suspend(true) },
+		"key revoked": func(_, key string) { m.call(m.sessions["alice"], "DELETE", "/v2/users/me/keys", `{"ids":["`+key+`"]}`) },
+	} {
+		session := m.Session("alice")
+		cookie := "__Host-api-keys-session=" + session
+		_, _, text := m.page(session, "", target, "", nil)
+		form := url.Values{"form": {oneTimeToken.FindStringSubmatch(text)[1]}, "step": {"done"}, "expires": {"never"}, "scope": {"All"}, "description": {name}}
+		first := m.post(cookie, target, form)
+		once, _, _ := strings.Cut(first.cookies, ";")
+		made := regexp.MustCompile(`cap_\w{12}`).FindString(first.location)
+		if made == "" || once == "" {
+			t.Fatalf("%s: %v", name, first)
+		}
+		end(session, made)
+		again := m.post(cookie, target, form)
+		if lives := name == "key revoked"; again.err != nil || again.location != first.location || (again.cookies == first.cookies) != lives || !lives && strings.Contains(again.cookies, once) {
+			t.Errorf("%s: the answer is %v", name, again)
+		}
+		status, header, text := m.page(session+"; "+once, "", first.location, "", nil)
+		if secret.MatchString(text) || status == http.StatusOK {
+			t.Errorf("%s: the page of the key is %d %v: %s", name, status, header, text)
+		}
+		suspend(false)
+		_, a, _ := m.call(m.sessions["alice"], "GET", "/v2/users/me/audit?action=key.create&per_page=1000", "")
+		count := 0
+		for _, e := range a.Entries {
+			if strings.Contains(string(e.After), name) {
+				count++
+			}
+		}
+		if count != 1 {
+			t.Errorf("%s: %d keys were made", name, count)
+		}
+	}
+}
+
+// An operator's form does nothing when it is sent again, with the role or without.
+func TestPortalFormsOfOperatorsAreSentAgain(t *testing.T) {
+	m := startManaged(t, "api_keys_manage {\nportal /portal\n}")
+	m.makeOperator("alice", true)
+	const user = "/portal/operator/users/bob"
+	_, _, text := m.page(m.sessions["alice"], "", user, "", nil)
+	cookie, form := "__Host-api-keys-session="+m.sessions["alice"], url.Values{"form": {oneTimeToken.FindStringSubmatch(text)[1]}}
+	if a := m.post(cookie, user+"/suspend", form); a.location != user+"?done=user-suspended#notice" {
+		t.Fatalf("the answer is %v", a)
+	}
+	m.Update(func(tx *keys.Tx) error {
+		_, err := tx.ChangeUser("bob", func(u *keys.User) error { u.Suspended = false; return nil })
+		return err
+	})
+	for _, role := range []bool{true, false} {
+		m.makeOperator("alice", role)
+		if a := m.post(cookie, user+"/suspend", form); a.err != nil || a.cookies != "" {
+			t.Errorf("with the role %v: %v", role, a)
+		}
+		if status, _, _ := m.call(m.sessions["bob"], "GET", "/v2/users/me", ""); status != http.StatusOK {
+			t.Errorf("with the role %v: bob is suspended again: %d", role, status)
+		}
+	}
+	if status, _, _ := m.page(m.sessions["alice"], "", user, "", nil); status != http.StatusNotFound {
+		t.Errorf("without the role the page is %d", status)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,6 +18,8 @@ import (
 type forms struct {
 	mu   sync.Mutex
 	sent map[formID]*submission
+	// ofUser are the forms of a user that have ended, the oldest first.
+	ofUser map[string][]formID
 	// cleared is when old submissions were last removed.
 	cleared time.Time
 }
@@ -29,6 +32,10 @@ const (
 	nonceSize = 16
 	// formLife is how long a page may be open before its form is sent.
 	formLife = 2 * time.Hour
+	// maxFormsOfUser and maxEnding bound the memory that a user can take: how many
+	// forms are remembered, and how many bytes each ending may have.
+	maxFormsOfUser = 256
+	maxEnding      = 8 << 10
 )
 
 // formID identifies a form.
@@ -111,21 +118,31 @@ func (f *forms) begin(id formID, content [sha256.Size]byte, life time.Duration) 
 	return s, true
 }
 
-// end ends the first submission of a form. A submission without a life is forgotten,
-// except by those who wait for it.
-func (f *forms) end(id formID, s *submission) {
+// end ends the first submission of a form. It is remembered for its user, unless it
+// has no life or did nothing.
+func (f *forms) end(id formID, s *submission, user string) {
+	defer close(s.done)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.sent[id] == s && (s.free || !time.Now().Before(s.until)) {
-		delete(f.sent, id)
+	if f.sent[id] != s {
+		return
 	}
-	close(s.done)
+	if s.free || !time.Now().Before(s.until) {
+		delete(f.sent, id)
+		return
+	}
+	own := append(f.ofUser[user], id)
+	if len(own) > maxFormsOfUser {
+		delete(f.sent, own[0])
+		own = own[1:]
+	}
+	f.ofUser[user] = own
 }
 
 // clear forgets submissions of tokens that have expired anyway.
 func (f *forms) clear(now time.Time) {
 	if f.sent == nil {
-		f.sent = map[formID]*submission{}
+		f.sent, f.ofUser = map[formID]*submission{}, map[string][]formID{}
 	}
 	if now.Sub(f.cleared) < time.Minute {
 		return
@@ -134,6 +151,12 @@ func (f *forms) clear(now time.Time) {
 	for id, s := range f.sent {
 		if now.After(s.until) {
 			delete(f.sent, id)
+		}
+	}
+	for user, own := range f.ofUser {
+		own = slices.DeleteFunc(own, func(id formID) bool { return f.sent[id] == nil })
+		if f.ofUser[user] = own; len(own) == 0 {
+			delete(f.ofUser, user)
 		}
 	}
 }

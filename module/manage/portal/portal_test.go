@@ -31,11 +31,11 @@ func TestFormsAreTakenOnce(t *testing.T) {
 		t.Errorf("first: %v, again: %v, unused: %v, spent: %v", first, again, f.unused("mine", token), f.spent(token))
 	}
 	s.free = true
-	f.end(id, s)
+	f.end(id, s, "ada")
 	if s, first = f.begin(id, [32]byte{2}, formLife); !first {
 		t.Error("a form that did nothing can't be sent again")
 	}
-	f.end(id, s)
+	f.end(id, s, "ada")
 	// Those that are forgotten are too old to be taken anyway.
 	f.cleared = time.Time{}
 	f.clear(time.Now().Add(formLife + time.Minute))

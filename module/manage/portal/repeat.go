@@ -93,18 +93,26 @@ func (v *visit) handleFirst(f *onceForm, s *submission) (err error) {
 		if to := header.Get("Location"); err == nil && to != "" {
 			s.ending = f.seal(ending{to, header["Set-Cookie"][earlier:]})
 		}
+		if len(s.ending) > maxEnding {
+			s.ending, s.failure = nil, errReplayed
+		}
 		s.free = s.ending == nil && s.failure == nil
-		v.portal.forms.end(f.id, s)
+		user := ""
+		if v.user != nil {
+			user = v.user.ID
+		}
+		v.portal.forms.end(f.id, s, user)
 	}()
 	return v.handle()
 }
 
 // unclear returns the error if it leaves unclear whether the form made its change.
-// The forms of signed-out users make theirs at most once by themselves.
+// Without a signed-in user nothing was tried, or the form makes its change at most
+// once by itself.
 func (v *visit) unclear(err error) error {
 	var no *refused
 	switch {
-	case v.page.open, errors.Is(err, errSignIn), errors.Is(err, errMalformed), errors.Is(err, errNoPage),
+	case v.user == nil, errors.Is(err, errMalformed), errors.Is(err, errNoPage),
 		errors.As(err, &no) && no.Code.HTTP() < http.StatusInternalServerError:
 		return nil
 	}
@@ -112,22 +120,31 @@ func (v *visit) unclear(err error) error {
 }
 
 // repeat answers a form that was sent again. If the page of the first answer shows
-// a secret, it can show it again.
+// a secret, it can show it again. A session that has ended meanwhile gets no cookies
+// and no secret. The page that the form leads to has it sign in.
 func (v *visit) repeat(f *onceForm, s *submission) error {
-	if s.failure != nil {
-		if err := v.signedIn(); err != nil {
+	ended := false
+	if !v.page.open {
+		err := v.signedIn()
+		if ended = errors.Is(err, errSignIn); err != nil && !ended {
 			return err
 		}
+	}
+	if s.failure != nil {
 		return s.failure
 	}
 	e, err := f.open(s.ending)
 	if err != nil {
 		return err
 	}
-	for _, cookie := range e.Cookies {
-		v.w.Header().Add("Set-Cookie", cookie)
+	if ended {
+		v.forget()
+	} else {
+		for _, cookie := range e.Cookies {
+			v.w.Header().Add("Set-Cookie", cookie)
+		}
+		allOnce.again(holder{session: v.session}, strings.TrimPrefix(e.Location, v.portal.base), time.Now())
 	}
-	allOnce.again(holder{session: v.session}, strings.TrimPrefix(e.Location, v.portal.base), time.Now())
 	http.Redirect(v.w, v.r, e.Location, http.StatusSeeOther)
 	return nil
 }

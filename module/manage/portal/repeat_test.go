@@ -250,3 +250,82 @@ func (w *waiting) Done() <-chan struct{} {
 	w.once.Do(func() { close(w.began) })
 	return w.Context.Done()
 }
+
+// What is remembered of the forms of a user is bounded, and takes no room of others.
+func TestRememberedFormsAreBounded(t *testing.T) {
+	s := newTestPortal(t)
+	s.portal.forms = &forms{}
+	bobs := formID{1}
+	sent, _ := s.portal.forms.begin(bobs, [32]byte{}, formLife)
+	s.portal.forms.end(bobs, sent, "bob")
+	long := url.Values{"list": {"q=" + strings.Repeat("x", maxForm/2)}, "step": {"done"}}
+	var last url.Values
+	for range maxFormsOfUser + 2 {
+		last = clone(long, "form", s.portal.forms.make("cas_of_ada"))
+		if status, location, _ := s.send("/tokens/revoke", last); status != http.StatusSeeOther || len(location) < maxEnding {
+			t.Fatalf("%d to %d bytes", status, len(location))
+		}
+	}
+	if status, location, _ := s.send("/tokens/revoke", last); status != http.StatusConflict || location != "" {
+		t.Errorf("an answer that is too long is repeated: %d to %d bytes", status, len(location))
+	}
+	size := 0
+	for _, one := range s.portal.forms.sent {
+		size += len(one.ending)
+	}
+	if n := len(s.portal.forms.sent); n != maxFormsOfUser+1 || size > n*maxEnding || !s.portal.forms.has(bobs) {
+		t.Errorf("%d forms are remembered with %d bytes, bob's: %v", n, size, s.portal.forms.has(bobs))
+	}
+	s.portal.forms.cleared = time.Time{}
+	s.portal.forms.clear(time.Now().Add(formLife + time.Minute))
+	if n := len(s.portal.forms.sent) + len(s.portal.forms.ofUser); n != 0 {
+		t.Errorf("%d are remembered for good", n)
+	}
+}
+
+// A stranger can make the token of a session that doesn't exist. Nothing is
+// remembered of such a form, even if the store can't tell.
+func TestFormsOfStrangersAreForgotten(t *testing.T) {
+	for name, code := range map[string]manage.Code{"no session": manage.CodeLoginFailed, "no store": manage.CodeUnavailable} {
+		s := newTestPortal(t)
+		s.portal.forms = &forms{}
+		s.portal.call = func(*http.Request, string, string, string, any) (*manage.Answer, error) {
+			return &manage.Answer{Status: manage.Status{Code: code}}, nil
+		}
+		s.send("/keys/cak_1/disable", url.Values{"form": {s.portal.forms.make("cas_of_ada")}})
+		if n := len(s.portal.forms.sent); n != 0 {
+			t.Errorf("%s: %d forms are remembered", name, n)
+		}
+	}
+}
+
+// If the session ends, the form that it sent gets no cookies when it is sent again,
+// and isn't kept as if nothing was done.
+func TestFormsThatAreSentAgainAfterTheirSession(t *testing.T) {
+	for name, c := range map[string]struct {
+		refuse   *manage.Status
+		status   int
+		location string
+	}{
+		"done":   {nil, http.StatusSeeOther, "/portal/keys/cak_2/secret"},
+		"failed": {&manage.Status{Code: manage.CodeUnavailable, Description: "Unavailable"}, http.StatusServiceUnavailable, ""},
+	} {
+		s := newOncePortal(t)
+		s.refuse = c.refuse
+		form := url.Values{"name": {"Shop"}, "sender": {"ada"}, "form": {s.portal.forms.make("cas_of_ada")}}
+		s.send("/apps", form)
+		s.portal.call = func(*http.Request, string, string, string, any) (*manage.Answer, error) {
+			return &manage.Answer{Status: manage.Status{Code: manage.CodeLoginFailed}}, nil
+		}
+		w := httptest.NewRecorder()
+		s.portal.ServeHTTP(w, formRequest(t.Context(), "/apps", form))
+		if w.Code != c.status || w.Header().Get("Location") != c.location {
+			t.Errorf("%s: %d to %s", name, w.Code, w.Header().Get("Location"))
+		}
+		for _, cookie := range w.Result().Cookies() {
+			if cookie.Value != "" {
+				t.Errorf("%s: it gets the cookie %s", name, cookie)
+			}
+		}
+	}
+}
