@@ -171,13 +171,8 @@ func (n *node) deleteMirror() {
 
 // limitFiles keeps the gate from writing behind a position of any file.
 func (n *node) limitFiles(size uint64) {
-	var state gateState
-	if err := n.ask("/state", &state); err != nil {
-		n.fleet.t.Logf("%s: %v", n.set.Name, err)
-		return
-	}
 	limit := unix.Rlimit{Cur: size, Max: math.MaxUint64}
-	if err := unix.Prlimit(state.PID, syscall.RLIMIT_FSIZE, &limit, nil); err != nil {
+	if err := unix.Prlimit(n.PID(), syscall.RLIMIT_FSIZE, &limit, nil); err != nil && n.Running() {
 		n.fleet.t.Error(err)
 	}
 }

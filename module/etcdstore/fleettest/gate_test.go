@@ -153,14 +153,13 @@ func answer(fn func(*http.Request) (any, error)) http.HandlerFunc {
 
 // gateState is what a gate says of itself.
 type gateState struct {
-	PID   int
 	Fresh bool
 	Fleet keys.Fleet
 }
 
 func (g *gate) state(r *http.Request) (any, error) {
 	fleet, err := g.directory.Fleet(r.Context())
-	return gateState{os.Getpid(), g.store.Ready(r.Context()) == nil, fleet}, err
+	return gateState{g.store.Ready(r.Context()) == nil, fleet}, err
 }
 
 // found makes the user who owns all keys.

@@ -87,6 +87,9 @@ func (p *Process) Running() bool {
 	}
 }
 
+// PID is the ID of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Kill ends the process as kill -9 does, and returns when it has ended.
 func (p *Process) Kill() {
 	p.tb.Helper()
