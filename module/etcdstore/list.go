@@ -88,6 +88,7 @@ func (s *Store) list(ctx context.Context, before applied, why string) (from int6
 func (s *Store) fill(ctx context.Context, next *boltstore.NewMirror, revision int64) (n int, err error) {
 	err = listAll(ctx, s.client, s.layout, revision, func(key string, value []byte) error {
 		n++
+		s.listed.Add(1)
 		return addTo(next, s.layout, key, value)
 	})
 	return n, err

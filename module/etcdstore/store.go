@@ -45,6 +45,8 @@ type Store struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 	closed atomic.Bool
+	// listed counts the records that lists have read.
+	listed atomic.Int64
 	// report wakes up the task that tells the others what is applied.
 	report chan struct{}
 	// caughtUp wakes up the task that keeps the node fresh.
@@ -53,8 +55,9 @@ type Store struct {
 
 // How long calls of etcd may take.
 const (
-	// startTimeout is for the first list of a node that has no mirror yet.
-	startTimeout = 2 * time.Minute
+	// startTimeout is how long a node that has no mirror yet waits for the first
+	// record, and for more of them. The list may take longer.
+	startTimeout = time.Minute
 	// freshTimeout is how long Open waits for a node that has a mirror to become
 	// fresh. It starts stale otherwise.
 	freshTimeout = 5 * time.Second
@@ -135,17 +138,7 @@ func (s *Store) start() error {
 	s.tasks.Go(s.reportApplied)
 	s.tasks.Go(s.endStale)
 
-	patience := freshTimeout
-	if state.Cluster == 0 {
-		patience = startTimeout
-	}
-	ctx, cancel := context.WithTimeout(s.ctx, patience)
-	defer cancel()
-	select {
-	case err = <-first: // of the first list, or what can never succeed
-	case <-ctx.Done():
-		err = fmt.Errorf("no answer from etcd within %s", patience)
-	}
+	err = s.waitForFirst(first, state.Cluster != 0)
 	_, impossible := errors.AsType[*impossibleError](err)
 	switch {
 	case impossible:
@@ -153,7 +146,7 @@ func (s *Store) start() error {
 	case err != nil && state.Cluster == 0:
 		return fmt.Errorf("this node has no mirror yet, and can't make one: %w", err)
 	case err == nil:
-		soon, cancel := context.WithTimeout(ctx, freshTimeout)
+		soon, cancel := context.WithTimeout(s.ctx, freshTimeout)
 		defer cancel()
 		s.known.wait(soon, func() bool { return s.fence.fresh() || len(s.known.heldBy()) > 0 })
 	}
@@ -161,6 +154,27 @@ func (s *Store) start() error {
 	s.missed = nil // nobody has read anything yet
 	s.telling.Unlock()
 	return nil
+}
+
+// waitForFirst waits for the result of the first attempt to catch up. A node without
+// a mirror can't do anything before, so it waits as long as there are more records.
+func (s *Store) waitForFirst(first <-chan error, hasMirror bool) error {
+	patience := startTimeout
+	if hasMirror {
+		patience = freshTimeout
+	}
+	for before := int64(0); ; {
+		select {
+		case err := <-first: // of the first list, or what can never succeed
+			return err
+		case <-time.After(patience):
+		}
+		now := s.listed.Load()
+		if hasMirror || now == before {
+			return fmt.Errorf("no answer from etcd within %s", patience)
+		}
+		before = now
+	}
 }
 
 // readState returns what the mirror has applied.

@@ -3,8 +3,11 @@ package etcdstore
 import (
 	"fmt"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/caddy-api-keys/gateway/module/gatetest/etcdtest"
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -44,4 +47,36 @@ func openStore(t *testing.T, c Config) *Store {
 func TestStore(t *testing.T) {
 	all := newStores(t)
 	keystest.Run(t, func(t *testing.T) keys.Store { return openStore(t, all.config(t)) })
+}
+
+// A node without a mirror waits for a long list, as long as there are more records.
+func TestLongFirstList(t *testing.T) {
+	for name, c := range map[string]struct {
+		pause     time.Duration
+		hasMirror bool
+		ends      bool
+	}{
+		"a long list":                {startTimeout - time.Second, false, true},
+		"a list that stops":          {2*startTimeout + time.Second, false, false},
+		"with a mirror from earlier": {2 * freshTimeout, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var s Store
+				first := make(chan error, 1)
+				var list sync.WaitGroup
+				defer list.Wait()
+				list.Go(func() {
+					for range 10 {
+						time.Sleep(c.pause)
+						s.listed.Add(1)
+					}
+					first <- nil
+				})
+				if err := s.waitForFirst(first, c.hasMirror); (err == nil) != c.ends {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
