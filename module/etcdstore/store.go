@@ -55,8 +55,8 @@ type Store struct {
 
 // How long calls of etcd may take.
 const (
-	// startTimeout is how long a node that has no mirror yet waits for the first
-	// record, and for more of them. The list may take longer.
+	// startTimeout is how long a node without a mirror waits while no further record
+	// comes. The whole list may take longer.
 	startTimeout = time.Minute
 	// freshTimeout is how long Open waits for a node that has a mirror to become
 	// fresh. It starts stale otherwise.
@@ -156,8 +156,8 @@ func (s *Store) start() error {
 	return nil
 }
 
-// waitForFirst waits for the result of the first attempt to catch up. A node without
-// a mirror can't do anything before, so it waits as long as there are more records.
+// waitForFirst waits for the result of the first attempt to catch up. A node without a
+// mirror can't do anything before, so it waits as long as more records come.
 func (s *Store) waitForFirst(first <-chan error, hasMirror bool) error {
 	patience := startTimeout
 	if hasMirror {
@@ -165,7 +165,7 @@ func (s *Store) waitForFirst(first <-chan error, hasMirror bool) error {
 	}
 	for before := int64(0); ; {
 		select {
-		case err := <-first: // of the first list, or what can never succeed
+		case err := <-first: // the first list is done, or can never succeed
 			return err
 		case <-time.After(patience):
 		}

@@ -49,7 +49,7 @@ func TestStore(t *testing.T) {
 	keystest.Run(t, func(t *testing.T) keys.Store { return openStore(t, all.config(t)) })
 }
 
-// A node without a mirror waits for a long list, as long as there are more records.
+// A node without a mirror waits for a long list, as long as more records come.
 func TestLongFirstList(t *testing.T) {
 	for name, c := range map[string]struct {
 		pause     time.Duration
