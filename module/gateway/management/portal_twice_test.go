@@ -146,7 +146,7 @@ func TestPortalFormsAreSentTwice(t *testing.T) {
 }
 
 // A form that is sent again after its session has ended gets no cookies, and leads to
-// the sign-in. Nobody sees the new key, and no second one is made.
+// the sign-in. Nobody sees the new key, and no second key is made.
 func TestPortalFormsAreSentAgainAfterAnEnd(t *testing.T) {
 	m := startManaged(t, "api_keys_manage {\nportal /portal\n}")
 	const target = "/portal/tokens/new"
@@ -196,7 +196,8 @@ func TestPortalFormsAreSentAgainAfterAnEnd(t *testing.T) {
 	}
 }
 
-// An operator's form does nothing when it is sent again, with the role or without.
+// An operator's form that is sent again does nothing, whether or not its user still has
+// the role.
 func TestPortalFormsOfOperatorsAreSentAgain(t *testing.T) {
 	m := startManaged(t, "api_keys_manage {\nportal /portal\n}")
 	m.makeOperator("alice", true)
