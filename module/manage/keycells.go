@@ -22,10 +22,10 @@ func Cell(value any) string {
 	}
 }
 
-// formula matches where a cell begins a formula. In many languages spreadsheets
-// separate cells by semicolons, and take a cell to begin after one.
+// formula matches the beginning of a formula in a cell. In many languages, spreadsheets
+// separate cells by semicolons, so a cell may begin after each.
 var formula = regexp.MustCompile(`(^|;"*)([=+\-@\t\r＝＋－＠])`)
 
-// NoFormula keeps a spreadsheet from taking a text, or a part of it, for a formula,
-// because users write texts that others open.
+// NoFormula keeps a spreadsheet from taking a text, or a part of the text, for a
+// formula, because users write texts that others open.
 func NoFormula(text string) string { return formula.ReplaceAllString(text, "$1'$2") }

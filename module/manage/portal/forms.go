@@ -18,7 +18,7 @@ import (
 type forms struct {
 	mu   sync.Mutex
 	sent map[formID]*submission
-	// ofUser are the forms of a user that have ended, the oldest first.
+	// ofUser has the remembered forms of each user, the oldest first.
 	ofUser map[string][]formID
 	// cleared is when old submissions were last removed.
 	cleared time.Time
@@ -118,8 +118,8 @@ func (f *forms) begin(id formID, content [sha256.Size]byte, life time.Duration) 
 	return s, true
 }
 
-// end ends the first submission of a form. It is remembered for its user, unless it
-// has no life or did nothing.
+// end ends the first submission of a form. The submission is remembered for its user,
+// unless it has no life or did nothing.
 func (f *forms) end(id formID, s *submission, user string) {
 	defer close(s.done)
 	f.mu.Lock()

@@ -15,10 +15,11 @@ import (
 )
 
 // once holds new secrets, such as keys, between the form that makes one and the
-// page that shows it. The page shows it once, to the browser that sent the form. If
-// the browser has dropped the page because the form was sent twice, the page shows
-// it again, within [againLife]. Secrets are held in memory, and encrypted with the browser's cookie. After a
-// restart of the server the page explains that the secret was not kept.
+// page that shows it. The page shows the secret once, to the browser that sent the
+// form. If the browser has dropped the page because the form was sent twice, the page
+// shows the secret again, within [againLife]. Secrets are held in memory, and
+// encrypted with the browser's cookie. After a restart of the server the page explains
+// that the secret was not kept.
 type once struct {
 	mu sync.Mutex
 	// held are the secrets, the oldest first.

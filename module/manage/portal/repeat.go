@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// A browser drops the answer to a form when the user sends the form again, such as
-// by a double click. So the form is handled once, and the second answer leads to
-// where the first one led.
+// A browser drops the answer to a form when the user sends the form again, for example
+// by a double click. So the form is handled once, and the second answer leads to the
+// same page as the first.
 
-// ending is where a form led.
+// ending is the answer that led from a form to the next page.
 type ending struct {
 	Location string
 	Cookies  []string
@@ -43,8 +43,8 @@ func (v *visit) onceForm() (*onceForm, bool) {
 	content := strings.Join([]string{v.r.URL.Path, v.r.URL.RawQuery, v.r.PostForm.Encode()}, "\x00")
 	f := &onceForm{content: sha256.Sum256([]byte(content)), life: formLife}
 	if pg.open {
-		// There is no session, and so no token. What is sent works once, so only
-		// the same form at the same time leads to the same page.
+		// There is no session, and so no token. The code in the form works once, so
+		// only the same form at the same time leads to the same page.
 		f.secret, f.life = mac(v.half(), "form", content), 0
 		f.id = formID(mac(string(f.secret), "id", ""))
 		return f, true
@@ -58,7 +58,8 @@ func (v *visit) onceForm() (*onceForm, bool) {
 	return f, ok
 }
 
-// handleOnce handles a form, or answers as the first time if it was sent before.
+// handleOnce handles a form. If the form was sent before, handleOnce repeats the
+// answer.
 func (v *visit) handleOnce(f *onceForm) error {
 	for {
 		s, first := v.portal.forms.begin(f.id, f.content, f.life)
@@ -106,9 +107,9 @@ func (v *visit) handleFirst(f *onceForm, s *submission) (err error) {
 	return v.handle()
 }
 
-// unclear returns the error if it leaves unclear whether the form made its change.
-// Without a signed-in user nothing was tried, or the form makes its change at most
-// once by itself.
+// unclear returns the error if the error leaves unclear whether the form made its
+// change. Without a signed-in user nothing was tried, or the form makes its change at
+// most once by itself.
 func (v *visit) unclear(err error) error {
 	var no *refused
 	switch {
@@ -119,9 +120,9 @@ func (v *visit) unclear(err error) error {
 	return err
 }
 
-// repeat answers a form that was sent again. If the page of the first answer shows
-// a secret, it can show it again. A session that has ended meanwhile gets no cookies
-// and no secret. The page that the form leads to has it sign in.
+// repeat answers a form that was sent again. If the page of the first answer shows a
+// secret, the page can show the secret again. A session that has ended meanwhile gets
+// no cookies and no secret, and the next page asks the user to sign in.
 func (v *visit) repeat(f *onceForm, s *submission) error {
 	ended := false
 	if !v.page.open {
@@ -152,7 +153,7 @@ func (v *visit) repeat(f *onceForm, s *submission) error {
 func (f *onceForm) seal(e ending) []byte {
 	text, err := json.Marshal(e)
 	if err != nil {
-		panic(err) // only for a type that JSON hasn't
+		panic(err) // only for a type that JSON can't encode
 	}
 	return cipherOf(f.secret).Seal(nil, nil, text, f.id[:]) //nolint:gosec // the cipher makes a nonce itself
 }

@@ -251,7 +251,7 @@ func (w *waiting) Done() <-chan struct{} {
 	return w.Context.Done()
 }
 
-// What is remembered of the forms of a user is bounded, and takes no room of others.
+// The remembered forms of a user are bounded, and don't displace those of other users.
 func TestRememberedFormsAreBounded(t *testing.T) {
 	s := newTestPortal(t)
 	s.portal.forms = &forms{}
@@ -279,12 +279,12 @@ func TestRememberedFormsAreBounded(t *testing.T) {
 	s.portal.forms.cleared = time.Time{}
 	s.portal.forms.clear(time.Now().Add(formLife + time.Minute))
 	if n := len(s.portal.forms.sent) + len(s.portal.forms.ofUser); n != 0 {
-		t.Errorf("%d are remembered for good", n)
+		t.Errorf("%d submissions are remembered forever", n)
 	}
 }
 
-// A stranger can make the token of a session that doesn't exist. Nothing is
-// remembered of such a form, even if the store can't tell.
+// A stranger can make the token of a session that doesn't exist. Such a form isn't
+// remembered, even if the store is unavailable.
 func TestFormsOfStrangersAreForgotten(t *testing.T) {
 	for name, code := range map[string]manage.Code{"no session": manage.CodeLoginFailed, "no store": manage.CodeUnavailable} {
 		s := newTestPortal(t)
@@ -299,8 +299,8 @@ func TestFormsOfStrangersAreForgotten(t *testing.T) {
 	}
 }
 
-// If the session ends, the form that it sent gets no cookies when it is sent again,
-// and isn't kept as if nothing was done.
+// A form that is sent again after its session has ended gets no cookies, and isn't kept
+// as if nothing was done.
 func TestFormsThatAreSentAgainAfterTheirSession(t *testing.T) {
 	for name, c := range map[string]struct {
 		refuse   *manage.Status
@@ -324,7 +324,7 @@ func TestFormsThatAreSentAgainAfterTheirSession(t *testing.T) {
 		}
 		for _, cookie := range w.Result().Cookies() {
 			if cookie.Value != "" {
-				t.Errorf("%s: it gets the cookie %s", name, cookie)
+				t.Errorf("%s: the session gets the cookie %s", name, cookie)
 			}
 		}
 	}
