@@ -13,8 +13,9 @@ import (
 	"github.com/caddy-api-keys/gateway/module/records"
 )
 
-// pageSize is how many keys one call lists.
-const pageSize = 2000
+// pageSize is how many keys one call lists. For each page etcd counts the keys that
+// are left, so small pages of many keys take long.
+const pageSize = 10_000
 
 // initialize makes the key store in etcd from the empty mirror, unless another node
 // has just done so.
