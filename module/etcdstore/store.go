@@ -12,6 +12,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"github.com/caddy-api-keys/gateway/module/boltstore"
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -113,6 +115,11 @@ func connect(config Config) (*clientv3.Client, error) {
 		DialKeepAliveTime: time.Second, DialKeepAliveTimeout: time.Second, PermitWithoutStream: true,
 		DialTimeout: callTimeout, MaxCallRecvMsgSize: 64 << 20, MaxCallSendMsgSize: 8 << 20,
 		Logger: zap.NewNop(), // errors are returned
+		// The client tries again at most this much later, also after a long outage.
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+			MinConnectTimeout: callTimeout / 2,
+		})},
 	}
 	if config.User != "" {
 		password, err := config.Password()
