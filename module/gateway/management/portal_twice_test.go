@@ -186,7 +186,7 @@ func TestPortalFormsAreSentAgainAfterAnEnd(t *testing.T) {
 		_, a, _ := m.call(m.sessions["alice"], "GET", "/v2/users/me/audit?action=key.create&per_page=1000", "")
 		count := 0
 		for _, e := range a.Entries {
-			if strings.Contains(string(e.After), name) {
+			if strings.Contains(string(e.After), `"`+name+`"`) {
 				count++
 			}
 		}
