@@ -50,6 +50,11 @@ type Net struct {
 	links   map[way]chan packet
 	carried sync.WaitGroup
 	closed  bool
+
+	// dials are under way. ended ends those that a client has left behind.
+	dials sync.WaitGroup
+	ended context.Context
+	end   context.CancelFunc
 }
 
 // way is the direction from one host to another.
@@ -68,6 +73,7 @@ func NewNet(tb testing.TB) *Net {
 		tb: tb, hosts: map[string]*Host{}, byAddr: map[netip.Addr]*Host{},
 		cut: map[way]bool{}, delays: map[*Host]delay{}, links: map[way]chan packet{},
 	}
+	n.ended, n.end = context.WithCancel(context.Background())
 	tb.Cleanup(n.close)
 	n.test = n.Host("test")
 	return n
@@ -143,6 +149,10 @@ func (n *Net) Heal() {
 func (n *Net) close() {
 	n.mu.Lock()
 	n.closed = true
+	n.mu.Unlock()
+	n.end()
+	n.dials.Wait()
+	n.mu.Lock()
 	for _, h := range n.hosts {
 		if err := errors.Join(h.namespace.device.Close(), h.namespace.file.Close()); err != nil {
 			n.tb.Error(err)
@@ -153,6 +163,18 @@ func (n *Net) close() {
 	}
 	n.mu.Unlock()
 	n.carried.Wait()
+}
+
+// beginDial counts a dial, unless the network has ended. A http.Transport goes on to
+// dial when its client has left.
+func (n *Net) beginDial() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return false
+	}
+	n.dials.Add(1)
+	return true
 }
 
 // Host is a machine in a Net: a network namespace with an address.
@@ -176,8 +198,16 @@ func (h *Host) Command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// DialContext connects from the host. It is as a http.Transport wants it.
+// DialContext connects from the host. It is as a http.Transport wants it. It returns
+// [net.ErrClosed] if the network has ended.
 func (h *Host) DialContext(ctx context.Context, network, addr string) (conn net.Conn, err error) {
+	if !h.net.beginDial() {
+		return nil, net.ErrClosed
+	}
+	defer h.net.dials.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(h.net.ended, cancel)()
 	err = h.namespace.inside(func() error {
 		var dialer net.Dialer
 		conn, err = dialer.DialContext(ctx, network, addr)
