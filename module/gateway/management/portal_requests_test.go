@@ -154,8 +154,8 @@ func TestPortalLeadsFromADeadSessionToSignIn(t *testing.T) {
 	}
 }
 
-// The form of a new key has a sentence about each resource of a shipped table. It
-// has none about a resource that the operator has named.
+// The form of a new key describes each resource of a shipped table in a sentence. It
+// doesn't describe resources that the operator named.
 func TestPortalDescribesResources(t *testing.T) {
 	shipped, err := tables.Shipped("clarifai")
 	if err != nil {
