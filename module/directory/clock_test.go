@@ -30,16 +30,7 @@ func withClock(t *testing.T) (*directory.Directory, *faultyStore, *wristwatch) {
 	t.Helper()
 	m, w := openStore(t), &wristwatch{}
 	w.set(year2026)
-	owned, err := directory.NewIdle(m, w.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := owned.Directory
-	t.Cleanup(func() {
-		if err := owned.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	d := openIdle(t, m, w.Now)
 	update(t, d, func(tx *keys.Tx) error { _, err := tx.CreateUser(keys.User{ID: "alice"}); return err })
 	return d, m, w
 }

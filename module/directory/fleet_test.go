@@ -45,16 +45,7 @@ func newShared(t *testing.T) (*directory.Directory, *sharedStore, keys.Credentia
 		t.Fatal(err)
 	}
 	s := &sharedStore{Store: store}
-	owned, err := directory.NewIdle(s, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := owned.Directory
-	t.Cleanup(func() {
-		if err := owned.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	d := openIdle(t, s, time.Now)
 	update(t, d, func(tx *keys.Tx) error {
 		_, err1 := tx.CreateUser(keys.User{ID: "alice"})
 		_, err2 := tx.CreateApp(keys.App{AppRef: keys.AppRef{OwnerID: "alice", AppID: "shop"}})

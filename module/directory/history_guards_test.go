@@ -26,12 +26,7 @@ func (s *teller) Feed(feed func(keys.Change)) {
 func TestAllChanged(t *testing.T) {
 	m := openStore(t)
 	s := &teller{Store: m}
-	owned, err := directory.NewIdle(s, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := owned.Directory
-	defer owned.Close()
+	d := openIdle(t, s, time.Now)
 	update(t, d, func(tx *keys.Tx) error {
 		if _, err := tx.CreateUser(keys.User{ID: "alice"}); err != nil {
 			return err
@@ -123,12 +118,7 @@ func cache(t *testing.T, d *directory.Directory, digest credential.Digest) {
 // count afterwards.
 func TestALoadBeforeTheCommit(t *testing.T) {
 	s := &meeting{Store: openStore(t)}
-	owned, err := directory.NewIdle(s, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := owned.Directory
-	defer owned.Close()
+	d := openIdle(t, s, time.Now)
 	update(t, d, func(tx *keys.Tx) error {
 		if _, err := tx.CreateUser(keys.User{ID: "alice"}); err != nil {
 			return err

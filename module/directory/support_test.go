@@ -57,21 +57,27 @@ func openStore(t *testing.T) *faultyStore {
 	return &faultyStore{Store: store}
 }
 
-// newDirectory is a directory over a new store with a user, an app, and a key
-// for it. Nothing runs its upkeep, whose reads a test could take for its own.
-func newDirectory(t *testing.T) (*directory.Directory, *faultyStore, keys.Credential) {
+// openIdle opens a directory over a store. Nothing runs its upkeep.
+func openIdle(t *testing.T, store keys.Store, now func() time.Time) *directory.Directory {
 	t.Helper()
-	m := openStore(t)
-	owned, err := directory.NewIdle(m, time.Now)
+	owned, err := directory.NewIdle(store, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := owned.Directory
 	t.Cleanup(func() {
 		if err := owned.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	return owned.Directory
+}
+
+// newDirectory is a directory over a new store with a user, an app, and a key
+// for it. Nothing runs its upkeep, whose reads a test could take for its own.
+func newDirectory(t *testing.T) (*directory.Directory, *faultyStore, keys.Credential) {
+	t.Helper()
+	m := openStore(t)
+	d := openIdle(t, m, time.Now)
 	update(t, d, func(tx *keys.Tx) error {
 		if _, err := tx.CreateUser(keys.User{ID: "alice"}); err != nil {
 			return err
