@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/credential"
-	"github.com/caddy-api-keys/gateway/module/gatetest/etcdtest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/keys/keystest"
 )
@@ -264,15 +263,12 @@ func TestCompacted(t *testing.T) {
 // After a snapshot from before a revocation was restored, nobody decides until
 // the revocation is back.
 func TestSnapshotRestored(t *testing.T) {
-	all := &stores{etcd: etcdtest.Start(t, 1)}
-	c := all.config(t)
-	c.MaxStaleness = time.Second
+	all, c := newRestorable(t)
 	fleet := newFleet(t, c, 2)
 	key := keystest.SomeKey
 	put(t, fleet[0], func(w keys.Writer) error { return w.PutUser(keystest.SomeUser) })
 	put(t, fleet[0], func(w keys.Writer) error { return w.PutCredential(key) })
-	snapshot := filepath.Join(t.TempDir(), "snapshot")
-	all.etcd.Snapshot(snapshot)
+	snapshot := all.snapshot(t)
 	put(t, fleet[0], func(w keys.Writer) error {
 		w.Touch(time.Now(), key.Digest)
 		return errors.Join(w.PutTombstone(keys.Tombstone{Digest: key.Digest, ID: key.ID, UserID: key.UserID, At: time.Now(), Reason: "leaked"}), w.DeleteCredential(key.Digest))

@@ -3,13 +3,11 @@ package etcdstore
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/caddy-api-keys/gateway/module/gatetest/etcdtest"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/keys/keystest"
 )
@@ -44,14 +42,10 @@ func TestContradicts(t *testing.T) {
 // changes that follow a restored snapshot for changes that it has applied. When it
 // catches up, it keeps the others from deciding too.
 func TestEtcdIsBack(t *testing.T) {
-	all := &stores{etcd: etcdtest.Start(t, 1)}
-	c := all.config(t)
-	c.MaxStaleness = time.Second
-	ahead := newFleet(t, c, 1)[0]
-	key := keystest.SomeKey
+	all, c := newRestorable(t)
+	ahead, key := newFleet(t, c, 1)[0], keystest.SomeKey
 	put(t, ahead, func(w keys.Writer) error { return w.PutCredential(key) })
-	snapshot := filepath.Join(t.TempDir(), "snapshot")
-	all.etcd.Snapshot(snapshot)
+	snapshot := all.snapshot(t)
 	for range 20 { // more than the other node makes
 		put(t, ahead, putSomeUser)
 	}

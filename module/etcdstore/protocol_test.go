@@ -126,8 +126,7 @@ func TestRegistrationForgotten(t *testing.T) {
 	c := all.config(t)
 	writer := newFleet(t, c, 1)[0]
 	put(t, writer, func(w keys.Writer) error { return w.PutCredential(keystest.SomeKey) })
-	snapshot := filepath.Join(t.TempDir(), "snapshot")
-	all.etcd.Snapshot(snapshot)
+	snapshot := all.snapshot(t)
 	unknown := newFleet(t, c, 1)[0]
 	stop(t, unknown)
 	if err := unknown.refresh(time.Second); err != nil {
@@ -157,8 +156,7 @@ func TestChangeOfAnotherHistory(t *testing.T) {
 	all := &stores{etcd: etcdtest.Start(t, 1)}
 	s := openStore(t, all.config(t))
 	stop(t, s)
-	snapshot := filepath.Join(t.TempDir(), "snapshot")
-	all.etcd.Snapshot(snapshot)
+	snapshot := all.snapshot(t)
 	client := all.etcd.Client()
 	putOther := func(h head) int64 {
 		t.Helper()
@@ -338,14 +336,10 @@ func TestHoldIsLetGo(t *testing.T) {
 // A node that follows a restored cluster of another ID lists, and decides by what
 // is there.
 func TestRestoredAsAnotherCluster(t *testing.T) {
-	all := &stores{etcd: etcdtest.Start(t, 1)}
-	c := all.config(t)
-	c.MaxStaleness = time.Second
-	s := newFleet(t, c, 1)[0]
-	key := keystest.SomeKey
+	all, c := newRestorable(t)
+	s, key := newFleet(t, c, 1)[0], keystest.SomeKey
 	put(t, s, func(w keys.Writer) error { return w.PutCredential(key) })
-	snapshot := filepath.Join(t.TempDir(), "snapshot")
-	all.etcd.Snapshot(snapshot)
+	snapshot := all.snapshot(t)
 	before := s.known.current().Cluster
 	all.etcd.Restore(snapshot, "--initial-cluster-token=other")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -26,6 +26,24 @@ func newStores(t *testing.T) *stores {
 	return &stores{etcd: etcdtest.Start(t, 1, etcdtest.UnsafeNoFsync())}
 }
 
+// newRestorable starts an etcd that is to be restored from a snapshot. Nodes with the
+// configuration have a short fence.
+func newRestorable(t *testing.T) (*stores, Config) {
+	t.Helper()
+	all := &stores{etcd: etcdtest.Start(t, 1)}
+	c := all.config(t)
+	c.MaxStaleness = time.Second
+	return all, c
+}
+
+// snapshot takes a snapshot of etcd, and returns its path.
+func (s *stores) snapshot(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "snapshot")
+	s.etcd.Snapshot(path)
+	return path
+}
+
 func (s *stores) config(t *testing.T) Config {
 	t.Helper()
 	return Config{
@@ -68,7 +86,7 @@ func TestLongFirstList(t *testing.T) {
 				defer list.Wait()
 				list.Go(func() {
 					for range 10 {
-						time.Sleep(c.pause)
+						<-time.After(c.pause) // on the bubble's clock
 						s.listed.Add(1)
 					}
 					first <- nil
