@@ -46,7 +46,7 @@ type Directory struct {
 	walks, lookUps *turns.Queue
 	// unfinished wakes up the task that finishes deletions.
 	unfinished chan struct{}
-	limits     atomic.Pointer[keys.Limits]
+	maximums   atomic.Pointer[keys.Maximums]
 	finishing  sync.Mutex
 
 	// newest is the newest write time in the store, in Unix nanoseconds.
@@ -101,7 +101,7 @@ func openIdle(store keys.Store, cacheBytes int64, clock func() time.Time, hash f
 	d := &Directory{store: store, clock: clock, closing: make(chan struct{}), unfinished: make(chan struct{}, 1), walks: turns.New(1, maxWalks), lookUps: turns.New(1, maxWalks), throttle: signin.NewThrottle()}
 	d.shared, _ = store.(keys.Shared)
 	d.retention.Store(int64(DefaultAuditRetention))
-	d.SetLimits(keys.Limits{})
+	d.SetMaximums(keys.Maximums{})
 	d.SetObserver(nil)
 	budget := cacheBytes
 	if budget <= 0 {
@@ -151,8 +151,8 @@ func (d *Directory) Secret(purpose string) [32]byte {
 // as the directory, which outlives configurations.
 func (d *Directory) Throttle() *signin.Throttle { return d.throttle }
 
-// SetLimits changes what one user may have.
-func (d *Directory) SetLimits(l keys.Limits) { d.limits.Store(&l) }
+// SetMaximums changes what one user may have.
+func (d *Directory) SetMaximums(m keys.Maximums) { d.maximums.Store(&m) }
 
 // SetAuditRetention changes how long the audit log goes back.
 func (d *Directory) SetAuditRetention(retention time.Duration) {

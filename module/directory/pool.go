@@ -48,7 +48,7 @@ type Lease struct {
 	shared     *shared
 	cacheBytes int64
 	retention  time.Duration // of the audit log
-	limits     keys.Limits
+	maximums   keys.Maximums
 	observer   Observer
 }
 
@@ -76,7 +76,7 @@ func Lend(opener keys.Opener, cacheBytes int64) (*Lease, error) {
 		pool.open[key] = s
 	}
 	s.draining.Store(false)
-	l := &Lease{Directory: s.Directory, shared: s, cacheBytes: cacheBytes, retention: DefaultAuditRetention, limits: keys.Limits{Keys: keys.DefaultMaxKeys, Apps: keys.DefaultMaxApps}}
+	l := &Lease{Directory: s.Directory, shared: s, cacheBytes: cacheBytes, retention: DefaultAuditRetention, maximums: keys.Maximums{Keys: keys.DefaultMaxKeys, Apps: keys.DefaultMaxApps}}
 	s.leases = append(s.leases, l)
 	s.configure()
 	return l, nil
@@ -91,12 +91,12 @@ func (l *Lease) KeepAudit(retention time.Duration) {
 	l.shared.configure()
 }
 
-// Limit changes what one user may have, for as long as this is the newest
+// Bound changes what one user may have, for as long as this is the newest
 // lease.
-func (l *Lease) Limit(limits keys.Limits) {
+func (l *Lease) Bound(maximums keys.Maximums) {
 	pool.Lock()
 	defer pool.Unlock()
-	l.limits = limits
+	l.maximums = maximums
 	l.shared.configure()
 }
 
@@ -115,7 +115,7 @@ func (s *shared) configure() {
 	if n := len(s.leases); n > 0 {
 		s.SetCache(s.leases[n-1].cacheBytes)
 		s.SetAuditRetention(s.leases[n-1].retention)
-		s.SetLimits(s.leases[n-1].limits)
+		s.SetMaximums(s.leases[n-1].maximums)
 		s.SetObserver(s.leases[n-1].observer)
 	}
 }

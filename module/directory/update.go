@@ -53,7 +53,7 @@ func (d *Directory) update(ctx context.Context, r rank, actor keys.Actor, fn fun
 func (d *Directory) updateOnce(ctx context.Context, r rank, terms keys.Terms, fn func(*keys.Tx) error) error {
 	deleting := false
 	err := d.write(ctx, r, terms.Actor.UserID, func(w keys.Writer, clock time.Time) (err error) {
-		terms.Now, terms.Clock, terms.Limits = d.Now(), clock, *d.limits.Load()
+		terms.Now, terms.Clock, terms.Maximums = d.Now(), clock, *d.maximums.Load()
 		deleting, err = keys.Apply(w, terms, fn)
 		return err
 	})

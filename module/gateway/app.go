@@ -221,7 +221,7 @@ func (a *App) Directory() (*directory.Lease, error) {
 	if err := lease.CheckClock(); err != nil {
 		a.logger.Warn("clock of the key store", zap.Error(err))
 	}
-	lease.Limit(keys.Limits{Keys: a.MaxKeys.Or(keys.DefaultMaxKeys), Apps: a.MaxApps.Or(keys.DefaultMaxApps)})
+	lease.Bound(keys.Maximums{Keys: a.MaxKeys.Or(keys.DefaultMaxKeys), Apps: a.MaxApps.Or(keys.DefaultMaxApps)})
 	lease.Observe(a.tasks)
 	a.lease.Store(lease)
 	return lease, nil

@@ -23,8 +23,8 @@ type Terms struct {
 	// Now is the time of the change.
 	Now time.Time
 	// Clock is the time by the clock; Now may be ahead of it.
-	Clock  time.Time
-	Limits Limits
+	Clock    time.Time
+	Maximums Maximums
 	// Ended are the sessions that earlier steps of the change ended.
 	Ended []Credential
 }
@@ -50,15 +50,15 @@ type Tx struct {
 	imported *batch
 	// clock is the time by the clock; now may be ahead of it. It is zero if the
 	// change issues nothing.
-	clock  time.Time
-	limits Limits
+	clock    time.Time
+	maximums Maximums
 }
 
 // Apply runs fn as one change of the records that w writes, and tells w which
 // cached entries it made stale. It reports whether the change began a deletion
 // that [Tx.ContinueDeletion] has to finish.
 func Apply(w Writer, terms Terms, fn func(*Tx) error) (deleting bool, err error) {
-	tx := &Tx{Reader: w, w: w, now: terms.Now, actor: terms.Actor, clock: terms.Clock, limits: terms.Limits, ended: terms.Ended}
+	tx := &Tx{Reader: w, w: w, now: terms.Now, actor: terms.Actor, clock: terms.Clock, maximums: terms.Maximums, ended: terms.Ended}
 	if err := fn(tx); err != nil {
 		return false, err
 	}

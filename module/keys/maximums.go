@@ -8,16 +8,16 @@ import (
 // ErrLimit is returned if a user has as many keys or apps as allowed.
 var ErrLimit = errors.New("limit reached")
 
-// Limits bound what one user may have. 0 means no limit. They apply to what
+// Maximums bound what one user may have. 0 means no limit. They apply to what
 // users make themselves, not to what the operator makes or imports for them.
-type Limits struct {
+type Maximums struct {
 	// Keys limits app keys and personal access tokens that are not revoked,
 	// including disabled and expired ones.
 	Keys int
 	Apps int
 }
 
-// The limits unless the configuration says otherwise.
+// The maximums unless the configuration says otherwise.
 const (
 	DefaultMaxKeys = 10_000
 	DefaultMaxApps = 1_000
@@ -37,9 +37,9 @@ func (tx *Tx) checkLimit(most int, has func(Totals) uint64, userID, what string)
 }
 
 func (tx *Tx) roomForKey(userID string) error {
-	return tx.checkLimit(tx.limits.Keys, func(t Totals) uint64 { return t.Keys }, userID, "keys")
+	return tx.checkLimit(tx.maximums.Keys, func(t Totals) uint64 { return t.Keys }, userID, "keys")
 }
 
 func (tx *Tx) roomForApp(ownerID string) error {
-	return tx.checkLimit(tx.limits.Apps, func(t Totals) uint64 { return t.Apps }, ownerID, "apps")
+	return tx.checkLimit(tx.maximums.Apps, func(t Totals) uint64 { return t.Apps }, ownerID, "apps")
 }

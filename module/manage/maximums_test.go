@@ -10,11 +10,11 @@ import (
 
 // A user who has as many keys or apps as they may is told so, and goes on once
 // one is gone. The operator isn't bounded.
-func TestLimitsOfAUser(t *testing.T) {
+func TestMaximumsOfAUser(t *testing.T) {
 	s := newService(t)
 	s.alice() // an app and its key
 	alice := s.signedIn("alice")
-	s.api.Directory.SetLimits(keys.Limits{Keys: 3, Apps: 2})
+	s.api.Directory.SetMaximums(keys.Maximums{Keys: 3, Apps: 2})
 	const pat = `{"keys":[{"type":"personal_access_token","scopes":[]}]}`
 	made := s.mustAs(alice, "POST", "/v2/users/alice/keys", pat).Keys[0]
 	refused := func(name, path, field, body, says string) {
@@ -40,7 +40,7 @@ func TestLimitsOfAUser(t *testing.T) {
 	})
 	s.mustAs(alice, "DELETE", "/v2/users/alice/apps/second", "")
 	s.mustAs(alice, "POST", "/v2/users/alice/apps", `{"apps":[{"id":"third"}]}`)
-	s.api.Directory.SetLimits(keys.Limits{})
+	s.api.Directory.SetMaximums(keys.Maximums{})
 	for i := range 5 {
 		s.mustAs(alice, "POST", "/v2/users/alice/apps", fmt.Sprintf(`{"apps":[{"id":"more-%d"}]}`, i))
 	}
