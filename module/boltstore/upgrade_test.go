@@ -18,8 +18,8 @@ import (
 )
 
 // writeOld writes a file of an older format. The last version of formats 1 and 2
-// made it through a directory, and nothing has changed it since; that of format 3
-// is the one of format 2, upgraded.
+// made it through a directory, and nothing has changed it since. That of a later
+// format is the one of the format before, upgraded by the last version of it.
 //
 // alice has a session, the token A of the operator, B and the app key D made
 // with A, C made with B, and the collaborator bob; B is revoked, and the user

@@ -7,7 +7,7 @@ import (
 
 // CreateApp adds an app.
 func (tx *Tx) CreateApp(a App) (App, error) {
-	if err := errors.Join(CheckID("id", a.AppID), checkText("name", a.Name, maxName)); err != nil {
+	if err := errors.Join(CheckID("id", a.AppID), checkText("name", a.Name, maxName), checkPlan(a.Plan)); err != nil {
 		return App{}, err
 	}
 	if _, err := tx.User(a.OwnerID); err != nil {
@@ -44,8 +44,11 @@ func (tx *Tx) ChangeApp(ref AppRef, change func(*App) error) (App, error) {
 	}
 	a.AppRef, a.CreatedAt, a.Seq = old.AppRef, old.CreatedAt, old.Seq
 	a.ModifiedAt, a.Version = tx.now, old.Version+1
-	if err := checkText("name", a.Name, maxName); err != nil {
+	if err := errors.Join(checkText("name", a.Name, maxName), checkPlan(a.Plan)); err != nil {
 		return App{}, err
+	}
+	if a.Plan != old.Plan {
+		tx.groups = append(tx.groups, AppGroup(ref))
 	}
 	if err := tx.w.PutApp(a); err != nil {
 		return App{}, err

@@ -85,8 +85,9 @@ func (tx *Tx) findHolder(app AppRef) error {
 	return nil
 }
 
-// ChangeCredential changes the description, scopes, endpoints and expiry of a
-// credential, whether it is disabled, and what it was rotated to. Nothing else may change.
+// ChangeCredential changes the description, scopes, endpoints, limits and expiry
+// of a credential, what it may address and from where, whether it is disabled, and
+// what it was rotated to. Nothing else may change.
 func (tx *Tx) ChangeCredential(id string, change func(*Credential) error) (Credential, error) {
 	old, err := tx.CredentialByID(id)
 	if err != nil {
@@ -94,6 +95,7 @@ func (tx *Tx) ChangeCredential(id string, change func(*Credential) error) (Crede
 	}
 	c := old
 	c.Scopes, c.Endpoints = slices.Clone(old.Scopes), slices.Clone(old.Endpoints)
+	c.Addresses, c.Resources = slices.Clone(old.Addresses), old.Resources.Clone()
 	if err := change(&c); err != nil {
 		return Credential{}, err
 	}
@@ -125,7 +127,7 @@ type Rotation struct {
 }
 
 // Rotate replaces a credential with a new one for the same app, with the same
-// scopes, endpoints and description. The new one is disabled if the old one
+// scopes, endpoints, limits and description. The new one is disabled if the old one
 // was. Both name each other.
 func (tx *Tx) Rotate(id string, to Rotation) (Credential, error) {
 	old, err := tx.CredentialByID(id)
@@ -226,6 +228,7 @@ func (tx *Tx) checkCredential(c Credential) error {
 	if err := errors.Join(
 		checkText("description", c.Description, maxDescription),
 		checkGrant(c.Scopes, c.Endpoints),
+		checkUse(&c),
 	); err != nil {
 		return err
 	}

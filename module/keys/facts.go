@@ -37,13 +37,22 @@ func factsOfUser(u User) facts {
 	if u.Operator {
 		f["operator"] = true
 	}
+	if u.Plan != "" {
+		f["plan"] = u.Plan
+	}
 	if !u.Reset.Until.IsZero() {
 		f["reset_link_until"] = u.Reset.Until.UTC().Format(time.RFC3339)
 	}
 	return f
 }
 
-func factsOfApp(a App) facts { return facts{"name": a.Name} }
+func factsOfApp(a App) facts {
+	f := facts{"name": a.Name}
+	if a.Plan != "" {
+		f["plan"] = a.Plan
+	}
+	return f
+}
 
 func factsOfCredential(c Credential) facts {
 	f := facts{}

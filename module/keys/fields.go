@@ -27,6 +27,10 @@ var CredentialFields = []Field{
 	{Name: "description", Fact: func(c *Credential) any { return c.Description }},
 	{Name: "scopes", Fact: func(c *Credential) any { return c.Scopes }, Narrow: narrowScopes},
 	{Name: "endpoints", Fact: func(c *Credential) any { return c.Endpoints }, Narrow: narrowEndpoints},
+	{Name: "plan", Fact: func(c *Credential) any { return textFact(c.Plan) }, Narrow: narrowPlan},
+	{Name: "limits", Fact: limitsFact, Narrow: narrowLimits},
+	{Name: "addresses", Fact: addressesFact, Narrow: narrowAddresses},
+	{Name: "resources", Fact: resourcesFact, Narrow: narrowResources},
 	{Name: "disabled", Fact: func(c *Credential) any { return c.Disabled }, Narrow: narrowDisabled},
 	{Name: "created_by", Fact: func(c *Credential) any { return c.CreatedBy }},
 	{Name: "expires_at", Fact: expiryFact, Narrow: narrowExpiry},
@@ -53,6 +57,27 @@ func textFact(text string) any {
 	return text
 }
 
+func limitsFact(c *Credential) any {
+	if !c.Limits.Bounded() {
+		return nil
+	}
+	return c.Limits
+}
+
+func addressesFact(c *Credential) any {
+	if c.Addresses == nil {
+		return nil
+	}
+	return c.Addresses.Texts()
+}
+
+func resourcesFact(c *Credential) any {
+	if c.Resources == nil {
+		return nil
+	}
+	return c.Resources
+}
+
 func expiryFact(c *Credential) any {
 	if c.ExpiresAt.IsZero() {
 		return nil
@@ -74,6 +99,34 @@ func narrowEndpoints(c, than *Credential) bool {
 	c.Endpoints = SharedEndpoints(was, than.Endpoints)
 	c.Disabled = disabled || c.Endpoints != nil && len(c.Endpoints) == 0
 	return c.Disabled != disabled || (was == nil) != (c.Endpoints == nil) || !slices.Equal(was, c.Endpoints)
+}
+
+// narrowPlan prefers the other plan. Which of two plans permits less is up to the
+// configuration.
+func narrowPlan(c, than *Credential) bool {
+	if than.Plan == "" || than.Plan == c.Plan {
+		return false
+	}
+	c.Plan = than.Plan
+	return true
+}
+
+func narrowLimits(c, than *Credential) bool {
+	was := c.Limits
+	c.Limits = was.And(than.Limits)
+	return c.Limits != was
+}
+
+func narrowAddresses(c, than *Credential) bool {
+	was := c.Addresses
+	c.Addresses = was.And(than.Addresses)
+	return (was == nil) != (c.Addresses == nil) || !slices.Equal(was, c.Addresses)
+}
+
+func narrowResources(c, than *Credential) bool {
+	was := c.Resources
+	c.Resources = was.And(than.Resources)
+	return !c.Resources.Equal(was)
 }
 
 func narrowDisabled(c, than *Credential) bool {

@@ -30,6 +30,9 @@ type User struct {
 	Suspended bool // its credentials are refused
 	// Operator is true for a user who has the operator's pages of the portal.
 	Operator bool
+	// Plan is the plan that bounds the requests of all of the user's credentials
+	// together. If it is empty, that is [policy.DefaultPlan].
+	Plan string
 	// PasswordHash is an argon2id hash in PHC's form, made by [signin.HashPassword].
 	// It is empty if the user has no password.
 	PasswordHash string
@@ -54,7 +57,10 @@ type AppRef struct {
 // App is an app of a user. App keys are tied to one app.
 type App struct {
 	AppRef
-	Name                  string
+	Name string
+	// Plan is the plan that bounds the requests of all of the app's keys together,
+	// besides the user's. It is empty if there is none.
+	Plan                  string
 	CreatedAt, ModifiedAt time.Time
 	Version               uint64 // as a user's
 	Seq                   uint64
@@ -73,7 +79,16 @@ type Credential struct {
 	Description string
 	Scopes      []string
 	// Endpoints is nil if there is no list, which means all endpoints.
-	Endpoints             []string
+	Endpoints []string
+	// Plan is a plan that bounds the requests of this key, besides those of its
+	// app and its user. It is empty if there is none.
+	Plan string
+	// Limits are the key's own. They count together with its plan: both bound.
+	Limits policy.Limits
+	// Addresses are where requests may come from.
+	Addresses policy.Addresses
+	// Resources are the values of resources that the key may address.
+	Resources             policy.Values
 	Disabled              bool
 	CreatedAt, ModifiedAt time.Time
 	// CreatedBy is the key ID of the credential that it was made with,
@@ -245,6 +260,35 @@ func checkGrant(scopes, endpoints []string) error {
 		if err := policy.CheckEndpoint(e); err != nil {
 			return invalid("endpoints", "%v", err)
 		}
+	}
+	return nil
+}
+
+// checkUse checks what bounds the use of a credential.
+func checkUse(c *Credential) error {
+	if err := checkPlan(c.Plan); err != nil {
+		return err
+	}
+	if err := c.Limits.Check(); err != nil {
+		return invalid("limits", "%v", err)
+	}
+	if len(c.Addresses) > policy.MaxAddresses {
+		return invalid("addresses", "%d networks, more than %d", len(c.Addresses), policy.MaxAddresses)
+	}
+	if err := c.Resources.Check(); err != nil {
+		return invalid("resources", "%v", err)
+	}
+	return nil
+}
+
+// checkPlan checks the name of a plan. Whether the plan exists is up to the
+// configuration.
+func checkPlan(name string) error {
+	if name == "" {
+		return nil
+	}
+	if err := policy.CheckPlanName(name); err != nil {
+		return invalid("plan", "%v", err)
 	}
 	return nil
 }

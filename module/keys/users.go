@@ -88,7 +88,7 @@ func (tx *Tx) changeUser(action, id string, change func(*User) error) (User, err
 	if !u.Reset.Until.IsZero() && u.Reset.Digest != old.Reset.Digest {
 		after["reset_link"] = "made"
 	}
-	if u.Suspended != old.Suspended {
+	if u.Suspended != old.Suspended || u.Plan != old.Plan {
 		tx.groups = append(tx.groups, UserGroup(id))
 	}
 	if err := tx.w.PutUser(u); err != nil {
@@ -129,5 +129,6 @@ func checkUser(u User) error {
 		checkUserID("id", u.ID),
 		checkText("name", u.Name, maxName),
 		checkEmail("email", u.Email),
+		checkPlan(u.Plan),
 	)
 }

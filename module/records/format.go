@@ -9,7 +9,7 @@ import (
 )
 
 // Format is the current format. The meta bucket of a store has its format.
-const Format = 4
+const Format = 5
 
 const formatName = "caddy-api-keys "
 

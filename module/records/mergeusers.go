@@ -76,12 +76,12 @@ func (m *Merge) users() error {
 		// Keep the user's latest password and second factor, because the old ones may
 		// have been changed after a leak. A link to reset the password may be used.
 		u.Suspended, u.Operator = u.Suspended || now.Suspended, u.Operator && now.Operator
-		u.PasswordHash, u.TwoFactor, u.Reset = now.PasswordHash, now.TwoFactor, now.Reset
+		u.PasswordHash, u.TwoFactor, u.Reset, u.Plan = now.PasswordHash, now.TwoFactor, now.Reset, now.Plan
 		if u.Email, err = m.freeEmail(w, now); err != nil {
 			return err
 		}
 		switch {
-		case u.Email != was.Email || u.Suspended != was.Suspended || u.Operator != was.Operator || u.PasswordHash != was.PasswordHash || u.Reset != was.Reset || !sameFactor(u.TwoFactor, was.TwoFactor):
+		case u.Email != was.Email || u.Suspended != was.Suspended || u.Operator != was.Operator || u.Plan != was.Plan || u.PasswordHash != was.PasswordHash || u.Reset != was.Reset || !sameFactor(u.TwoFactor, was.TwoFactor):
 			m.UsersChanged++
 		case now.Version == u.Version && now.ModifiedAt.Equal(u.ModifiedAt):
 			return nil // unchanged
@@ -116,7 +116,16 @@ func (m *Merge) apps() error {
 		if m.kinship == descendant && !has(m.Now, apps.bucket, appKey(a.AppRef)) {
 			m.AppsReturned++
 		}
-		return nil
+		now, there, err := currentOf(m, &apps, appKey(a.AppRef))
+		if err != nil || !there || now.Plan == a.Plan || !m.later(now.ModifiedAt, a.ModifiedAt, now.Version, a.Version) {
+			return err
+		}
+		w, err := m.update()
+		if err != nil {
+			return err
+		}
+		a.Plan, a.ModifiedAt, a.Version = now.Plan, m.At, max(now.Version, a.Version)+1 // it may be a lower one now
+		return w.PutApp(a)
 	})
 }
 

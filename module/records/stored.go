@@ -33,6 +33,8 @@ type userRecord struct {
 
 	Reset      []byte `cbor:"15,keyasint,omitempty"` // digest
 	ResetUntil *stamp `cbor:"16,keyasint,omitempty"`
+
+	Plan string `cbor:"17,keyasint,omitempty"`
 }
 
 func packUser(u keys.User) userRecord {
@@ -41,7 +43,7 @@ func packUser(u keys.User) userRecord {
 		Created: packTime(u.CreatedAt), Modified: packTime(u.ModifiedAt), Seq: u.Seq,
 		Password: u.PasswordHash, Version: u.Version,
 		TOTPSecret: u.TwoFactor.Secret, TOTPEnabled: u.TwoFactor.Enabled, TOTPLastStep: u.TwoFactor.LastStep,
-		RecoveryCodes: packDigests(u.TwoFactor.RecoveryCodes), Operator: u.Operator,
+		RecoveryCodes: packDigests(u.TwoFactor.RecoveryCodes), Operator: u.Operator, Plan: u.Plan,
 		ResetUntil: packTime(u.Reset.Until),
 	}
 	if r.ResetUntil != nil {
@@ -62,7 +64,7 @@ func (r userRecord) unpack() (keys.User, error) {
 		reset.Digest, err5 = unpackDigest(r.Reset)
 	}
 	return keys.User{
-		ID: r.ID, Name: r.Name, Email: r.Email, Suspended: r.Suspended, Operator: r.Operator,
+		ID: r.ID, Name: r.Name, Email: r.Email, Suspended: r.Suspended, Operator: r.Operator, Plan: r.Plan,
 		CreatedAt: created, ModifiedAt: modified, Version: r.Version, Seq: r.Seq, PasswordHash: r.Password,
 		TwoFactor: signin.TwoFactor{
 			Secret: r.TOTPSecret, Enabled: r.TOTPEnabled, LastStep: r.TOTPLastStep, RecoveryCodes: codes,
@@ -79,11 +81,12 @@ type appRecord struct {
 	Modified *stamp `cbor:"5,keyasint,omitempty"`
 	Seq      uint64 `cbor:"6,keyasint"`
 	Version  uint64 `cbor:"7,keyasint,omitempty"`
+	Plan     string `cbor:"8,keyasint,omitempty"`
 }
 
 func packApp(a keys.App) appRecord {
 	return appRecord{
-		Owner: a.OwnerID, ID: a.AppID, Name: a.Name,
+		Owner: a.OwnerID, ID: a.AppID, Name: a.Name, Plan: a.Plan,
 		Created: packTime(a.CreatedAt), Modified: packTime(a.ModifiedAt), Version: a.Version, Seq: a.Seq,
 	}
 }
@@ -92,7 +95,7 @@ func (r appRecord) unpack() (keys.App, error) {
 	created, err1 := r.Created.time()
 	modified, err2 := r.Modified.time()
 	return keys.App{
-		AppRef: keys.AppRef{OwnerID: r.Owner, AppID: r.ID}, Name: r.Name,
+		AppRef: keys.AppRef{OwnerID: r.Owner, AppID: r.ID}, Name: r.Name, Plan: r.Plan,
 		CreatedAt: created, ModifiedAt: modified, Version: r.Version, Seq: r.Seq,
 	}, errors.Join(err1, err2)
 }
@@ -119,17 +122,31 @@ type credentialRecord struct {
 	RotatedFrom  string   `cbor:"19,keyasint,omitempty"`
 	RotatedTo    string   `cbor:"20,keyasint,omitempty"`
 	UserAgent    string   `cbor:"21,keyasint,omitempty"`
+
+	Plan       string              `cbor:"22,keyasint,omitempty"`
+	Rate       string              `cbor:"23,keyasint,omitempty"` // as text
+	Quota      string              `cbor:"24,keyasint,omitempty"` // as text
+	Concurrent int                 `cbor:"25,keyasint,omitempty"`
+	Addresses  *[]string           `cbor:"26,keyasint,omitempty"`
+	Resources  map[string][]string `cbor:"27,keyasint,omitempty"`
 }
 
 func packCredential(c keys.Credential) credentialRecord {
-	return credentialRecord{
+	r := credentialRecord{
 		Digest: c.Digest[:], ID: c.ID, Kind: c.Kind.String(), User: c.UserID, App: c.AppID,
 		Description: c.Description, Scopes: c.Scopes, AllEndpoints: c.Endpoints == nil, Endpoints: c.Endpoints,
 		Disabled: c.Disabled, Created: packTime(c.CreatedAt), Modified: packTime(c.ModifiedAt),
 		CreatedBy: c.CreatedBy, Expires: packTime(c.ExpiresAt), Version: c.Version, Seq: c.Seq,
 		Idle: int64(c.Idle), Address: c.Address, RotatedFrom: c.RotatedFrom, RotatedTo: c.RotatedTo,
-		UserAgent: c.UserAgent,
+		UserAgent: c.UserAgent, Plan: c.Plan,
+		Rate: c.Limits.Rate.String(), Quota: c.Limits.Quota.String(), Concurrent: c.Limits.Concurrent,
+		Resources: c.Resources,
 	}
+	// An empty list is no address at all, and no list is any.
+	if c.Addresses != nil {
+		r.Addresses = new(c.Addresses.Texts())
+	}
+	return r
 }
 
 func (r credentialRecord) unpack() (keys.Credential, error) {
@@ -139,14 +156,35 @@ func (r credentialRecord) unpack() (keys.Credential, error) {
 	created, err4 := r.Created.time()
 	modified, err5 := r.Modified.time()
 	expires, err6 := r.Expires.time()
+	limits, err7 := r.limits()
+	var addresses policy.Addresses
+	var err8 error
+	if r.Addresses != nil {
+		addresses, err8 = policy.ParseAddresses(*r.Addresses)
+	}
 	return keys.Credential{
 		Digest: digest, ID: r.ID, Kind: kind, UserID: r.User, AppID: r.App,
 		Description: r.Description, Scopes: r.Scopes, Endpoints: endpoints,
 		Disabled: r.Disabled, CreatedAt: created, ModifiedAt: modified,
 		CreatedBy: r.CreatedBy, ExpiresAt: expires, Version: r.Version, Seq: r.Seq,
 		Idle: time.Duration(r.Idle), Address: r.Address, RotatedFrom: r.RotatedFrom, RotatedTo: r.RotatedTo,
-		UserAgent: r.UserAgent,
-	}, errors.Join(err1, err2, err3, err4, err5, err6)
+		UserAgent: r.UserAgent, Plan: r.Plan, Limits: limits, Addresses: addresses, Resources: r.Resources,
+	}, errors.Join(err1, err2, err3, err4, err5, err6, err7, err8)
+}
+
+func (r credentialRecord) limits() (l policy.Limits, err error) {
+	l.Concurrent = r.Concurrent
+	if r.Rate != "" {
+		if l.Rate, err = policy.ParseRate(r.Rate); err != nil {
+			return l, err
+		}
+	}
+	if r.Quota != "" {
+		if l.Quota, err = policy.ParseQuota(r.Quota); err != nil {
+			return l, err
+		}
+	}
+	return l, l.Check()
 }
 
 type collaboratorRecord struct {

@@ -9,8 +9,8 @@ import (
 )
 
 // Upgrade upgrades a store to the current format. All buckets of that format exist
-// already. Format 4 only adds fields to credentials. sequences are the newest numbers of the buckets by name, which format 2
-// has elsewhere.
+// already. Formats 4 and 5 only add fields to records. sequences are the newest
+// numbers of the buckets by name, which format 2 has elsewhere.
 //
 // Format 1 recorded no time while nothing was changed, so its last write says
 // nothing about the clock. Unless now is zero, Upgrade trusts the clock.

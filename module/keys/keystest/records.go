@@ -2,6 +2,7 @@ package keystest
 
 import (
 	"bytes"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -53,16 +54,20 @@ func testNotFound(t *testing.T, s keys.Store) {
 
 func testRoundTrip(t *testing.T, s keys.Store) {
 	u := keys.User{
-		ID: "u", Name: "Ünal", Email: "U@example.com", Suspended: true, Operator: true, PasswordHash: "$argon2id$", CreatedAt: at(1), ModifiedAt: at(2), Version: 7,
+		ID: "u", Name: "Ünal", Email: "U@example.com", Suspended: true, Operator: true, Plan: "free", PasswordHash: "$argon2id$", CreatedAt: at(1), ModifiedAt: at(2), Version: 7,
 		TwoFactor: signin.TwoFactor{Secret: "BASE32", Enabled: true, LastStep: 1 << 40, RecoveryCodes: []credential.Digest{credential.DigestOf("1"), credential.DigestOf("2")}},
 	}
-	a := keys.App{AppRef: keys.AppRef{OwnerID: "u", AppID: "a"}, Name: "An app", CreatedAt: at(1), ModifiedAt: at(2), Version: 8}
+	a := keys.App{AppRef: keys.AppRef{OwnerID: "u", AppID: "a"}, Name: "An app", Plan: "small", CreatedAt: at(1), ModifiedAt: at(2), Version: 8}
 	k := keys.Credential{
 		Digest: credential.DigestOf("k"), ID: "cak_1", Kind: policy.AppKey, UserID: "u", AppID: "a",
 		Description: "a key", Scopes: []string{"B", "A"}, Endpoints: []string{"/p.S/N", "/p.S/M"}, Disabled: true,
 		CreatedAt: at(1), ModifiedAt: at(2), CreatedBy: "cap_1", ExpiresAt: at(3), Version: 9,
+		Plan:      "free",
+		Limits:    policy.Limits{Rate: policy.Rate{N: 10, Per: time.Second, Burst: 20}, Quota: policy.Quota{N: 1000, Per: policy.Month}, Concurrent: 3},
+		Addresses: policy.Addresses{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")},
+		Resources: policy.Values{"model": {"llama-3*"}, "voice": {}},
 	}
-	p := keys.Credential{Digest: credential.DigestOf("p"), ID: "cap_1", Kind: policy.PAT, UserID: "u"}
+	p := keys.Credential{Digest: credential.DigestOf("p"), ID: "cap_1", Kind: policy.PAT, UserID: "u", Addresses: policy.Addresses{}}
 	n := keys.Credential{Digest: credential.DigestOf("n"), ID: "cas_1", Kind: policy.Session, UserID: "u", Idle: 36 * time.Hour, Address: "2001:db8::1"}
 	l := keys.Collaborator{
 		CollaboratorRef: keys.CollaboratorRef{AppRef: a.AppRef, UserID: keys.Everyone},

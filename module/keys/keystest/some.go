@@ -21,6 +21,7 @@ var (
 		Digest: credential.DigestOf("some key"), ID: "cak_1", Kind: policy.AppKey, UserID: "u", AppID: "a", Description: "a key",
 		Scopes: []string{"Inputs:Get", "Models:Get"}, Endpoints: []string{"/p.S/M"}, Disabled: true,
 		CreatedAt: SomeTime, ModifiedAt: SomeTime, CreatedBy: keys.Operator, ExpiresAt: SomeTime.Add(time.Hour),
+		Plan: "free", Limits: policy.Limits{Concurrent: 3}, Addresses: policy.Addresses{}, Resources: policy.Values{"model": {"a", "b"}},
 	}
 	SomeCollaborator = keys.Collaborator{
 		CollaboratorRef: keys.CollaboratorRef{AppRef: SomeApp.AppRef, UserID: "v"},
