@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 
 	"github.com/caddy-api-keys/gateway/module/credential"
@@ -26,6 +27,21 @@ type Question struct {
 
 	// Named are the owner and the app that the request names.
 	Named policy.Named
+	// Facts are what only some credentials need to be known. If it is nil, the
+	// request comes from no particular address and names no resource.
+	Facts Facts
+}
+
+// Facts tells of a request what the decision asks only about some credentials, so
+// that it is found out for these alone. It is asked again when the request is
+// decided again, by any goroutine.
+type Facts interface {
+	// Address returns where the request comes from. If that isn't known, it is the
+	// zero Addr, which no list of addresses has.
+	Address() netip.Addr
+	// Beyond returns the name of a resource that the request may address beyond
+	// these values, or an empty string if there is none.
+	Beyond(policy.Values) (resource string)
 }
 
 // Public reports whether the route needs no credential.
@@ -58,6 +74,9 @@ type Outcome struct {
 	Reason Reason
 	// Lack is what the credential has not been granted, for [Scopes].
 	Lack policy.Lack
+	// Beyond is the resource that the request addresses beyond the credential's
+	// values, for [Resource].
+	Beyond string
 	// Allow are the methods that the path has, for [MethodNotAllowed].
 	Allow []string
 	// Err says more: what is ambiguous, for [Target]; why the store can't
@@ -105,7 +124,7 @@ type Verdict[E Entry] struct {
 // Decide takes the steps of a decision that need the credential's record, in
 // their order: the first that refuses is the reason.
 func Decide[E Entry](ctx context.Context, from Registry[E], q *Question) (v Verdict[E]) {
-	if v.known(ctx, from, q) && v.route(q) && v.kind(q) && v.ownership(ctx, from, q) && v.scopes(q) {
+	if v.known(ctx, from, q) && v.route(q) && v.kind(q) && v.ownership(ctx, from, q) && v.resource(q) && v.scopes(q) && v.address(q) {
 		v.Reason = Allowed
 	}
 	return v
@@ -188,6 +207,23 @@ func (v *Verdict[E]) collaborator(ctx context.Context, from Registry[E], caller 
 		return v.unavailable(err)
 	}
 	return v.Collaborator.Exists() || v.Everyone.Exists() || v.refuse(Owner)
+}
+
+// resource requires that the request addresses no resource beyond the
+// credential's values.
+func (v *Verdict[E]) resource(q *Question) bool {
+	values := v.Credential.Caller().Resources
+	if values == nil || q.Facts == nil {
+		return true
+	}
+	v.Beyond = q.Facts.Beyond(values)
+	return v.Beyond == "" || v.refuse(Resource)
+}
+
+// address requires that the request comes from where the credential may be used.
+func (v *Verdict[E]) address(q *Question) bool {
+	addresses := v.Credential.Caller().Addresses
+	return addresses == nil || q.Facts == nil || addresses.Contains(q.Facts.Address()) || v.refuse(Address)
 }
 
 // scopes requires that what the route needs is granted: by the credential, and

@@ -3,6 +3,7 @@ package authz_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -38,6 +39,26 @@ func (r *registry) Collaborator(_ context.Context, ref keys.CollaboratorRef) (*e
 }
 
 func (*registry) Standing(e *entry) keys.Standing { return e.standing }
+
+// facts are those of a request that comes from an address, and names a resource.
+type facts struct{ address, model string }
+
+func (f *facts) Address() netip.Addr { a, _ := netip.ParseAddr(f.address); return a }
+
+func (f *facts) Beyond(v policy.Values) string {
+	if v.Permit("model", f.model) {
+		return ""
+	}
+	return "model"
+}
+
+// bounded is a key for one model from one network.
+func bounded() *entry {
+	e := holder(policy.AppKey, "alice", "shop", keys.Active, "Items:Get")
+	e.caller.Resources = policy.Values{"model": {"small*"}}
+	e.caller.Addresses = policy.Addresses{netip.MustParsePrefix("192.0.2.0/24")}
+	return e
+}
 
 func digest(name string) credential.Digest { return credential.DigestOf(name) }
 
@@ -83,6 +104,7 @@ func TestDecide(t *testing.T) {
 			digest("expired"):   holder(policy.PAT, "alice", "", keys.Expired, "All"),
 			digest("disabled"):  holder(policy.PAT, "alice", "", keys.Disabled, "All"),
 			digest("suspended"): holder(policy.PAT, "alice", "", keys.Suspended, "All"),
+			digest("bounded"):   bounded(),
 			digest("revoked"):   holder(policy.PAT, "alice", "", keys.Unknown, "All"),
 		},
 		collaborators: map[keys.CollaboratorRef]*entry{
@@ -106,6 +128,7 @@ func TestDecide(t *testing.T) {
 		method      string
 		path        string
 		named       policy.Named
+		facts       *facts
 		want        authz.Reason
 		lack, allow []string
 	}{
@@ -129,6 +152,15 @@ func TestDecide(t *testing.T) {
 		{name: "an app that can't be one", credential: "pat", named: named("alice", "a/b"), want: authz.Owner},
 		{name: "ownership before scopes", credential: "weak", named: named("carol", ""), want: authz.Owner},
 		{name: "a scope", credential: "key", method: "POST", want: authz.Scopes, lack: []string{"Items:Add"}},
+		{name: "a resource and an address of the key", credential: "bounded", facts: &facts{"192.0.2.1", "small-1"}, want: authz.Allowed},
+		{name: "no facts", credential: "bounded", want: authz.Allowed},
+		{name: "another resource", credential: "bounded", facts: &facts{"192.0.2.1", "big"}, want: authz.Resource},
+		{name: "a resource before scopes", credential: "bounded", method: "POST", facts: &facts{"192.0.2.1", "big"}, want: authz.Resource},
+		{name: "ownership before a resource", credential: "bounded", named: named("bob", ""), facts: &facts{"192.0.2.1", "big"}, want: authz.Owner},
+		{name: "another address", credential: "bounded", facts: &facts{"198.51.100.1", "small"}, want: authz.Address},
+		{name: "an unknown address", credential: "bounded", facts: &facts{"", "small"}, want: authz.Address},
+		{name: "scopes before an address", credential: "bounded", method: "POST", facts: &facts{"", "small"}, want: authz.Scopes, lack: []string{"Items:Add"}},
+		{name: "facts that don't matter", credential: "key", facts: &facts{"", "big"}, want: authz.Allowed},
 		{name: "no collaborator", from: only(), credential: "bob", named: named("alice", "shop"), want: authz.Owner},
 		{name: "a collaborator", from: only("bob"), credential: "bob", named: named("alice", "shop"), want: authz.Allowed},
 		{name: "a collaborator who lacks a scope", from: only("bob"), credential: "bob", method: "POST", named: named("alice", "shop"), want: authz.Scopes, lack: []string{"Items:Add"}},
@@ -148,6 +180,9 @@ func TestDecide(t *testing.T) {
 			}
 			if row.path != "" {
 				q.Path = row.path
+			}
+			if row.facts != nil {
+				q.Facts = row.facts
 			}
 			q.Rule = table.Find(q.Method, false, q.Path)
 			v := authz.Decide[*entry](t.Context(), from, q)

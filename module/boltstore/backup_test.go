@@ -134,7 +134,7 @@ func TestBackupTakesTheNewestUses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.d.Used(e, func() string { return "192.0.2.1" })
+	v.d.Used(e, "192.0.2.1")
 	s := newStore(t, v.backup("backup.db"), realFaults())
 	err = s.View(t.Context(), func(r keys.Reader) error {
 		u, err := r.LastUsed(v.pat.Digest)
@@ -329,7 +329,7 @@ func TestBackupOfADeletedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v.d.Used(e, func() string { return "192.0.2.1" }) // which there is now to write
+	v.d.Used(e, "192.0.2.1") // which there is now to write
 	if err := os.Rename(v.path, v.path+".deleted"); err != nil {
 		t.Fatal(err)
 	}

@@ -96,7 +96,7 @@ func TestActivityWaits(t *testing.T) {
 	defer other.Close()
 	broken.fail.Store(true)
 	e := find(t, other.Directory, c.Digest)
-	other.Used(e, func() string { return "192.0.2.1" })
+	other.Used(e, "192.0.2.1")
 	for range 2 {
 		other.Allowed(e, other.Today())
 		if err := other.Flush(t.Context()); !errors.Is(err, keys.ErrUnavailable) {

@@ -74,7 +74,7 @@ func TestClockFarAheadForAWhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Used(e, func() string { return "192.0.2.1" })
+	d.Used(e, "192.0.2.1")
 	d.SetAuditRetention(time.Hour)
 	if err := d.Upkeep(t.Context()); !errors.As(err, &clock) {
 		t.Errorf("the upkeep ended with %v", err)

@@ -2,8 +2,10 @@ package directory
 
 import (
 	"errors"
+	"net/netip"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -75,9 +77,18 @@ func (e *Entry) Ends() time.Time {
 // cost returns approximately how many bytes the entry takes, for the budget of
 // the cache.
 func (e *Entry) cost() int64 {
-	const fixed = 368 // the struct, the tally, the cache's own item and its list of keys
+	const fixed = 400 // the struct, the tally, the cache's own item and its list of keys
 	c := &e.caller
-	return int64(fixed + len(c.UserID) + len(c.KeyID) + len(c.AppID) + c.Grant.Size())
+	size := fixed + len(c.UserID) + len(c.KeyID) + len(c.AppID) + c.Grant.Size()
+	size += len(c.Addresses) * int(unsafe.Sizeof(netip.Prefix{}))
+	for name, values := range c.Resources {
+		const item = 64 // of the map
+		size += item + len(name)
+		for _, v := range values {
+			size += int(unsafe.Sizeof(v)) + len(v)
+		}
+	}
+	return int64(size)
 }
 
 // loadCredential reads everything that a decision needs to know about a
@@ -115,6 +126,9 @@ func (d *Directory) loadCredential(r keys.Reader, digest credential.Digest) (*En
 			KeyID:  c.ID,
 			AppID:  c.AppID,
 			Grant:  policy.NewGrant(c.Scopes, c.Endpoints),
+
+			Addresses: c.Addresses,
+			Resources: c.Resources,
 		},
 	}
 	if c.Kind == policy.Session {

@@ -52,7 +52,7 @@ func TestUpkeepTellsOfFailures(t *testing.T) {
 				}
 			}
 			// Last uses are written in spite of it.
-			d.Used(find(t, d, c.Digest), func() string { return "192.0.2.1" })
+			d.Used(find(t, d, c.Digest), "192.0.2.1")
 			if err := d.Upkeep(t.Context()); err != nil || d.Failing() != nil {
 				t.Errorf("mended: %v, %v", err, d.Failing())
 			}

@@ -23,10 +23,9 @@ type usage struct {
 	noted, writing map[credential.Digest]keys.Usage
 }
 
-// Used notes that the credential of an entry is used now, once a minute. It
-// returns the current day. address returns the client's address and is called
-// only if the use is noted.
-func (d *Directory) Used(e *Entry, address func() string) (today keys.Date) {
+// Used notes that the credential of an entry is used now from an address, once a
+// minute. It returns the current day.
+func (d *Directory) Used(e *Entry, address string) (today keys.Date) {
 	now, last := d.Now(), e.seen.Load()
 	today = keys.DateOf(now)
 	if now.UnixNano()-last < int64(time.Minute) {
@@ -38,7 +37,7 @@ func (d *Directory) Used(e *Entry, address func() string) (today keys.Date) {
 	if !e.seen.CompareAndSwap(last, now.UnixNano()) {
 		return today
 	}
-	d.usage.note(e.digest, keys.Usage{At: now.Truncate(time.Minute).UTC(), Address: address()})
+	d.usage.note(e.digest, keys.Usage{At: now.Truncate(time.Minute).UTC(), Address: address})
 	return today
 }
 

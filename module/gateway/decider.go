@@ -82,6 +82,11 @@ type question struct {
 	visit    directory.Visit
 	// inspected reports that the body has been read for owner and app.
 	inspected bool
+	// address is where the request comes from.
+	address string
+	// managed reports that the management API answers the request, which addresses
+	// no resource.
+	managed bool
 	// today is the day on which a good credential was used, or 0.
 	today keys.Date
 }
@@ -92,6 +97,7 @@ type question struct {
 func (q *question) ask(r *http.Request) authz.Outcome {
 	d := q.decider
 	d.dropForged(r)
+	q.Facts, q.address = q, clientAddress(r)
 	q.Table, q.Method, q.Path = d.table, r.Method, r.URL.EscapedPath()
 	method := r.Method
 	if d.cors.IsPreflight(r) {
@@ -203,9 +209,9 @@ func (q *question) decide(ctx context.Context) verdict {
 }
 
 // used notes the use of a credential that is good, whatever it permits.
-func (q *question) used(v *verdict, r *http.Request) {
+func (q *question) used(v *verdict) {
 	if v.Known {
-		q.today = q.lease.Used(v.Credential, func() string { return clientAddress(r) })
+		q.today = q.lease.Used(v.Credential, q.address)
 	}
 }
 

@@ -72,7 +72,7 @@ func (d *decider) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	for range maxDecisions {
 		// Known, route, kind, ownership, scopes.
 		v := q.decide(r.Context())
-		q.used(&v, r)
+		q.used(&v)
 		if v.Refused() {
 			return q.deny(w, r, next, &v)
 		}
@@ -93,6 +93,7 @@ func (d *decider) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 		}
 		f = &forwarded{question: *q}
 		q = &f.question
+		q.Facts = q
 	}
 	v := verdict{Outcome: authz.Outcome{Reason: authz.StoreUnavailable, Err: errChanging}}
 	return q.deny(w, r, next, &v)

@@ -173,11 +173,11 @@ func (m *Manage) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 // serve answers a path of the API: as a gate does, but that nothing is
 // forwarded.
 func (m *Manage) serve(w http.ResponseWriter, r *http.Request) error {
-	q := &question{decider: m.decider}
+	q := &question{decider: m.decider, managed: true}
 	if o := q.ask(r); o.Refused() {
 		return q.refuse(w, r, &verdict{Outcome: o})
 	}
-	caller := manage.Caller{Address: clientAddress(r)}
+	caller := manage.Caller{Address: q.address}
 	v := verdictOf(authz.Public)
 	if !q.Public() {
 		if reason := q.credential(r); reason != authz.Allowed {
@@ -212,7 +212,7 @@ func (m *Manage) serve(w http.ResponseWriter, r *http.Request) error {
 // owner where the call is the owner's alone.
 func (m *Manage) decide(r *http.Request, q *question) verdict {
 	v := q.decide(r.Context())
-	q.used(&v, r)
+	q.used(&v)
 	if !v.Refused() && m.mount.OwnerOnly(q.Rule.Route) && v.Reach != policy.Own {
 		v.Reason = authz.Owner
 	}

@@ -20,7 +20,7 @@ func (s *service) use(c manage.Caller, address string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.api.Directory.Used(e, func() string { return address })
+	s.api.Directory.Used(e, address)
 }
 
 func TestSessions(t *testing.T) {

@@ -76,6 +76,10 @@ type Caller struct {
 	AppID string
 	// Grant is what the credential permits.
 	Grant Grant
+	// Addresses are where requests with the credential may come from.
+	Addresses Addresses
+	// Resources are the values of resources that the credential may address.
+	Resources Values
 }
 
 // Reach is the right by which a caller addresses an owner or an app.

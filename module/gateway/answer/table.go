@@ -107,10 +107,18 @@ var table = [...]Answer{
 		Status: http.StatusForbidden, Code: manage.CodeKeyInvalid, GRPC: codes.PermissionDenied,
 		Details: "The credential has no right to what the request addresses.",
 	},
+	authz.Resource: {
+		Status: http.StatusForbidden, Code: manage.CodeKeyInvalid, GRPC: codes.PermissionDenied,
+		Details: "The key is limited to some values of a resource, and the request may address others.",
+	},
 	authz.Scopes: {
 		Status: http.StatusForbidden, Code: manage.CodeInsufficientScopes, GRPC: codes.PermissionDenied,
 		Details:   "The credential has not been granted what this route needs.",
 		challenge: "insufficient_scope",
+	},
+	authz.Address: {
+		Status: http.StatusForbidden, Code: manage.CodeKeyInvalid, GRPC: codes.PermissionDenied,
+		Details: "The key can't be used from the address that the request comes from.",
 	},
 }
 
@@ -153,6 +161,8 @@ func To(q *authz.Question, o *authz.Outcome) *Answer {
 	case authz.Scopes:
 		a.Details = "The request was refused: " + missing(o.Lack) + "."
 		a.Scope, a.Lack = strings.Join(q.Rule.Scopes, " "), o.Lack
+	case authz.Resource:
+		a.Details = "The key is limited to some values of " + o.Beyond + ", and the request may address others."
 	default: // the table says it all
 	}
 	return &a
