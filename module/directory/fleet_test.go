@@ -37,6 +37,10 @@ func (s *sharedStore) Reconcile(context.Context, bool) (keys.Reconciled, error) 
 	return keys.Reconciled{}, nil
 }
 
+func (s *sharedStore) Allot(context.Context, keys.Allotment) (granted, taken int64, err error) {
+	return 0, 0, nil
+}
+
 // newShared returns a directory over a store of several processes, with a key.
 func newShared(t *testing.T) (*directory.Directory, *sharedStore, keys.Credential) {
 	t.Helper()

@@ -24,8 +24,8 @@ type hookedKV struct {
 	// skip is how many transactions pass before a function is called.
 	skip int
 	// lost is what the first transaction after those returns in place of its answer,
-	// unless it is nil.
-	lost error
+	// unless it is nil. failed is what it returns without being carried out.
+	lost, failed error
 }
 
 // hook puts h between a stopped node and etcd.
@@ -81,6 +81,10 @@ func (t *hookedTxn) Commit() (*clientv3.TxnResponse, error) {
 		return t.Txn.Commit()
 	}
 	call(&t.hooks.beforeTxn)
+	if failed := t.hooks.failed; failed != nil {
+		t.hooks.failed = nil
+		return nil, failed
+	}
 	answer, err := t.Txn.Commit()
 	call(&t.hooks.afterTxn)
 	if lost := t.hooks.lost; lost != nil {

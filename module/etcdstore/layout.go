@@ -20,6 +20,7 @@ import (
 //	head-id                  the ID of the head, which the next change compares
 //	r/<bucket>/<key>         the primary entries of the records
 //	u/<bucket>/<key>         what keys were used for, which are not changes
+//	q/<first day>/<meter>    how much of a quota nodes have taken in a window
 //	nodes/<id>               the nodes, while they live
 //	held/<id>                why a node keeps all from deciding
 //	reconcile                put when the operator wants the fleet to be reconciled
@@ -38,10 +39,20 @@ func (l layout) moved() string         { return string(l) + "moved" }
 func (l layout) left() string          { return string(l) + "left" }
 func (l layout) records() string       { return string(l) + "r/" }
 func (l layout) uses() string          { return string(l) + "u/" }
+func (l layout) quotas() string        { return string(l) + "q/" }
 func (l layout) nodes() string         { return string(l) + "nodes/" }
 func (l layout) node(id string) string { return l.nodes() + id }
 func (l layout) holds() string         { return string(l) + "held/" }
 func (l layout) hold(id string) string { return l.holds() + id }
+
+// window returns what begins the keys of the quotas in a window. Those of earlier
+// windows come before it.
+func (l layout) window(begin keys.Date) string { return l.quotas() + begin.String() + "/" }
+
+// quota returns the key of a quota in a window.
+func (l layout) quota(begin keys.Date, meter credential.Digest) string {
+	return l.window(begin) + string(meter[:])
+}
 
 // entry returns the key of a primary entry.
 func (l layout) entry(e records.Entry) string {
@@ -178,6 +189,11 @@ type nodeRecord struct {
 	Fence int64 `cbor:"4,keyasint"`
 	// Mirror is the ID of its mirror.
 	Mirror string `cbor:"5,keyasint"`
+}
+
+// quotaRecord is how much of a quota all nodes have taken in a window.
+type quotaRecord struct {
+	Taken int64 `cbor:"1,keyasint"`
 }
 
 // settings are what all nodes must agree on, because a node that is cut off

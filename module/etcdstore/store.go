@@ -53,6 +53,10 @@ type Store struct {
 	report chan struct{}
 	// caughtUp wakes up the task that keeps the node fresh.
 	caughtUp chan struct{}
+	// newestWindow is the newest window in which a quota was asked for, as a
+	// [keys.Date]. windowBegun wakes up the task that removes those that have ended.
+	newestWindow atomic.Int32
+	windowBegun  chan struct{}
 }
 
 // How long calls of etcd may take.
@@ -94,6 +98,7 @@ func open(config Config, mirror *boltstore.Mirror) (*Store, error) {
 		config: config, client: client, layout: layout(config.Prefix),
 		node: hex.EncodeToString(newID()[:8]), started: time.Now(),
 		report: make(chan struct{}, 1), caughtUp: make(chan struct{}, 1),
+		windowBegun: make(chan struct{}, 1),
 	}
 	s.fence.now, s.fence.length = config.Clock, config.MaxStaleness
 	s.fence.serve.Store(config.Serve)
@@ -144,6 +149,7 @@ func (s *Store) start() error {
 	s.tasks.Go(s.keepFresh)
 	s.tasks.Go(s.reportApplied)
 	s.tasks.Go(s.endStale)
+	s.tasks.Go(s.removeEnded)
 
 	err = s.waitForFirst(first, state.Cluster != 0)
 	_, impossible := errors.AsType[*impossibleError](err)

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
+
+	"github.com/caddy-api-keys/gateway/module/credential"
 )
 
 // ErrStale is returned by a node that may not know the newest changes of the
@@ -34,6 +37,47 @@ type Shared interface {
 	// fleet that has lost nothing. acceptLost gives up what only nodes know that
 	// don't answer.
 	Reconcile(ctx context.Context, acceptLost bool) (Reconciled, error)
+	// Allot takes part of a quota for this node, or gives back what is left of it. It
+	// returns how much was granted, which is negative if it was given back, and the
+	// total that all nodes have taken in the window, including this. The node need not
+	// be fresh.
+	//
+	// After an error nothing was granted, but the store may count it as taken until the
+	// window ends. An allotment may be lost, and is never granted twice. So after an
+	// error the node may not spend what it wanted to take, nor what it wanted to give
+	// back.
+	Allot(ctx context.Context, a Allotment) (granted, taken int64, err error)
+}
+
+// Allotment is a part of a quota for one window, to be spent by one node. Except for
+// debts, all nodes together never hold more than the greatest Most that was used.
+type Allotment struct {
+	// Meter is whose quota it is.
+	Meter credential.Digest
+	// Begin is the first day of the window. A window is forgotten 32 days after its
+	// first day, so it may last a month.
+	Begin Date
+	// Most is the quota. If it was lowered below what is taken, nothing is granted.
+	Most int64
+	// Want is how much to take. If less is left, that is granted. A negative Want gives
+	// back, at most what all nodes have taken.
+	Want int64
+	// Debt grants all of Want, even beyond Most. It is for usage that exceeded the
+	// allotment, because it became known only after the answer.
+	Debt bool
+}
+
+// Granted returns how much is granted if all nodes have taken so much before.
+func (a Allotment) Granted(taken int64) int64 {
+	switch {
+	case a.Want < 0:
+		return max(a.Want, -taken)
+	case a.Debt:
+		return min(a.Want, math.MaxInt64-taken) // all that can be counted
+	case a.Most <= taken:
+		return 0
+	}
+	return min(a.Want, a.Most-taken)
 }
 
 // Fleet are the nodes that share a store, as one of them sees them.
