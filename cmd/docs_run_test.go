@@ -46,6 +46,7 @@ var notRun = map[string]string{
 	"curl https://api.example.com":     "TestCallsOfPages runs the calls of the management API",
 	`curl -H "Authorization: Bearer $`: "TestCallsOfPages runs the calls of the management API",
 	"curl -X DELETE":                   "TestCallsOfPages runs the calls of the management API",
+	"curl -X PATCH":                    "TestCallsOfPages runs the calls of the management API",
 }
 
 // pageFiles are the files that the commands of pages read.

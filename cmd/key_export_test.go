@@ -50,8 +50,8 @@ func TestKeyExport(t *testing.T) {
 			}
 		}
 		contains(t, s.must("", "key", "export", "--format", "csv", "--user", "bob"),
-			"id,type,user,app,description,scopes,endpoints,disabled,created_at,created_by,modified_at,expires_at,last_used_at,last_used_from,version,rotated_from,rotated_to\n"+
-				pat.KeyID+`,personal_access_token,bob,,"'=HYPERLINK(""x""), or ""so""",Predict,/a.B/C,false,`, ",(operator),")
+			"id,type,user,app,description,scopes,endpoints,plan,limits,addresses,resources,disabled,created_at,created_by,modified_at,expires_at,last_used_at,last_used_from,version,rotated_from,rotated_to\n"+
+				pat.KeyID+`,personal_access_token,bob,,"'=HYPERLINK(""x""), or ""so""",Predict,/a.B/C,,,,,false,`, ",(operator),")
 		if r := s.run("", "key", "export", "--user", "nobody"); r.err == nil || !strings.Contains(r.err.Error(), "no such user") {
 			t.Errorf("ended with %v", r.err)
 		}

@@ -26,6 +26,10 @@ func (e *AuditEntry) RevokedCredential() (c Credential, reason string) {
 	var before struct {
 		Type, Description string
 		Scopes, Endpoints []string
+		Plan              string
+		Limits            policy.Limits
+		Addresses         []string
+		Resources         policy.Values
 		Disabled          bool
 		CreatedBy         string    `json:"created_by"`
 		RotatedFrom       string    `json:"rotated_from"`
@@ -45,6 +49,10 @@ func (e *AuditEntry) RevokedCredential() (c Credential, reason string) {
 			c.Kind = kind
 		}
 		c.Description, c.Scopes, c.Endpoints, c.Disabled = before.Description, before.Scopes, before.Endpoints, before.Disabled
+		c.Plan, c.Limits, c.Resources = before.Plan, before.Limits, before.Resources
+		if list, err := policy.ParseAddresses(before.Addresses); err == nil {
+			c.Addresses = list
+		}
 		c.RotatedFrom, c.RotatedTo = before.RotatedFrom, before.RotatedTo
 		c.CreatedBy, c.CreatedAt, c.ExpiresAt = before.CreatedBy, before.CreatedAt, before.ExpiresAt
 	}

@@ -27,6 +27,10 @@ type Answer struct {
 	Endpoints []string `json:"endpoint_names,omitzero"`
 	// ScopeResources describe the resources of the scopes in Scopes.
 	ScopeResources []ScopeResource `json:"scope_resources,omitzero"`
+	// Plans are the plans of the configuration, and Resources the names of the
+	// resources that its sites declare.
+	Plans     []Plan   `json:"plans,omitzero"`
+	Resources []string `json:"resource_names,omitzero"`
 	*MyScopes
 	Collaborators  []Collaborator  `json:"collaborators,omitzero"`
 	Collaborations []Collaboration `json:"collaborations,omitzero"`

@@ -13,6 +13,7 @@ type App struct {
 	ID         string    `json:"id"`
 	UserID     string    `json:"user_id"`
 	Name       string    `json:"name"`
+	Plan       string    `json:"plan,omitempty"` // bounds all keys of the app together
 	CreatedAt  time.Time `json:"created_at"`
 	ModifiedAt time.Time `json:"modified_at"`
 	Version    uint64    `json:"version"` // as a key's
@@ -20,7 +21,7 @@ type App struct {
 
 func showApp(a keys.App) App {
 	return App{
-		ID: a.AppID, UserID: a.OwnerID, Name: a.Name,
+		ID: a.AppID, UserID: a.OwnerID, Name: a.Name, Plan: a.Plan,
 		CreatedAt: a.CreatedAt.UTC(), ModifiedAt: a.ModifiedAt.UTC(), Version: a.Version,
 	}
 }
@@ -56,6 +57,7 @@ type appFields struct {
 	path, id string
 	userID   *string
 	name     *string
+	plan     *string
 	version  *uint64
 }
 
@@ -64,6 +66,7 @@ func readApp(o *object) appFields {
 	o.text("id", &f.id)
 	f.userID = given(o.text, "user_id")
 	f.name = given(o.text, "name")
+	f.plan = given(o.text, "plan")
 	f.version = given(o.number, "version")
 	for _, name := range ignoredOfApps {
 		delete(o.fields, name)
@@ -101,7 +104,11 @@ func (r *request) createApps(tx *keys.Tx, list []appFields) (*Answer, error) {
 		if a.AppID == "" {
 			a.AppID = newID()
 		}
+		if err := r.givenPlan(f.path, f.plan, ""); err != nil {
+			return nil, err
+		}
 		set(&a.Name, f.name)
+		set(&a.Plan, f.plan)
 		a, err := tx.CreateApp(a)
 		if err != nil {
 			return nil, locate(f.path, err)
@@ -139,7 +146,11 @@ func (r *request) changeApp(tx *keys.Tx, f appFields) (*Answer, error) {
 		return nil, err
 	}
 	a, err := tx.ChangeApp(r.app(), func(a *keys.App) error {
+		if err := r.givenPlan(f.path, f.plan, a.Plan); err != nil {
+			return err
+		}
 		set(&a.Name, f.name)
+		set(&a.Plan, f.plan)
 		return sameVersion(f.path, f.version, a.Version)
 	})
 	return &Answer{App: new(showApp(a))}, locate(f.path, err)

@@ -160,6 +160,7 @@ var calls = []call{
 	{"GET", "/v2/status_codes", answers((*request).listStatusCodes), demand{endpoint: "ListStatusCodes", accept: public}},
 	{"GET", "/v2/status_codes/{status_code_id}", answers((*request).getStatusCode), demand{endpoint: "GetStatusCode", accept: public}},
 	{"GET", "/v2/users/{user_id}/scopes", reads((*request).listScopes), demand{endpoint: "ListScopes", accept: sessions}},
+	{"GET", "/v2/users/{user_id}/plans", reads((*request).listPlans), demand{accept: sessions}},
 }
 
 // operatorCalls are the calls that only the operator has. They concern all users.

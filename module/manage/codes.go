@@ -10,8 +10,8 @@ type Code int
 const (
 	CodeOK                 Code = 10000
 	CodeLoginFailed        Code = 11002 // the e-mail, the password or the second factor is wrong
-	CodeThrottled          Code = 11005 // too many attempts; wait as long as Retry-After says
-	CodeLimit              Code = 11006 // the user has as many keys or apps as allowed
+	CodeThrottled          Code = 11005 // too many requests or attempts; wait as long as Retry-After says
+	CodeLimit              Code = 11006 // a quota is used up, or the user has as many keys or apps as allowed
 	CodeInsufficientScopes Code = 11007 // the credential lacks scopes or endpoints
 	CodeKeyInvalid         Code = 11008 // the credential is not valid now, or not here
 	CodeKeyUnknown         Code = 11009 // the credential doesn't exist, or was revoked
@@ -41,7 +41,7 @@ var codes = map[Code]struct {
 	CodeMethod:             {http.StatusMethodNotAllowed, "Method not allowed"},
 	CodeExists:             {http.StatusConflict, "Resource already exists"},
 	CodeLoginFailed:        {http.StatusUnauthorized, "Invalid credentials"},
-	CodeThrottled:          {http.StatusTooManyRequests, "Too many attempts"},
+	CodeThrottled:          {http.StatusTooManyRequests, "Too many requests"},
 	CodeLimit:              {http.StatusForbidden, "Limit reached"},
 	CodeConflict:           {http.StatusConflict, "Changed meanwhile"},
 	CodeUnavailable:        {http.StatusServiceUnavailable, "Service unavailable"},

@@ -9,7 +9,8 @@ import (
 )
 
 // delegable refuses a key that could do more than the caller's own credential: a
-// key can't have a scope, an endpoint or an expiry beyond the caller's. Every new
+// key can't have a scope, an endpoint, an expiry, a limit, an address or a resource
+// beyond the caller's. Every new
 // and every changed key is checked. element is the path of the key in the body.
 //
 // A session acts as the user, who may do everything with their own records, so it
@@ -37,16 +38,80 @@ func (r *request) delegable(element string, c *keys.Credential) error {
 	if !own.ExpiresAt.IsZero() && (c.ExpiresAt.IsZero() || c.ExpiresAt.After(own.ExpiresAt)) {
 		return refuse(CodeInsufficientScopes, join(element, "expires_at"), "the credential of this call expires at %s, and the key can't live longer: give it an expires_at no later", own.ExpiresAt.UTC().Format(time.RFC3339))
 	}
+	return r.delegableBounds(element, c)
+}
+
+// delegableBounds refuses a key that could be used more, from elsewhere or for
+// more than the caller's own credential. Plans compare by what they permit now.
+func (r *request) delegableBounds(element string, c *keys.Credential) error {
+	own, lacks := r.own, CodeInsufficientScopes
+	plan := r.api.Plans[c.Plan]
+	if own.Plan != "" && own.Plan != c.Plan {
+		bound := r.api.Plans[own.Plan]
+		if bound == nil || !withinLimits(bound.Limits, c.Limits, plan) || !addressesOf(c, plan).Within(bound.Addresses) {
+			return refuse(lacks, join(element, "plan"), "the credential of this call has the plan %s, and the key can't have more: give it the same plan", own.Plan)
+		}
+	}
+	if !withinLimits(own.Limits, c.Limits, plan) {
+		return refuse(lacks, join(element, "limits"), "the credential of this call is limited to %s, and the key can't have more: give it limits no higher", texts(LimitTexts(own.Limits)))
+	}
+	if !addressesOf(c, plan).Within(own.Addresses) {
+		return refuse(lacks, join(element, "addresses"), "the credential of this call can only be used from %s, and the key can't be used from elsewhere: give it some of these addresses", texts(own.Addresses.Texts()))
+	}
+	if !c.Resources.Within(own.Resources) {
+		return refuse(lacks, join(element, "resources"), "the credential of this call is limited to %s, and the key can't have more: give it some of these values", texts(ValueTexts(own.Resources)))
+	}
 	return nil
 }
 
-// delegableTo is delegable for a collaborator. A collaborator never expires, so a
-// credential that expires can't add one.
+// withinLimits reports whether each bound of some limits is met by a key's own
+// limits or by its plan, which is nil if it has none.
+func withinLimits(bound, own policy.Limits, plan *policy.Plan) bool {
+	for _, one := range []policy.Limits{{Rate: bound.Rate}, {Quota: bound.Quota}, {Concurrent: bound.Concurrent}} {
+		if !own.Within(one) && (plan == nil || !plan.Limits.Within(one)) {
+			return false
+		}
+	}
+	return true
+}
+
+// addressesOf returns the addresses that a key and its plan permit.
+func addressesOf(c *keys.Credential, plan *policy.Plan) policy.Addresses {
+	if plan == nil {
+		return c.Addresses
+	}
+	return c.Addresses.And(plan.Addresses)
+}
+
+// delegableTo is delegable for a collaborator. A collaborator never expires, and has
+// no bounds, so a credential that expires or has some can't add one.
 func (r *request) delegableTo(element string, c *keys.Collaborator) error {
-	if own := r.own; own != nil && own.Kind != policy.Session && !own.ExpiresAt.IsZero() {
+	own := r.own
+	if own == nil || own.Kind == policy.Session {
+		return nil
+	}
+	if bound := boundOf(own); bound != "" {
+		return refuse(CodeInsufficientScopes, element, "the credential of this call has %s, which a collaborator does not have: use one without, or a session", bound)
+	}
+	if !own.ExpiresAt.IsZero() {
 		return refuse(CodeInsufficientScopes, element, "the credential of this call expires at %s, and a collaborator does not: use one that doesn't expire, or a session", own.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	return r.delegable(element, &keys.Credential{Scopes: c.Scopes, Endpoints: c.Endpoints})
+}
+
+// boundOf returns which bound a credential has, or an empty text.
+func boundOf(c *keys.Credential) string {
+	switch {
+	case c.Plan != "":
+		return "a plan"
+	case c.Limits.Bounded():
+		return "limits"
+	case c.Addresses != nil:
+		return "a list of addresses"
+	case c.Resources != nil:
+		return "a list of resources"
+	}
+	return ""
 }
 
 // grantAll grants a key everything that the caller can grant.
@@ -54,5 +119,6 @@ func (r *request) grantAll(c *keys.Credential) {
 	c.Scopes = []string{policy.ScopeAll}
 	if own := r.own; own != nil && own.Kind != policy.Session {
 		c.Scopes, c.Endpoints, c.ExpiresAt = own.Scopes, own.Endpoints, own.ExpiresAt
+		c.Plan, c.Limits, c.Addresses, c.Resources = own.Plan, own.Limits, own.Addresses, own.Resources
 	}
 }

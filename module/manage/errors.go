@@ -27,6 +27,9 @@ type Error struct {
 	// Cause is only for the log.
 	Cause error
 
+	// untold are the details without the values that they repeat, if they do.
+	untold string
+
 	allow []string
 	// retryAfter is when to try again, in seconds.
 	retryAfter string

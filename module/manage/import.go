@@ -162,6 +162,9 @@ func (a *API) importKey(tx *keys.Tx, in *imports, known *holders, k importedKey)
 	if err := a.checkEndpoints(join(k.path, "endpoints"), c.Endpoints, nil); err != nil {
 		return Imported{}, err
 	}
+	if err := a.changeBounds(&c, &k.bounds, overwrite); err != nil {
+		return Imported{}, err
+	}
 	// The store checks this too, but users and apps are made before that.
 	if c.ExpiredAt(tx.Now()) {
 		return Imported{}, refuse(CodeInvalid, join(k.path, "expires_at"), "it is past: an expired key need not be imported")

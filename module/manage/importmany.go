@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // ImportKey is a key to import, with the fields that a request has for it.
@@ -19,6 +20,10 @@ type ImportKey struct {
 	UserID, AppID, Type string
 	Description         string
 	Scopes, Endpoints   []string
+	Plan                string
+	Limits              policy.Limits
+	Addresses           policy.Addresses
+	Resources           policy.Values
 	ExpiresAt           time.Time
 	Disabled            bool
 }
@@ -69,6 +74,10 @@ func (in *ImportKey) read(path string) importedKey {
 		Description: in.Description, Scopes: union(nil, in.Scopes), Endpoints: union(nil, in.Endpoints),
 		ExpiresAt: in.ExpiresAt.UTC(), Disabled: in.Disabled,
 	}}
+	k.bounds = bounds{
+		path: path, plan: &in.Plan, rate: &in.Limits.Rate, quota: &in.Limits.Quota, concurrent: &in.Limits.Concurrent,
+		addresses: in.Addresses.Texts(), givesAddresses: true, resources: in.Resources,
+	}
 	if in.AppID != "" {
 		k.apps = []appRef{{path: path + ".apps[0]", id: in.AppID}}
 	}

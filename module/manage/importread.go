@@ -197,6 +197,8 @@ func (k *importedKey) checkTells(o *object, text string) {
 		field = "scopes"
 	case slices.ContainsFunc(c.Endpoints, repeats):
 		field = "endpoints"
+	case k.bounds.tells(repeats):
+		field = "resources"
 	default:
 		return
 	}
@@ -207,8 +209,9 @@ func (k *importedKey) checkTells(o *object, text string) {
 var (
 	importFields      = []string{"dry_run", "create_missing", "existing", "revoked", "file", "keys"}
 	importFileFields  = []string{"sha256", "first_line", "last_line"}
-	importedKeyFields = []string{"credential", "sha256", "user_id", "apps", "type", "description", "scopes", "endpoints", "expires_at", "disabled"}
-	importNames       = slices.Concat([]string{"", "id"}, importFields, importFileFields, importedKeyFields)
+	importedKeyFields = []string{"credential", "sha256", "user_id", "apps", "type", "description", "scopes", "endpoints", "plan", "limits", "addresses", "resources", "expires_at", "disabled"}
+	limitFields       = []string{"rate", "quota", "concurrent"}
+	importNames       = slices.Concat([]string{"", "id"}, importFields, importFileFields, importedKeyFields, limitFields)
 )
 
 // tellNothing removes the name of an unknown field from an error: in a mixed-up
@@ -219,6 +222,9 @@ func tellNothing(err error) error {
 		return err
 	}
 	quiet := *e
+	if e.untold != "" {
+		quiet.Details = e.untold
+	}
 	for at := 0; ; {
 		dot := strings.IndexByte(e.Field[at:], '.')
 		end := len(e.Field)
@@ -229,6 +235,9 @@ func tellNothing(err error) error {
 		if !slices.Contains(importNames, name) {
 			quiet.Field = strings.TrimSuffix(e.Field[:at], ".")
 			what, known := "it", importedKeyFields
+			if strings.HasSuffix(quiet.Field, ".limits") {
+				known = limitFields
+			}
 			switch quiet.Field {
 			case "":
 				what, known = "the request", importFields
@@ -236,6 +245,10 @@ func tellNothing(err error) error {
 				known = importFileFields
 			}
 			quiet.Details = what + " has a field that isn't known here; known are " + strings.Join(known, ", ")
+			return &quiet
+		}
+		if name == "resources" {
+			quiet.Field = e.Field[:end]
 			return &quiet
 		}
 		if dot < 0 {

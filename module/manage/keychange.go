@@ -9,6 +9,7 @@ import (
 // keyChange is the change of one key in a PATCH. A nil field stays unchanged.
 type keyChange struct {
 	grantChange
+	bounds      bounds
 	id          string
 	description *string
 	disabled    *bool
@@ -24,6 +25,7 @@ func readKeyChange(o *object) keyChange {
 	k.expiresAt = given(o.time, "expires_at")
 	k.version = given(o.number, "version")
 	k.grantChange = readGrantChange(o, "key")
+	k.bounds = changedBounds(o)
 	if k.id == "" {
 		o.fail(refuse(CodeInvalid, o.field("id"), "it is missing; name the key to change"))
 	}
@@ -32,7 +34,7 @@ func readKeyChange(o *object) keyChange {
 
 // onlyDisables reports whether the change disables the key and nothing else.
 func (k *keyChange) onlyDisables() bool {
-	return k.disabled != nil && *k.disabled && k.description == nil && k.expiresAt == nil && !k.givesScopes && !k.givesEndpoints
+	return k.disabled != nil && *k.disabled && k.description == nil && k.expiresAt == nil && !k.givesScopes && !k.givesEndpoints && !k.bounds.given()
 }
 
 // keyChanges are the changes of one PATCH.
@@ -82,5 +84,8 @@ func (a *API) change(c *keys.Credential, k keyChange, act action) error {
 	set(&c.Description, k.description)
 	set(&c.Disabled, k.disabled)
 	set(&c.ExpiresAt, k.expiresAt)
+	if err := a.changeBounds(c, &k.bounds, act); err != nil {
+		return err
+	}
 	return a.changeGrant(&c.Scopes, &c.Endpoints, k.grantChange, act)
 }

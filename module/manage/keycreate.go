@@ -12,6 +12,7 @@ type newKey struct {
 	path       string
 	kind       policy.Kind
 	credential keys.Credential
+	bounds     bounds
 	apps       []appRef
 }
 
@@ -45,6 +46,7 @@ func readNewKey(o *object) newKey {
 		o.endOf(in)
 	}
 	o.time("expires_at", &c.ExpiresAt)
+	k.bounds = newBounds(o)
 	k.readType(o, kind)
 	return k
 }
@@ -90,8 +92,8 @@ func (r *request) createKeys(tx *keys.Tx, list []newKey) (*Answer, error) {
 	return answer, err
 }
 
-// fillIn completes the credential of a new key, and checks its app, scopes and
-// endpoints.
+// fillIn completes the credential of a new key, and checks its app, scopes,
+// endpoints and bounds.
 func (r *request) fillIn(tx *keys.Tx, k newKey) (keys.Credential, error) {
 	c := k.credential
 	c.Kind, c.UserID = k.kind, r.user()
@@ -117,6 +119,9 @@ func (r *request) fillIn(tx *keys.Tx, k newKey) (keys.Credential, error) {
 		return c, err
 	}
 	if err := r.api.checkEndpoints(join(k.path, "endpoints"), c.Endpoints, nil); err != nil {
+		return c, err
+	}
+	if err := r.api.changeBounds(&c, &k.bounds, overwrite); err != nil {
 		return c, err
 	}
 	return c, r.delegable(k.path, &c)

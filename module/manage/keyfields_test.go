@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // Code that shows keys as text shows each field of the API, so a new field of a
@@ -18,6 +19,7 @@ func TestKeyFieldsAreThoseOfTheAPI(t *testing.T) {
 	key := manage.Key{
 		ID: "secret", KeyID: "cak_1", Type: manage.TypeAppKey, UserID: "ada", Description: "one",
 		Scopes: []string{"Predict"}, Endpoints: []string{"/a.B/C"}, Apps: []manage.KeyApp{{ID: "photos", UserID: "ada"}},
+		Plan: "free", Limits: policy.Limits{Concurrent: 5}, Addresses: []string{"192.0.2.0/24"}, Resources: policy.Values{"model": {"llama-3*"}},
 		Disabled: true, CreatedAt: at, ModifiedAt: at, CreatedBy: "cap_1", ExpiresAt: &at,
 		LastUsedAt: &at, LastUsedFrom: "192.0.2.1", RotatedFrom: "cak_0", RotatedTo: "cak_2", Version: 7,
 	}

@@ -27,6 +27,7 @@ type keyFilter struct {
 	// state is one of the standings of a key, or empty for every living key.
 	state string
 	app   string
+	plan  string
 	kind  policy.Kind
 	// unusedFor selects keys that weren't used for so long, or never and were
 	// created so long ago. expiresWithin selects keys that expire within that time.
@@ -106,6 +107,12 @@ func (r *request) readKeyFilter(query url.Values, s *keySearch) error {
 			return refuse(CodeInvalid, "app_id", "it has to be the ID of one app")
 		}
 	}
+	if query.Has("plan") {
+		s.plan = query.Get("plan")
+		if len(query["plan"]) > 1 || policy.CheckPlanName(s.plan) != nil {
+			return refuse(CodeInvalid, "plan", "it has to be the name of one plan")
+		}
+	}
 	if app := r.vars["app_id"]; app != "" {
 		s.app = app
 	}
@@ -168,7 +175,7 @@ func readFlags(query url.Values, s *keySearch) error {
 // filter asks for it.
 func (f *keyFilter) covers(k *Key, now time.Time) bool {
 	return (f.state == "" || k.Standing(false, now) == f.state) &&
-		(f.app == "" || k.AppID() == f.app) && (f.kind == 0 || k.Type == types[f.kind]) &&
+		(f.app == "" || k.AppID() == f.app) && (f.plan == "" || k.Plan == f.plan) && (f.kind == 0 || k.Type == types[f.kind]) &&
 		f.fullAccess.is(k.FullAccess()) && f.neverExpires.is(k.ExpiresAt == nil) &&
 		(f.expiresWithin == 0 || k.ExpiresWithin(f.expiresWithin, now)) &&
 		(f.unusedFor == 0 || k.UnusedFor(f.unusedFor, now))

@@ -31,8 +31,16 @@ type Key struct {
 	Scopes      []string `json:"scopes"`
 	// Endpoints is empty for all endpoints.
 	Endpoints []string `json:"endpoints"`
-	Apps      []KeyApp `json:"apps"`
-	Disabled  bool     `json:"disabled"`
+	// Plan and Limits bound the requests of the key, besides the plans of its app
+	// and its user.
+	Plan   string        `json:"plan,omitempty"`
+	Limits policy.Limits `json:"limits,omitzero"`
+	// Addresses are the networks that the key may be used from. Nil is any address.
+	Addresses []string `json:"addresses,omitzero"`
+	// Resources are the values of resources that the key may address.
+	Resources policy.Values `json:"resources,omitzero"`
+	Apps      []KeyApp      `json:"apps"`
+	Disabled  bool          `json:"disabled"`
 	// CreatedAt is absent for a key that was revoked before it was recorded.
 	CreatedAt  time.Time  `json:"created_at,omitzero"`
 	ModifiedAt time.Time  `json:"modified_at"`
@@ -70,6 +78,7 @@ func showKey(c keys.Credential) Key {
 	k := Key{
 		ID: c.ID, KeyID: c.ID, Type: types[c.Kind], UserID: c.UserID, Description: c.Description,
 		Scopes: append([]string{}, c.Scopes...), Endpoints: append([]string{}, c.Endpoints...),
+		Plan: c.Plan, Limits: c.Limits, Addresses: c.Addresses.Texts(), Resources: c.Resources,
 		Apps: []KeyApp{}, Disabled: c.Disabled, CreatedBy: c.CreatedBy, Version: c.Version,
 		CreatedAt: c.CreatedAt.UTC(), ModifiedAt: c.ModifiedAt.UTC(), RotatedFrom: c.RotatedFrom, RotatedTo: c.RotatedTo,
 	}

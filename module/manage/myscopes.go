@@ -11,6 +11,12 @@ import (
 // MyScopes is what the caller's credential grants; All means every scope.
 type MyScopes struct {
 	Granted
+	// Plan, Limits, Addresses and Resources are those of the credential, as in a
+	// [Key].
+	Plan      string        `json:"plan,omitempty"`
+	Limits    policy.Limits `json:"limits,omitzero"`
+	Addresses []string      `json:"addresses,omitzero"`
+	Resources policy.Values `json:"resources,omitzero"`
 	// Everyone is set for a collaborator of an app that everyone may use too. A
 	// request is allowed if either grant allows it.
 	Everyone *Granted `json:"everyone,omitempty"`
@@ -27,11 +33,10 @@ type Granted struct {
 // getMyScopes answers what the caller's credential grants, or under an app, what it
 // grants there.
 func (r *request) getMyScopes(from keys.Reader) (*Answer, error) {
-	own, err := r.granted(from)
+	mine, err := r.granted(from)
 	if err != nil {
 		return nil, err
 	}
-	mine := &MyScopes{Granted: own}
 	switch {
 	case r.app().AppID == "":
 		if r.user() != "" {
@@ -46,16 +51,18 @@ func (r *request) getMyScopes(from keys.Reader) (*Answer, error) {
 }
 
 // granted returns what the caller's credential grants on its user's own apps.
-func (r *request) granted(from keys.Reader) (Granted, error) {
-	all := Granted{Scopes: []string{policy.ScopeAll}}
+func (r *request) granted(from keys.Reader) (*MyScopes, error) {
 	if r.caller.Operator || r.caller.Kind == policy.Session {
-		return all, nil
+		return &MyScopes{Granted: Granted{Scopes: []string{policy.ScopeAll}}}, nil
 	}
 	c, err := from.Credential(r.caller.Digest)
 	if errors.Is(err, keys.ErrNotFound) {
-		return all, refuse(CodeKeyUnknown, "", "the credential of this call was revoked meanwhile")
+		return nil, refuse(CodeKeyUnknown, "", "the credential of this call was revoked meanwhile")
 	}
-	return Granted{append([]string{}, c.Scopes...), c.Endpoints}, err
+	return &MyScopes{
+		Granted: Granted{append([]string{}, c.Scopes...), c.Endpoints},
+		Plan:    c.Plan, Limits: c.Limits, Addresses: c.Addresses.Texts(), Resources: c.Resources,
+	}, err
 }
 
 // grantedTo limits what the credential grants to the grants of a collaborator of

@@ -31,6 +31,13 @@ func (c *comparison) lists(before, after []string, allBefore, allAfter bool) {
 	}
 }
 
+// within compares by whether what is after a change is within what was before, and
+// the other way round.
+func (c *comparison) within(after, before bool) {
+	c.narrower = c.narrower || !before
+	c.wider = c.wider || !after
+}
+
 func (c *comparison) keys(before, after *keys.Credential) {
 	c.add(before.Scopes, after.Scopes, before.Endpoints, after.Endpoints)
 	switch {
@@ -40,6 +47,10 @@ func (c *comparison) keys(before, after *keys.Credential) {
 	default:
 		c.wider = true
 	}
+	c.within(before.Plan == "" || before.Plan == after.Plan, after.Plan == "" || before.Plan == after.Plan)
+	c.within(after.Limits.Within(before.Limits), before.Limits.Within(after.Limits))
+	c.within(after.Addresses.Within(before.Addresses), before.Addresses.Within(after.Addresses))
+	c.within(after.Resources.Within(before.Resources), before.Resources.Within(after.Resources))
 	c.narrower = c.narrower || after.Disabled && !before.Disabled
 	c.wider = c.wider || before.Disabled && !after.Disabled
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // A change is made with what the credential may do then: one that was narrowed
@@ -16,6 +17,7 @@ func TestNarrowedDuringTheCall(t *testing.T) {
 	for name, change := range map[string]func(*keys.Credential){
 		"scopes":    func(c *keys.Credential) { c.Scopes = []string{"Predict"} },
 		"endpoints": func(c *keys.Credential) { c.Endpoints = []string{"/a.B/C"} },
+		"addresses": func(c *keys.Credential) { c.Addresses, _ = policy.ParseAddresses([]string{"192.0.2.7"}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			pat, other := s.pat(operator, "alice", `["All"]`, ""), s.pat(operator, "alice", `[]`, "")

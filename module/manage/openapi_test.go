@@ -1,6 +1,7 @@
 package manage_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -84,6 +85,33 @@ func TestDescriptionIsOfTheCalls(t *testing.T) {
 	}
 	for call := range described {
 		t.Errorf("%s is described, and is no call", call)
+	}
+}
+
+// The description has every bound of a key: which plans and resources there are is
+// up to a configuration, so calls to a server show few.
+func TestDescriptionHasTheBoundsOfKeys(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromFile("openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := bounded(t)
+	k := s.pat(operator, "alice", `["Predict"]`, ","+allBounds)
+	for schema, of := range map[string]any{
+		"MintedKey": k, "Plan": s.must("GET", "/v2/users/alice/plans", "").Plans[0], "NewKey": json.RawMessage(`{"scopes":[],` + allBounds + `}`),
+		"KeyChange": json.RawMessage(`{"id":"x",` + allBounds + `}`), "ImportedKey": json.RawMessage(`{"sha256":"` + strings.Repeat("0", 64) + `","user_id":"a","scopes":[],` + allBounds + `}`),
+	} {
+		var value any
+		if err := json.Unmarshal(mustJSON(t, of), &value); err != nil {
+			t.Fatal(err)
+		}
+		if err := doc.Components.Schemas[schema].Value.VisitJSON(value, openapi3.EnableJSONSchema2020()); err != nil {
+			t.Errorf("%s: %v", schema, err)
+		}
+		value.(map[string]any)["limits"] = map[string]any{"burst": 1}
+		if err := doc.Components.Schemas[schema].Value.VisitJSON(value, openapi3.EnableJSONSchema2020()); err == nil {
+			t.Errorf("%s permits anything", schema)
+		}
 	}
 }
 

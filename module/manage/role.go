@@ -82,7 +82,7 @@ func (r *request) hasRole() error {
 // caller.
 func (r *request) onlySuspends(list *[]userFields) error {
 	f := &(*list)[0]
-	if f.name != nil || f.email != nil || f.password != nil || f.noPassword || f.operator != nil {
+	if f.name != nil || f.email != nil || f.password != nil || f.noPassword || f.operator != nil || f.plan != nil {
 		return refuse(CodeInvalid, f.path, "only suspended can be changed here; change the rest with the command caddy api-keys user update")
 	}
 	if f.id == r.caller.UserID {

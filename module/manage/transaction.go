@@ -3,6 +3,7 @@ package manage
 import (
 	"errors"
 	"reflect"
+	"slices"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -81,8 +82,9 @@ func (r *request) stillGood(tx *keys.Tx) error {
 	if err != nil {
 		return err
 	}
-	if grant := policy.NewGrant(own.Scopes, own.Endpoints); own.Kind != policy.Session && !reflect.DeepEqual(grant, r.caller.Grant) {
-		return refuse(CodeConflict, "", "the scopes or endpoints of this call's credential changed during the call, so nothing was changed; send the request again")
+	grant := policy.NewGrant(own.Scopes, own.Endpoints)
+	if own.Kind != policy.Session && (!reflect.DeepEqual(grant, r.caller.Grant) || !slices.Equal(own.Addresses, r.caller.Addresses)) {
+		return refuse(CodeConflict, "", "the scopes, endpoints or addresses of this call's credential changed during the call, so nothing was changed; send the request again")
 	}
 	if own.Standing(u.Suspended, tx.Now()) != keys.Active {
 		return refuse(CodeKeyInvalid, "", "the credential of this call is no longer valid; nothing was changed")

@@ -18,6 +18,7 @@ type User struct {
 	Email      string    `json:"email"`
 	Suspended  bool      `json:"suspended"`
 	Operator   bool      `json:"operator,omitempty"` // has the operator's pages of the portal
+	Plan       string    `json:"plan,omitempty"`     // bounds all credentials of the user together
 	TwoFactor  bool      `json:"two_factor"`         // a second factor is required
 	CreatedAt  time.Time `json:"created_at"`
 	ModifiedAt time.Time `json:"modified_at"`
@@ -26,7 +27,8 @@ type User struct {
 
 func showUser(u keys.User) User {
 	return User{
-		ID: u.ID, Name: u.Name, Email: u.Email, Suspended: u.Suspended, Operator: u.Operator, TwoFactor: u.TwoFactor.Enabled,
+		ID: u.ID, Name: u.Name, Email: u.Email, Suspended: u.Suspended, Operator: u.Operator, Plan: u.Plan,
+		TwoFactor: u.TwoFactor.Enabled,
 		CreatedAt: u.CreatedAt.UTC(), ModifiedAt: u.ModifiedAt.UTC(), Version: u.Version,
 	}
 }
@@ -70,6 +72,7 @@ type userFields struct {
 	name, email *string
 	suspended   *bool
 	operator    *bool
+	plan        *string
 	version     *uint64
 	password    *string
 	// noPassword removes the password.
@@ -86,6 +89,7 @@ func readUser(o *object) userFields {
 	f.password = given(o.text, "password")
 	f.suspended = given(o.flag, "suspended")
 	f.operator = given(o.flag, "operator")
+	f.plan = given(o.text, "plan")
 	f.version = given(o.number, "version")
 	return f
 }
@@ -173,6 +177,7 @@ func (f *userFields) apply(u *keys.User) {
 	set(&u.Email, f.email)
 	set(&u.Suspended, f.suspended)
 	set(&u.Operator, f.operator)
+	set(&u.Plan, f.plan)
 	if f.password != nil {
 		u.PasswordHash = f.passwordHash
 	}
@@ -191,6 +196,9 @@ func (r *request) createUsers(tx *keys.Tx, list []userFields) (*Answer, error) {
 		if u.ID == "" {
 			u.ID = newID()
 		}
+		if err := r.givenPlan(f.path, f.plan, ""); err != nil {
+			return nil, err
+		}
 		f.apply(&u)
 		u, err := tx.CreateUser(u)
 		if err != nil {
@@ -205,6 +213,9 @@ func (r *request) changeUsers(tx *keys.Tx, list []userFields) (*Answer, error) {
 	answer := &Answer{}
 	for _, f := range list {
 		u, err := tx.ChangeUser(f.id, func(u *keys.User) error {
+			if err := r.givenPlan(f.path, f.plan, u.Plan); err != nil {
+				return err
+			}
 			f.apply(u)
 			return sameVersion(f.path, f.version, u.Version)
 		})

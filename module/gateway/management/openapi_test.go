@@ -204,6 +204,13 @@ func (d *described) appsAndKeys() {
 		{"type":"app_specific_key","scopes":["Inputs:Get"],"endpoints":["/clarifai.api.V2/GetApp"],"apps":[{"id":"shop"}],"expires_at":"2100-01-02T03:04:05Z"},
 		{"type":"personal_access_token","scopes":[],"endpoints":null,"apps":[]},
 		{"type":"personal_access_token","scopes":["All"],"expires_at":null}]}`, 200)
+	bounded := d.do(alice, "POST /v2/users/{user_id}/keys", own, `{"keys":[
+		{"type":"personal_access_token","scopes":[],"limits":{"rate":"10/s burst 20","quota":null,"concurrent":5},"addresses":["192.0.2.0/24"],"resources":null,"plan":null}]}`, 200).Keys[0]
+	d.Logs.AddSecret(bounded.ID)
+	d.do(alice, "PATCH /v2/users/{user_id}/keys", own, `{"keys":[{"id":"`+bounded.KeyID+`","limits":{"rate":null,"quota":"1000/day"},"addresses":["2001:db8::/32"],"resources":{},"plan":""}],"action":"merge"}`, 200)
+	d.do(alice, "GET /v2/users/{user_id}/keys?plan=free", own, "", 200)
+	d.do(alice, "DELETE /v2/users/{user_id}/keys/{key_id}", []string{"alice", bounded.KeyID}, "", 200)
+	d.do(alice, "GET /v2/users/{user_id}/keys?state=revoked", own, "", 200)
 	ids := []string{}
 	for _, k := range a.Keys {
 		d.Logs.AddSecret(k.ID)
@@ -303,6 +310,7 @@ func (d *described) auditAndScopes() {
 	d.do(byOperator, "GET /v2/audit?per_page=1000", nil, "", 200)
 	d.do(alice, "GET /v2/users/{user_id}/scopes", own, "", 200)
 	d.do(byOperator, "GET /v2/users/{user_id}/scopes", own, "", 200)
+	d.do(alice, "GET /v2/users/{user_id}/plans", own, "", 200)
 	d.do(d.PAT("alice", "Inputs:Get"), "GET /v2/myscopes", nil, "", 200)
 	d.do(d.PAT("alice", "Inputs:Get"), "GET /v2/users/{user_id}/myscopes", []string{"me"}, "", 200)
 	d.do("", "GET /v2/status_codes", nil, "", 200)
