@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -92,6 +93,12 @@ type Rule struct {
 	// route, one with a literal that isn't in its loose form.
 	nearPlain bool
 	pattern   Pattern
+	// variables are those of the pattern, and those of routes of the same shape
+	// that became one with this one.
+	variables []Variable
+	// verb is the route with a verb that an upstream may read the path as,
+	// because of an escaped colon. It is nil for most requests.
+	verb *Rule
 	// owner and app are the positions of the segments that name the owner and
 	// the app, or -1 if the path doesn't name them.
 	owner, app int
@@ -138,6 +145,56 @@ func (r *Rule) segment(path string, i int) string {
 		seg = seg[:len(seg)-len(r.pattern.Verb)-1]
 	}
 	return decodeSegment(seg)
+}
+
+// HasVariable reports whether the route has a variable of this name.
+func (r *Rule) HasVariable(name string) bool {
+	return slices.ContainsFunc(r.variables, func(v Variable) bool { return v.Name == name })
+}
+
+// Values are what the path has at the variables of a name, decoded. There may
+// be several, because routes of one shape may give one name to other segments,
+// and because of an escaped colon. The route must have been found for the path.
+func (r *Rule) Values(name, path string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, v := range r.variables {
+			if v.Name == name && !yield(r.value(path, v)) {
+				return
+			}
+		}
+		if r.verb != nil {
+			r.verb.Values(name, colons.Replace(path))(yield)
+		}
+	}
+}
+
+// value returns what the path has at a variable, decoded. It is empty only at
+// the rest of a path.
+func (r *Rule) value(path string, v Variable) string {
+	for range v.First + 1 {
+		_, path, _ = strings.Cut(path, "/")
+	}
+	end := 0
+	for range v.Last - v.First + 1 {
+		i := strings.IndexByte(path[end:], '/')
+		if i < 0 {
+			end = len(path) + 1
+			break
+		}
+		end += i + 1
+	}
+	if v.Last < 0 || end > len(path) {
+		return decodeSegment(strings.TrimSuffix(path, r.verbSuffix()))
+	}
+	return decodeSegment(path[:end-1])
+}
+
+// verbSuffix is what the last segment of a path ends with.
+func (r *Rule) verbSuffix() string {
+	if r.pattern.Verb == "" {
+		return ""
+	}
+	return ":" + r.pattern.Verb
 }
 
 func newRule(rt Route, owner, app string) (*Rule, error) {
@@ -193,6 +250,7 @@ func newRule(rt Route, owner, app string) (*Rule, error) {
 	if r.app, err = namedSegment(&r.pattern, app); err != nil {
 		return nil, err
 	}
+	r.variables = slices.Clip(r.pattern.Variables)
 	r.needScopes = scopeNames.bits(r.Scopes)
 	r.needEndpoints = endpointNames.bits(r.Endpoint)
 	return r, nil

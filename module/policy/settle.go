@@ -28,16 +28,27 @@ var colons = strings.NewReplacer("%3A", ":", "%3a", ":")
 func (t *Table) settleColon(r *Rule, method string, grpc bool, path, plain string) (settled, near *Rule) {
 	o := t.Find(method, grpc, plain)
 	if o == nil || !o.asksElse(r) {
-		return r, t.NearLiteral(r, method, grpc, plain)
+		return r.orVerb(o), t.NearLiteral(r, method, grpc, plain)
 	}
 	if o.Owner(plain) != r.Owner(path) || o.App(plain) != r.App(path) {
 		return r, o
 	}
-	both := r.and(o)
+	both := r.and(o).orVerb(o)
 	if near = t.NearLiteral(o, method, grpc, plain); near == nil || !near.asksElse(r) {
 		return both, nil
 	}
 	return both, near
+}
+
+// orVerb returns the rule for a path that an upstream may read as one of o, nil
+// for none.
+func (r *Rule) orVerb(o *Rule) *Rule {
+	if o == nil || o == r {
+		return r
+	}
+	either := *r
+	either.verb = o
+	return &either
 }
 
 // and returns a rule with the place of r and the demands of both.

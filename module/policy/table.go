@@ -103,6 +103,11 @@ func (t *Table) add(r *Rule) error {
 	}
 	other.Endpoint = sortedSet(append(other.Endpoint, r.Endpoint...))
 	other.needEndpoints = endpointNames.bits(other.Endpoint)
+	for _, v := range r.variables {
+		if !slices.Contains(other.variables, v) {
+			other.variables = append(other.variables, v)
+		}
+	}
 	return nil
 }
 
