@@ -39,6 +39,7 @@ import (
 //	    owner_body            <fields...>
 //	    owner_message         /<package.Service>/<Method> <field=numbers...>
 //	    descriptors           <file>
+//	    resource              <name> [path <variables...>] [body <fields...>] [query <fields...>]
 //	    owner_limit           <size>
 //	    owner_timeout         <duration>
 //	    identity_headers      <prefix>|off
@@ -55,8 +56,8 @@ import (
 //	    mode                  enforce|shadow
 //	}
 //
-// The options scope, route, include, credential, cors, owner_query, owner_body
-// and owner_message may be given several times, and their lines may stand in
+// The options scope, route, include, credential, cors, resource, owner_query,
+// owner_body and owner_message may be given several times, and their lines may stand in
 // another file that is imported. What no route matches is refused, so there has
 // to be a route or an include. A request that a matcher keeps from the gate is
 // not decided at all.
@@ -161,6 +162,9 @@ func (p *gateParser) setting(d *caddyfile.Dispenser, segment caddyfile.Segment) 
 	case "owner_message":
 		message, err2 := tables.ParseOwnerMessage(tokens(segment))
 		g.OwnerMessage, err = append(g.OwnerMessage, message), err2
+	case "resource":
+		resource, err2 := parseResource(segment)
+		g.Resource, err = append(g.Resource, resource), err2
 	case "owner_limit":
 		err = p.given.word(d, &g.OwnerLimit, "owner_limit SIZE, for example owner_limit 1MiB")
 	case "owner_timeout":
@@ -186,7 +190,7 @@ func (p *gateParser) setting(d *caddyfile.Dispenser, segment caddyfile.Segment) 
 	case "mode":
 		err = p.given.word(d, &g.Mode, "mode enforce or mode shadow")
 	default:
-		return d.Errf("unknown option %q: use scope, route, include, owner, owner_query, owner_body, owner_message, descriptors, owner_limit, owner_timeout, identity_headers, session_header, credential, forward_credential, keep_override_headers, upgrade, cors, errors or mode", d.Val())
+		return d.Errf("unknown option %q: use scope, route, include, owner, owner_query, owner_body, owner_message, descriptors, resource, owner_limit, owner_timeout, identity_headers, session_header, credential, forward_credential, keep_override_headers, upgrade, cors, errors or mode", d.Val())
 	}
 	return err
 }

@@ -21,11 +21,11 @@ type Holder struct {
 	Shared *policy.Grant
 }
 
-// Call decides about a request for a route, by [Decide]. The request names what
+// call decides about a request for a route, by [Decide]. The request names what
 // the holder may address, so that ownership refuses only what the route or the
-// kind of credential rules out.
-func (h *Holder) Call(rule *policy.Rule) Outcome {
-	q := Question{Method: rule.Method, Path: rule.Pattern, Rule: rule}
+// kind of credential rules out, and comes from where the holder may call.
+func (h *Holder) call(rule *policy.Rule, facts Facts) Outcome {
+	q := Question{Method: rule.Method, Path: rule.Pattern, Rule: rule, Facts: facts}
 	if q.Public() {
 		return Outcome{Reason: Public}
 	}
@@ -34,6 +34,11 @@ func (h *Holder) Call(rule *policy.Rule) Outcome {
 		app.AddOwner(h.Caller.UserID + ".owner") // no user ID has a dot
 		app.AddApp("app")
 		q.Named.Take(app)
+	}
+	if h.Caller.Addresses != nil {
+		anywhere := *h
+		anywhere.Caller.Addresses = nil
+		h = &anywhere
 	}
 	v := Decide(context.Background(), supposition{h}, &q)
 	return v.Outcome

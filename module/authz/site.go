@@ -25,6 +25,9 @@ type Operation struct {
 	// Managed reports that the management API answers it. OwnerOnly reports
 	// that no collaborator may call it.
 	Managed, OwnerOnly bool
+	// Facts tell of a request for the operation that names no more than it has
+	// to. Without them, it names no resource.
+	Facts Facts
 }
 
 // NewSite returns a site with the routes of a table.
@@ -57,7 +60,7 @@ func (o *Operation) Call(h *Holder) Outcome {
 	if o.OwnerOnly && h.Shared != nil {
 		return Outcome{Reason: Owner}
 	}
-	return h.Call(o.Rule)
+	return h.call(o.Rule, o.Facts)
 }
 
 // endpoints are the HTTP routes of endpoints, by the endpoint's name.

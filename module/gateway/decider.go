@@ -82,6 +82,9 @@ type question struct {
 	visit    directory.Visit
 	// inspected reports that the body has been read for owner and app.
 	inspected bool
+	// query is the request's, and contents what its body has of resources.
+	query    string
+	contents tenant.Contents
 	// address is where the request comes from.
 	address string
 	// managed reports that the management API answers the request, which addresses
@@ -98,12 +101,13 @@ func (q *question) ask(r *http.Request) authz.Outcome {
 	d := q.decider
 	d.dropForged(r)
 	q.Facts, q.address = q, clientAddress(r)
-	q.Table, q.Method, q.Path = d.table, r.Method, r.URL.EscapedPath()
+	q.Table, q.Method, q.Path, q.query = d.table, r.Method, r.URL.EscapedPath(), r.URL.RawQuery
 	method := r.Method
 	if d.cors.IsPreflight(r) {
 		method = r.Header.Get("Access-Control-Request-Method")
 	}
 	grpc := wire.IsGRPC(r)
+	q.contents = d.places.Look(r, grpc)
 	q.Rule = d.table.Find(method, grpc, q.Path)
 	if o := d.checkReading(r, q); o.Refused() {
 		return o
@@ -117,7 +121,7 @@ func (q *question) ask(r *http.Request) authz.Outcome {
 		p.AddOwner(q.Rule.Owner(q.Path))
 		p.AddApp(q.Rule.App(q.Path))
 		q.Named.Take(p)
-		d.places.Query(&q.Named, r.URL.RawQuery)
+		d.places.Query(&q.Named, q.query)
 	}
 	return authz.Outcome{Reason: authz.Allowed}
 }
@@ -142,7 +146,7 @@ func (s *Site) checkTarget(r *http.Request, q *question) error {
 	if err := wire.CheckTarget(r, sentTarget(r), q.Path, allowed); err != nil {
 		return err
 	}
-	if s.places.Decodes() && !wire.Decodable(query) {
+	if s.places.Decodes() && !tenant.Decodable(query) {
 		return wire.ErrQueryEscape
 	}
 	if s.places.Reserved(query) {

@@ -188,8 +188,12 @@ func (e *explainer) decided(ctx context.Context, t *explain.Telling, q *question
 		v.Reason = authz.Owner
 	}
 	site := q.decider.Site
-	inBody := q.Rule != nil && site.places.MayNameInBody(q.Rule.Pattern, q.Rule.Method == policy.MethodGRPC)
-	t.Decided(&explain.Question{Question: &q.Question, Body: inBody}, site.told(q, &v))
+	asked := &explain.Question{Question: &q.Question}
+	if q.Rule != nil {
+		asked.Body = site.places.MayNameInBody(q.Rule.Pattern, q.Rule.Method == policy.MethodGRPC)
+		asked.Values = v.Credential != nil && site.places.MayNameValueInBody(v.Credential.Caller().Resources)
+	}
+	t.Decided(asked, site.told(q, &v))
 	return t.End(), nil
 }
 

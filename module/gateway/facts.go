@@ -1,10 +1,9 @@
 package gateway
 
 import (
-	"maps"
 	"net/netip"
-	"slices"
 
+	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
@@ -17,14 +16,23 @@ func (q *question) Address() netip.Addr {
 	return address
 }
 
-// Beyond implements [authz.Facts]. No site declares resources, so that a key that
-// is limited to some values of one is refused everywhere.
+// Beyond implements [authz.Facts].
 func (q *question) Beyond(values policy.Values) string {
 	if q.managed {
 		return ""
 	}
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		return name
-	}
-	return ""
+	return q.decider.places.Beyond(values, q.Rule, q.Path, q.query, &q.contents)
 }
+
+// routeFacts are those of the requests of a route that name no more than they
+// have to, and come from where the caller may call.
+type routeFacts struct {
+	places *tenant.Places
+	rule   *policy.Rule
+}
+
+// Address implements [authz.Facts].
+func (routeFacts) Address() netip.Addr { return netip.Addr{} }
+
+// Beyond implements [authz.Facts].
+func (f routeFacts) Beyond(values policy.Values) string { return f.places.BeyondRoute(values, f.rule) }

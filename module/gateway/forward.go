@@ -25,6 +25,8 @@ type forwarded struct {
 // prepare makes the request ready to be admitted.
 func (f *forwarded) prepare(v *verdict, w http.ResponseWriter, r *http.Request) {
 	f.identity = identify(v)
+	// A change may limit the caller once the body can't be read any more.
+	f.contents.HandedOn = !f.contents.Read && r.Body != nil && r.Body != http.NoBody
 	f.Prepare(f, f.lease, f.visit, w, r)
 }
 

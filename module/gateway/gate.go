@@ -72,6 +72,23 @@ type Gate struct {
 	// Default: none; the tables of Include have their own.
 	Descriptors string `json:"descriptors,omitempty"`
 
+	// Resource declares resources, such as a model, and where requests name them:
+	// as variables of routes, fields of JSON bodies and fields of the query. A key
+	// with resources may then address only values that it lists, in every one of
+	// these places and every time it is named; any other key is not limited.
+	//
+	// A key that is limited to values of a resource is refused if the request
+	// names another value, if what it names is empty or not text, such as a list,
+	// and if the gate can't tell: the site doesn't declare the resource, the
+	// request is gRPC, or it names more than 100 values in a body or query. A
+	// request that names none is permitted. Names of query fields are compared as
+	// those of OwnerQuery are. Only where the resource has body fields, and only
+	// for keys that are limited to values of it, bodies are read and have to be as
+	// OwnerBody says; OwnerLimit and OwnerTimeout apply. Messages of a WebSocket
+	// are not looked into.
+	// Default: none; keys with resources are then refused on this site.
+	Resource []policy.Resource `json:"resource,omitempty"`
+
 	// OwnerLimit is how large a body or a message may be that is looked into.
 	// Default: 1MiB.
 	OwnerLimit string `json:"owner_limit,omitempty"`

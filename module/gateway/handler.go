@@ -78,7 +78,7 @@ func (d *decider) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 		}
 		// What the body names is looked at once the rest permits it, so that
 		// nobody unknown has anything read; then all is decided again.
-		if q.namesInBody(r) {
+		if q.namesInBody(r, v.Credential.Caller()) {
 			if err := q.inspect(w, r, &v); err != nil {
 				v.Outcome = inspected(err)
 				return q.deny(w, r, next, &v)
@@ -93,7 +93,7 @@ func (d *decider) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 		}
 		f = &forwarded{question: *q}
 		q = &f.question
-		q.Facts = q
+		q.Facts, q.contents.HandedOn = q, false
 	}
 	v := verdict{Outcome: authz.Outcome{Reason: authz.StoreUnavailable, Err: errChanging}}
 	return q.deny(w, r, next, &v)
@@ -115,10 +115,12 @@ func (q *question) forwardPublic(w http.ResponseWriter, r *http.Request, next ca
 	return q.brokenOff(w, r, &v, next.ServeHTTP(w, r))
 }
 
-// namesInBody reports whether the body may name owner and app, and has not been
-// read yet.
-func (q *question) namesInBody(r *http.Request) bool {
-	return !q.inspected && q.Rule != nil && q.decider.places.Inspects(r, q.Rule.Method == policy.MethodGRPC)
+// namesInBody reports whether the body may name owner and app, or a resource that
+// the caller is limited to some values of, and has not been read for that yet.
+func (q *question) namesInBody(r *http.Request, caller *policy.Caller) bool {
+	places := &q.decider.places
+	return !q.inspected && q.Rule != nil && places.Inspects(r, q.Rule.Method == policy.MethodGRPC) ||
+		!q.contents.Read && places.InspectsFor(caller.Resources, r)
 }
 
 // inspect adds what the body names.
@@ -129,7 +131,11 @@ func (q *question) inspect(w http.ResponseWriter, r *http.Request, v *verdict) *
 	defer func() { q.Named = named }()
 	places := &q.decider.places
 	if !places.InMessages(r) {
-		return places.ReadBody(w, r, &named)
+		if places.InspectsFor(v.Credential.Caller().Resources, r) {
+			q.contents.Read = true
+			return places.ReadBody(w, r, &named, &q.contents)
+		}
+		return places.ReadBody(w, r, &named, nil)
 	}
 	m, err := places.ReadMessage(w, r, &named)
 	if err == nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/gateway/config"
 	"github.com/caddy-api-keys/gateway/module/gateway/explain"
+	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -66,20 +67,23 @@ func operationsOf(gates []*Site, management []managedSite) []authz.Site {
 				return slices.Equal(m.hosts, gate.Hosts()) && m.site.table.Knows(pathOf(r))
 			})
 		}
-		all = with(all, gate.Hosts(), slices.DeleteFunc(slices.Clone(gate.table.Rules()), answered))
+		all = with(all, gate.Hosts(), slices.DeleteFunc(slices.Clone(gate.table.Rules()), answered), &gate.places)
 	}
 	mounts := map[*policy.Rule]*manage.Mount{}
 	for _, m := range management {
 		for _, r := range m.site.table.Rules() {
 			mounts[r] = m.mount
 		}
-		all = with(all, m.hosts, m.site.table.Rules())
+		all = with(all, m.hosts, m.site.table.Rules(), nil)
 	}
 	sites := make([]authz.Site, len(all))
 	for i := range all {
 		sites[i] = authz.NewSite(all[i].hosts, all[i].rules)
 		for j := range sites[i].Operations {
 			o := &sites[i].Operations[j]
+			if places := all[i].places[j]; places != nil {
+				o.Facts = routeFacts{places, o.Rule}
+			}
 			if mount := mounts[o.Rule]; mount != nil {
 				o.Managed, o.OwnerOnly = true, mount.OwnerOnly(o.Route)
 			}
@@ -88,19 +92,22 @@ func operationsOf(gates []*Site, management []managedSite) []authz.Site {
 	return sites
 }
 
-// rulesOf are the routes that requests to some hosts are decided by.
+// rulesOf are the routes that requests to some hosts are decided by. places has
+// for each of them where its requests name resources, nil if they name none.
 type rulesOf struct {
-	hosts []string
-	rules []*policy.Rule
+	hosts  []string
+	rules  []*policy.Rule
+	places []*tenant.Places
 }
 
 // with adds routes of some hosts.
-func with(all []rulesOf, hosts []string, rules []*policy.Rule) []rulesOf {
+func with(all []rulesOf, hosts []string, rules []*policy.Rule, places *tenant.Places) []rulesOf {
 	i := slices.IndexFunc(all, func(o rulesOf) bool { return slices.Equal(o.hosts, hosts) })
 	if i < 0 {
-		return append(all, rulesOf{hosts, slices.Clone(rules)})
+		i, all = len(all), append(all, rulesOf{hosts: hosts})
 	}
 	all[i].rules = append(all[i].rules, rules...)
+	all[i].places = append(all[i].places, slices.Repeat([]*tenant.Places{places}, len(rules))...)
 	return all
 }
 

@@ -78,7 +78,7 @@ func compileOptions(g *Gate) (*Site, error) {
 		keepOverrides: g.KeepOverrideHeaders, websocket: g.Upgrade == "websocket",
 	}
 	for _, compile := range []func(*Gate) error{
-		s.compileMode, s.compileOwner, s.compilePlaces, s.compileIdentity, s.compileSources, s.compileAnswers,
+		s.compileMode, s.compileOwner, s.compilePlaces, s.compileResources, s.compileIdentity, s.compileSources, s.compileAnswers,
 	} {
 		if err := compile(g); err != nil {
 			return nil, err
@@ -136,6 +136,17 @@ func (s *Site) compilePlaces(g *Gate) error {
 	}
 	s.places.Bound(limit, timeout)
 	return nil
+}
+
+// compileResources compiles where requests name resources.
+func (s *Site) compileResources(g *Gate) error {
+	list := slices.Clone(g.Resource)
+	for i := range list {
+		if list[i].Place == "" {
+			list[i].Place = fmt.Sprintf("resource[%d]", i)
+		}
+	}
+	return s.places.Declare(list)
 }
 
 func (s *Site) compileIdentity(g *Gate) error {

@@ -93,6 +93,9 @@ func (s *Site) compileRoutes(g *Gate) error {
 	if err := s.ownersAreNamed(g); err != nil {
 		return err
 	}
+	if err := s.resourcesAreNamed(); err != nil {
+		return err
+	}
 	s.catalogue, err = policy.CatalogueOf(t.Scopes, s.table.Rules())
 	return err
 }
@@ -142,6 +145,18 @@ func (s *Site) ownersAreNamed(g *Gate) error {
 		}) {
 			return fmt.Errorf("%w {%s}, so nothing would be checked by it; name the variables that the routes have (%s if there is none)", ErrOwnerUnused, name, defaultOwner[i])
 		}
+	}
+	return nil
+}
+
+// resourcesAreNamed refuses variables of resources that no route has: with a
+// slip in one, keys would be limited nowhere.
+func (s *Site) resourcesAreNamed() error {
+	r, name := s.places.Unused(func(variable string) bool {
+		return slices.ContainsFunc(s.table.Rules(), func(rule *policy.Rule) bool { return rule.HasVariable(variable) })
+	})
+	if r != nil {
+		return fmt.Errorf("%s: resource %s: no route has a variable {%s}, so nothing would be checked by it; name the variables that the routes have", r.Place, r.Name, name)
 	}
 	return nil
 }

@@ -36,8 +36,9 @@ type Site struct {
 // Question is what a decision has to know of a request.
 type Question struct {
 	*authz.Question
-	// Body reports that the body may name owner and app too.
-	Body bool
+	// Body reports that the body may name owner and app too, and Values that it
+	// may name a resource that the caller is limited to some values of.
+	Body, Values bool
 }
 
 // Verdict is the answer to a question.

@@ -59,6 +59,12 @@ func (t *Telling) ownership(q *Question, v *Verdict) string {
 	if q.Body {
 		saw += ". What the body names, which isn't known here, has to agree with that"
 	}
+	switch {
+	case v.Refused != nil && v.Refused.Reason == authz.Resource:
+		saw += ". " + v.Refused.Details
+	case q.Values:
+		saw += ". The body, which isn't known here, may name only values of resources that the key permits"
+	}
 	return saw
 }
 
@@ -123,6 +129,8 @@ func (t *Telling) change(q *Question, v *Verdict) string {
 		return "a credential of kind " + strings.Join(t.x.Accept, " or ") + ", or another accept of the route"
 	case authz.Owner:
 		return ownerChange(q, v)
+	case authz.Resource:
+		return "another value of the resource, a key with that value among its resources, or one without resources"
 	case authz.Scopes:
 		return scopesChange(q, v)
 	default: // the credential, or its method

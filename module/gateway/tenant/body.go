@@ -16,10 +16,11 @@ import (
 
 // ReadBody looks for owner and app in a JSON body, which is handed on byte for
 // byte. It has to be JSON under every Content-Type that bodyType lets through,
-// a form's too, because there are servers that don't look at the type.
-func (o *Places) ReadBody(w http.ResponseWriter, r *http.Request, n *policy.Named) *Error {
+// a form's too, because there are servers that don't look at the type. Unless
+// values is nil, the values of resources are added to it.
+func (o *Places) ReadBody(w http.ResponseWriter, r *http.Request, n *policy.Named, values *Contents) *Error {
 	if len(r.Header["Content-Encoding"]) > 0 {
-		return &Error{Unreadable, "A compressed body can't be looked into, and this API looks for owner and app in it. Send it without Content-Encoding."}
+		return &Error{Unreadable, "A compressed body can't be looked into, and this API looks into it. Send it without Content-Encoding."}
 	}
 	form, why := bodyType(r)
 	if why != "" {
@@ -41,10 +42,10 @@ func (o *Places) ReadBody(w http.ResponseWriter, r *http.Request, n *policy.Name
 		return errTooLarge
 	}
 	if form {
-		err = o.ofForm(r.Context(), n, body)
+		err = o.ofForm(r.Context(), n, values, body)
 	}
 	if err == nil {
-		err = o.ofJSON(r.Context(), n, body)
+		err = o.ofJSON(r.Context(), n, values, body)
 	}
 	switch {
 	case err == nil:
@@ -52,19 +53,27 @@ func (o *Places) ReadBody(w http.ResponseWriter, r *http.Request, n *policy.Name
 	case r.Context().Err() != nil:
 		return &Error{Ambiguous, "The client went away."}
 	}
-	return &Error{Ambiguous, fmt.Sprintf("This API looks for owner and app in the body, which has to be JSON that every parser reads alike: %s.", err)}
+	return &Error{Ambiguous, fmt.Sprintf("This API looks into the body, which has to be JSON that every parser reads alike: %s.", err)}
 }
 
 // ofJSON adds what a JSON body names. Each object stands by itself.
-func (o *Places) ofJSON(ctx context.Context, n *policy.Named, text string) error {
-	return o.body.Read(ctx, text, func(found []Found) {
+func (o *Places) ofJSON(ctx context.Context, n *policy.Named, values *Contents, text string) error {
+	body, fields := o.body, o.bodyFields
+	if values != nil {
+		body, fields = o.limitedBody, o.limitedFields
+	}
+	return body.Read(ctx, text, func(found []Found) {
 		var p policy.Mention
 		for _, f := range found {
-			value := f.Value
+			field, value := &fields[f.Field], f.Value
+			if field.Part == Value {
+				values.add(field.Resource, &f)
+				continue
+			}
 			if f.Invalid {
 				value = nobody
 			}
-			o.bodyFields[f.Field].Part.add(&p, value)
+			field.Part.add(&p, value)
 		}
 		n.Take(p)
 	})
@@ -87,7 +96,7 @@ func bodyType(r *http.Request) (form bool, why string) {
 		return false, ""
 	}
 	if strings.Contains(sent, "multipart/") {
-		return false, "A body in parts can't be looked into, and this API looks for owner and app in it. Send JSON."
+		return false, "A body in parts can't be looked into, and this API looks into it. Send JSON."
 	}
 	kind, params, err := mime.ParseMediaType(sent)
 	// A second charset within quotes is the charset to those who look for the
@@ -100,7 +109,7 @@ func bodyType(r *http.Request) (form bool, why string) {
 	json := strings.Contains(subtype, "json") && !strings.ContainsFunc(subtype, notInType) &&
 		!strings.Contains(subtype, "proto") && !strings.Contains(subtype, "connect") && !strings.Contains(subtype, "grpc")
 	if err != nil || !form && !json && kind != "text/plain" {
-		return false, "A body of this Content-Type can't be looked into, and this API looks for owner and app in it. Send JSON."
+		return false, "A body of this Content-Type can't be looked into, and this API looks into it. Send JSON."
 	}
 	return form, ""
 }

@@ -84,7 +84,7 @@ func TestReadingStopsWithTheContext(t *testing.T) {
 	cancel()
 	for name, text := range map[string]string{"numbers": "[" + fill(1<<20, "1,") + "1]", "objects": "[" + fill(1<<20, "{},") + "1]"} {
 		r := reader{ctx: ctx, text: text, names: NewNames(nil), found: func([]Found) {}, due: checkEvery}
-		if err := r.all(&member{field: -1}); !errors.Is(err, context.Canceled) || r.at > 2*checkEvery {
+		if err := r.all(new(member)); !errors.Is(err, context.Canceled) || r.at > 2*checkEvery {
 			t.Errorf("%s: %v after %d bytes", name, err, r.at)
 		}
 	}

@@ -9,11 +9,13 @@ import (
 
 // Found is a value at a watched place. Invalid is true if the value there is no
 // text, or can't be decoded, and so names nobody that a caller could be; or
-// that its name isn't UTF-8, which some servers take for another name.
+// that its name isn't UTF-8, which some servers take for another name. Null is
+// true if it is JSON's null, and Inner if its name leads into the field, as
+// model[id] does, so that servers may find a list or an object there.
 type Found struct {
-	Field   int
-	Value   string
-	Invalid bool
+	Field                int
+	Value                string
+	Invalid, Null, Inner bool
 }
 
 // checkEvery is how many bytes are read between two looks at the context.
@@ -54,12 +56,26 @@ func (n *Names) pair(pair string, found func(Found)) {
 	}
 	name, value, _ := strings.Cut(pair, "=")
 	name = Unescape(name)
-	field, ok := n.Find(name)
-	if !ok {
+	at, hit, end := n.read(0, name)
+	if !hit {
 		return
 	}
 	decoded, err := url.QueryUnescape(value)
-	found(Found{Field: field, Value: decoded, Invalid: err != nil || !utf8.ValidString(name)})
+	found(Found{
+		Field: n.nodes[at].field, Value: decoded,
+		Invalid: err != nil || !utf8.ValidString(name),
+		Inner:   end >= 0 && (end+1 < len(name) || name[end] != ']'),
+	})
+}
+
+// Decodable reports whether every % of a query begins an escape.
+func Decodable(query string) bool {
+	for i := range len(query) {
+		if query[i] == '%' && (i+2 >= len(query) || unhex(query[i+1]) < 0 || unhex(query[i+2]) < 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // Unescape decodes what can be decoded, and leaves the rest as it is.

@@ -32,25 +32,25 @@ type Body struct {
 type member struct {
 	name, camel string // as declared, and as protobuf's JSON mapping writes it
 	at          state  // where names are, once this was read
-	field       int    // -1 for none
+	fields      []int  // that end here
 	members     []*member
 }
 
 // NewBody returns the watched fields of JSON bodies.
 func NewBody(fields []Field) *Body {
-	b := &Body{names: NewNames(fields), root: member{field: -1}}
+	b := &Body{names: NewNames(fields)}
 	for i, f := range fields {
 		m := &b.root
 		for name := range strings.SplitSeq(f.Path, ".") {
 			next := m.find(name)
 			if next == nil {
-				at, _ := b.names.read(m.at, name)
-				next = &member{name: name, camel: camelCase(name), at: at, field: -1}
+				at, _, _ := b.names.read(m.at, name)
+				next = &member{name: name, camel: camelCase(name), at: at}
 				m.members = append(m.members, next)
 			}
 			m = next
 		}
-		m.field = i
+		m.fields = append(m.fields, i)
 	}
 	return b
 }
@@ -126,8 +126,8 @@ func (r *reader) value(m *member, from state, depth int) error {
 	if r.at >= len(r.text) {
 		return ErrSyntax
 	}
-	if m != nil && m.field >= 0 && len(m.members) == 0 {
-		return r.watched(m.field, depth)
+	if m != nil && len(m.fields) > 0 && len(m.members) == 0 {
+		return r.watched(m.fields, depth)
 	}
 	c := r.text[r.at]
 	switch {
@@ -144,10 +144,10 @@ func (r *reader) value(m *member, from state, depth int) error {
 	return r.scalar()
 }
 
-// watched reads the value of a watched field. Null names nothing, and what is
-// no text names nobody.
-func (r *reader) watched(field, depth int) error {
-	v := Found{Field: field}
+// watched reads the value at watched fields, which are one to JSON. Null names
+// nothing, and a value that isn't text names nobody.
+func (r *reader) watched(fields []int, depth int) error {
+	var v Found
 	var err error
 	switch r.text[r.at] {
 	case '"':
@@ -157,12 +157,15 @@ func (r *reader) watched(field, depth int) error {
 			v.Value = unquote(v.Value)
 		}
 	case 'n':
+		v.Null = true
 		err = r.scalar()
 	default:
 		v.Invalid = true
 		err = r.value(nil, dead, depth)
 	}
-	r.values = append(r.values, v)
+	for _, v.Field = range fields {
+		r.values = append(r.values, v)
+	}
 	return err
 }
 
@@ -245,7 +248,7 @@ func (r *reader) name(m *member, from state) (name string, inner *member, at sta
 		}
 	}
 	r.read += len(name)
-	at, hit := r.names.read(from, name)
+	at, hit, _ := r.names.read(from, name)
 	if hit || m != nil && m.resembles(at) {
 		return "", nil, 0, ErrName
 	}

@@ -1,6 +1,6 @@
 // Package tenant reads whom a request names as owner and app, in its query, in
-// a form, in a JSON body and in gRPC messages, and whether a parameter asks for
-// another method. It answers nothing: it reports what it found, and an error
+// a form, in a JSON body and in gRPC messages, which values of resources it
+// names, and whether a parameter asks for another method. It answers nothing: it reports what it found, and an error
 // where two parsers could read different things.
 package tenant
 
@@ -14,13 +14,14 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// Part is whether a field names the owner or the app.
+// Part is whether a field names the owner, the app, or a resource.
 type Part uint8
 
 // The parts that a field can name.
 const (
 	Owner Part = iota + 1
 	App
+	Value // of a resource
 )
 
 // add adds a value of a field to what its place names.
@@ -34,11 +35,13 @@ func (p Part) add(m *policy.Mention, value string) {
 
 // Field is a watched field: the dotted path that leads to it, and what it
 // names. Place groups the fields that are read together: an owner and an app of
-// one place belong to each other.
+// one place belong to each other. Resource is the number of the resource that a
+// [Value] is one of.
 type Field struct {
-	Path  string
-	Part  Part
-	Place int
+	Path     string
+	Part     Part
+	Place    int
+	Resource int
 }
 
 // Names compares names with those of the watched fields by letters and digits
@@ -104,7 +107,7 @@ func (n *Names) ends(at state) bool { return at != dead && n.nodes[at].field >= 
 
 // Find returns the index of the field that some server may take the name for.
 func (n *Names) Find(name string) (field int, found bool) {
-	at, hit := n.read(0, name)
+	at, hit, _ := n.read(0, name)
 	if hit {
 		return n.nodes[at].field, true
 	}
@@ -113,8 +116,9 @@ func (n *Names) Find(name string) (field int, found bool) {
 
 // read reads a name from a state on. hit is true if the name is a field's, or
 // leads into one: user_id[], user_id.x, a[user_id]x, of which PHP drops the x,
-// and user_id before a NUL, where some end a text.
-func (n *Names) read(from state, name string) (at state, hit bool) {
+// and user_id before a NUL, where some end a text. end is where the mark stands
+// that the field ends at, -1 if it ends with the name.
+func (n *Names) read(from state, name string) (at state, hit bool, end int) {
 	s := speller{names: n, at: from, before: from}
 	for i := 0; i < len(name) && !s.lost(); i++ {
 		c := name[i]
@@ -127,18 +131,18 @@ func (n *Names) read(from state, name string) (at state, hit bool) {
 			s.digit(rune(c))
 		case c < utf8.RuneSelf:
 			if s.mark(c) {
-				return s.at, true
+				return s.at, true, i
 			}
 		default:
 			r, size := utf8.DecodeRuneInString(name[i:])
 			i += size - 1
 			if s.wide(r) {
-				return s.at, true
+				return s.at, true, i
 			}
 		}
 	}
 	s.endWord()
-	return s.at, n.ends(s.at)
+	return s.at, n.ends(s.at), -1
 }
 
 // speller reads the letters and digits of one name. A word of digits alone is a

@@ -11,7 +11,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// Places are where a site's requests name owner and app, outside the path.
+// Places are where a site's requests name owner and app, outside the path, and
+// where they name resources.
 type Places struct {
 	// owner and app are the names of the path variables: the last name of a
 	// field says by them what it names.
@@ -24,6 +25,12 @@ type Places struct {
 	query     *Names
 	bodyNames *Names
 	body      *Body
+
+	// resources are those that the site declares. limitedBody finds what
+	// limitedFields name: the owner and the app, and resources too.
+	resources     []resource
+	limitedFields []Field
+	limitedBody   *Body
 
 	// watched are gRPC methods by name; messages, their compiled schemas.
 	watched  map[string]*watchedMethod
@@ -59,6 +66,9 @@ func (o *Places) Add(query []policy.OwnerFields, body []string, messages []polic
 		o.bodyFields = append(o.bodyFields, Field{Path: path, Part: p})
 	}
 	o.query, o.body, o.bodyNames = NewNames(o.queryFields), NewBody(o.bodyFields), NewNames(o.bodyFields)
+	if err := o.join(); err != nil {
+		return err
+	}
 	for _, m := range messages {
 		if err := o.watch(m); err != nil {
 			return err

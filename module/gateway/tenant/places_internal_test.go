@@ -194,7 +194,7 @@ func TestBodyNames(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var n policy.Named
-			err := o.ofJSON(t.Context(), &n, tt.body)
+			err := o.ofJSON(t.Context(), &n, nil, tt.body)
 			if (err != nil) != tt.wrong {
 				t.Fatalf("error %v", err)
 			}
@@ -351,7 +351,7 @@ func TestBodiesAreHandedOnUntouched(t *testing.T) {
 		r := httptest.NewRequest(http.MethodPost, "/v2/inputs", strings.NewReader(body))
 		r.ContentLength = -1
 		var n policy.Named
-		o.ReadBody(httptest.NewRecorder(), r, &n)
+		o.ReadBody(httptest.NewRecorder(), r, &n, nil)
 		if got, err := io.ReadAll(r.Body); err != nil || string(got) != body {
 			t.Errorf("sent %q, handed on %q, %v", body, got, err)
 		}
@@ -370,7 +370,7 @@ func FuzzBodyNames(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var n policy.Named
-		if o.ofJSON(t.Context(), &n, string(text)) != nil {
+		if o.ofJSON(t.Context(), &n, nil, string(text)) != nil {
 			return
 		}
 		var seen struct {

@@ -34,7 +34,7 @@ func (o *Places) Query(n *policy.Named, query string) {
 
 // ofForm adds what a form names: the fields of the query and those of bodies,
 // because servers bind either to both.
-func (o *Places) ofForm(ctx context.Context, n *policy.Named, text string) error {
+func (o *Places) ofForm(ctx context.Context, n *policy.Named, values *Contents, text string) error {
 	if reserved, err := HasReserved(ctx, text); err != nil || reserved {
 		return cmp.Or(err, errReserved)
 	}
@@ -43,7 +43,21 @@ func (o *Places) ofForm(ctx context.Context, n *policy.Named, text string) error
 			return err
 		}
 	}
-	return scanForm(ctx, n, text, o.bodyNames, o.bodyFields)
+	if len(o.bodyFields) > 0 {
+		if err := scanForm(ctx, n, text, o.bodyNames, o.bodyFields); err != nil {
+			return err
+		}
+	}
+	if values == nil {
+		return nil
+	}
+	for i := range o.resources {
+		add := func(f Found) { values.add(i, &f) }
+		if err := o.resources[i].form.Form(ctx, text, add); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // scanForm adds what a query or a form names, each place by itself.

@@ -155,13 +155,3 @@ func checkQuery(query string) error {
 	}
 	return nil
 }
-
-// Decodable reports whether every % of a query begins an escape.
-func Decodable(query string) bool {
-	for i := range len(query) {
-		if query[i] == '%' && (i+2 >= len(query) || unhex(query[i+1]) < 0 || unhex(query[i+2]) < 0) {
-			return false
-		}
-	}
-	return true
-}
