@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Resource declares where requests name a resource, such as a model, so that
@@ -100,17 +102,21 @@ func permits(patterns []string, value string) bool {
 	})
 }
 
-// isPlainValue reports whether every server reads a value alike: it has no
-// escape, no control character, no backslash, no space around it, and no
-// segment that is empty or consists of dots. Otherwise llama-3/../other would
-// match llama-3*.
+// isPlainValue reports whether every server reads a value alike, also one that
+// replaces compatibility characters (NFKC): it has no escape, no control
+// character, no backslash, no space around it, and no segment that is empty or
+// consists of dots and spaces. Otherwise llama-3/../other would match llama-3*.
 func isPlainValue(value string) bool {
+	return isPlainText(value) && isPlainText(norm.NFKC.String(value))
+}
+
+func isPlainText(value string) bool {
 	if value == "" || !utf8.ValidString(value) || strings.TrimSpace(value) != value ||
 		strings.ContainsAny(value, "\\%;?#") || strings.ContainsFunc(value, unicode.IsControl) {
 		return false
 	}
 	for segment := range strings.SplitSeq(value, "/") {
-		if strings.Trim(segment, ".") == "" {
+		if strings.TrimFunc(segment, func(c rune) bool { return c == '.' || unicode.IsSpace(c) }) == "" {
 			return false
 		}
 	}

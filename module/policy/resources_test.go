@@ -15,6 +15,7 @@ func TestValuesPermit(t *testing.T) {
 		"llama-3/../gpt-4": false, "llama-3/./x": false, "llama-3//x": false, "llama-3%2f..": false, `llama-3\x`: false,
 		"llama-3 ": false, "llama-3\x00": false, "llama-3;x": false, "llama-3?x": false, "llama-3#x": false,
 		"llama-3/...": false, "llama-3\xff": false, "llama-3\u0085x": false,
+		"llama-3/ ../x": false, "llama-3／．．／x": false, "llama-3/‥/x": false, "llama-3％2fx": false, "llama-3-é": true,
 		"a/../b": true, // to the letter, there is nothing to interpret
 	} {
 		if got := v.Permit("model", value); got != want {
