@@ -1,6 +1,7 @@
 package authz_test
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -98,6 +99,45 @@ func TestAHolderCalls(t *testing.T) {
 				t.Errorf("it calls\n%s\nwant\n%s", strings.Join(calls, "\n"), strings.Join(want, "\n"))
 			}
 		})
+	}
+}
+
+// limited tells that every request may name another value of the resource.
+type limited struct{ resource string }
+
+func (limited) Address() (none netip.Addr) { return none }
+
+func (l limited) Beyond(values policy.Values) string {
+	if _, found := values[l.resource]; found {
+		return l.resource
+	}
+	return ""
+}
+
+// A holder that is limited to values of a resource can't call operations whose
+// requests may name others. Limits on addresses are no matter here.
+func TestALimitedHolderCalls(t *testing.T) {
+	site := siteOf(t, items...)
+	site.Operations[0].Facts = limited{"model"}
+	for _, row := range []struct {
+		values policy.Values
+		first  authz.Reason
+	}{
+		{nil, authz.Allowed},
+		{policy.Values{"voice": {"x"}}, authz.Allowed},
+		{policy.Values{"model": {"x"}}, authz.Resource},
+	} {
+		h := authz.Holder{Standing: keys.Active, Caller: policy.Caller{
+			Kind: policy.PAT, UserID: "alice", Grant: policy.Everything(), Resources: row.values,
+			Addresses: policy.Addresses{netip.MustParsePrefix("192.0.2.0/24")},
+		}}
+		first, second := site.Operations[0].Call(&h), site.Operations[1].Call(&h)
+		if first.Reason != row.first || second.Reason != authz.Allowed {
+			t.Errorf("%v: decided %s and %s, want %s and allowed", row.values, first.Reason, second.Reason, row.first)
+		}
+		if h.Caller.Addresses == nil {
+			t.Error("the holder was changed")
+		}
 	}
 }
 

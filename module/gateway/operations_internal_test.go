@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/caddy-api-keys/gateway/module/authz"
+	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -58,6 +59,54 @@ func TestOperationsOfSites(t *testing.T) {
 	}
 	if o := find(sites, "api", "DELETE /v2/users/{user_id}/apps/{app_id}"); o == nil || !o.OwnerOnly {
 		t.Errorf("the deletion of an app is %+v, want one for its owner alone", o)
+	}
+}
+
+// What a limited key can call agrees with its gate, where two gates of the same
+// hosts share a table, and on the management API.
+func TestOperationsOfLimitedKeys(t *testing.T) {
+	gate := func(resources []policy.Resource, routes ...policy.Route) *Site {
+		s, err := Compile(&Gate{Route: routes, Resource: resources})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.place.Hosts = []string{"api"}
+		return s
+	}
+	models := policy.Route{Method: "GET", Pattern: "/models/{model_id}"}
+	call := policy.Route{Method: "grpc", Pattern: "/pkg.Service/Method"}
+	mount := manage.NewMount(manage.DefaultBase)
+	site, err := managementSite(mount)
+	if err != nil {
+		t.Fatal(err)
+	}
+	model := []policy.Resource{{Name: "model", Path: []string{"model_id"}}}
+	sites := operationsOf([]*Site{gate(model, models, call), gate(nil, models, call)}, []managedSite{{hosts: []string{"api"}, mount: mount, site: site}})
+	if len(sites) != 1 {
+		t.Fatalf("%d sites", len(sites))
+	}
+	all := sites[0].Operations
+	for _, row := range []struct {
+		values policy.Values
+		want   []authz.Reason // of the four operations of the gates
+	}{
+		{nil, []authz.Reason{authz.Allowed, authz.Allowed, authz.Allowed, authz.Allowed}},
+		{policy.Values{"model": {"x"}}, []authz.Reason{authz.Allowed, authz.Resource, authz.Resource, authz.Resource}},
+		{policy.Values{"model": {}}, []authz.Reason{authz.Resource, authz.Resource, authz.Resource, authz.Resource}},
+	} {
+		h := authz.Holder{Standing: keys.Active, Caller: policy.Caller{
+			Kind: policy.PAT, UserID: "alice", Grant: policy.Everything(), Resources: row.values,
+		}}
+		for i, want := range row.want {
+			if got := all[i].Call(&h); got.Reason != want {
+				t.Errorf("%v: %s is decided %s, want %s", row.values, all[i].Route, got.Reason, want)
+			}
+		}
+		for i := range all[len(row.want):] {
+			if o := &all[len(row.want)+i]; o.Call(&h).Reason == authz.Resource {
+				t.Errorf("%v: %s of the management API is refused", row.values, o.Route)
+			}
+		}
 	}
 }
 

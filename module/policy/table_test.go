@@ -326,6 +326,53 @@ func TestOwnerVariablesHaveTheNamesGiven(t *testing.T) {
 	}
 }
 
+// A variable's value is all that it covers, decoded, without the verb. Routes of
+// one shape that became one have the variables of all.
+func TestVariableValues(t *testing.T) {
+	for _, tt := range []struct {
+		patterns, path string
+		want           []string
+	}{
+		{"/a/{x}", "/a/b", []string{"b"}},
+		{"/a/{x}", "/a/b%20c", []string{"b c"}},
+		{"/{x}/a", "/b/a", []string{"b"}},
+		{"/a/{x}:go", "/a/b:go", []string{"b"}},
+		{"/a/{x=b/*}", "/a/b/c", []string{"b/c"}},
+		{"/a/{x=b/*}/d", "/a/b/c/d", []string{"b/c"}},
+		{"/a/{x=*/*}:go", "/a/b/c:go", []string{"b/c"}},
+		{"/a/{x=**}", "/a/b/c/", []string{"b/c/"}},
+		{"/a/{x=**}", "/a", []string{""}},
+		{"/a/{x=**}:go", "/a/b/c:go", []string{"b/c"}},
+		{"/a/{x=**}:go", "/a:go", []string{""}},
+		{"/a/{y}", "/a/b", nil},
+		{"/a/{y} /a/{x}", "/a/b", []string{"b"}},
+		{"/a/{x}/{y} /a/{y}/{x}", "/a/b/c", []string{"b", "c"}},
+		{"/a/{x}/{y} /a/{x=*/*}", "/a/b/c", []string{"b", "b/c"}},
+		{"/a/{x} /a/{x}", "/a/b", []string{"b"}},
+		{"/a/{x} /a/{x}:go", "/a/b%3Ago", []string{"b:go", "b"}},
+		{"/a/{y} /a/{x}:go", "/a/b%3Ago", []string{"b"}},
+	} {
+		var routes []Route
+		for pattern := range strings.FieldsSeq(tt.patterns) {
+			routes = append(routes, Route{Method: "GET", Pattern: pattern})
+			if strings.Contains(tt.path, "%3A") && !strings.Contains(pattern, ":") {
+				routes[len(routes)-1].Allow = []string{"colon"}
+			}
+		}
+		table := mustTable(t, routes...)
+		r, _ := table.Settle(table.Find("GET", false, tt.path), "GET", false, tt.path)
+		if r == nil {
+			t.Fatalf("%s: nothing matches %s", tt.patterns, tt.path)
+		}
+		if got := slices.Collect(r.Values("x", tt.path)); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %s has %q, want %q", tt.patterns, tt.path, got, tt.want)
+		}
+		for range r.Values("x", tt.path) {
+			break
+		}
+	}
+}
+
 func TestNewTableMergesTheSameDemands(t *testing.T) {
 	for _, tc := range []struct {
 		name string

@@ -95,6 +95,10 @@ func (s *corpusServer) populate() {
 		// The length of the request that cases hide in a body.
 		"smuggled": strconv.Itoa(len("GET /admin HTTP/1.1\r\nHost: a\r\nX-Caller-User-Id: forged\r\n\r\n")),
 	}
+	s.values["limited"], _ = s.Server.AddCredential(keys.Credential{
+		Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"Public:Get"},
+		Resources: policy.Values{"model": {"llama-3*"}, "input": {"own*"}},
+	})
 	for name, change := range map[string]func(*keys.Credential){
 		"expired":  func(c *keys.Credential) { c.ExpiresAt = time.Now().Add(-time.Hour) },
 		"disabled": func(c *keys.Credential) { c.Disabled = true },

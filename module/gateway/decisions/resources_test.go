@@ -7,9 +7,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/gatetest"
+	"github.com/caddy-api-keys/gateway/module/gateway"
 	"github.com/caddy-api-keys/gateway/module/gateway/shadowlog"
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
@@ -275,6 +278,51 @@ func TestResourcesOfAnIncludedTable(t *testing.T) {
 	}
 }
 
+// An explanation of a request by a limited key agrees with the gate, and tells
+// what it can't know of a body.
+func TestExplanationsOfResources(t *testing.T) {
+	server := gatetest.Start(t, resourceSite)
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	text, record := server.AddCredential(keys.Credential{
+		Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}, Resources: llama,
+	})
+	site := gates(t, server.Caddyfile(resourceSite))
+	for _, tt := range []struct {
+		method, target string
+		refused        bool
+	}{
+		{"GET", "/v1/models", false},
+		{"GET", "/v1/models/llama-3", false},
+		{"GET", "/v1/models/gpt-4", true},
+		{"GET", "/v1/search?model=llama-3", false},
+		{"GET", "/v1/search?Model=gpt-4", true},
+		{"grpc", "/pkg.Service/Other", true},
+	} {
+		if tt.method != "grpc" {
+			a := server.Ask(gatetest.Client(t, "HTTP/1.1"), tt.method, tt.target, "Authorization: Key "+text)
+			if (a.Forwarded == nil) != tt.refused {
+				t.Errorf("%s: answered %s", tt.target, a.Status)
+			}
+		}
+		list, err := gateway.Explain(t.Context(), server.Directory().Directory, nil, manage.ExplainQuery{
+			Method: tt.method, Target: tt.target, Key: record.ID, Gates: site,
+		})
+		if err != nil || len(list) != 1 {
+			t.Fatalf("got %v, %v", list, err)
+		}
+		x := list[0]
+		ownership := x.Steps[authz.StepOwnership-1]
+		if tt.refused {
+			if x.Reason != "resource" || x.Status != 403 || decidedAt(x) != int(authz.StepOwnership) || !strings.Contains(ownership.Saw, "values of model") || ownership.Change == "" {
+				t.Errorf("%s: explained %+v", tt.target, x)
+			}
+		} else if x.Outcome != manage.OutcomeAllowed || !strings.Contains(ownership.Saw, "The body, which isn't known here") {
+			t.Errorf("%s: explained %+v", tt.target, x)
+		}
+	}
+}
+
 // In mode shadow, a request beyond a key's values is logged and handed on byte
 // for byte.
 func TestShadowOfResources(t *testing.T) {
@@ -344,9 +392,11 @@ func TestLiveRequestsBeyondLaterValues(t *testing.T) {
 			}
 			r.Header.Set("Authorization", "Key "+text)
 			r.Header.Set("Content-Type", "application/json")
+			client := gatetest.Client(t, "HTTP/1.1")
+			client.Timeout = 0 // only the gate ends the request
 			done := make(chan error, 1)
 			go func() {
-				resp, err := gatetest.Client(t, "HTTP/1.1").Do(r)
+				resp, err := client.Do(r)
 				if err == nil {
 					resp.Body.Close()
 				}
