@@ -97,6 +97,7 @@ func (g *gate) run(text string) (err error) {
 	mux.HandleFunc("/jump", answer(g.jump))
 	mux.HandleFunc("/next", answer(g.next))
 	mux.HandleFunc("/revoke", answer(g.revoke))
+	mux.HandleFunc("/allot", answer(g.allot))
 	mux.HandleFunc("/reconcile", answer(func(r *http.Request) (any, error) { return g.store.Reconcile(r.Context(), false) }))
 	return http.Serve(ln, mux) //nolint:gosec // a socket of the test
 }
