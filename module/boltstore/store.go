@@ -157,6 +157,12 @@ func (s *Store) Used(ctx context.Context, uses []keys.Use) error {
 	return err
 }
 
+// Spent implements [keys.Store].
+func (s *Store) Spent(ctx context.Context, spendings []keys.Spending) error {
+	_, err := s.write(ctx, func(w records.Writer) (records.Written, error) { return records.ApplySpendings(w, spendings) })
+	return err
+}
+
 // Ready implements [keys.Store]. It doesn't wait for a write that is under way.
 func (s *Store) Ready(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {

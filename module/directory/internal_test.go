@@ -24,14 +24,15 @@ func (s *mapStore) View(_ context.Context, fn func(keys.Reader) error) error { r
 func (s *mapStore) Update(context.Context, func(keys.Writer) error) (keys.Commit, error) {
 	return keys.Commit{}, keys.ErrUnavailable
 }
-func (s *mapStore) MaxWrites() int                         { return keys.MinWrites }
-func (s *mapStore) Used(context.Context, []keys.Use) error { return keys.ErrUnavailable }
-func (s *mapStore) Ready(context.Context) error            { return nil }
-func (s *mapStore) Feed(feed func(keys.Change))            { s.feed = feed }
-func (s *mapStore) Close() error                           { return nil }
-func (s *mapStore) LastWrite() (time.Time, error)          { return s.lastWrite, nil }
-func (s *mapStore) StoreID() (string, error)               { return "a store", nil }
-func (s *mapStore) User(id string) (keys.User, error)      { return keys.User{ID: id}, nil }
+func (s *mapStore) MaxWrites() int                               { return keys.MinWrites }
+func (s *mapStore) Spent(context.Context, []keys.Spending) error { return keys.ErrUnavailable }
+func (s *mapStore) Used(context.Context, []keys.Use) error       { return keys.ErrUnavailable }
+func (s *mapStore) Ready(context.Context) error                  { return nil }
+func (s *mapStore) Feed(feed func(keys.Change))                  { s.feed = feed }
+func (s *mapStore) Close() error                                 { return nil }
+func (s *mapStore) LastWrite() (time.Time, error)                { return s.lastWrite, nil }
+func (s *mapStore) StoreID() (string, error)                     { return "a store", nil }
+func (s *mapStore) User(id string) (keys.User, error)            { return keys.User{ID: id}, nil }
 func (s *mapStore) Tombstone(credential.Digest) (keys.Tombstone, error) {
 	return keys.Tombstone{}, keys.ErrNotFound
 }

@@ -3,6 +3,7 @@ package etcdstore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -37,6 +38,9 @@ func (s *Store) Used(ctx context.Context, uses []keys.Use) error {
 	}
 	return nil
 }
+
+// Spent implements [keys.Store]. Quotas are allotted.
+func (*Store) Spent(context.Context, []keys.Spending) error { return errors.ErrUnsupported }
 
 // useSome writes uses, and waits until the mirror has them. It returns those that
 // are to be made again.

@@ -60,6 +60,11 @@ type Store interface {
 	// call are written together, and may write some before it returns an error.
 	Used(ctx context.Context, uses []Use) error
 
+	// Spent writes how much of quotas was used, at most MaxWrites of them. The newest
+	// window of a quota stays. A spending of 0 removes what is there. Like Used,
+	// it is no change. A [Shared] store has none: it allots quotas.
+	Spent(ctx context.Context, spendings []Spending) error
+
 	// Ready returns nil if the store could answer View and Update now, and
 	// otherwise an error that wraps [ErrUnavailable] and says why not. It reads
 	// and writes nothing, so the next call may fail all the same.
@@ -167,6 +172,11 @@ type Reader interface {
 	// Activities lists the activity of all credentials by digest, from after the
 	// given one.
 	Activities(after credential.Digest) iter.Seq2[KeyActivity, error]
+
+	// Spending returns how much of a quota was used, as it was last written.
+	Spending(meter credential.Digest) (Spending, error)
+	// Spendings lists them by meter, from after the given one.
+	Spendings(after credential.Digest) iter.Seq2[Spending, error]
 
 	Collaborator(CollaboratorRef) (Collaborator, error)
 	// Collaborators lists the collaborators on an app.

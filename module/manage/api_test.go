@@ -346,9 +346,10 @@ func (s *failingStore) Update(context.Context, func(keys.Writer) error) (keys.Co
 	return keys.Commit{}, s.fail()
 }
 
-func (s *failingStore) Ready(context.Context) error            { return s.fail() }
-func (*failingStore) MaxWrites() int                           { return keys.MinWrites }
-func (s *failingStore) Used(context.Context, []keys.Use) error { return s.fail() }
+func (s *failingStore) Ready(context.Context) error                  { return s.fail() }
+func (*failingStore) MaxWrites() int                                 { return keys.MinWrites }
+func (s *failingStore) Spent(context.Context, []keys.Spending) error { return s.fail() }
+func (s *failingStore) Used(context.Context, []keys.Use) error       { return s.fail() }
 
 func (s *failingStore) fail() error {
 	if s.err == nil {

@@ -114,6 +114,12 @@ func (s *Store) write(ctx context.Context, write func(records.Writer) (records.W
 	return written.Commit, nil
 }
 
+// Spent implements [keys.Store].
+func (s *Store) Spent(ctx context.Context, spendings []keys.Spending) error {
+	_, err := s.write(ctx, func(w records.Writer) (records.Written, error) { return records.ApplySpendings(w, spendings) })
+	return err
+}
+
 // Ready implements [keys.Store].
 func (s *Store) Ready(ctx context.Context) error {
 	return s.read(ctx, func(records.Reader) error { return nil })

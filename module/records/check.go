@@ -67,6 +67,7 @@ func (e *examiner) store() error {
 		func() error { return examineTable(e, &tombstones, nil) },
 		func() error { return examineTable(e, &usages, e.usage) },
 		func() error { return examineTable(e, &activities, e.activity) },
+		func() error { return examineTable(e, &spendings, nil) },
 		func() error { return examineTable(e, &audit, nil) },
 		func() error { return examineTable(e, &deletions, nil) },
 		func() error { return examineTable(e, &marks, e.mark) },

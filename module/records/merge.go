@@ -67,7 +67,7 @@ func (m *Merge) Run(ctx context.Context, from Reader, next func() (Writer, error
 		return err
 	}
 	for _, step := range []func() error{
-		m.revocations, m.retirements, m.emails, m.users, m.apps, m.credentials, m.collaborators, m.gone, m.sequences, m.auditLog,
+		m.revocations, m.retirements, m.emails, m.users, m.apps, m.credentials, m.collaborators, m.spendings, m.gone, m.sequences, m.auditLog,
 	} {
 		if err := step(); err != nil {
 			return err

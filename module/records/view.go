@@ -88,6 +88,14 @@ func (v *view) Activities(after credential.Digest) iter.Seq2[keys.KeyActivity, e
 	return activities.all(v.r, after[:])
 }
 
+func (v *view) Spending(meter credential.Digest) (keys.Spending, error) {
+	return spendings.get(v.r, append(v.key[:0], meter[:]...))
+}
+
+func (v *view) Spendings(after credential.Digest) iter.Seq2[keys.Spending, error] {
+	return spendings.all(v.r, after[:])
+}
+
 func (v *view) Collaborator(c keys.CollaboratorRef) (keys.Collaborator, error) {
 	return collaborators.get(v.r, v.of(c.OwnerID, c.AppID, c.UserID))
 }

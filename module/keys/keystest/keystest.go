@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) keys.Store) {
 		"Emails":                testEmails,
 		"EmailTaken":            testEmailTaken,
 		"LastUsed":              testLastUsed,
+		"Spendings":             testSpendings,
 		"Tombstones":            testTombstones,
 		"Audit":                 testAudit,
 		"AuditShortened":        testAuditShortened,
