@@ -25,7 +25,15 @@ import (
 //	    audit_retention <duration>
 //	    max_keys   <number>|off
 //	    max_apps   <number>|off
+//	    plan       <name> {
+//	        rate       <number>/s|m|h [burst <number>]
+//	        quota      <number>/day|month
+//	        concurrent <number>
+//	        addresses  <networks...>
+//	    }
 //	}
+//
+// The option plan may be given several times.
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // the option's name
 	if existing != nil {
@@ -68,10 +76,12 @@ func (p *appParser) option(d *caddyfile.Dispenser) error {
 		return p.most(d, &p.app.MaxKeys, "max_keys")
 	case "max_apps":
 		return p.most(d, &p.app.MaxApps, "max_apps")
+	case "plan":
+		return p.plan(d)
 	case "audit_retention":
 		return p.given.duration(d, &p.app.AuditRetention, "audit_retention DURATION, for example audit_retention 2160h")
 	default:
-		return d.Errf("unknown option %q: use store, cache, key_prefix, audit_retention, max_keys or max_apps", d.Val())
+		return d.Errf("unknown option %q: use store, cache, key_prefix, audit_retention, max_keys, max_apps or plan", d.Val())
 	}
 	if err != nil {
 		return d.WrapErr(err)

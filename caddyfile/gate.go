@@ -29,6 +29,7 @@ import (
 //	        accept   <kinds...>|public|none
 //	        allow    colon
 //	        allow    encoded_slash
+//	        cost     <number>
 //	    }
 //	    route grpc /<package.Service>/<Method> [<scopes...>] {
 //	        ...

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
@@ -77,6 +78,10 @@ type Outcome struct {
 	// Beyond is the resource that the request addresses beyond the credential's
 	// values, for [Resource].
 	Beyond string
+	// Limit is the limit that the request exceeds, for [Rate] and [Quota], in words.
+	// After is how long it has to wait.
+	Limit string
+	After time.Duration
 	// Allow are the methods that the path has, for [MethodNotAllowed].
 	Allow []string
 	// Err says more: what is ambiguous, for [Target]; why the store can't

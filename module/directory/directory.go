@@ -55,6 +55,11 @@ type Directory struct {
 
 	usage    usage
 	activity activity
+	meters   meters
+	// plans are those of the configuration.
+	plans atomic.Pointer[policy.Plans]
+	// began is when ticks began.
+	began    time.Time
 	flushing sync.Mutex
 	throttle *signin.Throttle
 	secret   [32]byte // of the store
@@ -102,6 +107,8 @@ func openIdle(store keys.Store, cacheBytes int64, clock func() time.Time, hash f
 	d.shared, _ = store.(keys.Shared)
 	d.retention.Store(int64(DefaultAuditRetention))
 	d.SetMaximums(keys.Maximums{})
+	d.plans.Store(new(policy.Plans))
+	d.began = clock()
 	d.SetObserver(nil)
 	budget := cacheBytes
 	if budget <= 0 {
@@ -191,6 +198,9 @@ func (d *Directory) Now() time.Time {
 	}
 	return now
 }
+
+// ticks returns a time in nanoseconds that setting the clock doesn't change.
+func (d *Directory) ticks() int64 { return int64(d.clock().Sub(d.began)) }
 
 // Standing returns whether the entry's credential is valid now, and if not,
 // why.

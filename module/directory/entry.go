@@ -30,6 +30,8 @@ type Entry struct {
 	idle   int64
 	seen   atomic.Int64
 	caller policy.Caller
+	// bounds are the limits of the credential's requests.
+	bounds []bound
 	// tally counts the requests that present the key. It is nil unless the
 	// entry is that of a key.
 	tally *tally
@@ -47,6 +49,9 @@ func (e *Entry) Caller() *policy.Caller { return &e.caller }
 
 // Grant returns what the credential or the collaborator's record permits.
 func (e *Entry) Grant() *policy.Grant { return &e.caller.Grant }
+
+// Limited reports whether requests with the credential are charged.
+func (e *Entry) Limited() bool { return len(e.bounds) > 0 }
 
 // Exists reports whether the load found a record. It found none where e is nil.
 func (e *Entry) Exists() bool { return e != nil && e.standing != keys.Unknown }
@@ -81,6 +86,7 @@ func (e *Entry) cost() int64 {
 	c := &e.caller
 	size := fixed + len(c.UserID) + len(c.KeyID) + len(c.AppID) + c.Grant.Size()
 	size += len(c.Addresses) * int(unsafe.Sizeof(netip.Prefix{}))
+	size += len(e.bounds) * int(unsafe.Sizeof(bound{})+unsafe.Sizeof(meter{}))
 	for name, values := range c.Resources {
 		const item = 64 // of the map
 		size += item + len(name)
@@ -126,10 +132,10 @@ func (d *Directory) loadCredential(r keys.Reader, digest credential.Digest) (*En
 			KeyID:  c.ID,
 			AppID:  c.AppID,
 			Grant:  policy.NewGrant(c.Scopes, c.Endpoints),
-
-			Addresses: c.Addresses,
-			Resources: c.Resources,
 		},
+	}
+	if err := d.bind(r, e, &c, &u); err != nil {
+		return nil, err
 	}
 	if c.Kind == policy.Session {
 		e.caller.Grant = policy.Everything()

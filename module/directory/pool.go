@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // pool holds the directory of every store that is open in this process. A new
@@ -49,6 +50,7 @@ type Lease struct {
 	cacheBytes int64
 	retention  time.Duration // of the audit log
 	maximums   keys.Maximums
+	plans      policy.Plans
 	observer   Observer
 }
 
@@ -77,6 +79,10 @@ func Lend(opener keys.Opener, cacheBytes int64) (*Lease, error) {
 	}
 	s.draining.Store(false)
 	l := &Lease{Directory: s.Directory, shared: s, cacheBytes: cacheBytes, retention: DefaultAuditRetention, maximums: keys.Maximums{Keys: keys.DefaultMaxKeys, Apps: keys.DefaultMaxApps}}
+	if n := len(s.leases); n > 0 {
+		// Until it has its own: requests are bounded meanwhile too.
+		l.plans = s.leases[n-1].plans
+	}
 	s.leases = append(s.leases, l)
 	s.configure()
 	return l, nil
@@ -100,6 +106,14 @@ func (l *Lease) Bound(maximums keys.Maximums) {
 	l.shared.configure()
 }
 
+// Plan changes the plans, for as long as this is the newest lease.
+func (l *Lease) Plan(plans policy.Plans) {
+	pool.Lock()
+	defer pool.Unlock()
+	l.plans = plans
+	l.shared.configure()
+}
+
 // Observe sets the observer of the directory, for as long as this is the newest
 // lease.
 func (l *Lease) Observe(o Observer) {
@@ -116,6 +130,7 @@ func (s *shared) configure() {
 		s.SetCache(s.leases[n-1].cacheBytes)
 		s.SetAuditRetention(s.leases[n-1].retention)
 		s.SetMaximums(s.leases[n-1].maximums)
+		s.SetPlans(s.leases[n-1].plans)
 		s.SetObserver(s.leases[n-1].observer)
 	}
 }

@@ -18,14 +18,16 @@ const (
 	TaskHeartbeat Task = "heartbeat"
 	// TaskDeletions finishes the deletion of users and apps.
 	TaskDeletions Task = "deletions"
-	// TaskLastUse writes when keys were last used, and what became of their
-	// requests.
+	// TaskLastUse writes when keys were last used, what became of their requests,
+	// and what they used of their quotas.
 	TaskLastUse Task = "last_use"
 	// TaskAuditRetention removes audit entries that are older than the
 	// retention.
 	TaskAuditRetention Task = "audit_retention"
 	// TaskActivity removes the activity of keys that is too old.
 	TaskActivity Task = "activity"
+	// TaskQuotas removes what was used of quotas in windows that are over.
+	TaskQuotas Task = "quotas"
 	// TaskClose closes the store after the last request of a removed
 	// configuration.
 	TaskClose Task = "close"
@@ -92,6 +94,7 @@ func (d *Directory) Upkeep(ctx context.Context) error {
 		{TaskDeletions, d.Finish},
 		{TaskLastUse, d.Flush},
 		{TaskActivity, d.shortenActivity},
+		{TaskQuotas, d.shortenSpendings},
 		{TaskAuditRetention, d.shortenAudit},
 	}
 	var failures []error

@@ -65,6 +65,15 @@ type App struct {
 	// Default: 1000.
 	MaxApps config.Most `json:"max_apps,omitempty"`
 
+	// Plan are named limits for the requests of users, apps and keys. The limits of a
+	// user's plan count for all of the user's credentials together, those of an app's
+	// plan for all of its keys together, and those of a key's plan for the key. All
+	// of them apply. The plan of the name default is that of every user who has no
+	// other. A key whose plan is not configured is refused with 503.
+	// Default: none.
+	Plan []policy.Plan `json:"plan,omitempty"`
+
+	plans      policy.Plans
 	opener     keys.Opener
 	cacheBytes int64
 	logger     *zap.Logger
@@ -121,6 +130,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return errors.New("max_keys and max_apps: give a number from 1 on, or off")
 	}
 	var err error
+	if a.plans, err = policy.NewPlans(a.Plan); err != nil {
+		return err
+	}
 	if a.cacheBytes, err = ParseCache(a.Cache); err != nil {
 		return err
 	}
@@ -222,6 +234,7 @@ func (a *App) Directory() (*directory.Lease, error) {
 		a.logger.Warn("clock of the key store", zap.Error(err))
 	}
 	lease.Bound(keys.Maximums{Keys: a.MaxKeys.Or(keys.DefaultMaxKeys), Apps: a.MaxApps.Or(keys.DefaultMaxApps)})
+	lease.Plan(a.plans)
 	lease.Observe(a.tasks)
 	a.lease.Store(lease)
 	return lease, nil

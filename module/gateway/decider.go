@@ -80,6 +80,8 @@ type question struct {
 	registry authz.Registry[*directory.Entry]
 	lease    *directory.Lease
 	visit    directory.Visit
+	// charge is what the request has taken of the limits of its credential.
+	charge directory.Charge
 	// inspected reports that the body has been read for owner and app.
 	inspected bool
 	// query is the request's, and contents what its body has of resources.

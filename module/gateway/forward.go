@@ -61,6 +61,9 @@ func (f *forwarded) serve(w http.ResponseWriter, r *http.Request, v *verdict, ne
 // Decide implements [serving.Decider].
 func (f *forwarded) Decide(ctx context.Context) verdict { return f.decide(ctx) }
 
+// Over implements [serving.Decider].
+func (f *forwarded) Over() { f.release() }
+
 // End implements [serving.Decider]. In mode shadow the request goes on.
 func (f *forwarded) End(ctx context.Context, v *verdict) bool {
 	if f.decider.shadow {

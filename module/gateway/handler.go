@@ -65,12 +65,13 @@ func (d *decider) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	admitted := false // then the request exits once it is over
 	defer func() {
 		if !admitted {
+			q.release()
 			q.visit.Exit()
 		}
 	}()
 
 	for range maxDecisions {
-		// Known, route, kind, ownership, scopes.
+		// Known, route, kind, ownership, scopes, address.
 		v := q.decide(r.Context())
 		q.used(&v)
 		if v.Refused() {
@@ -84,6 +85,10 @@ func (d *decider) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 				return q.deny(w, r, next, &v)
 			}
 			continue
+		}
+		// Limits: what the request costs is taken once.
+		if v.Outcome = q.takeLimits(w, r, &v); v.Refused() {
+			return q.deny(w, r, next, &v)
 		}
 		// Forward, unless what it was decided by has changed meanwhile.
 		f.prepare(&v, w, r)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -61,6 +62,19 @@ func parseNetwork(text string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("%q has bits beyond its prefix: write %s", text, p.Masked())
 	}
 	return p, nil
+}
+
+// MarshalJSON writes the list of [Addresses.Texts], and null for any address.
+func (a Addresses) MarshalJSON() ([]byte, error) { return json.Marshal(a.Texts()) }
+
+// UnmarshalJSON reads like [ParseAddresses].
+func (a *Addresses) UnmarshalJSON(text []byte) (err error) {
+	var list []string
+	if err := json.Unmarshal(text, &list); err != nil {
+		return err
+	}
+	*a, err = ParseAddresses(list)
+	return err
 }
 
 // Contains reports whether requests may come from an address. The zero address,

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -337,6 +339,13 @@ func NewPlans(list []Plan) (Plans, error) {
 		plans[p.Name] = p
 	}
 	return plans, nil
+}
+
+// Equal reports whether two configurations have the same plans.
+func (p Plans) Equal(o Plans) bool {
+	return maps.EqualFunc(p, o, func(a, b *Plan) bool {
+		return a.Limits == b.Limits && (a.Addresses == nil) == (b.Addresses == nil) && slices.Equal(a.Addresses, b.Addresses)
+	})
 }
 
 // CheckPlanName returns an error if no plan can have the name.

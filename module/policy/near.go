@@ -216,7 +216,7 @@ func (n *node) loosen() {
 
 // asksElse reports whether two routes have different demands.
 func (r *Rule) asksElse(o *Rule) bool {
-	return r != o && (r.accept != o.accept || r.owner != o.owner || r.app != o.app ||
+	return r != o && (r.accept != o.accept || r.owner != o.owner || r.app != o.app || r.cost != o.cost ||
 		!slices.Equal(r.Scopes, o.Scopes) || !slices.Equal(r.Endpoint, o.Endpoint))
 }
 

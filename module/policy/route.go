@@ -73,6 +73,11 @@ type Route struct {
 	// lenient upstream would route to another route with other demands).
 	Allow []string `json:"allow,omitempty"`
 
+	// Cost is what a request counts for, against the rates and quotas of its
+	// credential. 0 counts for nothing.
+	// Default: 1.
+	Cost *int64 `json:"cost,omitempty"`
+
 	// Place is where the route is declared, for errors: a file and a line, or
 	// a position in the JSON.
 	Place string `json:"-"`
@@ -102,6 +107,8 @@ type Rule struct {
 	// owner and app are the positions of the segments that name the owner and
 	// the app, or -1 if the path doesn't name them.
 	owner, app int
+	// cost is what a request counts for.
+	cost int64
 
 	needScopes, needEndpoints Bits
 }
@@ -114,6 +121,9 @@ func (r *Rule) AllowsEncodedSlash() bool { return r.slash }
 
 // AllowsColon reports whether the last segment may contain a colon or %3A.
 func (r *Rule) AllowsColon() bool { return r.colon }
+
+// Costs returns what a request counts for, against rates and quotas.
+func (r *Rule) Costs() int64 { return r.cost }
 
 // Parsed returns the route's parsed pattern.
 func (r *Rule) Parsed() Pattern { return r.pattern }
@@ -198,7 +208,7 @@ func (r *Rule) verbSuffix() string {
 }
 
 func newRule(rt Route, owner, app string) (*Rule, error) {
-	r := &Rule{Route: rt, owner: -1, app: -1}
+	r := &Rule{Route: rt, owner: -1, app: -1, cost: 1}
 	if rt.Method != MethodAny && rt.Method != MethodGRPC && !KnownMethod(rt.Method) {
 		return nil, fmt.Errorf("method %q: use one of %s, * for all, or grpc", rt.Method, strings.Join(Methods(), " "))
 	}
@@ -228,6 +238,11 @@ func newRule(rt Route, owner, app string) (*Rule, error) {
 	for _, e := range r.Endpoint {
 		if err := CheckEndpoint(e); err != nil {
 			return nil, err
+		}
+	}
+	if rt.Cost != nil {
+		if r.cost = *rt.Cost; r.cost < 0 || r.cost > MaxCost {
+			return nil, fmt.Errorf("cost %d: give a number from 0 to %d", r.cost, MaxCost)
 		}
 	}
 	for i, a := range rt.Allow {
@@ -272,7 +287,7 @@ func namedSegment(p *Pattern, name string) (int, error) {
 // sameDemands reports whether two routes of one shape have the same demands.
 func (r *Rule) sameDemands(o *Rule) bool {
 	return r.accept == o.accept && r.colon == o.colon && r.slash == o.slash && r.nearAllowed == o.nearAllowed &&
-		r.owner == o.owner && r.app == o.app && slices.Equal(r.Scopes, o.Scopes)
+		r.owner == o.owner && r.app == o.app && r.cost == o.cost && slices.Equal(r.Scopes, o.Scopes)
 }
 
 // CheckEndpoint returns an error if name doesn't have the form

@@ -63,6 +63,7 @@ func (r *Rule) and(o *Rule) *Rule {
 	both.Accept = both.accept.Words()
 	both.Scopes = sortedSet(slices.Concat(r.Scopes, o.Scopes))
 	both.Endpoint = sortedSet(slices.Concat(r.Endpoint, o.Endpoint))
+	both.cost = max(r.cost, o.cost)
 	both.needScopes = scopeNames.bits(both.Scopes)
 	both.needEndpoints = endpointNames.bits(both.Endpoint)
 	return &both

@@ -52,7 +52,10 @@ func (r *Route) appendTo(b []byte) []byte {
 			b = appendText(b, text)
 		}
 	}
-	return b
+	if r.Cost == nil {
+		return append(b, 0)
+	}
+	return binary.AppendVarint(append(b, 1), *r.Cost)
 }
 
 func appendText(b []byte, text string) []byte {

@@ -4,9 +4,11 @@ package answer
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -30,6 +32,8 @@ type Answer struct {
 	Lack  policy.Lack
 	// Allow are the methods that the path has, if it hasn't the request's.
 	Allow []string
+	// After is how many seconds the request has to wait, 0 if nothing is known.
+	After int64
 
 	// challenge is the error of WWW-Authenticate (RFC 6750, section 3); "-"
 	// for a challenge without one, empty for no challenge.
@@ -120,6 +124,14 @@ var table = [...]Answer{
 		Status: http.StatusForbidden, Code: manage.CodeKeyInvalid, GRPC: codes.PermissionDenied,
 		Details: "The key can't be used from the address that the request comes from.",
 	},
+	authz.Rate: {
+		Status: http.StatusTooManyRequests, Code: manage.CodeThrottled, GRPC: codes.ResourceExhausted,
+		Details: "Too many requests. Try again later.",
+	},
+	authz.Quota: {
+		Status: http.StatusTooManyRequests, Code: manage.CodeLimit, GRPC: codes.ResourceExhausted,
+		Details: "The quota is used up. Try again later.",
+	},
 }
 
 // webMethods are registered methods that Caddy's users need for other things
@@ -163,6 +175,9 @@ func To(q *authz.Question, o *authz.Outcome) *Answer {
 		a.Scope, a.Lack = strings.Join(q.Rule.Scopes, " "), o.Lack
 	case authz.Resource:
 		a.Details = "The key is limited to some values of " + o.Beyond + ", and the request may address others."
+	case authz.Rate, authz.Quota:
+		a.After = max(int64((o.After+time.Second-1)/time.Second), 1)
+		a.Details = fmt.Sprintf("The request exceeds %s. Try again in %d s.", o.Limit, a.After)
 	default: // the table says it all
 	}
 	return &a

@@ -76,7 +76,10 @@ func (a *Answer) writeHeader(h http.Header, r *http.Request) {
 	if a.Allow != nil {
 		h.Set("Allow", strings.Join(a.Allow, ", "))
 	}
-	if a.Status == http.StatusServiceUnavailable {
+	switch {
+	case a.After > 0:
+		h.Set("Retry-After", strconv.FormatInt(a.After, 10))
+	case a.Status == http.StatusServiceUnavailable:
 		h.Set("Retry-After", "1")
 	}
 	closes := wire.InChunks(r) // which nobody may have looked at

@@ -211,7 +211,7 @@ func TestPortalCodesAreThrottled(t *testing.T) {
 			t.Fatalf("guess %d: %d %s", i, r.status, r.text)
 		}
 	}
-	if r := b.send("/portal/signin/code", codeForm(codes[0])); r.status != http.StatusTooManyRequests || !strings.Contains(r.text, "Too many attempts") {
+	if r := b.send("/portal/signin/code", codeForm(codes[0])); r.status != http.StatusTooManyRequests || !strings.Contains(r.text, "Too many") {
 		t.Errorf("after the guesses: %d %s", r.status, r.text)
 	}
 	if status, _, text := m.call("", "POST", loginPath, login(alicesPassword, codes[0])); status != http.StatusTooManyRequests {

@@ -25,6 +25,8 @@ type Decider interface {
 	// End is told that the request is refused now, before it is ended. It
 	// returns false if the request is to go on all the same.
 	End(context.Context, *Verdict) bool
+	// Over is told once that an admitted request is over.
+	Over()
 }
 
 // Request is a request that is let through, for as long as it is served. Which
@@ -147,6 +149,7 @@ func (f *Request) finish() {
 	}
 	f.lease.Leave(&f.listed)
 	f.cancel()
+	f.decider.Over()
 	f.visit.Exit()
 }
 

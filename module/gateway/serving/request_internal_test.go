@@ -91,6 +91,9 @@ func (c *caller) good() *Verdict {
 	return &v
 }
 
+// Over implements [Decider].
+func (*caller) Over() {}
+
 // prepared is the request, ready to be admitted.
 func (c *caller) prepared(w http.ResponseWriter) *Request {
 	c.t.Helper()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -41,6 +42,9 @@ func (t *Table) Format() ([]byte, error) {
 		block = options(block, "accept", r.Accept)
 		for _, a := range r.Allow {
 			block = append(block, []string{"allow", a})
+		}
+		if r.Cost != nil {
+			block = append(block, []string{"cost", strconv.FormatInt(*r.Cost, 10)})
 		}
 		w.directive(append([]string{"route", r.Method, r.Pattern}, r.Scopes...), block)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -97,10 +98,25 @@ func ParseRoute(tokens []Token) (policy.Route, error) {
 				return errors.New("it takes one word: colon, encoded_slash or near_literal")
 			}
 			return nil
+		case "cost":
+			return parseCost(&r, words)
 		default:
-			return errors.New("unknown option of a route: use endpoint, accept or allow")
+			return errors.New("unknown option of a route: use endpoint, accept, allow or cost")
 		}
 	})
+}
+
+// parseCost reads what a request counts for, against rates and quotas.
+func parseCost(r *policy.Route, words []string) error {
+	if len(words) != 1 {
+		return errors.New("it takes one number, such as cost 5")
+	}
+	n, err := strconv.ParseInt(words[0], 10, 64)
+	if err != nil || n < 0 || n > policy.MaxCost {
+		return fmt.Errorf("%q is not a number from 0 to %d", words[0], policy.MaxCost)
+	}
+	r.Cost = &n
+	return nil
 }
 
 func some(words []string, what string) error {

@@ -1,0 +1,184 @@
+package directory
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// bound is one set of limits that bounds the requests of a credential: its own,
+// that of its plan, its app's or its user's.
+type bound struct {
+	policy.Limits
+	meter *meter
+	flow  flow
+	// of is what the limits are those of: key, app or user. plan is the plan that
+	// they come from, empty for the key's own.
+	of, plan string
+}
+
+// errPlan is returned for a key whose plan, or whose app's or user's, is not in the
+// configuration. Its limits are unknown, so it is not let through.
+var errPlan = errors.New("no such plan is configured")
+
+// SetPlans sets the plans of the configuration. Every credential is then bounded by
+// what they say now.
+func (d *Directory) SetPlans(plans policy.Plans) {
+	was := d.plans.Swap(&plans)
+	if was == nil && len(plans) == 0 || was != nil && plans.Equal(*was) {
+		return
+	}
+	d.changed(keys.Change{All: true})
+}
+
+// bind sets what bounds the use of an entry's credential.
+func (d *Directory) bind(r keys.Reader, e *Entry, c *keys.Credential, u *keys.User) error {
+	e.caller.Addresses, e.caller.Resources = c.Addresses, c.Resources
+	if c.Limits.Bounded() {
+		if err := d.bound(r, e, c.Digest, bound{Limits: c.Limits, of: "key"}); err != nil {
+			return err
+		}
+	}
+	if err := d.bindPlan(r, e, keys.PlanMeter(c.Digest), c.Plan, "key"); err != nil {
+		return err
+	}
+	if c.AppID != "" {
+		ref := keys.AppRef{OwnerID: c.UserID, AppID: c.AppID}
+		a, err := r.App(ref)
+		if err != nil && !errors.Is(err, keys.ErrNotFound) {
+			return err
+		}
+		if err := d.bindPlan(r, e, keys.AppGroup(ref), a.Plan, "app"); err != nil {
+			return err
+		}
+	}
+	plan := u.Plan
+	if _, ok := (*d.plans.Load())[policy.DefaultPlan]; ok && plan == "" {
+		plan = policy.DefaultPlan
+	}
+	return d.bindPlan(r, e, keys.UserGroup(c.UserID), plan, "user")
+}
+
+// bindPlan adds the limits of a plan.
+func (d *Directory) bindPlan(r keys.Reader, e *Entry, meter credential.Digest, name, of string) error {
+	if name == "" {
+		return nil
+	}
+	plan := (*d.plans.Load())[name]
+	if plan == nil {
+		return fmt.Errorf("the plan %s of the %s: %w; add it to the global option api_keys, or change the %s's plan", name, of, errPlan, of)
+	}
+	e.caller.Addresses = e.caller.Addresses.And(plan.Addresses)
+	if !plan.Bounded() {
+		return nil
+	}
+	return d.bound(r, e, meter, bound{Limits: plan.Limits, of: of, plan: name})
+}
+
+// bound adds limits, with their meter.
+func (d *Directory) bound(r keys.Reader, e *Entry, id credential.Digest, b bound) (err error) {
+	b.meter, err = d.meters.of(id, func() (keys.Spending, error) {
+		if d.shared != nil || b.Quota == (policy.Quota{}) {
+			return keys.Spending{}, nil
+		}
+		s, err := r.Spending(id)
+		if errors.Is(err, keys.ErrNotFound) {
+			return s, nil
+		}
+		return s, err
+	})
+	if err != nil {
+		return err
+	}
+	if b.Rate != (policy.Rate{}) {
+		b.flow = flowOf(b.Rate)
+	}
+	e.bounds = append(e.bounds, b)
+	return nil
+}
+
+// LimitUse is how much of one set of limits is used.
+type LimitUse struct {
+	// Of is what the limits are those of: key, app or user.
+	Of string
+	// Plan is the plan that they come from, empty for a key's own limits.
+	Plan string
+	policy.Limits
+	// RateLeft is how many requests of the rate are left now.
+	RateLeft int64
+	// Used is how much of the quota is used, and Ends is when its window ends.
+	Used int64
+	Ends time.Time
+	// Live is how many requests are live.
+	Live int64
+}
+
+// LimitsOf returns what bounds the requests of an entry's credential, and how much
+// of it is used. Rates and live requests are those of this process.
+func (d *Directory) LimitsOf(e *Entry) []LimitUse {
+	ticks, now := d.ticks(), d.Now()
+	list := make([]LimitUse, 0, len(e.bounds))
+	for i := range e.bounds {
+		b := &e.bounds[i]
+		use := LimitUse{Of: b.of, Plan: b.plan, Limits: b.Limits, Live: b.meter.live.Load()}
+		if b.Rate != (policy.Rate{}) {
+			use.RateLeft, _ = b.meter.bucket.left(&b.flow, ticks)
+		}
+		if b.Quota != (policy.Quota{}) {
+			use.Used, use.Ends = b.meter.usedAt(b.Quota.Per, now), b.Quota.Per.End(now)
+		}
+		list = append(list, use)
+	}
+	return list
+}
+
+// Budget is what is left of a rate or a quota: Most is how much there is in each
+// Window, and Reset is when all of it is there again. Most is 0 if there is no
+// bound.
+type Budget struct {
+	Most, Left    int64
+	Window, Reset time.Duration
+}
+
+// Budgets returns the rate and the quota of an entry's credential of which the
+// least is left.
+func (d *Directory) Budgets(e *Entry) (rate, quota Budget) {
+	if len(e.bounds) == 0 {
+		return rate, quota
+	}
+	ticks, now := d.ticks(), d.Now()
+	for i := range e.bounds {
+		b := &e.bounds[i]
+		if b.Rate != (policy.Rate{}) {
+			left, full := b.meter.bucket.left(&b.flow, ticks)
+			if rate.Most == 0 || left < rate.Left {
+				rate = Budget{b.flow.burst, left, time.Duration(b.flow.depth), time.Duration(full)}
+			}
+		}
+		if b.Quota != (policy.Quota{}) {
+			left := max(b.Quota.N-b.meter.usedAt(b.Quota.Per, now), 0)
+			if quota.Most == 0 || left < quota.Left {
+				end := b.Quota.Per.End(now)
+				quota = Budget{b.Quota.N, left, end.Sub(b.Quota.Per.Begin(now)), end.Sub(now)}
+			}
+		}
+	}
+	return rate, quota
+}
+
+// text returns a limit as text.
+func (b *bound) text(kind LimitKind) string {
+	switch kind {
+	case RateLimit:
+		return b.Rate.String()
+	case QuotaLimit:
+		return b.Quota.String()
+	default:
+		return strconv.Itoa(b.Concurrent)
+	}
+}

@@ -1,0 +1,156 @@
+package directory
+
+import (
+	"context"
+	"time"
+
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// LimitKind is what kind of limit refuses a request.
+type LimitKind uint8
+
+// The kinds of limit.
+const (
+	RateLimit LimitKind = iota + 1
+	QuotaLimit
+	ConcurrentLimit
+)
+
+// Exceeded is the limit that a request exceeds, the zero value if there is none.
+type Exceeded struct {
+	Kind LimitKind
+	// Of is what the limit is one of: key, app or user. Plan is where it comes from,
+	// empty for a key's own. Limit is the limit as text.
+	Of, Plan, Limit string
+	// After is how long the request has to wait. It is a guess if requests have to
+	// end first.
+	After time.Duration
+}
+
+// Charge is what a request takes of the limits of its credential. It is part of the
+// request's own memory, so that nothing is allocated for it. The zero value has
+// taken nothing.
+type Charge struct {
+	directory *Directory
+	bounds    []bound
+	cost      int64
+}
+
+// Charge takes what a request costs of every limit of an entry's credential, or
+// nothing if there is one that it exceeds. A charge that was made is returned by
+// [Charge.Release] once the request is over. No other request waits for it, except
+// for the first ones of a node that shares quotas with others.
+func (d *Directory) Charge(ctx context.Context, c *Charge, e *Entry, cost int64) (Exceeded, error) {
+	if len(e.bounds) == 0 {
+		return Exceeded{}, nil
+	}
+	ticks := d.ticks()
+	for i := range e.bounds {
+		exceeded, err := d.take(ctx, &e.bounds[i], ticks, cost)
+		if exceeded.Kind != 0 || err != nil {
+			for j := range i {
+				e.bounds[j].putBack(d, cost)
+			}
+			return exceeded, err
+		}
+	}
+	c.directory, c.bounds, c.cost = d, e.bounds, cost
+	return Exceeded{}, nil
+}
+
+// take takes what a request costs of one set of limits.
+func (d *Directory) take(ctx context.Context, b *bound, ticks, cost int64) (Exceeded, error) {
+	m := b.meter
+	if !m.enter(int64(b.Concurrent)) {
+		return b.exceeds(ConcurrentLimit, time.Second), nil
+	}
+	if b.Rate != (policy.Rate{}) {
+		if wait := m.bucket.take(&b.flow, ticks, cost); wait > 0 {
+			m.live.Add(-1)
+			return b.exceeds(RateLimit, time.Duration(wait)), nil
+		}
+	}
+	if b.Quota != (policy.Quota{}) {
+		now := d.Now()
+		ok, err := d.takeQuota(ctx, b, now, cost)
+		if !ok || err != nil {
+			m.live.Add(-1)
+			if b.Rate != (policy.Rate{}) {
+				m.bucket.put(&b.flow, cost)
+			}
+			return b.exceeds(QuotaLimit, b.Quota.Per.End(now).Sub(now)), err
+		}
+	}
+	d.meters.used(m)
+	return Exceeded{}, nil
+}
+
+// enter counts a live request, unless there are as many as there may be. 0 is any
+// number.
+func (m *meter) enter(most int64) bool {
+	if most == 0 {
+		m.live.Add(1)
+		return true
+	}
+	for {
+		live := m.live.Load()
+		if live >= most {
+			return false
+		}
+		if m.live.CompareAndSwap(live, live+1) {
+			return true
+		}
+	}
+}
+
+// exceeds returns which limit a request exceeds.
+func (b *bound) exceeds(kind LimitKind, after time.Duration) Exceeded {
+	return Exceeded{Kind: kind, Of: b.of, Plan: b.plan, After: after, Limit: b.text(kind)}
+}
+
+// putBack takes back what a request took of one set of limits.
+func (b *bound) putBack(d *Directory, cost int64) {
+	b.meter.live.Add(-1)
+	if b.Rate != (policy.Rate{}) {
+		b.meter.bucket.put(&b.flow, cost)
+	}
+	if b.Quota != (policy.Quota{}) {
+		b.meter.windowAt(b.Quota.Per, d.Now()).add(-cost)
+	}
+}
+
+// Made reports whether a charge was made, and isn't released.
+func (c *Charge) Made() bool { return c.directory != nil }
+
+// Release ends the request of a charge. What it cost stays taken.
+func (c *Charge) Release() {
+	for i := range c.bounds {
+		c.bounds[i].meter.live.Add(-1)
+	}
+	c.directory, c.bounds = nil, nil
+}
+
+// Settle replaces what the request was charged with what it turned out to cost. It
+// counts against later requests, even if it is more than there was.
+func (c *Charge) Settle(cost int64) {
+	more := cost - c.cost
+	if c.directory == nil || more == 0 {
+		return
+	}
+	c.cost = cost
+	for i := range c.bounds {
+		b := &c.bounds[i]
+		switch {
+		case b.Rate == policy.Rate{}:
+		case more < 0:
+			b.meter.bucket.put(&b.flow, -more)
+		default:
+			b.meter.bucket.charge(&b.flow, c.directory.ticks(), more)
+		}
+		if b.Quota != (policy.Quota{}) {
+			b.meter.windowAt(b.Quota.Per, c.directory.Now()).add(more)
+		}
+		c.directory.meters.used(b.meter)
+	}
+}
