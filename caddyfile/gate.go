@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gateway"
 	"github.com/caddy-api-keys/gateway/module/gateway/cors"
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
+	"github.com/caddy-api-keys/gateway/module/gateway/usage"
 	"github.com/caddy-api-keys/gateway/module/policy"
 	"github.com/caddy-api-keys/gateway/module/policy/tables"
 )
@@ -53,6 +54,8 @@ import (
 //	        headers <names...>
 //	        expose  <names...>
 //	    }
+//	    usage                 header <name> [keep]
+//	    usage                 json <path>
 //	    errors                clarifai|problem|caddy
 //	    mode                  enforce|shadow
 //	}
@@ -186,12 +189,14 @@ func (p *gateParser) setting(d *caddyfile.Dispenser, segment caddyfile.Segment) 
 		err = p.given.flag(d, &g.KeepOverrideHeaders)
 	case "upgrade":
 		err = p.given.word(d, &g.Upgrade, "upgrade websocket")
+	case "usage":
+		err = p.usage(d)
 	case "errors":
 		err = p.given.word(d, &g.Errors, "errors clarifai, errors problem or errors caddy")
 	case "mode":
 		err = p.given.word(d, &g.Mode, "mode enforce or mode shadow")
 	default:
-		return d.Errf("unknown option %q: use scope, route, include, owner, owner_query, owner_body, owner_message, descriptors, resource, owner_limit, owner_timeout, identity_headers, session_header, credential, forward_credential, keep_override_headers, upgrade, cors, errors or mode", d.Val())
+		return d.Errf("unknown option %q: use scope, route, include, owner, owner_query, owner_body, owner_message, descriptors, resource, owner_limit, owner_timeout, identity_headers, session_header, credential, forward_credential, keep_override_headers, upgrade, cors, usage, errors or mode", d.Val())
 	}
 	return err
 }
@@ -244,6 +249,26 @@ func (p *gateParser) credential(d *caddyfile.Dispenser) error {
 		p.gate.Credential = append(p.gate.Credential, gateway.Source{In: list[0], Name: list[1]})
 	}
 	return err
+}
+
+// usage takes where responses tell how much was used.
+func (p *gateParser) usage(d *caddyfile.Dispenser) error {
+	const syntax = "usage header NAME, usage header NAME keep, or usage json PATH, for example usage json usage.total_tokens"
+	if err := p.given.once(d); err != nil {
+		return err
+	}
+	list := d.RemainingArgs()
+	switch {
+	case len(list) == 2 && list[0] == "header":
+		p.gate.Usage = &usage.Config{Header: list[1]}
+	case len(list) == 3 && list[0] == "header" && list[2] == "keep":
+		p.gate.Usage = &usage.Config{Header: list[1], Keep: true}
+	case len(list) == 2 && list[0] == "json":
+		p.gate.Usage = &usage.Config{JSON: list[1]}
+	default:
+		return d.Errf("usage: write %s", syntax)
+	}
+	return nil
 }
 
 // cors takes one of the lines; all of them together make one setting.

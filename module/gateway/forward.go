@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/gateway/serving"
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
+	"github.com/caddy-api-keys/gateway/module/gateway/usage"
 )
 
 // forwarded is a request that asks for a credential, from its question to the
@@ -44,6 +45,15 @@ func (f *forwarded) serve(w http.ResponseWriter, r *http.Request, v *verdict, ne
 	// In place: handlers in front of the gate, and error routes, may serve the
 	// request once the gate has returned, and end with it.
 	*r = *r.WithContext(f.Context())
+	if d.usage != nil {
+		read := d.readUsage(w, r)
+		defer func() {
+			if used, ok := read.Used(); ok {
+				f.charge.Settle(used)
+			}
+		}()
+		w = read
+	}
 	err = next.ServeHTTP(w, r)
 	if m, ok := r.Body.(*tenant.Stream); ok && err != nil {
 		// The stream was broken off before the upstream answered.
@@ -56,6 +66,12 @@ func (f *forwarded) serve(w http.ResponseWriter, r *http.Request, v *verdict, ne
 	}
 	whole = err == nil && d.endsRequests(r)
 	return err
+}
+
+// readUsage returns a writer that reads from the response how much was used.
+func (s *Site) readUsage(w http.ResponseWriter, r *http.Request) *usage.Writer {
+	s.usage.Prepare(r)
+	return s.usage.NewWriter(w)
 }
 
 // Decide implements [serving.Decider].

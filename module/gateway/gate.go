@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/gateway/cors"
 	"github.com/caddy-api-keys/gateway/module/gateway/serving"
+	"github.com/caddy-api-keys/gateway/module/gateway/usage"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
@@ -129,6 +130,11 @@ type Gate struct {
 	// it too, and the request goes on as ordinary HTTP/1.1.
 	// Default: none; every Upgrade is dropped.
 	Upgrade string `json:"upgrade,omitempty"`
+
+	// Usage says where responses tell how much a request has used, instead of what
+	// its route costs.
+	// Default: nowhere.
+	Usage *usage.Config `json:"usage,omitempty"`
 
 	// CORS lets scripts of other origins call. Off by default.
 	CORS *cors.Config `json:"cors,omitempty"`

@@ -117,7 +117,11 @@ func (q *question) forwardPublic(w http.ResponseWriter, r *http.Request, next ca
 	v := verdictOf(authz.Public)
 	q.decider.stripCredential(r)
 	q.decider.observer.observe(r.Context(), q, &v, event{kind: forwardedEvent})
-	return q.brokenOff(w, r, &v, next.ServeHTTP(w, r))
+	forward := w
+	if q.decider.usage != nil {
+		forward = q.decider.readUsage(w, r) // which keeps the header from the client
+	}
+	return q.brokenOff(w, r, &v, next.ServeHTTP(forward, r))
 }
 
 // namesInBody reports whether the body may name owner and app, or a resource that

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gateway/cors"
 	"github.com/caddy-api-keys/gateway/module/gateway/source"
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
+	"github.com/caddy-api-keys/gateway/module/gateway/usage"
 	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
@@ -34,6 +35,7 @@ type Site struct {
 	sources  source.Set
 	cors     *cors.Policy // nil without
 	form     answer.Form
+	usage    *usage.Source // nil without
 
 	shadow, forwardCredential, keepOverrides, websocket bool
 }
@@ -166,6 +168,9 @@ func (s *Site) compileIdentity(g *Gate) error {
 }
 
 func (s *Site) compileAnswers(g *Gate) (err error) {
+	if s.usage, err = usage.Compile(g.Usage); err != nil {
+		return err
+	}
 	if g.CORS != nil {
 		if s.cors, err = cors.Compile(g.CORS, s.sources.Logged().Headers); err != nil {
 			return err

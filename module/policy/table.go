@@ -98,7 +98,7 @@ func (t *Table) add(r *Rule) error {
 	}
 	other := *slot
 	if !r.sameDemands(other) {
-		return fmt.Errorf("same shape as %s%s but other demands (scopes, accept, allow, or the places of owner and app); make them equal or remove one",
+		return fmt.Errorf("same shape as %s%s but other demands (scopes, accept, allow, cost, or the places of owner and app); make them equal or remove one",
 			other.Route, inPlace(other.Place))
 	}
 	other.Endpoint = sortedSet(append(other.Endpoint, r.Endpoint...))

@@ -75,7 +75,7 @@ var mistakes = []struct{ name, text, want string }{
 	{"an unknown option of a scope", "scope A {\n\taccept pat\n}",
 		`t:2: accept: unknown option of a scope: use needs or hidden`},
 	{"an unknown option of a route", "route GET /a {\n\n\tneeds A\n}",
-		`t:3: needs: unknown option of a route: use endpoint, accept or allow`},
+		`t:3: needs: unknown option of a route: use endpoint, accept, allow or cost`},
 	{"needs without a scope", "scope A {\n\tneeds\n}",
 		`t:2: needs: nothing follows it: add the scopes that a key must have in addition to this one`},
 	{"needs twice", "scope A {\n\tneeds B\n\tneeds C\n}",
