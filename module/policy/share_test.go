@@ -11,8 +11,8 @@ import (
 // Equal declarations share a table, different ones don't, and an unused table
 // is dropped.
 func TestSharedTable(t *testing.T) {
-	if n := reflect.TypeFor[Route]().NumField(); n != 7 {
-		t.Errorf("a route has %d fields; appendTo and this test know 7", n)
+	if n := reflect.TypeFor[Route]().NumField(); n != 8 {
+		t.Errorf("a route has %d fields; appendTo and this test know 8", n)
 	}
 	declare := func(change func(*Route)) []Route {
 		r := Route{
@@ -54,6 +54,8 @@ func TestSharedTable(t *testing.T) {
 		"no endpoint":        func(r *Route) { r.Endpoint = nil },
 		"another kind":       func(r *Route) { r.Accept = []string{"session"} },
 		"nothing allowed":    func(r *Route) { r.Allow = nil },
+		"a cost":             func(r *Route) { r.Cost = new(int64(2)) },
+		"the default cost":   func(r *Route) { r.Cost = new(int64(1)) },
 		"another place":      func(r *Route) { r.Place = "a:2" },
 		"bytes of no text":   func(r *Route) { r.Place = "\xff" },
 		"other such bytes":   func(r *Route) { r.Place = "\xfe" },
