@@ -264,6 +264,18 @@ func (a *App) running() []*Site {
 	return slices.SortedStableFunc(slices.Values(a.sites), func(s, o *Site) int { return s.place.Order - o.place.Order })
 }
 
+// resources are the names of the resources that sites declare.
+func (a *App) resources() []string {
+	var names []string
+	for _, s := range a.running() {
+		for i := range s.gate.Resource {
+			names = append(names, s.gate.Resource[i].Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // placeOf is where a gate stands, while the configuration is being loaded, and
 // empty if that isn't known. The gate is as it was written. Equal gates are
 // loaded in the order in which they stand, so the first that is left is the

@@ -293,6 +293,7 @@ func (a *App) prepare(api *manage.API, lease *directory.Lease) (err error) {
 	api.Ask = func(ctx context.Context, q manage.ExplainQuery) ([]manage.Explanation, error) {
 		return a.ask(ctx, lease.Directory, q)
 	}
+	api.Plans, api.Resources = a.plans, a.resources()
 	api.Sites, api.Portal = a.Operations(), portalAddress(a.managementSites())
 	api.Catalogue, err = a.Catalogue()
 	return err

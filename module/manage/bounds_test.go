@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -34,6 +35,7 @@ func bounded(t testing.TB) *service {
 		t.Fatal(err)
 	}
 	s.api.Resources = []string{"model", "dataset"}
+	s.api.Directory.SetPlans(maps.Clone(s.api.Plans))
 	return s
 }
 
