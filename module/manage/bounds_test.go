@@ -290,6 +290,7 @@ func TestBoundsOfKeysAndCollaboratorsThatAreMadeWithThem(t *testing.T) {
 	s := bounded(t)
 	const want = `{"addresses":["192.0.2.0/25","192.0.2.7"],"limits":{"rate":"10/s burst 20","quota":"10000/month","concurrent":5},"plan":"free","resources":{"model":["gpt","llama-3*"]}}`
 	caller := s.with(s.pat(operator, "alice", `["All"]`, ","+allBounds).ID)
+	caller.Address = "192.0.2.7"
 	k := s.mustAs(caller, "POST", "/v2/users/alice/apps", `{"apps":[{"id":"shop"}]}`).Keys[0]
 	if got := boundsOf(t, &k); got != want {
 		t.Errorf("the app's key has %s, want %s", got, want)
@@ -299,6 +300,7 @@ func TestBoundsOfKeysAndCollaboratorsThatAreMadeWithThem(t *testing.T) {
 	}
 	for _, own := range []string{`"plan":"free"`, `"limits":{"concurrent":1}`, `"addresses":["192.0.2.7"]`, `"resources":{"model":["gpt"]}`} {
 		caller := s.with(s.pat(operator, "alice", `["All"]`, ","+own).ID)
+		caller.Address = "192.0.2.7"
 		a := s.callAs(caller, "POST", shared, `{"collaborators":[{"user_id":"bob","scopes":[]}]}`)
 		refused(t, a, manage.CodeInsufficientScopes, "collaborators[0]", "a collaborator does not have")
 	}

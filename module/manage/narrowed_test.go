@@ -17,7 +17,6 @@ func TestNarrowedDuringTheCall(t *testing.T) {
 	for name, change := range map[string]func(*keys.Credential){
 		"scopes":    func(c *keys.Credential) { c.Scopes = []string{"Predict"} },
 		"endpoints": func(c *keys.Credential) { c.Endpoints = []string{"/a.B/C"} },
-		"addresses": func(c *keys.Credential) { c.Addresses, _ = policy.ParseAddresses([]string{"192.0.2.7"}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			pat, other := s.pat(operator, "alice", `["All"]`, ""), s.pat(operator, "alice", `[]`, "")
@@ -37,4 +36,33 @@ func TestNarrowedDuringTheCall(t *testing.T) {
 			s.mustAs(s.with(pat.ID), "PATCH", "/v2/users/alice/keys", fmt.Sprintf(`{"keys":[{"id":%q,"description":"x"}]}`, pat.KeyID))
 		})
 	}
+}
+
+// A credential that may not be used any more from where the call comes from changes
+// nothing.
+func TestAddressDuringTheCall(t *testing.T) {
+	s := newService(t)
+	s.alice()
+	pat := s.pat(operator, "alice", `["All"]`, "")
+	caller := s.with(pat.ID)
+	caller.Address = "192.0.2.1"
+	limit := func(networks ...string) {
+		t.Helper()
+		err := s.api.Directory.Update(t.Context(), keys.Actor{ID: keys.Operator}, func(tx *keys.Tx) error {
+			_, err := tx.ChangeCredential(pat.KeyID, func(c *keys.Credential) (err error) {
+				c.Addresses, err = policy.ParseAddresses(networks)
+				return err
+			})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit("198.51.100.0/24")
+	s.refusesTo(t, caller, []refusal{
+		{"from elsewhere", "POST", revoke, `{"all":true}`, manage.CodeKeyInvalid, "", "can't be used from its address"},
+	})
+	limit("192.0.2.0/24")
+	s.mustAs(caller, "POST", revoke, `{"all":true}`)
 }

@@ -2,8 +2,8 @@ package manage
 
 import (
 	"errors"
+	"net/netip"
 	"reflect"
-	"slices"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -83,8 +83,14 @@ func (r *request) stillGood(tx *keys.Tx) error {
 		return err
 	}
 	grant := policy.NewGrant(own.Scopes, own.Endpoints)
-	if own.Kind != policy.Session && (!reflect.DeepEqual(grant, r.caller.Grant) || !slices.Equal(own.Addresses, r.caller.Addresses)) {
-		return refuse(CodeConflict, "", "the scopes, endpoints or addresses of this call's credential changed during the call, so nothing was changed; send the request again")
+	if own.Kind != policy.Session && !reflect.DeepEqual(grant, r.caller.Grant) {
+		return refuse(CodeConflict, "", "the scopes or endpoints of this call's credential changed during the call, so nothing was changed; send the request again")
+	}
+	if own.Addresses != nil {
+		// A text that isn't an address is the zero Addr, of which no list is.
+		if from, _ := netip.ParseAddr(r.caller.Address); !own.Addresses.Contains(from) {
+			return refuse(CodeKeyInvalid, "", "the credential of this call can't be used from its address any more; nothing was changed")
+		}
 	}
 	if own.Standing(u.Suspended, tx.Now()) != keys.Active {
 		return refuse(CodeKeyInvalid, "", "the credential of this call is no longer valid; nothing was changed")
