@@ -188,7 +188,7 @@ func corpusSteps(f *testing.F) (steps []*corpus.Step) {
 // what credentials a test has made.
 func corpusValues() map[string]string {
 	values := map[string]string{"once": "{key}", "later": "{other}"}
-	for _, name := range []string{"host", "key", "other", "pat", "session", "expired", "disabled", "smuggled"} {
+	for _, name := range []string{"host", "key", "other", "pat", "limited", "session", "expired", "disabled", "smuggled"} {
 		values[name] = "{" + name + "}"
 	}
 	return values

@@ -181,6 +181,7 @@ func (d *differential) populate() error {
 			"key":      {Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: get},
 			"other":    {Kind: policy.AppKey, UserID: "bob", AppID: "barn", Scopes: get},
 			"pat":      {Kind: policy.PAT, UserID: "alice", Scopes: get},
+			"limited":  {Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: get, Resources: policy.Values{"model": {"llama-3*"}, "input": {"own*"}}},
 			"session":  {Kind: policy.Session, UserID: "alice"},
 			"expired":  {Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}},
 			"disabled": {Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"All"}, Disabled: true},
