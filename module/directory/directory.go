@@ -56,6 +56,8 @@ type Directory struct {
 	usage    usage
 	activity activity
 	meters   meters
+	// allotting are the tasks that take more of shared quotas.
+	allotting sync.WaitGroup
 	// plans are those of the configuration.
 	plans atomic.Pointer[policy.Plans]
 	// began is when ticks began.
@@ -177,7 +179,11 @@ func (d *Directory) SetCache(bytes int64) {
 func (d *Directory) close() error {
 	close(d.closing)
 	d.upkeep.Wait()
+	d.allotting.Wait()
 	err := d.Flush(context.Background())
+	if d.shared != nil {
+		err = errors.Join(err, d.settleAllotments(context.Background(), true))
+	}
 	if errors.Is(err, keys.ErrUnavailable) {
 		// The store has its own error. Losing the last uses matters less.
 		d.failed(TaskLastUse, err)

@@ -3,9 +3,11 @@ package directory_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/memstore"
@@ -17,6 +19,20 @@ type sharedStore struct {
 
 	stale   bool
 	settled []keys.Commit
+	quotas  *quotas
+}
+
+// quotas are what was taken of quotas, by several directories.
+type quotas struct {
+	mu    sync.Mutex
+	taken map[quota]int64
+	asked int
+	fails error
+}
+
+type quota struct {
+	meter credential.Digest
+	begin keys.Date
 }
 
 func (s *sharedStore) Fresh() error {
@@ -37,8 +53,16 @@ func (s *sharedStore) Reconcile(context.Context, bool) (keys.Reconciled, error) 
 	return keys.Reconciled{}, nil
 }
 
-func (s *sharedStore) Allot(context.Context, keys.Allotment) (granted, taken int64, err error) {
-	return 0, 0, nil
+func (s *sharedStore) Allot(_ context.Context, a keys.Allotment) (granted, taken int64, err error) {
+	q, at := s.quotas, quota{a.Meter, a.Begin}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.asked++; q.fails != nil {
+		return 0, 0, q.fails
+	}
+	granted = a.Granted(q.taken[at])
+	q.taken[at] += granted
+	return granted, q.taken[at], nil
 }
 
 // newShared returns a directory over a store of several processes, with a key.

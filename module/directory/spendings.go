@@ -8,14 +8,17 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// flushSpendings writes what was used of quotas, and releases meters. If the
-// process is killed, what was used since the last flush is lost: at most half a
-// minute of it. It is called with flushing locked.
+// flushSpendings writes what was used of quotas, or settles it with other nodes, and
+// releases meters. If the process is killed, what was used since the last flush is
+// not counted: at most half a minute of it. In a fleet what the process held counts
+// as used instead. It is called with flushing locked.
 func (d *Directory) flushSpendings(ctx context.Context) error {
-	if d.shared == nil {
-		if err := d.writeSpendings(ctx); err != nil {
-			return err
-		}
+	settle := d.writeSpendings
+	if d.shared != nil {
+		settle = func(ctx context.Context) error { return d.settleAllotments(ctx, false) }
+	}
+	if err := settle(ctx); err != nil {
+		return err
 	}
 	d.meters.release(d.ticks())
 	return nil

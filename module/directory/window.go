@@ -15,6 +15,8 @@ type window struct {
 	used  atomic.Int64
 	// written is what the store knows of used.
 	written atomic.Int64
+	// allotment is what this node holds of a quota that others share.
+	allotment allotment
 }
 
 // newWindow returns the window that goes on from what is stored.
@@ -67,12 +69,18 @@ func (w *window) add(n int64) {
 // dirty reports whether the store doesn't know what was used.
 func (w *window) dirty() bool { return w != nil && w.used.Load() != w.written.Load() }
 
-// usedAt returns how much of a quota is used in the window of a time.
+// usedAt returns how much of a quota is used in the window of a time. If others share
+// it, that is what they held when this node last asked, used or not.
 func (m *meter) usedAt(per policy.Window, now time.Time) int64 {
-	return m.windowAt(per, now).used.Load()
+	w := m.windowAt(per, now)
+	return w.used.Load() + w.allotment.taken.Load() - w.allotment.held.Load()
 }
 
 // takeQuota uses some of a quota, unless more than there is.
-func (d *Directory) takeQuota(_ context.Context, b *bound, now time.Time, n int64) (bool, error) {
-	return b.meter.windowAt(b.Quota.Per, now).take(b.Quota.N, n), nil
+func (d *Directory) takeQuota(ctx context.Context, b *bound, now time.Time, n int64) (bool, error) {
+	w := b.meter.windowAt(b.Quota.Per, now)
+	if d.shared != nil {
+		return d.takeAllotted(ctx, b, w, n)
+	}
+	return w.take(b.Quota.N, n), nil
 }

@@ -125,8 +125,9 @@ func (r Rate) unit() byte {
 		return 's'
 	case time.Minute:
 		return 'm'
+	default:
+		return 'h'
 	}
-	return 'h'
 }
 
 // MarshalText writes [Rate.String].
