@@ -75,6 +75,8 @@ type Answer struct {
 	Operation  *Operation  `json:"operation,omitempty"`
 	// Activity is what a key was used for.
 	Activity *Activity `json:"activity,omitempty"`
+	// LimitUses are what bounds the requests of a key, with what is used of it.
+	LimitUses []LimitUse `json:"limit_uses,omitzero"`
 	// StoreCheck and StoreStats are about the whole store.
 	StoreCheck *StoreCheck `json:"store_check,omitempty"`
 	StoreStats *keys.Stats `json:"store_stats,omitempty"`

@@ -378,6 +378,7 @@ func TestStoreFailures(t *testing.T) {
 				{method: "GET", path: "/health"}, {method: "GET", path: "/v2/users"}, {method: "GET", path: "/v2/users/a"},
 				{method: "GET", path: "/v2/users/a/apps"}, {method: "GET", path: "/v2/users/a/keys"},
 				{method: "GET", path: "/v2/users/a/scopes"}, {method: "GET", path: "/v2/keys/k"}, {method: "GET", path: "/v2/keys/k/activity"},
+				{method: "GET", path: "/v2/keys/k/limits"},
 				{method: "POST", path: "/v2/users", body: `{"users":[{}]}`},
 				{method: "POST", path: "/v2/users/a/apps", body: `{"apps":[{}]}`},
 				{method: "DELETE", path: "/v2/keys", body: `{"ids":["k"]}`},

@@ -7,7 +7,10 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"testing/synctest"
 
+	"github.com/caddy-api-keys/gateway/module/credential"
+	"github.com/caddy-api-keys/gateway/module/directory"
 	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/manage"
 	"github.com/caddy-api-keys/gateway/module/policy"
@@ -403,5 +406,53 @@ func TestImportWithBounds(t *testing.T) {
 				t.Errorf("%s is answered %s", fields, a.body)
 			}
 		}
+	}
+}
+
+// The limits of all levels are shown with what is used of them, to those who may read
+// the key.
+func TestLimitsOfAKeyAreShown(t *testing.T) { synctest.Test(t, limitsOfAKeyAreShown) }
+
+func limitsOfAKeyAreShown(t *testing.T) {
+	s := bounded(t)
+	s.must("PATCH", "/v2/users/alice", `{"plan":"free"}`)
+	app := s.must("POST", "/v2/users/alice/apps", `{"apps":[{"id":"shop","plan":"monthly"}]}`)
+	key := app.Keys[0]
+	s.must("PATCH", "/v2/users/alice/keys", `{"keys":[{"id":"`+key.KeyID+`","plan":"half","limits":{"concurrent":5,"quota":"1000/day"}}]}`)
+	shown := func() string {
+		body := s.mustAs(s.signedIn("alice"), "GET", "/v2/users/me/keys/"+key.KeyID+"/limits", "").body
+		_, list, _ := strings.Cut(body, `"limit_uses":`)
+		return strings.TrimSuffix(list, "}")
+	}
+	const none = `[{"of":"key","quota":"1000/day","quota_used":0,"quota_ends_at":"2000-01-02T00:00:00Z","concurrent":5,"live":0},` +
+		`{"of":"key","plan":"half","rate":"5/s","rate_left":5},` +
+		`{"of":"app","plan":"monthly","quota":"200/month","quota_used":0,"quota_ends_at":"2000-02-01T00:00:00Z"},` +
+		`{"of":"user","plan":"free","rate":"10/s","rate_left":10}]`
+	if got := shown(); got != none {
+		t.Errorf("before a request %s, want %s", got, none)
+	}
+	entry, err := s.api.Directory.Find(t.Context(), credential.DigestOf(key.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var charge directory.Charge
+	if exceeded, err := s.api.Directory.Charge(t.Context(), &charge, entry, 3); err != nil || exceeded.Kind != 0 {
+		t.Fatalf("charged: %+v, %v", exceeded, err)
+	}
+	got := shown()
+	for _, want := range []string{`"quota_used":3,"quota_ends_at":"2000-01-02`, `"live":1`, `"quota_used":3,"quota_ends_at":"2000-02-01`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("during a request no %s in %s", want, got)
+		}
+	}
+	charge.Release()
+	unlimited := s.pat(operator, "bob", `["All"]`, "")
+	for _, path := range []string{"/v2/users/bob/keys/", "/v2/keys/"} {
+		if a := s.must("GET", path+unlimited.KeyID+"/limits", ""); !strings.HasSuffix(a.body, `"limit_uses":[]}`) {
+			t.Errorf("without limits answered %s", a.body)
+		}
+	}
+	if a := s.callAs(s.signedIn("alice"), "GET", "/v2/users/me/keys/"+unlimited.KeyID+"/limits", ""); a.Status.Code != manage.CodeNotFound || a.LimitUses != nil {
+		t.Errorf("bob's limits are shown to alice: %s", a.body)
 	}
 }

@@ -85,6 +85,7 @@ var calls = []call{
 		"GET", "/v2/users/{user_id}/keys/{key_id}/activity", readsBy(input[int]{}.then((*request).readDays), (*request).getActivity),
 		demand{scopes: "Keys:Get", endpoint: "GetKey"},
 	},
+	{"GET", "/v2/users/{user_id}/keys/{key_id}/limits", answers((*request).listLimits), demand{scopes: "Keys:Get", endpoint: "GetKey"}},
 	{
 		"DELETE", "/v2/users/{user_id}/keys/{key_id}",
 		removes((*request).revokeKey),
@@ -207,6 +208,7 @@ var operatorCalls = []call{
 		demand{},
 	},
 	{"GET", "/v2/keys/{key_id}/activity", readsBy(input[int]{}.then((*request).readDays), (*request).getActivity), demand{}},
+	{"GET", "/v2/keys/{key_id}/limits", answers((*request).listLimits), demand{}},
 	{"DELETE", "/v2/keys/{key_id}", removes((*request).revokeKey), demand{}},
 	{"POST", "/v2/keys/{key_id}/rotate", changesBy(optionalBodyOf(readRotation), endsNow, (*request).rotateKey), demand{}},
 }

@@ -208,6 +208,8 @@ func (d *described) appsAndKeys() {
 		{"type":"personal_access_token","scopes":[],"limits":{"rate":"10/s burst 20","quota":null,"concurrent":5},"addresses":["192.0.2.0/24"],"resources":null,"plan":null}]}`, 200).Keys[0]
 	d.Logs.AddSecret(bounded.ID)
 	d.do(alice, "PATCH /v2/users/{user_id}/keys", own, `{"keys":[{"id":"`+bounded.KeyID+`","limits":{"rate":null,"quota":"1000/day"},"addresses":["2001:db8::/32"],"resources":{},"plan":""}],"action":"merge"}`, 200)
+	d.do(alice, "GET /v2/users/{user_id}/keys/{key_id}/limits", []string{"alice", bounded.KeyID}, "", 200)
+	d.do(byOperator, "GET /v2/keys/{key_id}/limits", []string{bounded.KeyID}, "", 200)
 	d.do(alice, "GET /v2/users/{user_id}/keys?plan=free", own, "", 200)
 	d.do(alice, "DELETE /v2/users/{user_id}/keys/{key_id}", []string{"alice", bounded.KeyID}, "", 200)
 	d.do(alice, "GET /v2/users/{user_id}/keys?state=revoked", own, "", 200)
