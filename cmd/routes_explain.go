@@ -23,6 +23,7 @@ func explainCommand() *cobra.Command {
 		f.String("kind", "app_key", "Kind of the supposed credential: app_key, pat or session")
 		f.String("user", "", "User of the supposed credential (default: the one that the request names)")
 		f.String("app", "", "App of the supposed app_key (default: the one that the request names)")
+		f.String("from", "", "Address of the client (default: one from which the key may be used)")
 		f.StringArray("header", nil, `Header of the request, such as "Origin: https://example.com"; may be repeated`)
 		f.String("against", "", "Configuration file whose gates are asked, without running it (default: the running configuration)")
 		f.String("site", "", "Host of the site that is asked (default: every site with a gate)")
@@ -37,7 +38,7 @@ has no credential. The command needs no credential, and refuses one.`
 }
 
 func explain(c *call) error {
-	q := manage.ExplainQuery{Method: c.args[0], Target: c.args[1], Key: c.flag("key"), Site: c.flag("site")}
+	q := manage.ExplainQuery{Method: c.args[0], Target: c.args[1], Key: c.flag("key"), Site: c.flag("site"), Address: c.flag("from")}
 	q.Headers, _ = c.Flags().GetStringArray("header") // declared as such
 	if q.Key != "" && !credential.IsKeyID(q.Key) {
 		return usagef("--key takes a key ID, which looks like cak_0123456789AB; \"key list\" shows them")
@@ -55,7 +56,7 @@ func explain(c *call) error {
 	}
 	list, err := c.explanations(q)
 	if err != nil {
-		return err
+		return flagged(err, map[string]string{"address": "--from"})
 	}
 	if c.json {
 		return c.printValue(map[string]any{"explanations": list})

@@ -34,7 +34,7 @@ func TestRoutesExplain(t *testing.T) {
 	if out.err != nil {
 		t.Fatal(out.err)
 	}
-	contains(t, out.out, "a.example.com: allowed", "b.example.com: refused by 404", ", reason route_unknown", "8 scopes", "X-Caller-User-Id: alice")
+	contains(t, out.out, "a.example.com: allowed", "b.example.com: refused by 404", ", reason route_unknown", "8 scopes", "9 limits", "X-Caller-User-Id: alice")
 
 	s := &shell{t: t, where: []string{"--db", filepath.Join(t.TempDir(), "keys.db")}}
 	s.must("", "user", "create", "alice")
@@ -52,6 +52,7 @@ func TestRoutesExplain(t *testing.T) {
 	for name, args := range map[string][]string{
 		"key and scopes":      {"--key", key, "--scopes", "Predict", "--against", config},
 		"no key ID":           {"--key", "0123", "--against", config},
+		"no address":          {"--from", "here", "--scopes", "Predict", "--against", config},
 		"no such site":        {"--site", "c.example.com", "--against", config},
 		"no such kind":        {"--kind", "kex", "--against", config},
 		"no such file":        {"--against", config + "x"},

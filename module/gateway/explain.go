@@ -117,7 +117,7 @@ func unreached(ctx context.Context, place config.Site, r *http.Request) *manage.
 	if !ok {
 		return nil
 	}
-	t := explain.New(explain.Site{Hosts: place.Hosts})
+	t := explain.New(explain.Site{Hosts: place.Hosts}, "")
 	t.Unreached(where)
 	return t.End()
 }
@@ -127,13 +127,14 @@ type explainer struct {
 	query    manage.ExplainQuery
 	registry authz.Registry[*directory.Entry]
 	digest   credential.Digest
-	// ownerOnly reports that no collaborator may call a route. It may be nil.
+	// ownerOnly reports that no collaborator may call a route. It is nil unless the
+	// management API answers.
 	ownerOnly func(*policy.Rule) bool
 }
 
 // explain goes the way of [Gate.ServeHTTP].
 func (e *explainer) explain(ctx context.Context, site *Site) (*manage.Explanation, error) {
-	t := explain.New(explain.Site{Hosts: site.Hosts(), Shadow: site.shadow, ForwardCredential: site.forwardCredential})
+	t := explain.New(explain.Site{Hosts: site.Hosts(), Shadow: site.shadow, ForwardCredential: site.forwardCredential}, e.query.Address)
 	r, err := explain.Request(&e.query, site.Hosts())
 	if err != nil {
 		o := misread(wire.ErrNotHTTP)
@@ -144,7 +145,7 @@ func (e *explainer) explain(ctx context.Context, site *Site) (*manage.Explanatio
 		return x, nil
 	}
 	sent := maps.Clone(r.Header)
-	q := question{decider: &decider{Site: site}}
+	q := question{decider: &decider{Site: site}, managed: e.ownerOnly != nil}
 	if o := q.ask(r); o.Refused() {
 		t.Target(r, sent, q.Rule, answer.To(&q.Question, &o))
 		return t.End(), nil
@@ -180,7 +181,7 @@ func (e *explainer) decided(ctx context.Context, t *explain.Telling, q *question
 		}
 		q.registry = explain.Supposition{Entry: directory.Suppose(caller)}
 	}
-	v := q.decide(ctx)
+	v := e.decide(ctx, q)
 	if v.Reason.Unavailable() {
 		return nil, v.Err
 	}
@@ -195,6 +196,22 @@ func (e *explainer) decided(ctx context.Context, t *explain.Telling, q *question
 	}
 	t.Decided(asked, site.told(q, &v))
 	return t.End(), nil
+}
+
+// decide decides about a request that comes from the query's address, or from where
+// the credential may be used.
+func (e *explainer) decide(ctx context.Context, q *question) verdict {
+	q.address = e.query.Address
+	v := q.decide(ctx)
+	if q.address != "" || v.Reason != authz.Address {
+		return v
+	}
+	may := v.Credential.Caller().Addresses
+	if len(may) == 0 {
+		return v // it may be used from nowhere
+	}
+	q.address = may[0].Addr().String()
+	return q.decide(ctx)
 }
 
 // told returns a verdict as it is explained.

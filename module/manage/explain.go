@@ -16,6 +16,9 @@ type ExplainQuery struct {
 	Target string `json:"target"`
 	// Headers are further header lines, such as "Origin: https://example.com".
 	Headers []string `json:"headers,omitempty"`
+	// Address is the client's address. Without one, the request comes from where the
+	// key may be used.
+	Address string `json:"address,omitempty"`
 	// Key is the key ID of the calling key.
 	Key string `json:"key,omitempty"`
 	// Caller is the supposed caller.
@@ -112,6 +115,7 @@ func readExplainQuery(o *object) (q ExplainQuery) {
 	o.text("method", &q.Method)
 	o.text("target", &q.Target)
 	q.Headers, _ = list[string](o, "headers", "a list of texts")
+	o.text("address", &q.Address)
 	o.text("key", &q.Key)
 	o.text("site", &q.Site)
 	if in := o.inner("caller"); in != nil {

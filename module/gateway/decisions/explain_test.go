@@ -36,14 +36,14 @@ func gates(t *testing.T, caddyfile string) []manage.ExplainGate {
 	return list
 }
 
-// decidedAt is the step that settles an explanation, 9 where it is forwarded.
+// decidedAt is the step that settles an explanation, 10 where it is forwarded.
 func decidedAt(x manage.Explanation) int {
 	for _, s := range x.Steps {
 		if s.Decided == manage.StepRefused {
 			return s.Step
 		}
 	}
-	return 9
+	return 10
 }
 
 // An explanation agrees with the decision of the same request.
@@ -128,7 +128,7 @@ func TestExplanationsAreTrue(t *testing.T) {
 						t.Errorf("answered %s, explained %+v", a.Text, x)
 					}
 				}
-				if len(x.Steps) != 9 {
+				if len(x.Steps) != 10 {
 					t.Errorf("told %d steps", len(x.Steps))
 				}
 				for i, s := range x.Steps {
@@ -160,11 +160,11 @@ func TestExplainSupposed(t *testing.T) {
 		change string
 	}{
 		{"nobody", manage.ExplainQuery{Method: "GET", Target: inputs}, manage.OutcomeRefused, 3, "credential_missing", "a credential"},
-		{"enough", manage.ExplainQuery{Method: "GET", Target: inputs, Caller: caller("", "", "Inputs:Get")}, manage.OutcomeAllowed, 9, "allowed", ""},
+		{"enough", manage.ExplainQuery{Method: "GET", Target: inputs, Caller: caller("", "", "Inputs:Get")}, manage.OutcomeAllowed, 10, "allowed", ""},
 		{"too little", manage.ExplainQuery{Method: "POST", Target: inputs, Caller: caller("", "", "Inputs:Get")}, manage.OutcomeRefused, 8, "scopes", "grant Inputs:Add to the credential"},
 		{"endpoints", manage.ExplainQuery{Method: "POST", Target: inputs, Caller: &manage.ExplainCaller{Scopes: []string{"All"}, Endpoints: []string{"/clarifai.api.V2/ListInputs"}}}, manage.OutcomeRefused, 8, "scopes", "grant /clarifai.api.V2/PostInputs"},
 		{"no endpoint", manage.ExplainQuery{Method: "GET", Target: "/v2/whoami", Caller: &manage.ExplainCaller{Endpoints: []string{"/a/b"}}}, manage.OutcomeRefused, 8, "scopes", "an endpoint of the route"},
-		{"a session", manage.ExplainQuery{Method: "POST", Target: inputs, Caller: caller("session", "")}, manage.OutcomeAllowed, 9, "allowed", ""},
+		{"a session", manage.ExplainQuery{Method: "POST", Target: inputs, Caller: caller("session", "")}, manage.OutcomeAllowed, 10, "allowed", ""},
 		{"another user", manage.ExplainQuery{Method: "GET", Target: "/v2/users/alice/inputs", Caller: caller("pat", "bob", "All")}, manage.OutcomeRefused, 7, "owner", "a credential of user alice"},
 		{"another's app", manage.ExplainQuery{Method: "GET", Target: inputs, Caller: caller("pat", "bob", "All")}, manage.OutcomeRefused, 7, "owner", "user bob as a collaborator on app shop of user alice"},
 		{"another's app, by a key", manage.ExplainQuery{Method: "GET", Target: inputs, Caller: caller("", "bob", "All")}, manage.OutcomeRefused, 7, "owner", "a key of app shop of user alice"},
@@ -172,10 +172,10 @@ func TestExplainSupposed(t *testing.T) {
 		{"closed", manage.ExplainQuery{Method: "GET", Target: "/v2/closed", Caller: caller("pat", "", "All")}, manage.OutcomeRefused, 6, "kind", "closed to every kind"},
 		{"no route", manage.ExplainQuery{Method: "GET", Target: "/nothing", Caller: caller("", "")}, manage.OutcomeRefused, 5, "route_unknown", "route GET /nothing SCOPE"},
 		{"no such method", manage.ExplainQuery{Method: "PUT", Target: inputs, Caller: caller("", "")}, manage.OutcomeRefused, 5, "method_not_allowed", "GET, HEAD, POST"},
-		{"gRPC", manage.ExplainQuery{Method: "grpc", Target: "/clarifai.api.V2/ListInputs", Caller: caller("", "", "Inputs:Get")}, manage.OutcomeAllowed, 9, "allowed", ""},
-		{"public", manage.ExplainQuery{Method: "GET", Target: "/healthz"}, manage.OutcomePublic, 9, "public", ""},
-		{"preflight", manage.ExplainQuery{Method: "OPTIONS", Target: inputs, Headers: []string{"Origin: https://app.example.com", "Access-Control-Request-Method: GET"}}, manage.OutcomePreflight, 9, "preflight", ""},
-		{"preflight of another origin", manage.ExplainQuery{Method: "OPTIONS", Target: inputs, Headers: []string{"Origin: https://evil.example.com", "Access-Control-Request-Method: GET"}}, manage.OutcomePreflight, 9, "preflight", ""},
+		{"gRPC", manage.ExplainQuery{Method: "grpc", Target: "/clarifai.api.V2/ListInputs", Caller: caller("", "", "Inputs:Get")}, manage.OutcomeAllowed, 10, "allowed", ""},
+		{"public", manage.ExplainQuery{Method: "GET", Target: "/healthz"}, manage.OutcomePublic, 10, "public", ""},
+		{"preflight", manage.ExplainQuery{Method: "OPTIONS", Target: inputs, Headers: []string{"Origin: https://app.example.com", "Access-Control-Request-Method: GET"}}, manage.OutcomePreflight, 10, "preflight", ""},
+		{"preflight of another origin", manage.ExplainQuery{Method: "OPTIONS", Target: inputs, Headers: []string{"Origin: https://evil.example.com", "Access-Control-Request-Method: GET"}}, manage.OutcomePreflight, 10, "preflight", ""},
 		{"target", manage.ExplainQuery{Method: "GET", Target: "/a%2fb", Headers: []string{"X-Caller-User-Id: x"}}, manage.OutcomeRefused, 1, "target", "another request"},
 		{"no HTTP", manage.ExplainQuery{Method: "GE/T", Target: "/"}, manage.OutcomeRefused, 1, "target", "another method"},
 		{"absolute form", manage.ExplainQuery{Method: "GET", Target: "http://a/v2/inputs"}, manage.OutcomeRefused, 1, "target", "another request"},
@@ -190,13 +190,57 @@ func TestExplainSupposed(t *testing.T) {
 				t.Fatal(err)
 			}
 			x := list[0]
-			if x.Outcome != tt.outcome || x.Reason != tt.reason || decidedAt(x) != tt.step || len(x.Steps) != 9 {
+			if x.Outcome != tt.outcome || x.Reason != tt.reason || decidedAt(x) != tt.step || len(x.Steps) != 10 {
 				t.Fatalf("got %+v", x)
 			}
 			if change := x.Steps[decidedAt(x)-1].Change; !strings.Contains(change, tt.change) {
 				t.Errorf("it would change by %q", change)
 			}
-			if last := x.Steps[8]; tt.name == "shadow" && (x.Mode != "shadow" || last.Decided != manage.StepPassed) {
+			if last := x.Steps[9]; tt.name == "shadow" && (x.Mode != "shadow" || last.Decided != manage.StepPassed) {
+				t.Errorf("got %+v", x)
+			}
+		})
+	}
+}
+
+// Addresses refuse a request whose address is given, and nothing else.
+func TestExplainAddresses(t *testing.T) {
+	server := gatetest.Start(t, decisionSite)
+	server.AddUsers("alice")
+	server.AddApp("alice", "shop")
+	key := func(addresses ...string) string {
+		list, err := policy.ParseAddresses(addresses)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, c := server.AddCredential(keys.Credential{Kind: policy.AppKey, UserID: "alice", AppID: "shop", Scopes: []string{"Inputs:Get"}, Addresses: list})
+		return c.ID
+	}
+	site := gates(t, server.Caddyfile(decisionSite))
+	for _, tt := range []struct {
+		name, key, address string
+		outcome            string
+		saw                string
+	}{
+		{"any, unknown", key(), "", manage.OutcomeAllowed, "the credential may be used from any address"},
+		{"any", key(), "192.0.2.7", manage.OutcomeAllowed, "the request comes from 192.0.2.7"},
+		{"unknown", key("192.0.2.0/24", "2001:db8::/32"), "", manage.OutcomeAllowed, "may be used from 192.0.2.0/24, 2001:db8::/32, and where the request comes from isn't known here"},
+		{"among them", key("192.0.2.0/24"), "192.0.2.7", manage.OutcomeAllowed, "may be used from 192.0.2.0/24"},
+		{"among them, as IPv6", key("192.0.2.0/24"), "::ffff:192.0.2.7", manage.OutcomeAllowed, "may be used from 192.0.2.0/24"},
+		{"elsewhere", key("192.0.2.0/24"), "198.51.100.7", manage.OutcomeRefused, "the request comes from 198.51.100.7"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			list, err := gateway.Explain(t.Context(), server.Directory().Directory, nil, manage.ExplainQuery{
+				Method: "GET", Target: "/v2/users/alice/apps/shop/inputs", Key: tt.key, Address: tt.address, Gates: site,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			x := list[0]
+			if x.Outcome != tt.outcome || x.Steps[8].Name != "limits" || !strings.Contains(x.Steps[8].Saw, tt.saw) {
+				t.Errorf("got %+v", x)
+			}
+			if x.Outcome == manage.OutcomeRefused && (x.Reason != "address" || x.Status != http.StatusForbidden || decidedAt(x) != 9 || x.Steps[8].Change == "") {
 				t.Errorf("got %+v", x)
 			}
 		})
@@ -222,6 +266,7 @@ func TestExplainRefuses(t *testing.T) {
 		{"foreign credential in a header", manage.ExplainQuery{Method: "GET", Target: "/", Headers: []string{"Authorization: Key 0123"}}, "leave it out"},
 		{"two credentials", manage.ExplainQuery{Method: "GET", Target: "/", Headers: []string{"Authorization: Basic x", "Authorization: Basic y"}}, "leave it out"},
 		{"credential in the query", manage.ExplainQuery{Method: "GET", Target: "/?k=0123"}, "leave it out"},
+		{"address", manage.ExplainQuery{Method: "GET", Target: "/", Address: "192.0.2.7:80"}, "address: "},
 		{"key and caller", manage.ExplainQuery{Method: "GET", Target: "/", Key: "cak_1", Caller: &manage.ExplainCaller{}}, "not both"},
 		{"key without a store", manage.ExplainQuery{Method: "GET", Target: "/", Key: "cak_1"}, "no store"},
 		{"kind", manage.ExplainQuery{Method: "GET", Target: "/", Caller: &manage.ExplainCaller{Kind: "kex"}}, "caller.kind: "},
@@ -295,7 +340,7 @@ func FuzzExplain(f *testing.F) {
 		list, err := gateway.Explain(context.Background(), nil, nil, manage.ExplainQuery{
 			Method: method, Target: target, Headers: []string{header}, Caller: &manage.ExplainCaller{Kind: kind, Scopes: []string{"A"}}, Gates: gate,
 		})
-		if err == nil && (len(list) != 1 || len(list[0].Steps) != 9 || list[0].Outcome == "") {
+		if err == nil && (len(list) != 1 || len(list[0].Steps) != 10 || list[0].Outcome == "") {
 			t.Errorf("got %+v", list)
 		}
 	})

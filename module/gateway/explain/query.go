@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -29,6 +30,8 @@ func CheckQuery(q *manage.ExplainQuery) error {
 		return Invalid("target", "give the request's path and query as they are sent, such as /v2/inputs?page=1, with spaces escaped")
 	case hasCredential(q.Target):
 		return Invalid("target", "there is a credential in it: leave it out, and name the key by its key ID")
+	case q.Address != "" && !isAddress(q.Address):
+		return Invalid("address", "give the client's address, such as 192.0.2.7 or 2001:db8::7, without a port")
 	case q.Key != "" && q.Caller != nil:
 		return Invalid("key", "give a stored key or a supposed caller, not both")
 	}
@@ -43,6 +46,11 @@ func CheckQuery(q *manage.ExplainQuery) error {
 		}
 	}
 	return nil
+}
+
+func isAddress(text string) bool {
+	_, err := netip.ParseAddr(text)
+	return err == nil
 }
 
 // hasCredential reports whether a part of a text is of a credential's form.

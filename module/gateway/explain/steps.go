@@ -18,11 +18,11 @@ import (
 // explained lists the steps that an explanation tells, in order.
 var explained = [...]authz.Step{
 	authz.StepTarget, authz.StepPublic, authz.StepCredential, authz.StepKnown, authz.StepRoute,
-	authz.StepKind, authz.StepOwnership, authz.StepScopes, authz.StepForward,
+	authz.StepKind, authz.StepOwnership, authz.StepScopes, authz.StepLimits, authz.StepForward,
 }
 
 // decidedByKey are the steps that depend on the credential's record.
-var decidedByKey = explained[3:8]
+var decidedByKey = explained[3:9]
 
 // Site is what an explanation has to know of a site.
 type Site struct {
@@ -60,11 +60,14 @@ type Verdict struct {
 type Telling struct {
 	x    *manage.Explanation
 	site Site
+	// from is where the request comes from, empty if that isn't known.
+	from string
 }
 
-// New begins to explain a decision of a site.
-func New(site Site) *Telling {
-	t := &Telling{x: &manage.Explanation{Hosts: site.Hosts, Mode: "enforce"}, site: site}
+// New begins to explain a decision of a site about a request. from is where the
+// request comes from, empty if that isn't known.
+func New(site Site, from string) *Telling {
+	t := &Telling{x: &manage.Explanation{Hosts: site.Hosts, Mode: "enforce"}, site: site, from: from}
 	if site.Shadow {
 		t.x.Mode = "shadow"
 	}
@@ -183,12 +186,12 @@ func (t *Telling) Absent(ref *answer.Answer) {
 	t.step(authz.StepCredential, manage.StepRefused, "nobody calls: neither a key nor a caller was given", "a credential; ask with a key, or with the scopes of a supposed one")
 }
 
-// Decided tells steps 3 to 9.
+// Decided tells steps 3 to 10.
 func (t *Telling) Decided(q *Question, v *Verdict) {
 	t.step(authz.StepCredential, manage.StepPassed, "one credential", "")
 	saw := map[authz.Step]func(*Question, *Verdict) string{
 		authz.StepKnown: t.known, authz.StepRoute: t.route, authz.StepKind: t.kind,
-		authz.StepOwnership: t.ownership, authz.StepScopes: t.scopes,
+		authz.StepOwnership: t.ownership, authz.StepScopes: t.scopes, authz.StepLimits: t.limits,
 	}
 	for _, step := range decidedByKey {
 		if v.Refused != nil && v.Refused.Reason.Step() == step {

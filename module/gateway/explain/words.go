@@ -88,6 +88,22 @@ func (t *Telling) scopes(q *Question, v *Verdict) string {
 	return saw + ". " + v.Refused.Details
 }
 
+// limits tells where the credential may be used from. What was used of rates and
+// quotas isn't looked at.
+func (t *Telling) limits(_ *Question, v *Verdict) string {
+	may := "any address"
+	if list := v.Caller.Addresses; list != nil {
+		may = strings.Join(list.Texts(), ", ")
+	}
+	saw := "the credential may be used from " + may
+	if t.from != "" {
+		saw = "the request comes from " + t.from + ", and " + saw
+	} else if v.Caller.Addresses != nil {
+		saw += ", and where the request comes from isn't known here"
+	}
+	return saw + ". Rates and quotas aren't looked at"
+}
+
 func needs(r *policy.Rule) string {
 	var parts []string
 	if len(r.Scopes) > 0 {
@@ -133,6 +149,8 @@ func (t *Telling) change(q *Question, v *Verdict) string {
 		return "another value of the resource, a key with that value among its resources, or one without resources"
 	case authz.Scopes:
 		return scopesChange(q, v)
+	case authz.Address:
+		return "a request from one of these addresses, or this address among those of the credential and its plan"
 	default: // the credential, or its method
 		return ref.Details
 	}
