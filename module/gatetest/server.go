@@ -35,6 +35,9 @@ type Server struct {
 	// Directives stand next to the gate in the site. A change takes effect with
 	// the next Reload.
 	Directives string
+	// Options stand in the global option api_keys. A change takes effect with the
+	// next Reload.
+	Options string
 
 	storeModule string
 	started     bool
@@ -90,6 +93,7 @@ func (s *Server) Caddyfile(options string) string {
 	}
 	api_keys {
 		store %s %s
+%s
 	}
 }
 http://:%s {
@@ -102,7 +106,7 @@ http://:%s {
 	}
 	%s
 }
-`, s.Logs.Addr, s.storeModule, s.StorePath, Port(s.Addr), options, s.Upstream.Addr, s.Directives)
+`, s.Logs.Addr, s.storeModule, s.StorePath, s.Options, Port(s.Addr), options, s.Upstream.Addr, s.Directives)
 }
 
 // Reload gives Caddy a configuration of the same site, with other options of the
