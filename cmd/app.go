@@ -14,7 +14,7 @@ func appCommand() *cobra.Command {
 	cmd.AddCommand(
 		command("create [ID] --user USER", "Creates an app and its first key; without an ID, one is made up", 0, 1, createApp, ofUser, func(f *pflag.FlagSet) {
 			f.String("name", "", "Name, for people to read")
-		}),
+		}, planFlag),
 		command("list --user USER", "Lists the apps of a user", 0, 0, listApps, ofUser),
 		command("delete ID --user USER", "Deletes an app, and revokes its keys", 1, 1, deleteApp, ofUser, confirmed),
 	)
@@ -37,9 +37,12 @@ func createApp(c *call) error {
 	if name := c.flag("name"); name != "" {
 		app["name"] = name
 	}
+	if plan := c.flag("plan"); plan != "" {
+		app["plan"] = plan
+	}
 	text, answer, err := c.ask("POST", []string{"users", user, "apps"}, nil, map[string]any{"apps": []any{app}})
 	if err != nil {
-		return flagged(err, map[string]string{"user_id": "--user", "apps[0].id": app["id"], "apps[0].name": "--name"})
+		return flagged(err, map[string]string{"user_id": "--user", "apps[0].id": app["id"], "apps[0].name": "--name", "apps[0].plan": "--plan"})
 	}
 	return c.say(text, "Created app %s of %s, with a key that grants everything there.\n%s",
 		answer.Apps[0].ID, user, shownOnce(answer.Keys[0]))
@@ -50,9 +53,9 @@ func listApps(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.table([]string{"users", user, "apps"}, "apps", row("ID", "NAME", "CREATED"), func(a *manage.Answer) (rows []string) {
+	return c.table([]string{"users", user, "apps"}, "apps", row("ID", "NAME", "PLAN", "CREATED"), func(a *manage.Answer) (rows []string) {
 		for _, app := range a.Apps {
-			rows = append(rows, row(app.ID, app.Name, when(app.CreatedAt)))
+			rows = append(rows, row(app.ID, app.Name, app.Plan, when(app.CreatedAt)))
 		}
 		return rows
 	})

@@ -138,7 +138,11 @@ func adminEndpoint(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api := &manage.API{Directory: d.Directory, Catalogue: catalogue, Brand: "ca"}
+	plans, err := policy.NewPlans([]policy.Plan{{Name: "free"}, {Name: "half", Limits: policy.Limits{Concurrent: 5}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := &manage.API{Directory: d.Directory, Catalogue: catalogue, Plans: plans, Resources: []string{"model"}, Brand: "ca"}
 	mux := http.NewServeMux()
 	mux.Handle("/api_keys/", http.StripPrefix("/api_keys", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if origin := r.Header.Get("Origin"); origin != "http://"+r.Host {

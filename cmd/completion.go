@@ -33,19 +33,20 @@ type completing struct {
 // completes file names, except for those in nothingOffers.
 var flagOffers = map[string]offer{
 	"user": offerUsers, "app": offerApps, "scopes": offerScopes, "endpoints": offerEndpoints,
-	"key": offerKeys, "minted-by": offerKeys, "actor": offerUsers, "output": func(*completing) []string { return []string{"text", "json"} },
+	"key": offerKeys, "plan": offerPlans, "minted-by": offerKeys, "actor": offerUsers, "output": func(*completing) []string { return []string{"text", "json"} },
 }
 
 // argumentOffers are the completions of arguments, by command.
 var argumentOffers = map[string]offer{
 	"user delete": offerUsers,
 	"app delete":  offerApps,
-	"key show":    offerKeys, "key disable": offerKeys, "key enable": offerKeys, "key rotate": offerKeys, "key revoke": offerKeys,
+	"key show":    offerKeys, "key update": offerKeys, "key disable": offerKeys, "key enable": offerKeys, "key rotate": offerKeys, "key revoke": offerKeys,
 }
 
 // nothingOffers are flags without completions.
 var nothingOffers = []string{
 	"name", "email", "description", "expires-in", "grace", "address", "since", "until", "created-before", "action",
+	"rate", "quota", "concurrent", "from", "resource",
 }
 
 // completions adds completions to a command and its subcommands.
@@ -164,6 +165,21 @@ func offerKeys(c *completing) (list []string) {
 		}
 		for _, k := range a.Keys {
 			list = append(list, offered(k.KeyID, strings.Join([]string{user, k.AppID(), k.Description}, " ")))
+		}
+	}
+	return list
+}
+
+// offerPlans lists the plans, which are the same for every user.
+func offerPlans(c *completing) (list []string) {
+	users := offerUsers(c)
+	if len(users) == 0 {
+		return nil
+	}
+	user, _, _ := strings.Cut(users[0], "\t")
+	if a := c.get("users", user, "plans"); a != nil {
+		for _, p := range a.Plans {
+			list = append(list, offered(p.Name, strings.Join(manage.LimitTexts(p.Limits), ", ")))
 		}
 	}
 	return list

@@ -63,9 +63,13 @@ func TestCompletion(t *testing.T) {
 		{"endpoints", []string{"key", "create", "--user", "alice", "--endpoints", "/a"}, []string{"/a.B/C"}},
 		{"keys", []string{"key", "rotate", "cap"}, []string{bobs.KeyID}},
 		{"key of a user", []string{"key", "revoke", "--user", "alice", "--minted-by", ""}, []string{key.KeyID}},
+		{"plans", []string{"key", "update", "x", "--plan", ""}, []string{"free", "half"}},
+		{"plan of a user", []string{"user", "update", "alice", "--plan", "h"}, []string{"half"}},
+		{"keys to update", []string{"key", "update", "cap"}, []string{bobs.KeyID}},
 		{"output", []string{"user", "list", "-o", ""}, []string{"text", "json"}},
 		{"nothing", []string{"user", "create", ""}, nil},
 		{"no files", []string{"key", "rotate", "x", "--grace", ""}, nil},
+		{"no files either", []string{"key", "update", "x", "--from", ""}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			words := append([]string{c.words[0], "--address", address}, c.words[1:]...)

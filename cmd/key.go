@@ -25,13 +25,15 @@ func keyCommand() *cobra.Command {
 				f.StringSlice("endpoints", nil, "Endpoints that the key is limited to, such as /package.Service/Method (default all)")
 				f.String("description", "", "What the key is for")
 				durationFlag(f, "expires-in", "Time after which the key expires, such as 90d or 720h (default never)")
-			}),
+			}, boundFlags),
 		command("list --user USER [--app APP]", "Lists the keys of a user or an app", 0, 0, listKeys, ofUser, func(f *pflag.FlagSet) {
 			f.String("app", "", "List only the keys of this app")
+			f.String("plan", "", "List only the keys of this plan")
 			f.String("state", "", "List only active, disabled, expired or revoked keys (default all that aren't revoked)")
 			durationFlag(f, "unused-for", "List only keys that weren't used for this time, such as 90d")
 		}),
 		command("show ID", "Shows the details of a key", 1, 1, showKey),
+		updateKeyCommand(),
 		command("disable ID...", "Disables keys, until they are enabled", 1, many, func(c *call) error { return setDisabled(c, true) }),
 		command("enable ID...", "Enables keys that were disabled", 1, many, func(c *call) error { return setDisabled(c, false) }),
 		command("rotate ID", "Replaces a key with a new one, and shows the new one once", 1, 1, rotateKey, func(f *pflag.FlagSet) {
@@ -78,12 +80,12 @@ func createKey(c *call) error {
 	if err := c.takeExpiry(key); err != nil {
 		return err
 	}
+	if err := c.takeBounds(key); err != nil {
+		return err
+	}
 	text, answer, err := c.ask("POST", []string{"users", user, "keys"}, nil, map[string]any{"keys": []any{key}})
 	if err != nil {
-		return flagged(err, map[string]string{
-			"user_id": "--user", "keys[0].apps[0].id": "--app", "keys[0].scopes": "--scopes", "keys[0].endpoints": "--endpoints",
-			"keys[0].description": "--description", "keys[0].expires_at": "--expires-in",
-		})
+		return flaggedKey(err, map[string]string{"user_id": "--user", "keys[0].apps[0].id": "--app"})
 	}
 	if c.api.offline != nil && c.flag("config") == "" {
 		c.PrintErrln("Without --config the scopes were not checked against those of a configuration.")
@@ -151,20 +153,20 @@ func listKeys(c *call) error {
 			return err
 		}
 	}
-	header := row("ID", "KIND", "APP", "STATE", "EXPIRES", "SCOPES", "DESCRIPTION")
+	header := row("ID", "KIND", "APP", "STATE", "EXPIRES", "SCOPES", "BOUNDS", "DESCRIPTION")
 	query := url.Values{}
-	for flag, name := range map[string]string{"state": "state", "unused-for": "unused_for"} {
+	for flag, name := range map[string]string{"state": "state", "plan": "plan", "unused-for": "unused_for"} {
 		if c.Flags().Changed(flag) {
 			query.Set(name, c.flag(flag))
 		}
 	}
 	err = c.tableOf(path, query, "keys", header, func(a *manage.Answer) (rows []string) {
 		for _, k := range a.Keys {
-			rows = append(rows, row(k.ID, kindOf(k), k.AppID(), state(k, owner), whenever(k.ExpiresAt), strings.Join(k.Scopes, ","), k.Description))
+			rows = append(rows, row(k.ID, kindOf(k), k.AppID(), state(k, owner), whenever(k.ExpiresAt), strings.Join(k.Scopes, ","), boundsOf(&k), k.Description))
 		}
 		return rows
 	})
-	return flagged(err, map[string]string{"state": "--state", "unused_for": "--unused-for"})
+	return flagged(err, map[string]string{"state": "--state", "plan": "--plan", "unused_for": "--unused-for"})
 }
 
 func showKey(c *call) error {

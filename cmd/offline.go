@@ -102,8 +102,8 @@ func (w *recorder) WriteHeader(status int)         { w.status = status }
 func (w *recorder) Write(text []byte) (int, error) { return w.body.Write(text) }
 
 // configured takes the settings that a running Caddy would use from a
-// configuration: the scopes that can be granted, and the prefix of new
-// credentials.
+// configuration: the scopes that can be granted, the plans and resources that there
+// are, and the prefix of new credentials.
 func configured(api *manage.API, file, adapter string) error {
 	text, _, _, err := caddycmd.LoadConfig(file, adapter)
 	if err != nil {
@@ -121,7 +121,15 @@ func configured(api *manage.API, file, adapter string) error {
 	if prefix := parsed.Apps.APIKeys.KeyPrefix; prefix != "" {
 		api.Brand = prefix
 	}
-	catalogues, err := catalogues(parsed.Apps.HTTP)
+	if api.Plans, err = policy.NewPlans(parsed.Apps.APIKeys.Plan); err != nil {
+		return fmt.Errorf("reading the configuration %s: %w", file, err)
+	}
+	sites, err := gateway.Sites(parsed.Apps.HTTP)
+	var catalogues []*policy.Catalogue
+	for _, site := range sites {
+		catalogues = append(catalogues, site.Catalogue())
+		api.Resources = append(api.Resources, site.Resources()...)
+	}
 	if manages := config.Manages(parsed.Apps.HTTP); err == nil && (len(catalogues) > 0 || manages) {
 		api.Catalogue, err = gateway.CatalogueOf(catalogues, manages)
 	}
@@ -129,17 +137,4 @@ func configured(api *manage.API, file, adapter string) error {
 		return fmt.Errorf("reading the configuration %s: %w", file, err)
 	}
 	return nil
-}
-
-// catalogues returns the scopes of every gate in a configuration.
-func catalogues(text []byte) ([]*policy.Catalogue, error) {
-	sites, err := gateway.Sites(text)
-	if err != nil {
-		return nil, err
-	}
-	var found []*policy.Catalogue
-	for _, site := range sites {
-		found = append(found, site.Catalogue())
-	}
-	return found, nil
 }

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 func userCommand() *cobra.Command {
@@ -16,7 +18,7 @@ func userCommand() *cobra.Command {
 		f.String("name", "", "Name, for people to read")
 		f.String("email", "", "E-mail address")
 		f.String("password-file", "", "File that the password is read from; - is standard input")
-	})
+	}, planFlag)
 	create.Annotations = map[string]string{makesStore: "yes"}
 	update := command("update ID", "Changes a user; flags that are not given leave their fields unchanged", 1, 1, updateUser, func(f *pflag.FlagSet) {
 		f.String("name", "", "Name, for people to read")
@@ -24,6 +26,7 @@ func userCommand() *cobra.Command {
 		f.String("password-file", "", "File that the password is read from; - is standard input")
 		f.Bool("suspended", false, "Refuse all keys and sessions of the user; --suspended=false ends that")
 		f.Bool("operator", false, "Give the user the operator's pages of the portal; --operator=false takes them")
+		f.String("plan", "", "Plan of the configuration; \"\" removes it")
 	})
 	cmd.AddCommand(
 		create,
@@ -43,7 +46,7 @@ func createUser(c *call) error {
 	if len(c.args) == 1 {
 		user["id"] = c.args[0]
 	}
-	for _, name := range []string{"name", "email"} {
+	for _, name := range []string{"name", "email", "plan"} {
 		if value := c.flag(name); value != "" {
 			user[name] = value
 		}
@@ -58,7 +61,7 @@ func createUser(c *call) error {
 	text, answer, err := c.ask("POST", []string{"users"}, nil, map[string]any{"users": []any{user}})
 	if err != nil {
 		return flagged(err, map[string]string{
-			"users[0].id": user["id"], "users[0].name": "--name", "users[0].email": "--email", "users[0].password": "--password-file",
+			"users[0].id": user["id"], "users[0].name": "--name", "users[0].email": "--email", "users[0].password": "--password-file", "users[0].plan": "--plan",
 		})
 	}
 	return c.say(text, "Created user %s.", answer.Users[0].ID)
@@ -90,13 +93,14 @@ func showUser(c *call) error {
 	return c.details(
 		[2]string{"ID", u.ID}, [2]string{"Name", u.Name}, [2]string{"E-mail", u.Email},
 		[2]string{"Suspended", yes[u.Suspended]}, [2]string{"Second factor", yes[u.TwoFactor]}, [2]string{"Operator", yes[u.Operator]},
+		[2]string{"Plan", cmp.Or(u.Plan, policy.DefaultPlan)},
 		[2]string{"Created", when(u.CreatedAt)},
 	)
 }
 
 func updateUser(c *call) error {
 	user := map[string]any{}
-	for _, name := range []string{"name", "email"} {
+	for _, name := range []string{"name", "email", "plan"} {
 		if c.Flags().Changed(name) {
 			user[name] = c.flag(name)
 		}
@@ -119,7 +123,7 @@ func updateUser(c *call) error {
 	text, answer, err := c.ask("PATCH", []string{"users", c.args[0]}, nil, map[string]any{"user": user})
 	if err != nil {
 		return flagged(err, map[string]string{
-			"user_id": c.args[0], "user.name": "--name", "user.email": "--email", "user.password": "--password-file",
+			"user_id": c.args[0], "user.name": "--name", "user.email": "--email", "user.password": "--password-file", "user.plan": "--plan",
 		})
 	}
 	return c.say(text, "Changed user %s.", answer.User.ID)

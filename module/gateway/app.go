@@ -268,9 +268,7 @@ func (a *App) running() []*Site {
 func (a *App) resources() []string {
 	var names []string
 	for _, s := range a.running() {
-		for i := range s.gate.Resource {
-			names = append(names, s.gate.Resource[i].Name)
-		}
+		names = append(names, s.Resources()...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

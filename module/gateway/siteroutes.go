@@ -52,6 +52,15 @@ func (s *Site) Named(name string) bool { return s.place.Named(name) }
 // Catalogue is what can be granted for the site.
 func (s *Site) Catalogue() *policy.Catalogue { return s.catalogue }
 
+// Resources are the names of the resources that the site declares.
+func (s *Site) Resources() []string {
+	names := make([]string, len(s.gate.Resource))
+	for i := range names {
+		names[i] = s.gate.Resource[i].Name
+	}
+	return names
+}
+
 // Declared is all that the site declares, with the tables that it includes, to
 // be checked for what is easy to get wrong.
 func (s *Site) Declared() (policy.Checked, error) {
