@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -83,7 +84,14 @@ func benchGate(tb testing.TB, routes, credentials int) (*Gate, []string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	// The cache takes entries in when it has time to: ask until it has all.
+	cacheAll(tb, lease, texts)
+	return g, texts
+}
+
+// cacheAll asks for credentials until all are cached: the cache takes entries in
+// when it has time to.
+func cacheAll(tb testing.TB, lease *directory.Lease, texts []string) {
+	tb.Helper()
 	for {
 		before := lease.Loads()
 		for _, text := range texts {
@@ -92,7 +100,7 @@ func benchGate(tb testing.TB, routes, credentials int) (*Gate, []string) {
 			}
 		}
 		if lease.Loads() == before {
-			return g, texts
+			return
 		}
 	}
 }
@@ -115,14 +123,31 @@ func benchRequest(target string) *http.Request {
 // first eight cost three more.
 func TestAllowedRequestAllocations(t *testing.T) {
 	g, texts := benchGate(t, 50, 1)
+	lease := g.decider.app.lease.Load()
 	g.OwnerBody = []string{"user_app_id.user_id", "user_app_id.app_id"}
 	g.Resource = []policy.Resource{{Name: "thing", Path: []string{"thing_id"}, Body: []string{"thing"}, Query: []string{"thing"}}}
-	makeReady(t, g, g.decider.app.lease.Load())
+	makeReady(t, g, lease)
+	if n := allocations(t, g, texts[0]); n > 4 {
+		t.Errorf("%v allocations, want 4", n)
+	}
+	// Two texts tell the client what is left of limits.
+	bounded := policy.Plan{Name: policy.DefaultPlan, Limits: policy.Limits{
+		Rate: policy.Rate{N: 1e6, Per: time.Second, Burst: 1e6}, Quota: policy.Quota{N: 1e6, Per: policy.Day}, Concurrent: 100,
+	}}
+	lease.Plan(policy.Plans{policy.DefaultPlan: &bounded})
+	if n := allocations(t, g, texts[0]); n > 6 {
+		t.Errorf("%v allocations of a limited request, want 6", n)
+	}
+}
+
+// allocations returns how many allocations an allowed request costs.
+func allocations(t *testing.T, g *Gate, text string) float64 {
+	t.Helper()
 	const runs = 200
 	var requests []*http.Request
 	for range runs + 1 {
 		r := benchRequest("/v2/users/alice/apps/shop/things7/one?thing=two")
-		r.Header = http.Header{"Authorization": {"Key " + texts[0]}, "User-Agent": {"bench/1.0"}, "Accept": {"*/*"}}
+		r.Header = http.Header{"Authorization": {"Key " + text}, "User-Agent": {"bench/1.0"}, "Accept": {"*/*"}}
 		r.Body = io.NopCloser(http.NoBody) // as Caddy wraps it
 		requests = append(requests, r)
 	}
@@ -133,21 +158,24 @@ func TestAllowedRequestAllocations(t *testing.T) {
 		}
 		return nil
 	})
-	n := testing.AllocsPerRun(runs, func() {
+	defer func() {
+		if w.Body.Len() > 0 {
+			t.Errorf("refused: %s", w.Body)
+		}
+	}()
+	return testing.AllocsPerRun(runs, func() {
 		r := requests[0]
 		requests = requests[1:]
 		if err := g.ServeHTTP(w, r, next); err != nil {
 			t.Error(err)
 		}
 	})
-	if n > 4 || w.Body.Len() > 0 {
-		t.Errorf("%v allocations, want 4: %s", n, w.Body)
-	}
 }
 
 // BenchmarkGate is an allowed request from the handler's entry to next: 500
 // routes, 10,000 keys, cached. "bare" is what any handler pays that hands on a
-// request with a context of its own, as a measure.
+// request with a context of its own, as a measure. "limited" has a rate and a quota,
+// which all keys share.
 func BenchmarkGate(b *testing.B) {
 	g, texts := benchGate(b, 500, 10_000)
 	const target = "/v2/users/alice/apps/shop/things127/one"
@@ -182,6 +210,15 @@ func BenchmarkGate(b *testing.B) {
 	}
 	b.Run("allowed", func(b *testing.B) { run(b, g) })
 	b.Run("bare", func(b *testing.B) { run(b, bare{}) })
+	b.Run("limited", func(b *testing.B) {
+		lease := g.decider.app.lease.Load()
+		lease.Plan(policy.Plans{policy.DefaultPlan: {Limits: policy.Limits{
+			Rate: policy.Rate{N: 1e7, Per: time.Second, Burst: 1e9}, Quota: policy.Quota{N: 1e12, Per: policy.Month},
+		}}})
+		defer lease.Plan(nil)
+		cacheAll(b, lease, texts)
+		run(b, g)
+	})
 }
 
 // BenchmarkDecision is a decision about a cached key: its route, the digest of

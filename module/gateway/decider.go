@@ -82,6 +82,8 @@ type question struct {
 	visit    directory.Visit
 	// charge is what the request has taken of the limits of its credential.
 	charge directory.Charge
+	// left are the headers that tell the client what is left of them.
+	left [2]string
 	// inspected reports that the body has been read for owner and app.
 	inspected bool
 	// query is the request's, and contents what its body has of resources.

@@ -77,7 +77,8 @@ func (q *question) tellLimits(h http.Header, credential *directory.Entry) {
 		}
 	}
 	if len(policies) > 0 {
-		h[headerPolicy], h[headerLeft] = []string{string(policies)}, []string{string(left)}
+		q.left = [...]string{string(policies), string(left)}
+		h[headerPolicy], h[headerLeft] = q.left[0:1:1], q.left[1:2:2]
 	}
 }
 
