@@ -166,3 +166,51 @@ func TestSharedQuotaWithoutItsStore(t *testing.T) {
 	}
 	shared.fail(nil)
 }
+
+// While parts of a quota are given back, requests use the rest, and all nodes
+// together no more than there is.
+func TestGiveBackWhileInUse(t *testing.T) {
+	const most = 3000
+	nodes, shared := newNodes(t, 2, "3000/month")
+	var allowed atomic.Int64
+	var wg sync.WaitGroup
+	for _, l := range nodes {
+		ended := make(chan struct{})
+		wg.Go(func() {
+			defer close(ended)
+			for refused := 0; refused < 3; {
+				var c directory.Charge
+				e, err := l.Charge(t.Context(), &c, l.entry("one"), 1)
+				switch {
+				case err != nil:
+					t.Error(err)
+					return
+				case e.Kind != 0:
+					refused++
+				default:
+					allowed.Add(1)
+					c.Release()
+				}
+			}
+		})
+		wg.Go(func() {
+			for {
+				select {
+				case <-ended:
+					return
+				default:
+					flush(t, l.Directory)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, l := range nodes {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := allowed.Load(); n > most || n != shared.total() {
+		t.Errorf("%d requests are allowed of %d, and %d are taken", n, most, shared.total())
+	}
+}
