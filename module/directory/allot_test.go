@@ -107,10 +107,18 @@ func TestSharedQuotaIsSettled(t *testing.T) {
 	for range 3 {
 		nodes[0].request("one", 1)
 	}
+	given := false
+	shared.during = func() {
+		given = true
+		if used, taken := nodes[0].LimitsOf(nodes[0].entry("one"))[0].Used, shared.total(); used != taken || taken == 3 {
+			t.Errorf("while it is given back, %d of %d count as used", used, taken)
+		}
+	}
 	if err := nodes[0].Close(); err != nil {
 		t.Fatal(err)
 	}
-	if n := shared.total(); n != 3 {
+	shared.during = nil
+	if n := shared.total(); n != 3 || !given {
 		t.Errorf("%d are taken after 3 requests", n)
 	}
 	l := nodes[1]

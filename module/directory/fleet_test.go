@@ -28,6 +28,8 @@ type quotas struct {
 	taken map[quota]int64
 	asked int
 	fails error
+	// during is called while a part is given back.
+	during func()
 }
 
 type quota struct {
@@ -55,6 +57,9 @@ func (s *sharedStore) Reconcile(context.Context, bool) (keys.Reconciled, error) 
 
 func (s *sharedStore) Allot(_ context.Context, a keys.Allotment) (granted, taken int64, err error) {
 	q, at := s.quotas, quota{a.Meter, a.Begin}
+	if a.Want < 0 && q.during != nil {
+		q.during()
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.asked++; q.fails != nil {
