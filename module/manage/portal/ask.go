@@ -79,6 +79,7 @@ func (v *visit) ask(p *keyPage) (*question, error) {
 	q.Scopes = c.lackingOf(p.Key.Scopes, q.Answer.MissingScopes)
 	q.Endpoints = q.Answer.MissingEndpoints
 	then := v.holderOf(p.App != nil, slices.Concat(p.Key.Scopes, q.Scopes), slices.Concat(p.Key.Endpoints, q.Endpoints))
+	then.Caller.Resources = p.Key.Resources
 	q.More = reachOf(then, c.sites).Count - p.Reach.Count - 1
 	return q, nil
 }

@@ -153,6 +153,12 @@ func said(value any) string {
 			list = append(list, fmt.Sprint(v))
 		}
 		return strings.Join(list, ", ")
+	case map[string]any:
+		var list []string
+		for _, name := range slices.Sorted(maps.Keys(value)) {
+			list = append(list, name+" "+said(value[name]))
+		}
+		return strings.Join(list, ", ")
 	}
 	return fmt.Sprint(value)
 }

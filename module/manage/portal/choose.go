@@ -206,7 +206,13 @@ func (f *collaboratorForm) share(v *visit) {
 }
 
 // Now is what the key could call with what is selected so far.
-func (f *keyForm) Now() *reach { return reachOf(f.holder(), f.Catalogue.sites) }
+func (f *keyForm) Now() *reach {
+	h := *f.holder()
+	if f.Bounds != nil {
+		h.Caller.Resources = f.Bounds.Values()
+	}
+	return reachOf(&h, f.Catalogue.sites)
+}
 
 // Reached tells how many of the operations that need a scope can be called with
 // what is selected so far, as the script does.

@@ -89,6 +89,7 @@ func (v *visit) keyConflict(f *keyForm) error {
 	}
 	c.list("Scopes", "none", f.Scopes, now.Scopes)
 	c.list("Endpoints", "all", f.Endpoints, now.Endpoints)
+	f.Bounds.conflicts(c, now.Bounds)
 	f.Conflict, f.Version, f.Key, f.Lives = c, now.Version, now.Key, now.Lives
 	if f.Expires == "keep" {
 		f.Expires, f.Date = now.Expires, now.Date

@@ -29,6 +29,8 @@ type keyForm struct {
 	// key to the endpoints of these operations.
 	Operations []string
 	Exact      bool
+	// Bounds limit the use of the key. They are nil for a collaborator.
+	Bounds *boundsForm
 
 	Catalogue *catalogue
 	Lives     []life
@@ -144,6 +146,16 @@ func (v *visit) keyForm() (*keyForm, error) {
 	return f, nil
 }
 
+// boundedForm is keyForm with the fields that limit the use of the key.
+func (v *visit) boundedForm() (*keyForm, error) {
+	f, err := v.keyForm()
+	if err != nil {
+		return nil, err
+	}
+	f.Bounds, err = v.boundsForm()
+	return f, err
+}
+
 // read reads the filled-in fields.
 func (f *keyForm) read(in url.Values) {
 	f.Description = in.Get("description")
@@ -152,6 +164,9 @@ func (f *keyForm) read(in url.Values) {
 	f.Version = in.Get("version")
 	f.Operations, f.Exact = in["operation"], in.Get("exact") != ""
 	f.chooseLevels(in)
+	if f.Bounds != nil {
+		f.Bounds.read(in)
+	}
 	if preset := in.Get("preset"); preset != "" {
 		f.choosePreset(preset)
 		return
@@ -178,6 +193,10 @@ func (f *keyForm) body() (map[string]any, *manage.Status) {
 	case f.Key != nil && f.Expires == "never":
 		key["expires_at"] = nil
 	}
+	if wrong := f.Bounds.check(); wrong != nil {
+		return nil, wrong
+	}
+	f.Bounds.body(key, f.Key)
 	return key, nil
 }
 
@@ -213,8 +232,12 @@ func (v *visit) showKeyForm(status int, f *keyForm, page, title string) error {
 	return v.show(status, page, title, f)
 }
 
-// fieldOf returns the form's field for the API's name: scopes for keys[0].scopes.
+// fieldOf returns the form's field for the API's name: scopes for keys[0].scopes. A
+// resource may have the name of any other field, so it stays resources.model.
 func fieldOf(path string) string {
+	if i := strings.Index(path, "resources."); i >= 0 {
+		return path[i:]
+	}
 	if i := strings.LastIndexByte(path, '.'); i >= 0 {
 		return path[i+1:]
 	}
@@ -222,7 +245,7 @@ func fieldOf(path string) string {
 }
 
 func (v *visit) newKey() error {
-	f, err := v.keyForm()
+	f, err := v.boundedForm()
 	if err != nil {
 		return err
 	}
@@ -234,7 +257,7 @@ func (v *visit) newKey() error {
 }
 
 func (v *visit) createKey() error {
-	f, err := v.keyForm()
+	f, err := v.boundedForm()
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,8 @@ type keyPage struct {
 	Rotation *rotation
 	// Question asks whether the key can make a request.
 	Question *question
+	// Limits are what bounds its use.
+	Limits *limitsView
 	// Activity is what the key was used for, and History its newest changes.
 	Activity *activityView
 	History  []auditRow
@@ -74,9 +76,14 @@ func (v *visit) keyToShow() (*keyPage, error) {
 		return nil, err
 	}
 	f := &keyForm{App: p.App}
-	p.Reach = reachOf(v.holderOf(p.App != nil, p.Key.Scopes, p.Key.Endpoints), v.portal.sites())
+	h := v.holderOf(p.App != nil, p.Key.Scopes, p.Key.Endpoints)
+	h.Caller.Resources = p.Key.Resources
+	p.Reach = reachOf(h, v.portal.sites())
 	p.Words, p.Question = p.Reach.Words(f.Where()), &question{Method: http.MethodGet}
 	if p.Rotation, err = v.rotationOf(p.Key); err != nil {
+		return nil, err
+	}
+	if p.Limits, err = v.limitsOf(p); err != nil {
 		return nil, err
 	}
 	if p.Activity, err = v.activityOf(p); err != nil {
@@ -103,6 +110,7 @@ func (v *visit) editKey() error {
 	if err != nil {
 		return err
 	}
+	f.Bounds.Asked = v.r.URL.Query().Has("limits")
 	return v.showKeyForm(http.StatusOK, f, "keyform", "Change "+titleOf(f.Key))
 }
 
@@ -112,7 +120,7 @@ func (v *visit) editForm() (*keyForm, *keyPage, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err := v.keyForm()
+	f, err := v.boundedForm()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -121,6 +129,7 @@ func (v *visit) editForm() (*keyForm, *keyPage, error) {
 	f.Catalogue.full = v.holderOf(p.App != nil, []string{all}, nil)
 	f.Description, f.Scopes, f.Endpoints = k.Description, k.Scopes, k.Endpoints
 	f.Version = fmt.Sprint(k.Version)
+	f.Bounds.fill(k)
 	if k.ExpiresAt != nil {
 		f.Expires, f.Date = "keep", k.ExpiresAt.UTC().Format(time.DateOnly)
 		f.Lives = slices.Concat([]life{{"keep", "As it is: " + k.ExpiresAt.UTC().Format(exactly), 0}}, lives)

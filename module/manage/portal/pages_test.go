@@ -27,6 +27,15 @@ type testPortal struct {
 	// activity is that of every key.
 	activity manage.Activity
 	entries  []manage.AuditEntry
+	// plans and resources are those of the configuration, and limits those of every
+	// key.
+	plans     []manage.Plan
+	resources []string
+	limits    []manage.LimitUse
+	// unread is the answer instead of limits.
+	unread *manage.Status
+	// bounds are the plan, limits, addresses and resources of every key.
+	bounds manage.Key
 }
 
 func newTestPortal(t *testing.T) *testPortal {
@@ -49,7 +58,15 @@ func (s *testPortal) call(_ *http.Request, _, method, target string, body any) (
 		a.Activity = &s.activity
 		return a, nil
 	}
+	if strings.HasSuffix(path, "/limits") {
+		if a.LimitUses = s.limits; s.unread != nil {
+			a.Status = *s.unread
+		}
+		return a, nil
+	}
 	switch path {
+	case "/v2/users/me/plans":
+		a.Plans, a.Resources = s.plans, s.resources
 	case "/v2/users/me/audit":
 		a.Entries = s.entries
 	case "/v2/users/me":
@@ -64,6 +81,7 @@ func (s *testPortal) call(_ *http.Request, _, method, target string, body any) (
 	case "/v2/users/me/keys/cak_1", "/v2/users/me/keys/cak_2":
 		id := path[len(path)-len("cak_1"):]
 		a.Key = &manage.Key{ID: id, KeyID: id, Description: "one", Apps: []manage.KeyApp{{ID: "shop", UserID: "ada"}}}
+		a.Key.Plan, a.Key.Limits, a.Key.Addresses, a.Key.Resources = s.bounds.Plan, s.bounds.Limits, s.bounds.Addresses, s.bounds.Resources
 	case "/v2/users/me/keys/cak_1/callable":
 		query, err := url.ParseQuery(strings.TrimPrefix(target, path+"?"))
 		if err != nil {
@@ -109,6 +127,15 @@ func (s *testPortal) open(path string) string {
 		s.t.Fatalf("%s is answered %d: %s", path, w.Code, w.Body)
 	}
 	return w.Body.String()
+}
+
+// status is how the opening of a page is answered.
+func (s *testPortal) status(path string) int {
+	r := httptest.NewRequest(http.MethodGet, "/portal"+path, nil)
+	r.Header.Set("Cookie", Cookie+"=cas_of_ada")
+	w := httptest.NewRecorder()
+	s.portal.ServeHTTP(w, r)
+	return w.Code
 }
 
 // Without a script, a preset is applied on the server. The typed texts stay,

@@ -66,7 +66,7 @@ func reachOf(h *authz.Holder, sites []authz.Site) *reach {
 	can := h.Callable(sites)
 	r := &reach{Useless: can.Useless()}
 	full := *h
-	full.Caller.Grant = policy.Everything()
+	full.Caller.Grant, full.Caller.Resources = policy.Everything(), nil
 	totals := groupsOf(full.Callable(sites).Calls, len(sites) > 1)
 	r.Groups = groupsOf(can.Calls, len(sites) > 1)
 	r.Total, _ = countsOf(totals)

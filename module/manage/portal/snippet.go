@@ -26,6 +26,7 @@ func (v *visit) snippetsOf(k *manage.Key, app *manage.App) snippets {
 	s := snippets{Call: "GET " + path}
 	best := 0
 	h := v.holderOf(app != nil, k.Scopes, k.Endpoints)
+	h.Caller.Resources = k.Resources
 	for _, d := range h.Callable(v.portal.sites()).Calls {
 		if at, fits := filledIn(d.Operation, v.user.ID, app); fits && v.serves(d.Hosts) && fitness(d.Operation) > best {
 			path, s.Call, best = at, d.String(), fitness(d.Operation)
