@@ -54,7 +54,8 @@ import.
 csv     has a header line that names the columns: credential or sha256, user,
         app, type (` + migrate.AppKey + `, the default where there is an app,
         or ` + migrate.PAT + `), description, scopes and endpoints
-        (separated by spaces or semicolons; - is none), expires_at, disabled
+        (separated by spaces or semicolons; - is none), plan, rate, quota,
+        concurrent, addresses, resources (model=llama-3*), expires_at, disabled
 jsonl   has one JSON object a line, with these as fields
 kong    is what "deck gateway dump" or "kong config db_export" writes
 tyk     is JSON of the Gateway's or the Dashboard's API: {"keys": […]}, a list

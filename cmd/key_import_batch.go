@@ -108,8 +108,16 @@ func (i *keyImport) fill(e *entry, k migrate.Record) (err error) {
 	e.key = manage.ImportKey{
 		Credential: k.Credential, SHA256: k.SHA256, UserID: k.User, AppID: k.App, Type: k.Type,
 		Description: k.Description, Scopes: k.Scopes, Endpoints: k.Endpoints, ExpiresAt: k.ExpiresAt, Disabled: k.Disabled,
+		Bounds: boundsOfRecord(&k),
 	}
 	return nil
+}
+
+func boundsOfRecord(k *migrate.Record) manage.ImportBounds {
+	return manage.ImportBounds{
+		Plan: k.Plan, Limits: manage.ImportLimits{Rate: k.Rate, Quota: k.Quota, Concurrent: k.Concurrent},
+		Addresses: k.Addresses, Resources: k.Resources,
+	}
 }
 
 // elementOf returns a key as the API expects it.
@@ -128,6 +136,19 @@ func elementOf(k migrate.Record) map[string]any {
 	}
 	if !k.ExpiresAt.IsZero() {
 		e["expires_at"] = k.ExpiresAt.Format(time.RFC3339Nano)
+	}
+	b := boundsOfRecord(&k)
+	if b.Plan != "" {
+		e["plan"] = b.Plan
+	}
+	if b.Limits != (manage.ImportLimits{}) {
+		e["limits"] = b.Limits
+	}
+	if len(b.Addresses) > 0 {
+		e["addresses"] = b.Addresses
+	}
+	if len(b.Resources) > 0 {
+		e["resources"] = b.Resources
 	}
 	return e
 }

@@ -463,3 +463,30 @@ func TestKeyImportUsage(t *testing.T) {
 		}
 	}
 }
+
+// What bounds a key is imported with it, by every way into a store.
+func TestKeyImportBounds(t *testing.T) {
+	test := func(t *testing.T, s *shell) {
+		s.must("", "user", "create", "alice")
+		file := dump(t, "keys.csv", "credential,user,type,scopes,plan,rate,quota,concurrent,addresses,resources\n"+
+			foreign+",alice,personal_access_token,Predict,free,10/s burst 20,10000/month,5,192.0.2.7;2001:db8::/32,model=gpt model=llama-3*\n"+
+			otherForeign+",alice,personal_access_token,Predict,,,,,,\n")
+		contains(t, s.must("", "key", "import", file), "2 imported")
+		contains(t, s.must("", "key", "list", "--user", "alice"),
+			"plan free, rate 10/s burst 20, quota 10000/month, concurrent 5, from 192.0.2.7 2001:db8::/32, model=gpt, model=llama-3*")
+		wrong := dump(t, "wrong.csv", "credential,user,type,scopes,rate,addresses,resources\n"+
+			sumOf("1")+",alice,personal_access_token,Predict,fast,,\n"+
+			sumOf("2")+",alice,personal_access_token,Predict,,basement,\n"+
+			sumOf("3")+",alice,personal_access_token,Predict,,,Model=x\n")
+		r := s.run("", "key", "import", wrong)
+		contains(t, r.out, "line 2: limits.rate: it is not a rate", "line 3: addresses: one of them is not a network", "line 4: resources: one of them is not the name", "3 that can't be imported")
+		if r.err == nil || strings.Contains(r.out, "fast") || strings.Contains(r.out, "basement") {
+			t.Errorf("ended with %v, and reported %s", r.err, r.out)
+		}
+	}
+	shells(t, test)
+	t.Run("built", func(t *testing.T) {
+		buildsAlways(t)
+		test(t, &shell{t: t, where: []string{"--db", filepath.Join(t.TempDir(), "keys.db")}})
+	})
+}

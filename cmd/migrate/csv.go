@@ -11,7 +11,7 @@ import (
 )
 
 // columns are the columns of a CSV file, and the fields of a line of JSON Lines.
-var columns = []string{"credential", "sha256", "user", "app", "type", "description", "scopes", "endpoints", "expires_at", "disabled"}
+var columns = []string{"credential", "sha256", "user", "app", "type", "description", "scopes", "endpoints", "plan", "rate", "quota", "concurrent", "addresses", "resources", "expires_at", "disabled"}
 
 func (in *reader) csv(source *bufio.Reader) error {
 	limited := &limitedReader{source: source, left: MaxElement}
@@ -55,7 +55,7 @@ func (in *reader) csv(source *bufio.Reader) error {
 			for i, cell := range cells {
 				fields[names[i]] = strings.TrimSpace(cell)
 			}
-			err = in.row(line, fields, nil, nil)
+			err = in.row(line, fields, nil)
 		}
 		if err != nil {
 			return err
@@ -63,21 +63,28 @@ func (in *reader) csv(source *bufio.Reader) error {
 	}
 }
 
-// row makes a key from the fields of a line. It reads nil scopes and endpoints
-// from the fields.
-func (in *reader) row(line int, fields map[string]string, scopes, endpoints []string) error {
+// row makes a key from the fields of a line. It reads lists that are nil from the
+// fields.
+func (in *reader) row(line int, fields map[string]string, lists map[string][]string) error {
+	list := func(name string) []string {
+		if lists[name] != nil {
+			return lists[name]
+		}
+		return several(fields[name])
+	}
 	k := Record{
 		Line: line, Credential: fields["credential"], SHA256: fields["sha256"], Name: fields["description"],
 		User: fields["user"], App: fields["app"], Type: fields["type"], Description: fields["description"],
-		Scopes: scopes, Endpoints: endpoints,
-	}
-	if scopes == nil {
-		k.Scopes = several(fields["scopes"])
-	}
-	if endpoints == nil {
-		k.Endpoints = several(fields["endpoints"])
+		Scopes: list("scopes"), Endpoints: list("endpoints"), Addresses: list("addresses"),
+		Plan: fields["plan"], Rate: fields["rate"], Quota: fields["quota"],
 	}
 	var ok bool
+	if k.Concurrent, ok = count(fields["concurrent"]); !ok {
+		return in.wrong(line, "concurrent", "it has to be a number from 1 on")
+	}
+	if k.Resources, ok = valuesOf(list("resources")); !ok {
+		return in.wrong(line, "resources", "one of them is not a resource with a value, such as model=llama-3*")
+	}
 	if k.ExpiresAt, ok = expiry(fields["expires_at"]); !ok {
 		return in.wrong(line, "expires_at", "it has to be a time of RFC 3339, such as 2030-12-31T23:59:59Z, or a date")
 	}

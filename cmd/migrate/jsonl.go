@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -56,7 +57,7 @@ func (in *reader) jsonLine(n int, line []byte) error {
 		return in.wrong(n, "", "it has to be a JSON object")
 	}
 	fields := map[string]string{}
-	lists := map[string][]string{"scopes": nil, "endpoints": nil}
+	lists := map[string][]string{"scopes": nil, "endpoints": nil, "addresses": nil, "resources": nil}
 	for d.More() {
 		token, err := d.Token()
 		if err != nil {
@@ -76,6 +77,7 @@ func (in *reader) jsonLine(n int, line []byte) error {
 		fields[name] = ""
 		var text string
 		var flag bool
+		var number uint64
 		var texts []string
 		switch {
 		case json.Unmarshal(value, &text) == nil: // null too
@@ -84,6 +86,8 @@ func (in *reader) jsonLine(n int, line []byte) error {
 			if flag {
 				fields[name] = "true"
 			}
+		case name == "concurrent" && json.Unmarshal(value, &number) == nil:
+			fields[name] = strconv.FormatUint(number, 10)
 		case json.Unmarshal(value, &texts) == nil:
 			if _, ok := lists[name]; !ok {
 				return in.wrong(n, name, "it is of the wrong type")
@@ -99,5 +103,5 @@ func (in *reader) jsonLine(n int, line []byte) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return in.wrong(n, "", "something follows the JSON object")
 	}
-	return in.row(n, fields, lists["scopes"], lists["endpoints"])
+	return in.row(n, fields, lists)
 }

@@ -19,13 +19,14 @@ import (
 // The formats that are read.
 const (
 	// CSV has a header line that names its columns: credential, sha256, user,
-	// app, type, description, scopes, endpoints, expires_at, disabled. Either
-	// credential or sha256 is required. Scopes and endpoints are separated by
-	// spaces or semicolons, and - is an empty list; times are dates or of RFC 3339;
-	// disabled is true or false.
+	// app, type, description, scopes, endpoints, plan, rate, quota, concurrent,
+	// addresses, resources, expires_at, disabled. Either credential or sha256 is
+	// required. The elements of lists are separated by spaces or semicolons, and -
+	// is an empty list; a resource is written as model=llama-3*; times are dates or
+	// of RFC 3339; disabled is true or false.
 	CSV = "csv"
 	// JSONL is one JSON object a line, whose fields are the columns of CSV.
-	// Scopes and endpoints may be lists.
+	// Scopes, endpoints, addresses and resources may be lists.
 	JSONL = "jsonl"
 	// Kong is the output of "deck gateway dump", in YAML or JSON, or of "kong
 	// config db_export": keyauth_credentials in consumers or next to them.
@@ -69,6 +70,11 @@ type Record struct {
 	Description string
 	// Scopes is nil if the file doesn't mention scopes.
 	Scopes, Endpoints []string
+	// Plan, Rate, Quota, Concurrent, Addresses and Resources bound the key.
+	Plan, Rate, Quota string              `json:",omitzero"`
+	Concurrent        int                 `json:",omitzero"`
+	Addresses         []string            `json:",omitzero"`
+	Resources         map[string][]string `json:",omitzero"`
 	ExpiresAt         time.Time
 	Disabled          bool
 }

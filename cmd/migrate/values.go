@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -47,4 +48,30 @@ func truth(text string) (is, ok bool) {
 		return true, true
 	}
 	return false, false
+}
+
+// count reads a number from 1 on. An empty text is 0.
+func count(text string) (int, bool) {
+	if text == "" {
+		return 0, true
+	}
+	n, err := strconv.Atoi(text)
+	return n, err == nil && n > 0
+}
+
+// valuesOf sorts values such as model=llama-3* by their resource. It is nil for no
+// values.
+func valuesOf(list []string) (map[string][]string, bool) {
+	var values map[string][]string
+	for _, text := range list {
+		name, value, _ := strings.Cut(text, "=")
+		if name == "" || value == "" {
+			return nil, false
+		}
+		if values == nil {
+			values = map[string][]string{}
+		}
+		values[name] = append(values[name], value)
+	}
+	return values, true
 }

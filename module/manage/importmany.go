@@ -2,6 +2,7 @@ package manage
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"github.com/caddy-api-keys/gateway/module/keys"
-	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // ImportKey is a key to import, with the fields that a request has for it.
@@ -20,12 +20,42 @@ type ImportKey struct {
 	UserID, AppID, Type string
 	Description         string
 	Scopes, Endpoints   []string
-	Plan                string
-	Limits              policy.Limits
-	Addresses           policy.Addresses
-	Resources           policy.Values
+	Bounds              ImportBounds
 	ExpiresAt           time.Time
 	Disabled            bool
+}
+
+// ImportBounds are what bounds a key to import, in the form of a request.
+type ImportBounds struct {
+	Plan      string              `json:"plan,omitempty"`
+	Limits    ImportLimits        `json:"limits,omitzero"`
+	Addresses []string            `json:"addresses,omitempty"`
+	Resources map[string][]string `json:"resources,omitempty"`
+}
+
+// ImportLimits are the limits of a key to import, as texts.
+type ImportLimits struct {
+	Rate       string `json:"rate,omitempty"`
+	Quota      string `json:"quota,omitempty"`
+	Concurrent int    `json:"concurrent,omitempty"`
+}
+
+// read reads the bounds like those of a request. Most keys have none, and cost
+// nothing.
+func (in *ImportBounds) read(path string) (bounds, error) {
+	if in.Plan == "" && in.Limits == (ImportLimits{}) && len(in.Addresses) == 0 && len(in.Resources) == 0 {
+		return bounds{path: path}, nil
+	}
+	text, err := json.Marshal(in)
+	if err != nil {
+		return bounds{}, err
+	}
+	o, err := parseObject(path, text)
+	if err != nil {
+		return bounds{}, err
+	}
+	b := newBounds(o)
+	return b, o.end()
 }
 
 // ImportOptions say how keys are imported, like the fields of a request.
@@ -74,9 +104,9 @@ func (in *ImportKey) read(path string) importedKey {
 		Description: in.Description, Scopes: union(nil, in.Scopes), Endpoints: union(nil, in.Endpoints),
 		ExpiresAt: in.ExpiresAt.UTC(), Disabled: in.Disabled,
 	}}
-	k.bounds = bounds{
-		path: path, plan: &in.Plan, rate: &in.Limits.Rate, quota: &in.Limits.Quota, concurrent: &in.Limits.Concurrent,
-		addresses: in.Addresses.Texts(), givesAddresses: true, resources: in.Resources,
+	var err error
+	if k.bounds, err = in.Bounds.read(path); err != nil {
+		o.fail(err)
 	}
 	if in.AppID != "" {
 		k.apps = []appRef{{path: path + ".apps[0]", id: in.AppID}}
