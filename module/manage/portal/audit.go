@@ -122,8 +122,10 @@ func changes(e manage.AuditEntry) string {
 		is, has := after[name]
 		label := strings.ReplaceAll(name, "_", " ")
 		switch {
+		case !has && !strings.HasSuffix(e.Action, ".change"):
+			continue // the record is gone
 		case !has:
-			continue // the field was removed
+			list = append(list, fmt.Sprintf("%s: %s → %s", label, said(was), unsaid(was)))
 		case had:
 			list = append(list, fmt.Sprintf("%s: %s → %s", label, said(was), said(is)))
 		default:
@@ -131,6 +133,14 @@ func changes(e manage.AuditEntry) string {
 		}
 	}
 	return strings.Join(list, "; ")
+}
+
+// unsaid returns what it means that a field is absent that had a value.
+func unsaid(was any) string {
+	if _, ok := was.(bool); ok {
+		return "no"
+	}
+	return "none"
 }
 
 func said(value any) string {
