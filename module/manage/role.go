@@ -16,13 +16,19 @@ import (
 const OperatorBase = "/operator"
 
 // viewCalls are the calls that users with the operator's role have. They can't set
-// a password, give the role, or see a credential.
+// a password, give the role, or see a credential. Of a user they change whether the
+// user is suspended, and the plan; of an app, the plan.
 var viewCalls = slices.Concat(
 	among(operatorCalls, "GET /v2/users", "GET /v2/keys", "DELETE /v2/keys", "GET /v2/keys/{key_id}", "GET /v2/audit"),
-	among(calls, "GET /v2/users/{user_id}", "GET /v2/users/{user_id}/apps", "GET /v2/users/{user_id}/keys", "DELETE /v2/users/{user_id}/sessions"),
+	among(calls, "GET /v2/users/{user_id}", "GET /v2/users/{user_id}/apps", "GET /v2/users/{user_id}/apps/{app_id}",
+		"GET /v2/users/{user_id}/keys", "DELETE /v2/users/{user_id}/sessions"),
 	[]call{{
 		"PATCH", "/v2/users/{user_id}",
-		changesBy(bodyOf(readUserChange).then((*request).checkUserChange).then((*request).onlySuspends), suspends, (*request).changeUser),
+		changesBy(bodyOf(readUserChange).then((*request).checkUserChange).then((*request).onlySuspendsOrPlans), suspends, (*request).changeUser),
+		demand{},
+	}, {
+		"PATCH", "/v2/users/{user_id}/apps/{app_id}",
+		changes(bodyOf(readAppChange).then((*request).checkAppChange).then((*request).onlyPlans), (*request).changeApp),
 		demand{},
 	}},
 )
@@ -78,15 +84,26 @@ func (r *request) hasRole() error {
 	return r.view(func(keys.Reader) error { return nil })
 }
 
-// onlySuspends refuses to change anything else of a user, and to suspend the
-// caller.
-func (r *request) onlySuspends(list *[]userFields) error {
+// onlySuspendsOrPlans refuses to change anything else of a user, and to change the
+// caller, who could be locked out by a suspension or by the addresses of a plan.
+func (r *request) onlySuspendsOrPlans(list *[]userFields) error {
 	f := &(*list)[0]
-	if f.name != nil || f.email != nil || f.password != nil || f.noPassword || f.operator != nil || f.plan != nil {
-		return refuse(CodeInvalid, f.path, "only suspended can be changed here; change the rest with the command caddy api-keys user update")
+	if f.name != nil || f.email != nil || f.password != nil || f.noPassword || f.operator != nil {
+		return refuse(CodeInvalid, f.path, "only suspended and plan can be changed here; change the rest with the command caddy api-keys user update")
 	}
-	if f.id == r.caller.UserID {
-		return refuse(CodeInvalid, join(f.path, "suspended"), "this would suspend your own account")
+	switch {
+	case f.id != r.caller.UserID:
+		return nil
+	case f.plan != nil:
+		return refuse(CodeInvalid, join(f.path, "plan"), "this is your own account, and the plan could lock you out; another operator can change it")
+	}
+	return refuse(CodeInvalid, join(f.path, "suspended"), "this would suspend your own account")
+}
+
+// onlyPlans refuses to change anything else of an app.
+func (r *request) onlyPlans(f *appFields) error {
+	if f.name != nil {
+		return refuse(CodeInvalid, f.path, "only plan can be changed here; the owner changes the name")
 	}
 	return nil
 }

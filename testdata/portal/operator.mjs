@@ -19,6 +19,7 @@ async function operator(options) {
   bob.expect("404");
   await bob.open("/portal/apps");
   await bob.fill("Name", "Shop");
+  await bob.fill("ID (optional)", "shop");
   await bob.press("Create application");
   const secret = await bob.page.locator("#secret").inputValue();
   const answer = async () => (await fetch(`${base}/v2/myscopes`, { headers: { Authorization: `Key ${secret}` } })).status;
@@ -46,6 +47,38 @@ async function operator(options) {
   await olga.press("Open");
   await olga.heading(other);
   await olga.picture(pictures, `operator-user-${options.width}`);
+
+  // The plan of a user, with another change in between, and that of an application.
+  const another = await Person.come(base, options);
+  await another.signIn(email, password);
+  await another.open(`/portal/operator/users/${other}`);
+  await olga.page.getByRole("combobox", { name: "Plan" }).selectOption("pro");
+  await olga.press("Save the plan");
+  await olga.says("The plan is changed. It counts from now on.");
+  assert.equal(await olga.page.getByRole("combobox", { name: "Plan" }).inputValue(), "pro");
+  another.expect("409");
+  await another.press("Save the plan");
+  await another.says("It was changed since you opened this form");
+  await another.picture(pictures, `operator-plan-conflict-${options.width}`);
+  await another.follow("Take theirs");
+  assert.equal(await another.page.getByRole("combobox", { name: "Plan" }).inputValue(), "pro");
+  await another.leave();
+  await olga.follow("Change the plan of shop");
+  await olga.heading("Plan of Shop");
+  await olga.page.getByRole("combobox", { name: "Plan" }).selectOption("default");
+  await olga.picture(pictures, `operator-app-plan-${options.width}`);
+  await olga.press("Save the plan");
+  await olga.heading(other);
+  assert.equal(await answer(), 200);
+  await olga.follow("Created with the app");
+  await olga.says("Plan of the application\ndefault");
+  await olga.picture(pictures, `operator-key-${options.width}`);
+  await olga.follow("All plans");
+  await olga.heading("Plans");
+  await olga.says("100 requests a second, at most 200 at once");
+  await olga.picture(pictures, `operator-plans-${options.width}`);
+  await olga.open(`/portal/operator/users/${other}`);
+
   await olga.press("Suspend");
   await olga.says("The user is suspended.");
   assert.equal(await answer(), 401);
@@ -72,10 +105,24 @@ async function operator(options) {
   await olga.leave();
 }
 
+/** noPlans reads how to add plans. */
+async function noPlans(options) {
+  const olga = await Person.come(base, options);
+  await olga.signIn(email, password);
+  await olga.open(`/portal/operator/users/${other}`);
+  await olga.follow("How to add plans");
+  await olga.heading("Plans");
+  await olga.says("There are no plans");
+  await olga.picture(pictures, `operator-no-plans-${options.width}`);
+  await olga.leave();
+}
+
 const tasks = {
   operator: () => operator({ width: 1440 }),
   "operator-dark": () => operator({ width: 768, dark: true }),
+  "operator-phone": () => operator({ width: 320, height: 640 }),
   "operator-plain-phone": () => operator({ width: 320, height: 640, script: false }),
+  "no-plans": () => noPlans({ width: 320, height: 640 }),
 };
 
 await launch(chromium);

@@ -15,12 +15,15 @@ import (
 // operatorPages are the pages of the operator, and the forms that are sent to them.
 var operatorPages = map[string]url.Values{
 	"/portal/operator": nil, "/portal/operator/users/bob": nil, "/portal/operator/audit": nil, "/portal/operator/keys": nil,
-	"/portal/operator/keys/download":      nil,
-	"/portal/operator#find":               {"find": {"bob"}},
-	"/portal/operator/users/bob/suspend":  {},
-	"/portal/operator/users/bob/resume":   {},
-	"/portal/operator/users/bob/sessions": {},
-	"/portal/operator/users/bob/revoke":   {"key": {"cak_0123456789AB"}, "step": {"done"}},
+	"/portal/operator/keys/download": nil, "/portal/operator/keys/cak_0123456789AB": nil, "/portal/operator/plans": nil,
+	"/portal/operator/users/bob/plan": nil, "/portal/operator/users/bob/apps/bob-app/plan": nil,
+	"/portal/operator#find":                               {"find": {"bob"}},
+	"/portal/operator/users/bob/suspend":                  {},
+	"/portal/operator/users/bob/resume":                   {},
+	"/portal/operator/users/bob/sessions":                 {},
+	"/portal/operator/users/bob/plan#change":              {"plan": {"pro"}, "version": {"1"}},
+	"/portal/operator/users/bob/apps/bob-app/plan#change": {"plan": {"pro"}, "version": {"1"}},
+	"/portal/operator/users/bob/revoke":                   {"key": {"cak_0123456789AB"}, "step": {"done"}},
 }
 
 // makeOperator gives a user the operator's role, or takes it.
@@ -94,7 +97,7 @@ func TestOperatorPagesListAllKeys(t *testing.T) {
 			t.Errorf("%s: %d %s", query, status, text)
 		}
 		for i, user := range []string{"alice", "bob"} {
-			row := strings.Contains(text, `<span>of `+user+`<br>`) && strings.Contains(text, `href="/portal/operator/users/`+user+`"`)
+			row := strings.Contains(text, `>of `+user) && strings.Contains(text, `href="/portal/operator/users/`+user+`"`)
 			if row != want[i] {
 				t.Errorf("%s: the key of %s is listed: %v: %s", query, user, row, text)
 			}

@@ -51,7 +51,7 @@ var portalTasks = []struct {
 	{"words.mjs", []string{"choosing", "choosing-plain", "asking", "asking-plain"}},
 	{"zoom.mjs", []string{"zoom", "forced-colors"}},
 	{"tabs.mjs", []string{"another-tab", "another-tab-plain-phone"}},
-	{"operator.mjs", []string{"operator", "operator-dark", "operator-plain-phone"}},
+	{"operator.mjs", []string{"operator", "operator-dark", "operator-phone", "operator-plain-phone", "no-plans"}},
 }
 
 // The tasks of the portal in Chromium: every page, wide and on a phone, with
@@ -88,6 +88,9 @@ func runPortalTask(t *testing.T, dir, node, browser, script, task string) {
 		routes = "include clarifai"
 	}
 	m := startManagedWith(t, routes, "api_keys_manage {\nportal /portal\n}")
+	if script == "operator.mjs" && task != "no-plans" {
+		m.plan(routes, "plan default {\nquota 1000/day\n}\nplan pro {\nrate 100/s burst 200\nquota 1000000/month\nconcurrent 50\naddresses 127.0.0.0/8 ::1\n}\n")
+	}
 	const (
 		password  = "correct horse battery staple"
 		resetLink = "alice.ABCDEFGHIJKLMNOPQRSTUVWXYZ"

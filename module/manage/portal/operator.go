@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
@@ -45,10 +46,12 @@ func ofUser(id string, parts ...string) string {
 
 // usersPage lists all users.
 type usersPage struct {
-	Users   []manage.User
-	Next    string
-	Find    string
-	Problem string
+	Users []manage.User
+	// Standard is the plan of users who have no other, empty for none.
+	Standard string
+	Next     string
+	Find     string
+	Problem  string
 }
 
 func (v *visit) listUsers() error {
@@ -60,7 +63,11 @@ func (v *visit) listUsers() error {
 	if err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "operator", "Users", usersPage{Users: a.Users, Next: a.Next})
+	plans, err := v.plans()
+	if err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "operator", "Users", usersPage{Users: a.Users, Standard: standardPlan(plans), Next: a.Next})
 }
 
 // findUser goes to the user with an ID, or to the one who has a key.
@@ -86,11 +93,15 @@ func (v *visit) findUser() error {
 
 func operatorPath(user string) string { return "/operator/users/" + url.PathEscape(user) }
 
-// userPage shows a user with their keys.
+// userPage shows a user with their plan, apps and keys.
 type userPage struct {
 	Of   *manage.User
-	Keys []manage.Key
-	Next string
+	Plan *planForm
+	Apps []manage.App
+	// NextApps is where the list of apps goes on.
+	NextApps string
+	Keys     []manage.Key
+	Next     string
 	// Self is true for the signed-in user, who can't suspend their own account.
 	Self bool
 }
@@ -101,16 +112,30 @@ func (v *visit) showUser() error {
 	if err != nil {
 		return err
 	}
-	page := userPage{Of: a.User, Self: a.User.ID == v.user.ID}
-	query := url.Values{"per_page": {"50"}}
-	if after := v.r.URL.Query().Get("after"); after != "" {
-		query.Set("after", after)
+	page := userPage{Of: a.User, Self: a.User.ID == v.user.ID, Plan: &planForm{User: id}}
+	v.fillPlan(page.Plan, a.User)
+	if page.Plan.Plans, err = v.plans(); err != nil {
+		return err
 	}
-	if a, err = v.operate(http.MethodGet, ofUser(id, "keys")+"?"+query.Encode(), nil); err != nil {
+	if a, err = v.listOfUser("apps", "apps"); err != nil {
+		return err
+	}
+	page.Apps, page.NextApps = a.Apps, a.Next
+	if a, err = v.listOfUser("keys", "after"); err != nil {
 		return err
 	}
 	page.Keys, page.Next = a.Keys, a.Next
 	return v.show(http.StatusOK, "operatoruser", "User "+page.Of.ID, page)
+}
+
+// listOfUser reads a list of the user in the path. The field of the query says where
+// the list goes on.
+func (v *visit) listOfUser(list, field string) (*manage.Answer, error) {
+	query := url.Values{"per_page": {"50"}}
+	if after := v.r.URL.Query().Get(field); after != "" {
+		query.Set("after", after)
+	}
+	return v.operate(http.MethodGet, ofUser(v.r.PathValue("user"), list)+"?"+query.Encode(), nil)
 }
 
 func (v *visit) suspendUser() error { return v.setSuspended(true, "user-suspended") }
@@ -185,6 +210,42 @@ func (v *visit) downloadKeysOfAll() error {
 func (v *visit) keysOfAll() (*allKeysPage, error) {
 	p := &allKeysPage{Path: "/operator/keys", keyList: keyList{Everyone: true}}
 	return p, v.selectKeys(p, v.portal.operate, "/v2/keys", v.r.URL.Query())
+}
+
+// operatorKeyPage shows a key of any user.
+type operatorKeyPage struct {
+	Key   *manage.Key
+	State string
+	Of    *manage.User
+	// AppPlan and UserPlan are the plans whose limits count too, empty for none.
+	AppPlan, UserPlan string
+}
+
+func (v *visit) showKeyOfAll() error {
+	a, err := v.operate(http.MethodGet, "/v2/keys/"+url.PathEscape(v.r.PathValue("key")), nil)
+	if err != nil {
+		return err
+	}
+	page := operatorKeyPage{Key: a.Key}
+	if a, err = v.operate(http.MethodGet, ofUser(page.Key.UserID), nil); err != nil {
+		return err
+	}
+	page.Of, page.UserPlan = a.User, a.User.Plan
+	page.State = page.Key.Standing(a.User.Suspended, time.Now())
+	if app := page.Key.AppID(); app != "" {
+		if a, err = v.operate(http.MethodGet, ofUser(page.Key.UserID, "apps", app), nil); err != nil {
+			return err
+		}
+		page.AppPlan = a.App.Plan
+	}
+	if page.UserPlan == "" {
+		plans, err := v.plans()
+		if err != nil {
+			return err
+		}
+		page.UserPlan = standardPlan(plans)
+	}
+	return v.show(http.StatusOK, "operatorkey", titleOf(page.Key), page)
 }
 
 // showWholeAudit lists the changes of all users.

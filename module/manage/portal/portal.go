@@ -164,11 +164,17 @@ var pages = []page{
 	{method: "POST", path: "/operator", serve: operator((*visit).findUser)},
 	{method: "GET", path: "/operator/keys", serve: operator((*visit).listKeysOfAll)},
 	{method: "GET", path: "/operator/keys/download", serve: operator((*visit).downloadKeysOfAll)},
+	{method: "GET", path: "/operator/keys/{key}", serve: operator((*visit).showKeyOfAll)},
+	{method: "GET", path: "/operator/plans", serve: operator((*visit).listPlans)},
 	{method: "GET", path: "/operator/users/{user}", serve: operator((*visit).showUser)},
 	{method: "POST", path: "/operator/users/{user}/suspend", serve: operator((*visit).suspendUser)},
 	{method: "POST", path: "/operator/users/{user}/resume", serve: operator((*visit).resumeUser)},
 	{method: "POST", path: "/operator/users/{user}/sessions", serve: operator((*visit).endSessionsOf)},
 	{method: "POST", path: "/operator/users/{user}/revoke", serve: operator((*visit).revokeOfUser), steps: true},
+	{method: "GET", path: "/operator/users/{user}/plan", serve: operator((*visit).showPlan)},
+	{method: "POST", path: "/operator/users/{user}/plan", serve: operator((*visit).changePlan)},
+	{method: "GET", path: "/operator/users/{user}/apps/{app}/plan", serve: operator((*visit).showPlan)},
+	{method: "POST", path: "/operator/users/{user}/apps/{app}/plan", serve: operator((*visit).changePlan)},
 	{method: "GET", path: "/operator/audit", serve: operator((*visit).showWholeAudit)},
 }
 

@@ -1,0 +1,36 @@
+package portal
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// The choices of a form have everything that may be selected, and what it means to
+// have no plan.
+func TestChoicesOfPlans(t *testing.T) {
+	limits := policy.Limits{Concurrent: 1}
+	standard, free := manage.Plan{Name: "default", Limits: limits}, manage.Plan{Name: "free", Limits: limits}
+	const words = ": 1 request at the same time"
+	for name, c := range map[string]struct {
+		form planForm
+		want []string
+	}{
+		"a user":                    {planForm{Plans: []manage.Plan{standard, free}}, []string{"default" + words, "free" + words}},
+		"a user, without a default": {planForm{Plans: []manage.Plan{free}}, []string{"none: not limited", "free" + words}},
+		"a user who has default":    {planForm{Plans: []manage.Plan{standard}, Held: "default"}, []string{"default" + words, "default" + words}},
+		"an app":                    {planForm{App: "shop", Plans: []manage.Plan{standard, free}}, []string{"none: only the plan of the user applies", "default" + words, "free" + words}},
+		"a lost plan":               {planForm{Held: "gone", Plan: "gone"}, []string{"none: not limited", "gone: not in the configuration"}},
+		"two lost plans":            {planForm{Held: "gone", Plan: "typed"}, []string{"none: not limited", "gone: not in the configuration", "typed: not in the configuration"}},
+	} {
+		var got []string
+		for _, o := range c.form.Options() {
+			got = append(got, o.Label)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
