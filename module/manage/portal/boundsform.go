@@ -280,11 +280,11 @@ func rateInWords(r policy.Rate) string {
 	if r == (policy.Rate{}) {
 		return ""
 	}
-	per := map[byte]string{'s': "second", 'm': "minute", 'h': "hour"}
+	per := map[byte]string{'s': "a second", 'm': "a minute", 'h': "an hour"}
 	text, _, _ := strings.Cut(r.String(), " ")
-	words := humanize.Comma(r.N) + " requests a " + per[text[len(text)-1]]
+	words := humanize.Comma(r.N) + " requests " + per[text[len(text)-1]]
 	if r.N == 1 {
-		words = "1 request a " + per[text[len(text)-1]]
+		words = "1 request " + per[text[len(text)-1]]
 	}
 	if r.Burst != r.N {
 		words += ", at most " + humanize.Comma(r.Burst) + " at once"

@@ -34,3 +34,14 @@ func TestChoicesOfPlans(t *testing.T) {
 		}
 	}
 }
+
+func TestRatesInWords(t *testing.T) {
+	for text, want := range map[string]string{
+		"1/s": "1 request a second", "600/m": "600 requests a minute", "3600/h": "3,600 requests an hour", "1/h burst 5": "1 request an hour, at most 5 at once",
+	} {
+		r, err := policy.ParseRate(text)
+		if got := rateInWords(r); got != want || err != nil {
+			t.Errorf("%s: %q, want %q, %v", text, got, want, err)
+		}
+	}
+}
