@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/caddy-api-keys/gateway/module/manage"
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 var (
@@ -172,13 +175,59 @@ func within(scopes, endpoints []string, expires *time.Time, most *manage.Key) bo
 	return most.ExpiresAt == nil || expires != nil && !expires.After(*most.ExpiresAt)
 }
 
+// rates are those of the plans of [bounded].
+var rates = map[string]int64{"free": 10, "half": 5}
+
+// rateOf is the rate of a key without a burst, in requests a second. Without one it
+// is more than any.
+func rateOf(k *manage.Key) int64 {
+	rate := int64(math.MaxInt64)
+	if k.Limits.Rate.N > 0 {
+		rate = k.Limits.Rate.N
+	}
+	if r := rates[k.Plan]; r > 0 {
+		rate = min(rate, r)
+	}
+	return rate
+}
+
+// boundedBy reports whether no request is within the bounds of a key that isn't
+// within those of another.
+func boundedBy(t *rapid.T, k, most *manage.Key) bool {
+	permits := func(k *manage.Key, from netip.Addr, model string) bool {
+		list, err := policy.ParseAddresses(k.Addresses)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list.Contains(from) && k.Resources.Permit("model", model) && (k.Plan != "office" || from.String() != "198.51.100.7")
+	}
+	for _, from := range []string{"192.0.2.1", "192.0.2.7", "198.51.100.7"} {
+		for _, model := range []string{"a", "ab", "b"} {
+			if at := netip.MustParseAddr(from); permits(k, at, model) && !permits(most, at, model) {
+				return false
+			}
+		}
+	}
+	return rateOf(k) <= rateOf(most)
+}
+
+// isBounded reports whether a key has any bound.
+func isBounded(k *manage.Key) bool {
+	return k.Plan != "" || k.Limits.Bounded() || k.Addresses != nil || k.Resources != nil
+}
+
 // Whatever a token does, with the keys that it makes and that those make, by
 // whatever calls: no key and no collaborator ever grants more than that first
 // token did, except those that others made, as they made them.
 func TestDelegationNeverGrants(t *testing.T) {
-	s := newService(t)
+	s := bounded(t)
 	users, done := 0, map[string]int{}
 	drawFlat := rapid.SliceOfN(rapid.SampledFrom([]string{"All", "Apps:Get", "Predict", "Secret:Door"}), 0, 3)
+	drawBounds := rapid.SampledFrom([]string{
+		"", "", "", "", `,"limits":{"rate":"10/s"}`, `,"limits":{"rate":"5/s"}`, `,"limits":{"rate":null}`, `,"plan":"free"`, `,"plan":"half"`, `,"plan":"office"`, `,"plan":""`,
+		`,"addresses":["192.0.2.0/24"]`, `,"addresses":["192.0.2.1"]`, `,"addresses":[]`,
+		`,"resources":{"model":["a*"]}`, `,"resources":{"model":["ab"]}`, `,"resources":{"model":["a","b"]}`, `,"resources":{"model":[]}`,
+	})
 	drawExpiry := rapid.SampledFrom([]string{`null`, `null`, `null`, `"2100-01-01T00:00:00Z"`, `"2150-01-01T00:00:00Z"`})
 	rapid.Check(t, func(t *rapid.T) {
 		users++
@@ -194,7 +243,7 @@ func TestDelegationNeverGrants(t *testing.T) {
 			}
 			return fmt.Sprintf(`"scopes":%s,"endpoints":%s`, inJSON(scopes), inJSON(endpoints))
 		}
-		most := s.mustAs(s.signedIn(user), "POST", at+"/keys", fmt.Sprintf(`{"keys":[{"type":"personal_access_token",%s,"expires_at":%s},{"type":"personal_access_token","scopes":["All"]}]}`, lists(), drawExpiry.Draw(t, "expiry"))).Keys
+		most := s.mustAs(s.signedIn(user), "POST", at+"/keys", fmt.Sprintf(`{"keys":[{"type":"personal_access_token",%s,"expires_at":%s%s},{"type":"personal_access_token","scopes":["All"]}]}`, lists(), drawExpiry.Draw(t, "expiry"), drawBounds.Draw(t, "bounds"))).Keys
 		first := most[0]
 		texts := map[string]string{first.KeyID: first.ID} // what the holder of the first one knows
 		state := func() (all map[string]manage.Key, collaborators map[string]manage.Collaborator) {
@@ -224,13 +273,13 @@ func TestDelegationNeverGrants(t *testing.T) {
 			call := rapid.SampledFrom([]string{"create", "create app key", "create app", "patch", "rotate", "enable", "add collaborator", "change"}).Draw(t, "call")
 			switch call {
 			case "create":
-				a = s.callAs(caller, "POST", at+"/keys", fmt.Sprintf(`{"keys":[{"type":"personal_access_token",%s,"expires_at":%s}]}`, lists(), drawExpiry.Draw(t, "expiry")))
+				a = s.callAs(caller, "POST", at+"/keys", fmt.Sprintf(`{"keys":[{"type":"personal_access_token",%s,"expires_at":%s%s}]}`, lists(), drawExpiry.Draw(t, "expiry"), drawBounds.Draw(t, "bounds")))
 			case "create app key":
-				a = s.callAs(caller, "POST", at+"/keys", fmt.Sprintf(`{"keys":[{"apps":[{"id":"a"}],%s,"expires_at":%s}]}`, lists(), drawExpiry.Draw(t, "expiry")))
+				a = s.callAs(caller, "POST", at+"/keys", fmt.Sprintf(`{"keys":[{"apps":[{"id":"a"}],%s,"expires_at":%s%s}]}`, lists(), drawExpiry.Draw(t, "expiry"), drawBounds.Draw(t, "bounds")))
 			case "create app":
 				a = s.callAs(caller, "POST", at+"/apps", `{"apps":[{}]}`)
 			case "patch":
-				a = s.callAs(caller, "PATCH", at+"/keys", fmt.Sprintf(`{"keys":[{"id":%q,%s,"expires_at":%s}],"action":%q}`, target, listed(lists()), drawExpiry.Draw(t, "expiry"), drawAction.Draw(t, "action")))
+				a = s.callAs(caller, "PATCH", at+"/keys", fmt.Sprintf(`{"keys":[{"id":%q,%s,"expires_at":%s%s}],"action":%q}`, target, listed(lists()), drawExpiry.Draw(t, "expiry"), drawBounds.Draw(t, "bounds"), drawAction.Draw(t, "action")))
 			case "rotate":
 				a = s.callAs(caller, "POST", at+"/keys/"+target+"/rotate", rapid.SampledFrom([]string{`{}`, `{"grace":"24h"}`}).Draw(t, "grace"))
 			case "enable":
@@ -257,15 +306,16 @@ func TestDelegationNeverGrants(t *testing.T) {
 			keys, collaborators := state()
 			for id, k := range keys {
 				o, there := others[id]
-				if there && k.Disabled && inJSON([]any{o.Scopes, o.Endpoints, o.ExpiresAt}) == inJSON([]any{k.Scopes, k.Endpoints, k.ExpiresAt}) {
+				if there && k.Disabled && inJSON([]any{o.Scopes, o.Endpoints, o.ExpiresAt}) == inJSON([]any{k.Scopes, k.Endpoints, k.ExpiresAt}) &&
+					boundedBy(t, &k, &o) {
 					continue // every manager of a key may disable it
 				}
-				if (!there || inJSON(o) != inJSON(k)) && !within(k.Scopes, k.Endpoints, k.ExpiresAt, &first) {
+				if (!there || inJSON(o) != inJSON(k)) && !(within(k.Scopes, k.Endpoints, k.ExpiresAt, &first) && boundedBy(t, &k, &first)) {
 					t.Fatalf("after %s there is %s, though the first token was %s", call, inJSON(k), inJSON(first))
 				}
 			}
 			for id, c := range collaborators {
-				if o, there := guests[id]; (!there || inJSON(o) != inJSON(c)) && !within(c.Scopes, c.Endpoints, nil, &first) {
+				if o, there := guests[id]; (!there || inJSON(o) != inJSON(c)) && (isBounded(&first) || !within(c.Scopes, c.Endpoints, nil, &first)) {
 					t.Fatalf("after %s there is %s, though the first token was %s", call, inJSON(c), inJSON(first))
 				}
 			}

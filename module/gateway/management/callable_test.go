@@ -166,3 +166,28 @@ func TestWhoIsToldWhatAKeyCanCall(t *testing.T) {
 		}
 	}
 }
+
+// Whether a bounded key can make a request is answered as if it came from where the
+// key may be used. The calls of the management API address no resource.
+func TestWhatABoundedKeyCanCall(t *testing.T) {
+	m := startManagedWith(t, callableRoutes+"\nresource app path app_id", "api_keys_manage")
+	alice := m.Session("alice")
+	office, err := policy.ParseAddresses([]string{"192.0.2.0/24"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := m.token(keys.Credential{
+		Kind: policy.PAT, UserID: "alice", Scopes: []string{"All"}, Addresses: office, Resources: policy.Values{"app": {"alice-app"}},
+	})
+	for target, want := range map[string]string{
+		"GET /v2/users/alice/apps/alice-app/inputs": "allowed",
+		"GET /v2/users/alice/apps/other-app/inputs": "resource",
+		"GET /v2/users/alice/apps/other-app":        "allowed",
+	} {
+		method, path, _ := strings.Cut(target, " ")
+		status, a, text := m.call(alice, "GET", "/v2/users/alice/keys/"+key[:16]+"/callable?method="+method+"&path="+url.QueryEscape(path), "")
+		if status != 200 || a.Operation.Reason != want {
+			t.Errorf("%s is answered %d %s, want %s", target, status, text, want)
+		}
+	}
+}
