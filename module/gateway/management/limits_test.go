@@ -1,0 +1,41 @@
+package management
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
+)
+
+// Calls of the management API take nothing of a quota, and a quota refuses none, so
+// that a revocation is always possible.
+func TestManagementCostsNothing(t *testing.T) {
+	m := startManaged(t)
+	m.plan(managedRoutes, "plan default {\nquota 1/day\nrate 1/h\n}\n")
+	token := m.token(keys.Credential{Kind: policy.PAT, UserID: "alice", Scopes: []string{policy.ScopeAll}})
+	other := m.token(keys.Credential{Kind: policy.PAT, UserID: "alice", Scopes: []string{policy.ScopeAll}})
+	const inputs = "/v2/users/alice/apps/alice-app/inputs"
+	manage := func() {
+		t.Helper()
+		for _, credential := range []string{token, m.sessions["alice"]} {
+			if status, _, text := m.call(credential, "GET", "/v2/users/me/keys", ""); status != http.StatusOK {
+				t.Errorf("the list of keys is answered %d %s", status, text)
+			}
+		}
+	}
+	manage()
+	if status, _, text := m.call(token, "GET", inputs, ""); status != http.StatusOK {
+		t.Errorf("the one request is answered %d %s", status, text)
+	}
+	if status, _, text := m.call(token, "GET", inputs, ""); status != http.StatusTooManyRequests {
+		t.Errorf("one too many is answered %d %s", status, text)
+	}
+	manage()
+	if status, _, text := m.call(token, "DELETE", "/v2/users/me/keys/"+other[:len("cap_0123456789AB")], ""); status != http.StatusOK {
+		t.Errorf("the revocation is answered %d %s", status, text)
+	}
+	if status, _, _ := m.call(other, "GET", inputs, ""); status != http.StatusUnauthorized {
+		t.Errorf("the revoked key is answered %d", status)
+	}
+}
