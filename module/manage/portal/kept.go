@@ -114,8 +114,10 @@ type keptPage struct {
 type keptField struct{ Name, Value string }
 
 // keptLabels are the labels of what people type, by the field's name.
-var keptLabels = map[string]string{"description": "Description", "id": "ID", "name": "Name", "user": "User ID", "scope": "Scopes", "endpoint": "Endpoints",
-	"plan": "Plan", "rate": "Rate", "quota": "Quota", "concurrent": "Requests at the same time", "addresses": "Allowed addresses"}
+var keptLabels = map[string]string{
+	"description": "Description", "id": "ID", "name": "Name", "user": "User ID", "scope": "Scopes", "endpoint": "Endpoints",
+	"plan": "Plan", "rate": "Rate", "quota": "Quota", "concurrent": "Requests at the same time", "addresses": "Allowed addresses",
+}
 
 // again shows a form with everything that was typed, to be sent again. A form
 // with steps is opened at its first step.
