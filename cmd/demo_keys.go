@@ -28,8 +28,9 @@ var demoApps = []string{"photos", "music"}
 // demoKeys are the keys that the demo prints.
 type demoKeys struct {
 	// predicts may read and predict in the app photos; reads may only read there.
-	// music may do everything in the app music, and pat in both apps.
-	predicts, reads, music, pat manage.Key
+	// music may do everything in the app music, and pat in both apps. limited may
+	// read in photos once an hour.
+	predicts, reads, music, pat, limited manage.Key
 	// email and password are for signing in to the portal.
 	email, password string
 }
@@ -75,17 +76,20 @@ func prepareDemo(c *call) (made demoKeys, err error) {
 	}
 	reading := []string{"Annotations:Get", "Apps:Get", "Concepts:Get", "Inputs:Get", "Models:Get"}
 	everything := []string{"All"}
+	limited := demoKey("may read once an hour", reading, "photos")
+	limited["limits"] = map[string]string{"rate": "1/h"}
 	_, answer, err := c.ask("POST", []string{"users", demoUser, "keys"}, nil, map[string]any{"keys": []any{
 		demoKey("may read and predict", append([]string{"Predict"}, reading...), "photos"),
 		demoKey("may only read", reading, "photos"),
 		demoKey("may do everything in music", everything, "music"),
 		demoKey("may do everything everywhere", everything, ""),
+		limited,
 	}})
 	if err != nil {
 		return made, err
 	}
 	k := answer.Keys
-	return demoKeys{predicts: k[0], reads: k[1], music: k[2], pat: k[3], email: email, password: password}, nil
+	return demoKeys{predicts: k[0], reads: k[1], music: k[2], pat: k[3], limited: k[4], email: email, password: password}, nil
 }
 
 // demoKey returns the request to make a key: an app key, or a personal access

@@ -286,12 +286,13 @@ func tryAll(t *testing.T, d *demo) (answers string) {
 		expected[s.expect]++
 		answers += d.try(s)
 	}
-	if want := "map[200:3 400:1 401:3 403:2 404:1 405:1 ok:3]"; fmt.Sprint(expected) != want {
+	if want := "map[200:4 400:1 401:3 403:2 404:1 405:1 429:1 ok:3]"; fmt.Sprint(expected) != want {
 		t.Errorf("the commands are %v, want %s", expected, want)
 	}
 	contains(t, answers,
 		`"X-Caller-User-Id": "demo"`, `"X-Caller-App-Id": "photos"`, `"path": "/v2/users/demo/apps/photos/inputs"`,
-		`"missing_scopes":["Predict"]`, "Allow: DELETE, GET, HEAD, PATCH, POST", "Revoked cak_", "Created app key cak_")
+		`"missing_scopes":["Predict"]`, `Ratelimit: "rate";r=0;t=3600`, "Retry-After: ",
+		"Allow: DELETE, GET, HEAD, PATCH, POST", "Revoked cak_", "Created app key cak_")
 	for _, credential := range wholeCredential.FindAllString(d.text, -1) {
 		if strings.Contains(answers, credential) {
 			t.Errorf("an answer repeats %s", credential)

@@ -60,6 +60,8 @@ func demoSteps(p *demoPlaces, k demoKeys) []demoStep {
 		{"403  ... so it can't predict. The answer names the scope that it lacks.", p.curl(k.reads.ID, outputs, "-X POST")},
 		{"403  This key may do everything, but in the other app, music.", p.curl(k.music.ID, inputs)},
 		{"200  A personal access token is good for all apps of its user.", p.curl(k.pat.ID, inputs)},
+		{"200  This key may be used once an hour. The header RateLimit says what is left ...", p.curl(k.limited.ID, inputs)},
+		{"429  ... and the next request has to wait for as long as Retry-After says.", p.curl(k.limited.ID, inputs)},
 		{"404  Paths that the table doesn't name are refused, whatever the key may do ...", p.curl(k.pat.ID, "/v2/anything/else")},
 		{"405  ... and so are other methods. The header Allow lists those of the table.", p.curl(k.pat.ID, inputs, "-X PUT")},
 		{"ok   Revoke the first key ...", p.manage("key revoke " + k.predicts.KeyID)},
