@@ -22,8 +22,9 @@ type bound struct {
 	of, plan string
 }
 
-// errPlan is returned for a key whose plan, or whose app's or user's, is not in the
-// configuration. Its limits are unknown, so it is not let through.
+// errPlan is the error of a charge if the plan of the key, of its app or of its user
+// is not in the configuration. Its limits are unknown, so nothing is let through.
+// Calls of the management API aren't charged: such a key can still be revoked.
 var errPlan = errors.New("no such plan is configured")
 
 // SetPlans sets the plans of the configuration. Every credential is then bounded by
@@ -71,7 +72,8 @@ func (d *Directory) bindPlan(r keys.Reader, e *Entry, meter credential.Digest, n
 	}
 	plan := (*d.plans.Load())[name]
 	if plan == nil {
-		return fmt.Errorf("the plan %s of the %s: %w; add it to the global option api_keys, or change the %s's plan", name, of, errPlan, of)
+		e.unbounded = fmt.Errorf("the plan %s of the %s: %w; add it to the global option api_keys, or change the %s's plan", name, of, errPlan, of)
+		return nil
 	}
 	e.caller.Addresses = e.caller.Addresses.And(plan.Addresses)
 	if !plan.Bounded() {

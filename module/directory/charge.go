@@ -42,8 +42,8 @@ type Charge struct {
 // [Charge.Release] once the request is over. No other request waits for it, except
 // for the first ones of a node that shares quotas with others.
 func (d *Directory) Charge(ctx context.Context, c *Charge, e *Entry, cost int64) (Exceeded, error) {
-	if len(e.bounds) == 0 {
-		return Exceeded{}, nil
+	if len(e.bounds) == 0 || e.unbounded != nil {
+		return Exceeded{}, e.unbounded
 	}
 	ticks := d.ticks()
 	for i := range e.bounds {

@@ -32,6 +32,8 @@ type Entry struct {
 	caller policy.Caller
 	// bounds are the limits of the credential's requests.
 	bounds []bound
+	// unbounded is why the limits are not known, or nil.
+	unbounded error
 	// tally counts the requests that present the key. It is nil unless the
 	// entry is that of a key.
 	tally *tally
@@ -51,7 +53,7 @@ func (e *Entry) Caller() *policy.Caller { return &e.caller }
 func (e *Entry) Grant() *policy.Grant { return &e.caller.Grant }
 
 // Limited reports whether requests with the credential are charged.
-func (e *Entry) Limited() bool { return len(e.bounds) > 0 }
+func (e *Entry) Limited() bool { return len(e.bounds) > 0 || e.unbounded != nil }
 
 // Exists reports whether the load found a record. It found none where e is nil.
 func (e *Entry) Exists() bool { return e != nil && e.standing != keys.Unknown }

@@ -285,17 +285,29 @@ func TestUnknownPlan(t *testing.T) {
 	l := newLimited(t, openStore(t))
 	defer l.Close()
 	l.setUp(func(_ *keys.User, _ *keys.App, one *keys.Credential) { one.Plan = "gold" })
-	if _, err := l.Find(t.Context(), credential.DigestOf("one")); err == nil || !strings.Contains(err.Error(), "the plan gold of the key") {
-		t.Errorf("found with %v", err)
+	charged := func() error {
+		t.Helper()
+		var c directory.Charge
+		_, err := l.Charge(t.Context(), &c, l.entry("one"), 1)
+		if c.Made() && err != nil {
+			t.Error("charged with an error")
+		}
+		return err
+	}
+	if err := charged(); err == nil || !strings.Contains(err.Error(), "the plan gold of the key") {
+		t.Errorf("charged with %v", err)
 	}
 	gold := policy.Plan{Name: "gold", Addresses: policy.Addresses{netip.MustParsePrefix("192.0.2.0/24")}}
 	l.SetPlans(policy.Plans{"gold": &gold})
 	if got := l.entry("one").Caller().Addresses.Texts(); len(got) != 1 || got[0] != "192.0.2.0/24" {
 		t.Errorf("addresses %q", got)
 	}
+	if err := charged(); err != nil {
+		t.Error(err)
+	}
 	l.SetPlans(nil)
-	if _, err := l.Find(t.Context(), credential.DigestOf("one")); err == nil {
-		t.Error("found after the plan is gone")
+	if charged() == nil {
+		t.Error("charged after the plan is gone")
 	}
 }
 

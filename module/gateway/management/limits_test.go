@@ -39,3 +39,20 @@ func TestManagementCostsNothing(t *testing.T) {
 		t.Errorf("the revoked key is answered %d", status)
 	}
 }
+
+// A user whose plan the configuration has lost can call nothing, and still manage
+// and revoke keys.
+func TestManagementWithoutThePlan(t *testing.T) {
+	m := startManaged(t)
+	token := m.token(keys.Credential{Kind: policy.PAT, UserID: "alice", Scopes: []string{policy.ScopeAll}})
+	m.Update(func(tx *keys.Tx) error {
+		_, err := tx.ChangeUser("alice", func(u *keys.User) error { u.Plan = "gone"; return nil })
+		return err
+	})
+	if status, _, text := m.call(token, "GET", "/v2/users/alice/apps/alice-app/inputs", ""); status != http.StatusServiceUnavailable {
+		t.Errorf("a request is answered %d %s", status, text)
+	}
+	if status, _, text := m.call(m.sessions["alice"], "DELETE", "/v2/users/me/keys/"+token[:len("cap_0123456789AB")], ""); status != http.StatusOK {
+		t.Errorf("the revocation is answered %d %s", status, text)
+	}
+}
