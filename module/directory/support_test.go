@@ -48,7 +48,7 @@ func (m *faultyStore) View(ctx context.Context, fn func(keys.Reader) error) erro
 	return err
 }
 
-func openStore(t *testing.T) *faultyStore {
+func openStore(t testing.TB) *faultyStore {
 	t.Helper()
 	store, err := memstore.New()
 	if err != nil {
