@@ -6,11 +6,13 @@ package usage
 import (
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // field finds the last number at a path of objects in JSON, as the text comes in.
 // It takes the same time for each byte, and memory for the path alone. The text may
-// be malformed: then it finds something, or nothing.
+// be malformed: then it finds something, or nothing. A number that the text ends with
+// may be cut off, and isn't found.
 type field struct {
 	path []string
 
@@ -36,13 +38,6 @@ const maxText = 128
 func (f *field) write(b []byte) {
 	for _, c := range b {
 		f.next(c)
-	}
-}
-
-// end ends the text: a number may stand at its end.
-func (f *field) end() {
-	if f.number {
-		f.next(' ')
 	}
 }
 
@@ -135,8 +130,11 @@ func (f *field) endNumber() {
 	}
 }
 
-// parse reads a number that isn't negative, and rounds it up.
+// parse reads a decimal number that isn't negative, and rounds it up.
 func parse(text string) (int64, bool) {
+	if strings.Trim(text, "0123456789.eE+-") != "" {
+		return 0, false // such as inf
+	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return min(n, maxUsage), n >= 0
 	}
@@ -212,7 +210,6 @@ func (e *events) endLine() {
 		e.data = true
 		e.next('\n')
 	case e.state == inName && len(e.line) == 0 && e.data:
-		e.field.end()
 		e.begin()
 		e.data = false
 	}

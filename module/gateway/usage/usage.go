@@ -100,9 +100,12 @@ func (s *Source) NewWriter(w http.ResponseWriter) *Writer {
 // WriteHeader takes the header from the response.
 func (w *Writer) WriteHeader(status int) {
 	informational := status >= 100 && status < 200 && status != http.StatusSwitchingProtocols
-	if informational {
+	switch {
+	case informational:
 		w.hide()
-	} else {
+	case status == http.StatusPartialContent && w.source.path != nil:
+		w.begun = true // the client chooses which part of the text it is
+	default:
 		w.begin()
 	}
 	w.ResponseWriterWrapper.WriteHeader(status)
@@ -170,10 +173,8 @@ func (w *Writer) hide() {
 func (w *Writer) Used() (used int64, ok bool) {
 	switch w.read {
 	case asJSON:
-		w.json.end()
 		return w.json.found, w.json.ok
 	case asEvents:
-		w.events.field.end()
 		return w.events.found, w.events.ok
 	case notRead:
 	}

@@ -46,7 +46,8 @@ func TestUsageInBodies(t *testing.T) {
 		want             int64 // -1 for none
 	}{
 		{"an object", object, `{"id":"x","usage":{"prompt_tokens":1,"total_tokens":42}}`, 42},
-		{"at the end of a number", object, `{"usage":{"total_tokens":42`, 42},
+		{"cut off in a number", object, `{"usage":{"total_tokens":42`, -1},
+		{"cut off behind a number", object, `{"usage":{"total_tokens":42}`, 42},
 		{"white space", object, "{ \"usage\" : \n{ \"total_tokens\" :\t42 } }", 42},
 		{"a type of its own", "application/vnd.x+json", `{"usage":{"total_tokens":42}}`, 42},
 		{"another type", "text/plain", `{"usage":{"total_tokens":42}}`, -1},
@@ -69,7 +70,7 @@ func TestUsageInBodies(t *testing.T) {
 		{"other lines", stream, ": {\"usage\":{\"total_tokens\":1}}\nid: {\"usage\":{\"total_tokens\":1}}\ndatas: {\"usage\":{\"total_tokens\":1}}\n\n", -1},
 		{"other ends of lines", stream, "data: {\"usage\":\r\ndata:{\"total_tokens\":3}}\r\n\r\nid: 1\rdata: {}\r\r", 3},
 		{"a broken event in front", stream, "data: {\"a\":[\"\n\ndata: {\"usage\":{\"total_tokens\":4}}\n\n", 4},
-		{"without an end", stream, "data: {\"usage\":{\"total_tokens\":5", 5},
+		{"cut off in a number of a stream", stream, "data: {\"usage\":{\"total_tokens\":5}}\n\ndata: {\"usage\":{\"total_tokens\":6", 5},
 	} {
 		for how, write := range pieces {
 			t.Run(row.name+", "+how, func(t *testing.T) {
@@ -109,8 +110,21 @@ func TestCompressedBody(t *testing.T) {
 	}
 }
 
+// A client could ask for the part of a response in which a text looks like usage.
+func TestUsageInAPart(t *testing.T) {
+	w := compile(t, Config{JSON: "n"}).NewWriter(httptest.NewRecorder())
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusPartialContent)
+	if _, err := io.WriteString(w, `{"n":0}`); err != nil {
+		t.Fatal(err)
+	}
+	if used, ok := w.Used(); ok {
+		t.Errorf("used %d", used)
+	}
+}
+
 func TestUsageInAHeader(t *testing.T) {
-	for value, want := range map[string]int64{"42": 42, " 7 ": 7, "1.5": 2, "": -1, "-1": -1, "x": -1, "NaN": -1, "1, 2": -1} {
+	for value, want := range map[string]int64{"42": 42, " 7 ": 7, "1.5": 2, "": -1, "-1": -1, "x": -1, "NaN": -1, "inf": -1, "0x1p4": -1, "1, 2": -1} {
 		for _, keep := range []bool{false, true} {
 			recorder := httptest.NewRecorder()
 			w := compile(t, Config{Header: "x-usage", Keep: keep}).NewWriter(recorder)
@@ -136,7 +150,6 @@ func FuzzJSON(f *testing.F) {
 		at := min(int(cut), len(text))
 		found.write([]byte(text[:at]))
 		found.write([]byte(text[at:]))
-		found.end()
 		var object struct {
 			Usage map[string]json.RawMessage `json:"usage"`
 		}
