@@ -16,7 +16,6 @@ import (
 type bound struct {
 	policy.Limits
 	meter *meter
-	flow  flow
 	// of is what the limits are those of: key, app or user. plan is the plan that
 	// they come from, empty for the key's own.
 	of, plan string
@@ -98,7 +97,7 @@ func (d *Directory) bound(r keys.Reader, e *Entry, id credential.Digest, b bound
 		return err
 	}
 	if b.Rate != (policy.Rate{}) {
-		b.flow = flowOf(b.Rate)
+		d.meters.setRate(b.meter, b.Rate, d.ticks())
 	}
 	e.bounds = append(e.bounds, b)
 	return nil
@@ -129,7 +128,7 @@ func (d *Directory) LimitsOf(e *Entry) []LimitUse {
 		b := &e.bounds[i]
 		use := LimitUse{Of: b.of, Plan: b.plan, Limits: b.Limits, Live: b.meter.live.Load()}
 		if b.Rate != (policy.Rate{}) {
-			use.RateLeft, _ = b.meter.bucket.left(&b.flow, ticks)
+			use.RateLeft, _ = b.meter.bucket.left(ticks)
 		}
 		if b.Quota != (policy.Quota{}) {
 			use.Used, use.Ends = b.meter.usedAt(b.Quota.Per, now), b.Quota.Per.End(now)
@@ -157,9 +156,10 @@ func (d *Directory) Budgets(e *Entry) (rate, quota Budget) {
 	for i := range e.bounds {
 		b := &e.bounds[i]
 		if b.Rate != (policy.Rate{}) {
-			left, full := b.meter.bucket.left(&b.flow, ticks)
+			f := b.meter.bucket.flow.Load()
+			left, full := b.meter.bucket.left(ticks)
 			if rate.Most == 0 || left < rate.Left {
-				rate = Budget{b.flow.burst, left, time.Duration(b.flow.depth), time.Duration(full)}
+				rate = Budget{f.burst, left, time.Duration(f.depth), time.Duration(full)}
 			}
 		}
 		if b.Quota != (policy.Quota{}) {

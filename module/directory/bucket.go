@@ -11,10 +11,15 @@ import (
 // which it will be full again: a request that takes tokens moves it on. This is the
 // generic cell rate algorithm (ITU-T I.371, appendix I), which takes one atomic
 // compare-and-swap. Times are nanoseconds of [Directory.ticks].
-type bucket struct{ full atomic.Int64 }
+type bucket struct {
+	full atomic.Int64
+	// flow is nil until there is a rate.
+	flow atomic.Pointer[flow]
+}
 
 // flow is a rate, in the terms of its bucket.
 type flow struct {
+	rate  policy.Rate
 	burst int64
 	// token is the time in which a token is gained, and depth that for all.
 	token, depth int64
@@ -23,10 +28,32 @@ type flow struct {
 // forever is a time that no request waits for. Twice of it can be counted.
 const forever = math.MaxInt64 / 4
 
-func flowOf(r policy.Rate) flow {
-	f := flow{burst: r.Burst, token: int64(r.Interval())}
+func flowOf(r policy.Rate) *flow {
+	f := &flow{rate: r, burst: r.Burst, token: int64(r.Interval())}
 	f.depth = f.timeOf(r.Burst)
 	return f
+}
+
+// setRate makes the bucket that of a rate. If it had another one, used tokens stay
+// used, but no more than the new bucket holds, and a debt stays.
+func (b *bucket) setRate(r policy.Rate, now int64) {
+	from := b.flow.Load()
+	if from != nil && from.rate == r {
+		return
+	}
+	to := flowOf(r)
+	b.flow.Store(to)
+	for from != nil {
+		full := b.full.Load()
+		if full <= now {
+			return
+		}
+		taken := (full - now + from.token - 1) / from.token
+		used := min(taken, from.burst)
+		if b.full.CompareAndSwap(full, now+to.timeOf(min(used, to.burst)+taken-used)) {
+			return
+		}
+	}
 }
 
 // timeOf is the time in which tokens are gained.
@@ -39,7 +66,11 @@ func (f *flow) timeOf(tokens int64) int64 {
 
 // take takes tokens, or returns how long until they are there. If a request costs
 // more than the bucket holds, a full one is enough, and is in debt afterwards.
-func (b *bucket) take(f *flow, now, tokens int64) (wait int64) {
+func (b *bucket) take(now, tokens int64) (wait int64) {
+	if tokens == 0 {
+		return 0
+	}
+	f := b.flow.Load()
 	need, cost := f.timeOf(min(tokens, f.burst)), f.timeOf(tokens)
 	for {
 		full := b.full.Load()
@@ -54,7 +85,8 @@ func (b *bucket) take(f *flow, now, tokens int64) (wait int64) {
 }
 
 // charge takes tokens that were used already, even if they are not there.
-func (b *bucket) charge(f *flow, now, tokens int64) {
+func (b *bucket) charge(now, tokens int64) {
+	f := b.flow.Load()
 	for {
 		full := b.full.Load()
 		if b.full.CompareAndSwap(full, min(max(full, now)+f.timeOf(tokens), now+forever)) {
@@ -64,10 +96,11 @@ func (b *bucket) charge(f *flow, now, tokens int64) {
 }
 
 // put puts tokens back.
-func (b *bucket) put(f *flow, tokens int64) { b.full.Add(-f.timeOf(tokens)) }
+func (b *bucket) put(tokens int64) { b.full.Add(-b.flow.Load().timeOf(tokens)) }
 
 // left returns how many tokens there are, and how long until the bucket is full.
-func (b *bucket) left(f *flow, now int64) (tokens, full int64) {
+func (b *bucket) left(now int64) (tokens, full int64) {
+	f := b.flow.Load()
 	full = max(b.full.Load()-now, 0)
 	return max(f.depth-full, 0) / f.token, full
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/caddy-api-keys/gateway/module/keys"
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
@@ -33,8 +34,10 @@ type Exceeded struct {
 // taken nothing.
 type Charge struct {
 	directory *Directory
-	bounds    []bound
+	entry     *Entry
 	cost      int64
+	// day is when it was made.
+	day keys.Date
 }
 
 // Charge takes what a request costs of every limit of an entry's credential, or
@@ -45,39 +48,39 @@ func (d *Directory) Charge(ctx context.Context, c *Charge, e *Entry, cost int64)
 	if len(e.bounds) == 0 || e.unbounded != nil {
 		return Exceeded{}, e.unbounded
 	}
-	ticks := d.ticks()
+	ticks, now := d.ticks(), d.Now()
+	day := keys.DateOf(now)
 	for i := range e.bounds {
-		exceeded, err := d.take(ctx, &e.bounds[i], ticks, cost)
+		exceeded, err := d.take(ctx, &e.bounds[i], ticks, now, cost)
 		if exceeded.Kind != 0 || err != nil {
 			for j := range i {
-				e.bounds[j].putBack(d, cost)
+				e.bounds[j].putBack(day, cost)
 			}
 			return exceeded, err
 		}
 	}
-	c.directory, c.bounds, c.cost = d, e.bounds, cost
+	c.directory, c.entry, c.cost, c.day = d, e, cost, day
 	return Exceeded{}, nil
 }
 
 // take takes what a request costs of one set of limits.
-func (d *Directory) take(ctx context.Context, b *bound, ticks, cost int64) (Exceeded, error) {
+func (d *Directory) take(ctx context.Context, b *bound, ticks int64, now time.Time, cost int64) (Exceeded, error) {
 	m := b.meter
 	if !m.enter(int64(b.Concurrent)) {
 		return b.exceeds(ConcurrentLimit, time.Second), nil
 	}
 	if b.Rate != (policy.Rate{}) {
-		if wait := m.bucket.take(&b.flow, ticks, cost); wait > 0 {
+		if wait := m.bucket.take(ticks, cost); wait > 0 {
 			m.live.Add(-1)
 			return b.exceeds(RateLimit, time.Duration(wait)), nil
 		}
 	}
 	if b.Quota != (policy.Quota{}) {
-		now := d.Now()
 		ok, err := d.takeQuota(ctx, b, now, cost)
 		if !ok || err != nil {
 			m.live.Add(-1)
 			if b.Rate != (policy.Rate{}) {
-				m.bucket.put(&b.flow, cost)
+				m.bucket.put(cost)
 			}
 			return b.exceeds(QuotaLimit, b.Quota.Per.End(now).Sub(now)), err
 		}
@@ -110,45 +113,61 @@ func (b *bound) exceeds(kind LimitKind, after time.Duration) Exceeded {
 }
 
 // putBack takes back what a request took of one set of limits.
-func (b *bound) putBack(d *Directory, cost int64) {
+func (b *bound) putBack(day keys.Date, cost int64) {
 	b.meter.live.Add(-1)
 	if b.Rate != (policy.Rate{}) {
-		b.meter.bucket.put(&b.flow, cost)
+		b.meter.bucket.put(cost)
 	}
 	if b.Quota != (policy.Quota{}) {
-		b.meter.windowAt(b.Quota.Per, d.Now()).add(-cost)
+		b.meter.refund(day, cost)
 	}
 }
 
 // Made reports whether a charge was made, and isn't released.
 func (c *Charge) Made() bool { return c.directory != nil }
 
+// Of reports whether a charge was made for an entry, and isn't released.
+func (c *Charge) Of(e *Entry) bool { return c.Made() && c.entry == e }
+
+// Undo takes back a charge that was made, as if there had been no request.
+func (c *Charge) Undo() {
+	for i := range c.entry.bounds {
+		c.entry.bounds[i].putBack(c.day, c.cost)
+	}
+	c.directory, c.entry = nil, nil
+}
+
 // Release ends the request of a charge. What it cost stays taken.
 func (c *Charge) Release() {
-	for i := range c.bounds {
-		c.bounds[i].meter.live.Add(-1)
+	for i := range c.entry.bounds {
+		c.entry.bounds[i].meter.live.Add(-1)
 	}
-	c.directory, c.bounds = nil, nil
+	c.directory, c.entry = nil, nil
 }
 
 // Settle replaces what the request was charged with what it turned out to cost. It
-// counts against later requests, even if it is more than there was.
+// counts against later requests, even if it is more than there was. If it is less, the
+// rest is given back, unless the window of the quota is over.
 func (c *Charge) Settle(cost int64) {
 	more := cost - c.cost
 	if c.directory == nil || more == 0 {
 		return
 	}
 	c.cost = cost
-	for i := range c.bounds {
-		b := &c.bounds[i]
+	for i := range c.entry.bounds {
+		b := &c.entry.bounds[i]
 		switch {
 		case b.Rate == policy.Rate{}:
 		case more < 0:
-			b.meter.bucket.put(&b.flow, -more)
+			b.meter.bucket.put(-more)
 		default:
-			b.meter.bucket.charge(&b.flow, c.directory.ticks(), more)
+			b.meter.bucket.charge(c.directory.ticks(), more)
 		}
-		if b.Quota != (policy.Quota{}) {
+		switch {
+		case b.Quota == policy.Quota{}:
+		case more < 0:
+			b.meter.refund(c.day, -more)
+		default:
 			b.meter.windowAt(b.Quota.Per, c.directory.Now()).add(more)
 		}
 		c.directory.meters.used(b.meter)

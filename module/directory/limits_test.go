@@ -439,6 +439,132 @@ func TestSettle(t *testing.T) {
 	l.want("the next day", l.allowed("one", 1), 10)
 }
 
+// charge is a request of a key that goes on.
+func (l *limited) charge(name string, cost int64) *directory.Charge {
+	l.t.Helper()
+	c := new(directory.Charge)
+	if e, err := l.Charge(l.t.Context(), c, l.entry(name), cost); err != nil || e.Kind != 0 {
+		l.t.Fatalf("%+v, %v", e, err)
+	}
+	return c
+}
+
+func (l *limited) limit(limits policy.Limits) {
+	l.t.Helper()
+	l.update(func(tx *keys.Tx) error {
+		_, err := tx.ChangeCredential("cak_one", func(c *keys.Credential) error { c.Limits = limits; return nil })
+		return err
+	})
+}
+
+// Under another rate, nobody waits as long as the old one would have taken, and
+// what was used stays used.
+func TestRateChanges(t *testing.T) {
+	for _, row := range []struct {
+		from, to string
+		used     int64
+		want     int           // at once
+		then     time.Duration // until one more is allowed
+	}{
+		{"1/h burst 5", "1000/s burst 1000", 5, 995, time.Millisecond},
+		{"1/h burst 5", "10/s burst 2", 5, 0, 100 * time.Millisecond},
+		{"1000/s burst 1000", "1/m burst 10", 1000, 0, time.Minute},
+		{"1000/s burst 1000", "1/m burst 10", 3, 7, time.Minute},
+		{"10/s", "1/s", 15, 0, 6 * time.Second},
+	} {
+		t.Run(row.from+" to "+row.to, func(t *testing.T) {
+			l := newLimited(t, openStore(t))
+			defer l.Close()
+			l.setUp(func(_ *keys.User, _ *keys.App, one *keys.Credential) { one.Limits = rateOf(t, row.from) })
+			l.request("one", row.used)
+			l.limit(rateOf(t, row.to))
+			l.want("at once", l.allowed("one", 1), row.want)
+			l.pass(row.then - 1)
+			l.want("too soon", l.allowed("one", 1), 0)
+			l.pass(1)
+			l.want("later", l.allowed("one", 1), 1)
+		})
+	}
+}
+
+// A live request is settled by the rate that there is at its end.
+func TestSettleAfterAChange(t *testing.T) {
+	l := newLimited(t, openStore(t))
+	defer l.Close()
+	l.setUp(func(_ *keys.User, _ *keys.App, one *keys.Credential) { one.Limits = rateOf(t, "5/h") })
+	more, less := l.charge("one", 2), l.charge("one", 3)
+	l.limit(rateOf(t, "10/s"))
+	more.Settle(4)
+	less.Settle(2)
+	more.Release()
+	less.Release()
+	l.want("at once", l.allowed("one", 1), 4)
+}
+
+// A route that costs nothing is allowed even while there is a debt.
+func TestFreeRequestInDebt(t *testing.T) {
+	l := newLimited(t, openStore(t))
+	defer l.Close()
+	l.setUp(func(_ *keys.User, _ *keys.App, one *keys.Credential) { one.Limits = rateOf(t, "10/s") })
+	l.request("one", 100)
+	if e := l.request("one", 0); e.Kind != 0 {
+		t.Errorf("exceeds %+v", e)
+	}
+}
+
+// What a request of yesterday didn't use is not there today.
+func TestRefundOfYesterday(t *testing.T) {
+	l := newLimited(t, openStore(t))
+	defer l.Close()
+	l.setUp(func(_ *keys.User, _ *keys.App, one *keys.Credential) { one.Limits = quotaOf(t, "10/day") })
+	yesterday := l.charge("one", 10)
+	l.pass(24 * time.Hour)
+	l.want("today", l.allowed("one", 1), 10)
+	today := l.charge("one", 0)
+	yesterday.Settle(0)
+	l.want("after the end of yesterday's", l.allowed("one", 1), 0)
+	yesterday.Release()
+	today.Release()
+}
+
+// A quota that was used while the clock was ahead ends with its window by the right
+// time.
+func TestQuotaAfterAWrongClock(t *testing.T) {
+	l := newLimited(t, openStore(t))
+	defer l.Close()
+	l.setUp(func(_ *keys.User, _ *keys.App, one *keys.Credential) { one.Limits = quotaOf(t, "10/day") })
+	const ahead = 1000 * 24 * time.Hour
+	l.pass(ahead)
+	l.request("one", 4)
+	l.pass(-ahead)
+	l.want("the same day", l.allowed("one", 1), 6)
+	l.pass(24 * time.Hour)
+	l.want("the next day", l.allowed("one", 1), 10)
+}
+
+// A request that is decided again is charged by the limits that there are then.
+func TestUndo(t *testing.T) {
+	l := newLimited(t, openStore(t))
+	defer l.Close()
+	l.setUp(func(_ *keys.User, _ *keys.App, one *keys.Credential) {
+		one.Limits = rateOf(t, "5/h")
+		one.Limits.Quota, one.Limits.Concurrent = quotaOf(t, "5/day").Quota, 1
+	})
+	before, c := l.entry("one"), new(directory.Charge)
+	if e, err := l.Charge(t.Context(), c, before, 2); err != nil || e.Kind != 0 || !c.Of(before) {
+		t.Errorf("%+v, %v", e, err)
+	}
+	l.limit(quotaOf(t, "5/day"))
+	if c.Of(l.entry("one")) {
+		t.Error("the charge of a changed entry")
+	}
+	c.Undo()
+	if c.Made() {
+		t.Error("made, after all")
+	}
+	l.want("afterwards", l.allowed("one", 1), 5)
+}
+
 func TestBudgets(t *testing.T) {
 	l := newLimited(t, openStore(t))
 	defer l.Close()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
+	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 // meter measures what is used by a key, an app or a user. Every entry that it
@@ -26,7 +27,7 @@ type meter struct {
 	// of meters.
 	quiet int
 
-	_ [40]byte // so that no two meters share a cache line
+	_ [48]byte // so that no two meters share a cache line
 }
 
 // meters are the meters in use. A meter that nothing uses is released: then it
@@ -84,6 +85,13 @@ func (all *meters) known(id credential.Digest) *meter {
 		m.released.Store(false)
 	}
 	return m
+}
+
+// setRate sets the rate of a meter's bucket.
+func (all *meters) setRate(m *meter, r policy.Rate, ticks int64) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	m.bucket.setRate(r, ticks)
 }
 
 // used notes a request, which the meter has counted. A meter that is being released

@@ -28,15 +28,21 @@ func newWindow(s keys.Spending) *window {
 }
 
 // windowAt returns the window of a time, and begins it if it is a new one. A time
-// before the newest window is in that one.
+// shortly before the newest window is in that one. A newest window that is further
+// ahead began while the clock was wrong: it is moved back with what was used, or
+// else it would not end until then.
 func (m *meter) windowAt(per policy.Window, now time.Time) *window {
 	begin := keys.DateOf(per.Begin(now))
 	for {
 		w := m.window.Load()
-		if w != nil && w.begin >= begin {
+		late := w != nil && w.begin > begin && w.begin > keys.DateOf(per.End(now))
+		if w != nil && w.begin >= begin && !late {
 			return w
 		}
 		next := &window{begin: begin}
+		if late {
+			next.used.Store(w.used.Load())
+		}
 		if m.window.CompareAndSwap(w, next) {
 			return next
 		}
@@ -63,6 +69,13 @@ func (w *window) add(n int64) {
 		if w.used.CompareAndSwap(used, max(used+n, 0)) {
 			return
 		}
+	}
+}
+
+// refund gives back what was used on a day, unless that day's window is over.
+func (m *meter) refund(day keys.Date, n int64) {
+	if w := m.window.Load(); w != nil && w.begin <= day {
+		w.add(-n)
 	}
 }
 

@@ -10,9 +10,16 @@ import (
 )
 
 // takeLimits takes what an allowed request costs of the limits of its credential,
-// unless it has done so already, and tells the client what is left.
+// unless it has done so already, and tells the client what is left. If the limits
+// have changed since, the request is charged by the new ones.
 func (q *question) takeLimits(w http.ResponseWriter, r *http.Request, v *verdict) authz.Outcome {
-	if !v.Credential.Limited() || q.charge.Made() {
+	if q.charge.Of(v.Credential) {
+		return v.Outcome
+	}
+	if q.charge.Made() {
+		q.charge.Undo()
+	}
+	if !v.Credential.Limited() {
 		return v.Outcome
 	}
 	exceeded, err := q.lease.Charge(r.Context(), &q.charge, v.Credential, q.Rule.Costs())
