@@ -104,15 +104,17 @@ func permits(patterns []string, value string) bool {
 
 // isPlainValue reports whether every server reads a value alike, also one that
 // replaces compatibility characters (NFKC): it has no escape, no control
-// character, no backslash, no space around it, and no segment that is empty or
-// consists of dots and spaces. Otherwise llama-3/../other would match llama-3*.
+// character, no backslash, no comma, no space around it, and no segment that is
+// empty or consists of dots and spaces. Otherwise llama-3/../other would match
+// llama-3*, and so would llama-3,other, which some servers split (OpenAPI 3, style
+// form).
 func isPlainValue(value string) bool {
 	return isPlainText(value) && isPlainText(norm.NFKC.String(value))
 }
 
 func isPlainText(value string) bool {
 	if value == "" || !utf8.ValidString(value) || strings.TrimSpace(value) != value ||
-		strings.ContainsAny(value, "\\%;?#") || strings.ContainsFunc(value, unicode.IsControl) {
+		strings.ContainsAny(value, "\\%,;?#") || strings.ContainsFunc(value, unicode.IsControl) {
 		return false
 	}
 	for segment := range strings.SplitSeq(value, "/") {

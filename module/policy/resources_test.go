@@ -12,7 +12,7 @@ func TestValuesPermit(t *testing.T) {
 	for value, want := range map[string]bool{
 		"llama-3": true, "llama-3-8b": true, "llama-3/8b": true, "llama-2": false, "LLAMA-3": false, "": false,
 		"org/gpt": true, "org/gpt2": false, "x-small-y": true, "-small-": true, "small": false,
-		"llama-3/../gpt-4": false, "llama-3/./x": false, "llama-3//x": false, "llama-3%2f..": false, `llama-3\x`: false,
+		"llama-3/../gpt-4": false, "llama-3,gpt-4": false, "llama-3，gpt-4": false, "llama-3/./x": false, "llama-3//x": false, "llama-3%2f..": false, `llama-3\x`: false,
 		"llama-3 ": false, "llama-3\x00": false, "llama-3;x": false, "llama-3?x": false, "llama-3#x": false,
 		"llama-3/...": false, "llama-3\xff": false, "llama-3\u0085x": false,
 		"llama-3/ ../x": false, "llama-3／．．／x": false, "llama-3/‥/x": false, "llama-3％2fx": false, "llama-3-é": true,
