@@ -59,6 +59,8 @@ const (
 	maxBurst      = 1_000_000_000
 	maxQuota      = 1_000_000_000_000_000
 	maxConcurrent = 1_000_000
+	// maxFill is in what time a burst is gained: buckets count nanoseconds.
+	maxFill = 70 * 365 * 24 * time.Hour
 )
 
 // daysOfMonth is the length of the longest month.
@@ -93,6 +95,9 @@ func ParseRate(text string) (Rate, error) {
 	if len(words) == 3 {
 		if r.Burst, err = parseCount(words[2], maxBurst); err != nil {
 			return Rate{}, fmt.Errorf("rate %q: burst: %w", text, err)
+		}
+		if most := int64(maxFill / r.Interval()); r.Burst > most {
+			return Rate{}, fmt.Errorf("rate %q: burst: it would take more than 70 years until it is gained; give at most %d", text, most)
 		}
 	}
 	return r, nil

@@ -15,6 +15,7 @@ func TestParseRate(t *testing.T) {
 		"600/m":             {N: 600, Per: time.Minute, Burst: 600},
 		"1/h":               {N: 1, Per: time.Hour, Burst: 1},
 		"10/s burst 20":     {N: 10, Per: time.Second, Burst: 20},
+		"1/h burst 610000":  {N: 1, Per: time.Hour, Burst: 610_000},
 		"10/s burst 1":      {N: 10, Per: time.Second, Burst: 1},
 		"10000000/s":        {N: 10_000_000, Per: time.Second, Burst: 10_000_000},
 		"  10/s  burst 20 ": {N: 10, Per: time.Second, Burst: 20},
@@ -30,7 +31,7 @@ func TestParseRate(t *testing.T) {
 	}
 	for _, text := range []string{
 		"", "10", "/s", "0/s", "-1/s", "+1/s", "1.5/s", "10/d", "10/", "10/s burst", "10/s burst 0", "10/s 20", "10/s burst 20 30",
-		"10000001/s", "1e3/s", "10 /s", "0x10/s", "99999999999999999999/h", "10/s burst 1000000001",
+		"10000001/s", "1e3/s", "10 /s", "0x10/s", "99999999999999999999/h", "10/s burst 1000000001", "1/h burst 620000",
 	} {
 		if got, err := policy.ParseRate(text); err == nil {
 			t.Errorf("%q: got %+v", text, got)
