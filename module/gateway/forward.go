@@ -48,6 +48,7 @@ func (f *forwarded) serve(w http.ResponseWriter, r *http.Request, v *verdict, ne
 	if d.usage != nil {
 		read := d.readUsage(w, r)
 		defer func() {
+			read.End()
 			if used, ok := read.Used(); ok {
 				f.charge.Settle(used)
 			}

@@ -119,7 +119,9 @@ func (q *question) forwardPublic(w http.ResponseWriter, r *http.Request, next ca
 	q.decider.observer.observe(r.Context(), q, &v, event{kind: forwardedEvent})
 	forward := w
 	if q.decider.usage != nil {
-		forward = q.decider.readUsage(w, r) // which keeps the header from the client
+		read := q.decider.readUsage(w, r) // which keeps the header from the client
+		defer read.End()
+		forward = read
 	}
 	return q.brokenOff(w, r, &v, next.ServeHTTP(forward, r))
 }
@@ -180,7 +182,13 @@ func (q *question) deny(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	if m, ok := r.Body.(*tenant.Stream); ok && m.Of(&q.decider.places) {
 		r.Body = m.AsSent()
 	}
-	return q.brokenOff(w, r, v, next.ServeHTTP(w, r))
+	forward := w
+	if q.decider.usage != nil {
+		read := q.decider.usage.NewWriter(w)
+		defer read.End()
+		forward = read
+	}
+	return q.brokenOff(w, r, v, next.ServeHTTP(forward, r))
 }
 
 // observe tells of a request with the answer that it has, or would have had.

@@ -300,6 +300,43 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+// Clients don't see the header in mode shadow either, and it may be a trailer.
+func TestUsageIsHidden(t *testing.T) {
+	s := startLimits(t, limitSite+"\nusage header X-Usage\nmode shadow", "")
+	key, _ := s.key(func(c *keys.Credential) { c.Limits = limits(t, "", "10/day") })
+	s.Upstream.AnswerWith(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.Header().Set(http.TrailerPrefix+"X-Usage", "8")
+		} else {
+			w.Header().Set("X-Usage", "1")
+		}
+		_, _ = io.WriteString(w, "text")
+	})
+	for _, protocol := range gatetest.Protocols {
+		for _, row := range []struct{ method, target, key string }{{"GET", "/items", ""}, {"GET", "/healthz", ""}, {"POST", "/dear", key}, {"POST", "/dear", ""}} {
+			r, err := http.NewRequestWithContext(t.Context(), row.method, "http://"+s.Addr+row.target, http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name, value, ok := strings.Cut(row.key, ": "); ok {
+				r.Header.Set(name, value)
+			}
+			resp, err := gatetest.Client(t, protocol).Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil || string(text) != "text" || resp.Header["X-Usage"] != nil || resp.Trailer["X-Usage"] != nil {
+				t.Errorf("%s: %s %s is answered %s with %v and the trailer %v, %v", protocol, row.method, row.target, text, resp.Header, resp.Trailer, err)
+			}
+		}
+	}
+	if a := s.Ask(gatetest.Client(t, "HTTP/1.1"), "GET", "/free", key); !strings.HasPrefix(a.Header.Get("RateLimit"), `"quota";r=2;`) {
+		t.Errorf("after the trailers: %s", a.Header.Get("RateLimit"))
+	}
+}
+
 // A key for some networks is refused from elsewhere, and a live request ends when the
 // key may not be used from its address any more.
 func TestAddresses(t *testing.T) {

@@ -18,8 +18,8 @@ import (
 // what the route costs, and known only when the response is: so it counts against
 // the requests that follow.
 type Config struct {
-	// Header is a response header that has a number, such as X-Usage. The client
-	// doesn't see it.
+	// Header is a response header or trailer that has a number, such as X-Usage. The
+	// client doesn't see it.
 	Header string `json:"header,omitempty"`
 	// Keep lets the client see the header.
 	Keep bool `json:"keep,omitempty"`
@@ -165,6 +165,23 @@ func (w *Writer) begin() {
 func (w *Writer) hide() {
 	if !w.source.keep && w.source.header != "" {
 		delete(w.Header(), w.source.header)
+	}
+}
+
+// End ends the response. A header may stand among its trailers, too.
+func (w *Writer) End() {
+	name := w.source.header
+	if name == "" {
+		return
+	}
+	h := w.Header()
+	for _, name := range [...]string{name, http.TrailerPrefix + name} {
+		if values := h[name]; len(values) == 1 && !w.known {
+			w.used, w.known = parse(strings.TrimSpace(values[0]))
+		}
+		if !w.source.keep {
+			delete(h, name)
+		}
 	}
 }
 

@@ -141,6 +141,32 @@ func TestUsageInAHeader(t *testing.T) {
 	}
 }
 
+// A trailer counts as a header does, whether it was announced or not.
+func TestUsageInATrailer(t *testing.T) {
+	for _, announced := range []bool{false, true} {
+		recorder := httptest.NewRecorder()
+		w := compile(t, Config{Header: "X-Usage"}).NewWriter(recorder)
+		if announced {
+			w.Header().Set("Trailer", "X-Usage")
+		}
+		if _, err := io.WriteString(w, "text"); err != nil {
+			t.Fatal(err)
+		}
+		name := "X-Usage"
+		if !announced {
+			name = http.TrailerPrefix + name
+		}
+		w.Header().Set(name, "42")
+		w.End()
+		if used, ok := w.Used(); used != 42 || !ok {
+			t.Errorf("announced: %v: used %d, %v", announced, used, ok)
+		}
+		if trailer := recorder.Result().Trailer; trailer.Get("X-Usage") != "" {
+			t.Errorf("announced: %v: the client gets %v", announced, trailer)
+		}
+	}
+}
+
 // The field that is found in JSON is the one that a parser finds.
 func FuzzJSON(f *testing.F) {
 	f.Add(`{"usage":{"total_tokens":42}}`, uint8(3))
