@@ -1,5 +1,6 @@
-// A person limits a key by keyboard alone: how much, from where and for which models
-// it can be used. It is run with the name of a task; the rest is in the environment.
+// A person limits a key with the keyboard alone: how much, from where and for which
+// models the key can be used. The argument is the name of a task, and the rest comes
+// from the environment.
 
 import assert from "node:assert/strict";
 import { Person, close, launch } from "./person.mjs";
@@ -52,7 +53,7 @@ async function fields(ada, values) {
 
 async function limits(options) {
   const ada = await Person.come(base, options);
-  await ada.page.emulateMedia({ reducedMotion: "reduce" }); // what has the focus is in view at once
+  await ada.page.emulateMedia({ reducedMotion: "reduce" }); // so that the focused element is in view at once
   const picture = (name) => ada.picture(pictures, `limits-${options.width}-${name}`);
   await ada.signIn(email, password);
 
@@ -65,7 +66,7 @@ async function limits(options) {
   presses += await tabTo(ada, "Create the key");
   assert.ok(presses <= 40, `${presses} presses of the tabulator`);
 
-  // One with limits. What is wrong is said at its field, and nothing is lost.
+  // A key with limits. An error is shown at its field, and nothing is lost.
   await ada.open("/portal/apps/alice-app/new");
   await type(ada, "description", "limited");
   await tabTo(ada, "scope Predict");
@@ -103,7 +104,7 @@ async function limits(options) {
   assert.equal(await status(key, "llama-3-8b"), 200);
   assert.equal(await status(key, "other"), 403);
 
-  // Its page shows them, with what is used.
+  // The key's page shows the limits, and how much of them is used.
   await ada.open(path);
   const card = ada.page.getByRole("region", { name: "Limits" });
   const words = await card.innerText();
@@ -117,7 +118,7 @@ async function limits(options) {
   }
   await picture("key");
 
-  // The link leads to the fields, which another tab has changed meanwhile.
+  // The link leads to the fields, which another tab changes in between.
   await tabTo(ada, "Change its limits");
   await enter(ada);
   await fields(ada, { plan: "free", rate: "100/m burst 20", quota: "1000/month", concurrent: "5", addresses: "127.0.0.0/8\n::1", "resource-model": "gpt\nllama-3*" });

@@ -48,13 +48,13 @@ async function operator(options) {
   await olga.heading(other);
   await olga.picture(pictures, `operator-user-${options.width}`);
 
-  // The plan of a user, with another change in between, and that of an application.
+  // The plan of a user, with another change in between, and the plan of an application.
   const another = await Person.come(base, options);
   await another.signIn(email, password);
   await another.open(`/portal/operator/users/${other}`);
   await olga.page.getByRole("combobox", { name: "Plan" }).selectOption("pro");
   await olga.press("Save the plan");
-  await olga.says("The plan is changed. It counts from now on.");
+  await olga.says("The plan is changed. It applies from now on.");
   assert.equal(await olga.page.getByRole("combobox", { name: "Plan" }).inputValue(), "pro");
   another.expect("409");
   await another.press("Save the plan");

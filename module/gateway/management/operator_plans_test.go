@@ -93,8 +93,8 @@ func TestOperatorPagesListPlans(t *testing.T) {
 
 	m.plan(managedRoutes, somePlans)
 	contains(t, "with plans", m.operatorPage(page, nil, http.StatusOK),
-		"600 requests a minute, at most 1,000 at once<br>100,000 a day", "of every user who has no other",
-		"1,000,000 a month<br>1 request at the same time", "192.0.2.0/24, 2001:db8::/32", "The plan default is that of every user")
+		"600 requests a minute, at most 1,000 at once<br>100,000 a day", "for every user without another plan",
+		"1,000,000 a month<br>1 request at the same time", "192.0.2.0/24, 2001:db8::/32", "The plan default applies to every user")
 }
 
 // The operator gives plans to users and applications. The audit log has the change.

@@ -135,7 +135,7 @@ func changes(e manage.AuditEntry) string {
 	return strings.Join(list, "; ")
 }
 
-// unsaid returns what it means that a field is absent that had a value.
+// unsaid returns the new value, in words, of a field that was removed.
 func unsaid(was any) string {
 	if _, ok := was.(bool); ok {
 		return "no"

@@ -14,21 +14,21 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// boundsForm is the part of a key's form that limits how much, from where and for
-// what the key can be used, as filled in.
+// boundsForm is the filled-in part of a key's form with the key's limits: how much,
+// from where and for what the key can be used.
 type boundsForm struct {
 	Plan                    string
 	Rate, Quota, Concurrent string
-	// Addresses has one network a line.
+	// Addresses has one network per line.
 	Addresses string
 	Resources []resourceField
 	// Plans are the plans to choose from.
 	Plans []planChoice
-	// Asked reports that the page was opened for these fields.
+	// Asked is true if the page was opened for these fields.
 	Asked bool
 }
 
-// resourceField has the values of one resource that the key is for, one a line.
+// resourceField has the values of one resource that the key may address, one per line.
 type resourceField struct{ Name, Values string }
 
 // ID identifies the field in the page, and Field is its name in the API.
@@ -38,8 +38,8 @@ func (r resourceField) Field() string { return "resources." + r.Name }
 // planChoice is a plan with its limits in words.
 type planChoice struct{ Name, Label string }
 
-// boundsForm returns the empty part of a form, for the plans and the resources of
-// the configuration.
+// boundsForm returns the part of an empty form, with the plans and resources of the
+// configuration.
 func (v *visit) boundsForm() (*boundsForm, error) {
 	a, err := v.get(mine("plans"))
 	if err != nil {
@@ -87,8 +87,8 @@ func (b *boundsForm) fill(k *manage.Key) {
 	}
 }
 
-// read reads the filled-in fields. A field that the form doesn't have stays as it is:
-// the configuration may have changed since the page was made.
+// read reads the filled-in fields. A field that the form doesn't have stays as it is,
+// because the configuration may have changed since the page was made.
 func (b *boundsForm) read(in url.Values) {
 	for name, field := range map[string]*string{
 		"plan": &b.Plan, "rate": &b.Rate, "quota": &b.Quota, "concurrent": &b.Concurrent, "addresses": &b.Addresses,
@@ -104,7 +104,8 @@ func (b *boundsForm) read(in url.Values) {
 	}
 }
 
-// Open reports whether the fields are shown: if any is filled in or refused.
+// Open reports whether the fields are shown, because one of them is filled in or
+// refused, or because the page was opened for them.
 func (b *boundsForm) Open(no *manage.Status) bool {
 	if b.Asked || b.Plan+strings.TrimSpace(b.Rate+b.Quota+b.Concurrent+b.Addresses) != "" || len(b.Values()) > 0 {
 		return true
@@ -189,7 +190,8 @@ func (b *boundsForm) check() *manage.Status {
 	return nil
 }
 
-// body adds to the request to the API what differs from the key as it is.
+// body adds the fields that differ from those of the saved key to a request to the
+// API.
 func (b *boundsForm) body(key map[string]any, was *manage.Key) {
 	if was == nil {
 		was = &manage.Key{}
@@ -249,7 +251,7 @@ func (b *boundsForm) conflicts(c *conflict, now *boundsForm) {
 	}
 }
 
-// limitsInWords describes limits, each by itself.
+// limitsInWords describes each limit.
 func limitsInWords(l policy.Limits) (words []string) {
 	if l.Rate != (policy.Rate{}) {
 		words = append(words, rateInWords(l.Rate))

@@ -29,7 +29,7 @@ type keyForm struct {
 	// key to the endpoints of these operations.
 	Operations []string
 	Exact      bool
-	// Bounds limit the use of the key. They are nil for a collaborator.
+	// Bounds are the key's limits. They are nil for a collaborator.
 	Bounds *boundsForm
 
 	Catalogue *catalogue
@@ -146,7 +146,7 @@ func (v *visit) keyForm() (*keyForm, error) {
 	return f, nil
 }
 
-// boundedForm is keyForm with the fields that limit the use of the key.
+// boundedForm is keyForm with the fields for the key's limits.
 func (v *visit) boundedForm() (*keyForm, error) {
 	f, err := v.keyForm()
 	if err != nil {

@@ -13,48 +13,48 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// limitsView is what bounds the use of a key, on the key's page.
+// limitsView has the limits of a key, for the key's page.
 type limitsView struct {
 	Sets []limitSet
-	// Addresses are the networks that the key can be used from. A request's address
-	// has to be in all of them.
+	// Addresses are lists of networks that the key can be used from. The address of a
+	// request has to be in every list.
 	Addresses []allowedAddresses
 	Resources policy.Values
-	// Failed reports that the API can't tell what is used. Missing is then the plan
-	// that the configuration doesn't have, if that is why.
+	// Failed is true if the API can't tell how much is used. If a plan that isn't in
+	// the configuration is the cause, Missing is its name.
 	Failed  bool
 	Missing string
 }
 
-// limitSet is one set of limits, with what is used of each.
+// limitSet is one set of limits, and how much of each is used.
 type limitSet struct {
-	// Title is what the limits are those of.
+	// Title names the key, application or account that the limits belong to.
 	Title  string
 	Meters []meter
 }
 
-// meter shows how much of a limit is used, of 100.
+// meter shows how much of a limit is used, in percent.
 type meter struct {
 	Text string
 	Used int
 }
 
-// allowedAddresses are networks that something permits.
+// allowedAddresses are the networks that a key or a plan permits.
 type allowedAddresses struct {
 	// By is empty for the key's own.
 	By   string
 	List []string
 }
 
-// Empty reports whether nothing bounds the use of the key.
+// Empty reports whether nothing limits the use of the key.
 func (l *limitsView) Empty() bool {
 	return len(l.Sets)+len(l.Addresses)+len(l.Resources) == 0 && !l.Failed
 }
 
-// Only names the values that the key is for, such as model llama-3*.
+// Only names the values that the key may address, such as model llama-3*.
 func (l *limitsView) Only() []string { return onlyFor(l.Resources) }
 
-// onlyFor names values of resources.
+// onlyFor returns a text for each resource, such as model gpt or llama-3*.
 func onlyFor(values policy.Values) (list []string) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if len(values[name]) == 0 {
@@ -66,7 +66,7 @@ func onlyFor(values policy.Values) (list []string) {
 	return list
 }
 
-// orList joins a list by or, or shortens it.
+// orList joins a list with "or", and shortens a long one.
 func orList(list []string) string {
 	if len(list) == 2 {
 		return list[0] + " or " + list[1]
@@ -74,7 +74,7 @@ func orList(list []string) string {
 	return shortList(list)
 }
 
-// limitsOf reads what bounds a key.
+// limitsOf reads the limits of a key.
 func (v *visit) limitsOf(p *keyPage) (*limitsView, error) {
 	configured, err := v.get(mine("plans"))
 	if err != nil {
@@ -109,10 +109,10 @@ func (v *visit) limitsOf(p *keyPage) (*limitsView, error) {
 	return view, nil
 }
 
-// ofPlan is a plan and what it is the plan of: key, app or user.
+// ofPlan is a plan, and the level that has it: key, app or user.
 type ofPlan struct{ of, plan string }
 
-// plansOf returns the plans that bound a key.
+// plansOf returns the plans that limit a key.
 func (v *visit) plansOf(p *keyPage, configured []manage.Plan) (list []ofPlan) {
 	user := v.user.Plan
 	if user == "" && slices.ContainsFunc(configured, func(c manage.Plan) bool { return c.Name == policy.DefaultPlan }) {
@@ -125,7 +125,7 @@ func (v *visit) plansOf(p *keyPage, configured []manage.Plan) (list []ofPlan) {
 	return slices.DeleteFunc(list, func(o ofPlan) bool { return o.plan == "" })
 }
 
-// titleOfLimits says what limits are those of, by the API's word.
+// titleOfLimits describes what a set of limits belongs to. of is key, app or user.
 func (p *keyPage) titleOfLimits(of, plan string) string {
 	title := "This " + p.What()
 	switch of {
@@ -161,8 +161,8 @@ func metersOf(use *manage.LimitUse) (list []meter) {
 	return list
 }
 
-// partOf returns how much of 100 is used. Something that is used is seen, and more
-// than there is fills the meter.
+// partOf returns how much is used, in percent. A small part is rounded up so that it
+// can be seen, and usage beyond the limit is 100.
 func partOf(used, most int64) int {
 	switch {
 	case used <= 0 || most <= 0:

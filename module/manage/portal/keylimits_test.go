@@ -32,7 +32,7 @@ func TestLimitsOnThePageOfAKey(t *testing.T) {
 		"<h3>All keys and tokens of your account together, by the plan default</h3>", "<li>0 of 1 request at the same time now<svg", `<rect class="used" width="0" height="6"/>`,
 		`<dt>Allowed addresses</dt><dd><span class="mono"><span>192.0.2.0/24, 198.51.100.7</span></span></dd>`,
 		`<dt>Allowed addresses</dt><dd><span class="mono"><span>192.0.2.0/24</span></span><br><span class="hint">All keys and tokens of your account together, by the plan default</span></dd>`,
-		`<dt>Only for model</dt><dd class="mono"><span>gpt, llama-3*</span></dd>`, "Only for model gpt or llama-3*: requests that name another are refused.",
+		`<dt>Only for model</dt><dd class="mono"><span>gpt, llama-3*</span></dd>`, "Only for model gpt or llama-3*: requests that name another value are refused.",
 		`href="/portal/keys/cak_1/change?limits=open#limits">Change its limits</a>`,
 	} {
 		if !strings.Contains(page, want) {
@@ -61,7 +61,7 @@ func TestPageOfAKeyWithoutLimits(t *testing.T) {
 func TestLimitsThatCantBeRead(t *testing.T) {
 	s := newBoundedPortal(t)
 	s.unread = &manage.Status{Code: manage.CodeStore, Details: "the store failed"}
-	if page := s.open("/keys/cak_1"); !strings.Contains(page, "The use of its limits is unknown at the moment.") {
+	if page := s.open("/keys/cak_1"); !strings.Contains(page, "How much of the limits is used is unknown at the moment.") {
 		t.Errorf("nothing says so: %s", page)
 	}
 	s.bounds.Plan = "gold"

@@ -25,7 +25,7 @@ type keyPage struct {
 	Rotation *rotation
 	// Question asks whether the key can make a request.
 	Question *question
-	// Limits are what bounds its use.
+	// Limits are those of the key, its app and its user.
 	Limits *limitsView
 	// Activity is what the key was used for, and History its newest changes.
 	Activity *activityView

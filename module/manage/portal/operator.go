@@ -47,7 +47,7 @@ func ofUser(id string, parts ...string) string {
 // usersPage lists all users.
 type usersPage struct {
 	Users []manage.User
-	// Standard is the plan of users who have no other, empty for none.
+	// Standard is the plan of users without another plan. It may be empty.
 	Standard string
 	Next     string
 	Find     string
@@ -98,7 +98,7 @@ type userPage struct {
 	Of   *manage.User
 	Plan *planForm
 	Apps []manage.App
-	// NextApps is where the list of apps goes on.
+	// NextApps is where the next page of apps begins.
 	NextApps string
 	Keys     []manage.Key
 	Next     string
@@ -128,8 +128,8 @@ func (v *visit) showUser() error {
 	return v.show(http.StatusOK, "operatoruser", "User "+page.Of.ID, page)
 }
 
-// listOfUser reads a list of the user in the path. The field of the query says where
-// the list goes on.
+// listOfUser reads a list of the user in the path. The query field has the beginning
+// of the page.
 func (v *visit) listOfUser(list, field string) (*manage.Answer, error) {
 	query := url.Values{"per_page": {"50"}}
 	if after := v.r.URL.Query().Get(field); after != "" {
@@ -217,7 +217,8 @@ type operatorKeyPage struct {
 	Key   *manage.Key
 	State string
 	Of    *manage.User
-	// AppPlan and UserPlan are the plans whose limits count too, empty for none.
+	// AppPlan and UserPlan are the plans of the app and the user, which limit the key
+	// too. Each may be empty.
 	AppPlan, UserPlan string
 }
 

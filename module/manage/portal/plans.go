@@ -13,8 +13,8 @@ import (
 // plansPage lists the plans of the configuration.
 type plansPage struct{ Plans []manage.Plan }
 
-// HasDefault reports whether the configuration has a plan for every user who has no
-// other.
+// HasDefault reports whether the configuration has a plan for users without another
+// plan.
 func (p plansPage) HasDefault() bool { return standardPlan(p.Plans) != "" }
 
 func (v *visit) listPlans() error {
@@ -48,7 +48,7 @@ func planOf(plans []manage.Plan, name string) (manage.Plan, bool) {
 	return manage.Plan{}, false
 }
 
-// standardPlan returns the plan of users who have no other, empty for none.
+// standardPlan returns the plan of users without another plan. It may be empty.
 func standardPlan(plans []manage.Plan) string {
 	if hasPlan(plans, policy.DefaultPlan) {
 		return policy.DefaultPlan
@@ -56,7 +56,7 @@ func standardPlan(plans []manage.Plan) string {
 	return ""
 }
 
-// boundsOf returns what bounds the use of a key besides its scopes and endpoints.
+// boundsOf describes the limits of a key.
 func boundsOf(k manage.Key) (list []string) {
 	if k.Plan != "" {
 		list = append(list, "plan "+k.Plan)
@@ -71,13 +71,12 @@ func boundsOf(k manage.Key) (list []string) {
 // planForm changes the plan of a user, or of an application if App isn't empty.
 type planForm struct {
 	User, App string
-	// Self is true for the plan of the signed-in user, who can't change it here.
+	// Self is true for the plan of the signed-in user, who can't change that plan.
 	Self bool
 	// Name is the name of the user or the application.
 	Name  string
 	Plans []manage.Plan
-	// Held is the plan that is saved, and Plan the one that is selected. Empty is
-	// none.
+	// Held is the saved plan, and Plan is the selected one. Either may be empty.
 	Held, Plan string
 	Version    uint64
 	Problem    *manage.Status
@@ -95,12 +94,12 @@ func (f *planForm) Path() string {
 // Back is the path of the page of the user.
 func (f *planForm) Back() string { return operatorPath(f.User) }
 
-// Options returns the choices: none, the plans of the configuration, and those that
-// are saved or selected although the configuration doesn't have them.
+// Options returns the choices: no plan, the plans of the configuration, and the saved
+// and selected plans if the configuration doesn't have them.
 func (f *planForm) Options() []planChoice {
 	list := []planChoice{{"", f.none()}}
 	for _, p := range f.Plans {
-		// Nobody has to name the plan default for a user.
+		// A user without a plan has the plan default anyway.
 		if f.App == "" && p.Name == policy.DefaultPlan && p.Name != f.Held && p.Name != f.Plan {
 			continue
 		}
@@ -114,7 +113,7 @@ func (f *planForm) Options() []planChoice {
 	return list
 }
 
-// none returns what it means to have no plan.
+// none describes the choice of no plan.
 func (f *planForm) none() string {
 	standard, ok := planOf(f.Plans, policy.DefaultPlan)
 	switch {

@@ -106,7 +106,7 @@ var notices = map[string]string{
 	"sessions-ended":       "Those sessions have ended.",
 	"user-suspended":       "The user is suspended. All their keys and sessions are refused from now on.",
 	"user-resumed":         "The user is no longer suspended. Their keys work again.",
-	"plan-changed":         "The plan is changed. It counts from now on.",
+	"plan-changed":         "The plan is changed. It applies from now on.",
 	"none-selected":        "Nothing was selected, so nothing was done.",
 }
 
