@@ -251,7 +251,7 @@ func (p *gateParser) credential(d *caddyfile.Dispenser) error {
 	return err
 }
 
-// usage takes where responses tell how much was used.
+// usage reads where responses report how much a request used.
 func (p *gateParser) usage(d *caddyfile.Dispenser) error {
 	const syntax = "usage header NAME, usage header NAME keep, or usage json PATH, for example usage json usage.total_tokens"
 	if err := p.given.once(d); err != nil {

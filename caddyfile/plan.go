@@ -14,7 +14,7 @@ import (
 func (p *appParser) plan(d *caddyfile.Dispenser) error {
 	names := d.RemainingArgs()
 	if len(names) != 1 {
-		return d.Err("plan: write plan NAME, and a block with its limits")
+		return d.Err("plan: write plan NAME and a block with its limits")
 	}
 	plan := policy.Plan{Name: names[0]}
 	if err := policy.CheckPlanName(plan.Name); err != nil {
@@ -32,7 +32,7 @@ func (p *appParser) plan(d *caddyfile.Dispenser) error {
 		}
 	}
 	if !plan.Bounded() && plan.Addresses == nil {
-		return d.Errf("plan %s: it limits nothing; give it a rate, a quota, concurrent or addresses", plan.Name)
+		return d.Errf("plan %s has no limits; give it a rate, a quota, concurrent or addresses", plan.Name)
 	}
 	p.app.Plan = append(p.app.Plan, plan)
 	return nil

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// parseResource reads a resource with the places where requests name it. A field
+// parseResource reads a resource and the places where requests name it. A field
 // called path, body or query is written in quotes.
 func parseResource(segment caddyfile.Segment) (r policy.Resource, err error) {
 	d := caddyfile.NewDispenser(segment)
@@ -32,14 +32,14 @@ func parseResource(segment caddyfile.Segment) (r policy.Resource, err error) {
 		case keyword:
 			given = word
 		case given == "":
-			return r, d.Errf("resource %s: %q is none of path, body and query; %s", r.Name, word, syntax)
+			return r, d.Errf("resource %s: %q is not path, body or query; %s", r.Name, word, syntax)
 		default:
 			*lists[given] = append(*lists[given], word)
 		}
 	}
 	switch {
 	case d.NextBlock(0):
-		return r, d.Errf("resource %s has no block; %s", r.Name, syntax)
+		return r, d.Errf("resource %s: a block is not allowed; %s", r.Name, syntax)
 	case given != "" && len(*lists[given]) == 0:
 		return r, d.Errf("resource %s: %s needs names; %s", r.Name, given, syntax)
 	}

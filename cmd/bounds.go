@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/manage"
 )
 
-// boundFlags declares the flags for what bounds a key. In an update, an empty value
-// removes a bound.
+// boundFlags declares the flags for the limits of a key. In an update, an empty value
+// removes a limit.
 func boundFlags(f *pflag.FlagSet) {
 	planFlag(f)
 	f.String("rate", "", `How fast requests may follow each other, such as 10/s, 600/m or "10/s burst 20"`)
@@ -30,7 +30,7 @@ func (c *call) takePlan(body map[string]any) {
 	}
 }
 
-// takeBounds adds what the flags of [boundFlags] give to a key in the body of a
+// takeBounds adds the limits from the flags of [boundFlags] to a key in the body of a
 // call.
 func (c *call) takeBounds(key map[string]any) error {
 	c.takePlan(key)
@@ -71,7 +71,7 @@ func (c *call) takeBounds(key map[string]any) error {
 	return nil
 }
 
-// flaggedKey is flagged for a call about one key, with more places.
+// flaggedKey is flagged for a call about one key. more has further fields and flags.
 func flaggedKey(err error, more map[string]string) error {
 	flags := map[string]string{
 		"keys[0].scopes": "--scopes", "keys[0].endpoints": "--endpoints", "keys[0].description": "--description", "keys[0].expires_at": "--expires-in",
@@ -85,7 +85,7 @@ func flaggedKey(err error, more map[string]string) error {
 	return flagged(err, flags)
 }
 
-// boundsOf returns what bounds a key in few words, for a table.
+// boundsOf describes the limits of a key in a few words, for a table.
 func boundsOf(k *manage.Key) string {
 	var list []string
 	if k.Plan != "" {

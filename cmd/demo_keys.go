@@ -28,8 +28,8 @@ var demoApps = []string{"photos", "music"}
 // demoKeys are the keys that the demo prints.
 type demoKeys struct {
 	// predicts may read and predict in the app photos; reads may only read there.
-	// music may do everything in the app music, and pat in both apps. limited may
-	// read in photos once an hour.
+	// music may do everything in the app music, and pat may do so in both apps.
+	// limited may read in photos once an hour.
 	predicts, reads, music, pat, limited manage.Key
 	// email and password are for signing in to the portal.
 	email, password string

@@ -153,7 +153,7 @@ func listKeys(c *call) error {
 			return err
 		}
 	}
-	header := row("ID", "KIND", "APP", "STATE", "EXPIRES", "SCOPES", "BOUNDS", "DESCRIPTION")
+	header := row("ID", "KIND", "APP", "STATE", "EXPIRES", "SCOPES", "LIMITS", "DESCRIPTION")
 	query := url.Values{}
 	for flag, name := range map[string]string{"state": "state", "plan": "plan", "unused-for": "unused_for"} {
 		if c.Flags().Changed(flag) {

@@ -54,7 +54,7 @@ import.
 csv     has a header line that names the columns: credential or sha256, user,
         app, type (` + migrate.AppKey + `, the default where there is an app,
         or ` + migrate.PAT + `), description, scopes and endpoints
-        (separated by spaces or semicolons; - is none), plan, rate, quota,
+        (separated by spaces or semicolons; - is empty), plan, rate, quota,
         concurrent, addresses, resources (model=llama-3*), expires_at, disabled
 jsonl   has one JSON object a line, with these as fields
 kong    is what "deck gateway dump" or "kong config db_export" writes

@@ -11,14 +11,14 @@ func updateKeyCommand() *cobra.Command {
 		f.StringSlice("endpoints", nil, "Endpoints that the key is limited to, such as /package.Service/Method")
 		f.String("description", "", "What the key is for")
 		durationFlag(f, "expires-in", "Time after which the key expires, such as 90d or 720h; 0s is never")
-		f.String("action", "overwrite", "What to do with the lists that are given: overwrite, merge or remove")
+		f.String("action", "overwrite", "How to change the given lists: overwrite, merge or remove")
 	}, boundFlags)
 	cmd.Long = `
 Changes a key. The key stays the same, and live requests that the change no
 longer permits end.
 
-The lists that --scopes, --endpoints, --from and --resource give replace those of
-the key, unless --action says merge or remove. An empty value removes a bound:
+The lists of --scopes, --endpoints, --from and --resource replace those of the
+key, unless --action is merge or remove. An empty value removes a limit:
 --plan "", --rate "", --quota "", --concurrent 0, --from "", --resource model=`
 	return cmd
 }
@@ -46,7 +46,7 @@ func updateKey(c *call) error {
 		return err
 	}
 	if len(key) == 1 {
-		return usagef("give at least one flag that says what to change")
+		return usagef("give at least one flag with a change")
 	}
 	text, _, err := c.ask("PATCH", []string{"keys"}, nil, map[string]any{"keys": []any{key}, "action": c.flag("action")})
 	if err != nil {

@@ -102,8 +102,8 @@ func (w *recorder) WriteHeader(status int)         { w.status = status }
 func (w *recorder) Write(text []byte) (int, error) { return w.body.Write(text) }
 
 // configured takes the settings that a running Caddy would use from a
-// configuration: the scopes that can be granted, the plans and resources that there
-// are, and the prefix of new credentials.
+// configuration: the scopes that can be granted, the plans, the resources, and the
+// prefix of new credentials.
 func configured(api *manage.API, file, adapter string) error {
 	text, _, _, err := caddycmd.LoadConfig(file, adapter)
 	if err != nil {

@@ -80,7 +80,7 @@ func (in *reader) row(line int, fields map[string]string, lists map[string][]str
 	}
 	var ok bool
 	if k.Concurrent, ok = count(fields["concurrent"]); !ok {
-		return in.wrong(line, "concurrent", "it has to be a number from 1 on")
+		return in.wrong(line, "concurrent", "it has to be a number of at least 1")
 	}
 	if k.Resources, ok = valuesOf(list("resources")); !ok {
 		return in.wrong(line, "resources", "one of them is not a resource with a value, such as model=llama-3*")

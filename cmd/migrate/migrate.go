@@ -70,7 +70,7 @@ type Record struct {
 	Description string
 	// Scopes is nil if the file doesn't mention scopes.
 	Scopes, Endpoints []string
-	// Plan, Rate, Quota, Concurrent, Addresses and Resources bound the key.
+	// Plan, Rate, Quota, Concurrent, Addresses and Resources limit the key.
 	Plan, Rate, Quota string              `json:",omitzero"`
 	Concurrent        int                 `json:",omitzero"`
 	Addresses         []string            `json:",omitzero"`

@@ -50,7 +50,7 @@ func truth(text string) (is, ok bool) {
 	return false, false
 }
 
-// count reads a number from 1 on. An empty text is 0.
+// count reads a number of at least 1. An empty text is 0.
 func count(text string) (int, bool) {
 	if text == "" {
 		return 0, true
@@ -59,8 +59,8 @@ func count(text string) (int, bool) {
 	return n, err == nil && n > 0
 }
 
-// valuesOf sorts values such as model=llama-3* by their resource. It is nil for no
-// values.
+// valuesOf groups values such as model=llama-3* by resource. It returns nil if there
+// are no values.
 func valuesOf(list []string) (map[string][]string, bool) {
 	var values map[string][]string
 	for _, text := range list {

@@ -127,7 +127,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		a.AuditRetention = caddy.Duration(directory.DefaultAuditRetention)
 	}
 	if !a.MaxKeys.Valid() || !a.MaxApps.Valid() {
-		return errors.New("max_keys and max_apps: give a number from 1 on, or off")
+		return errors.New("max_keys and max_apps: give a number of at least 1, or off")
 	}
 	var err error
 	if a.plans, err = policy.NewPlans(a.Plan); err != nil {

@@ -165,7 +165,7 @@ func (s *Site) resourcesAreNamed() error {
 		return slices.ContainsFunc(s.table.Rules(), func(rule *policy.Rule) bool { return rule.HasVariable(variable) })
 	})
 	if r != nil {
-		return fmt.Errorf("%s: resource %s: no route has a variable {%s}, so nothing would be checked by it; name the variables that the routes have", r.Place, r.Name, name)
+		return fmt.Errorf("%s: resource %s: no route has a variable {%s}, so it would check nothing; use a variable of a route", r.Place, r.Name, name)
 	}
 	return nil
 }

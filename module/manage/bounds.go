@@ -86,9 +86,9 @@ func zeroIf[T any](there bool) *T {
 	return new(T)
 }
 
-// concurrent reads a number from 1 on; null is 0, which is no bound.
+// concurrent reads a number of at least 1. Null is 0, which is no limit.
 func (o *object) concurrent(name string, into *int) bool {
-	const wanted = "a number from 1 on; null is no bound"
+	const wanted = "a number of at least 1, or null for no limit"
 	null := isNull(o.fields[name])
 	ok := decode(o, name, wanted, into)
 	if ok && !null && *into < 1 {

@@ -106,7 +106,7 @@ func TestChangeBounds(t *testing.T) {
 		{name: "no limit", before: `"limits":{"rate":"10/s"}`, change: `"limits":{}}]`, want: `{"limits":{"rate":"10/s"}}`},
 		{name: "rate without a time", before: none, change: `"limits":{"rate":"10"}}]`, field: "limits.rate", reason: "10/s"},
 		{name: "quota of no window", before: none, change: `"limits":{"quota":"10/year"}}]`, field: "limits.quota", reason: "10000/month"},
-		{name: "concurrent 0", before: none, change: `"limits":{"concurrent":0}}]`, field: "limits.concurrent", reason: "from 1"},
+		{name: "concurrent 0", before: none, change: `"limits":{"concurrent":0}}]`, field: "limits.concurrent", reason: "at least 1"},
 		{name: "concurrent too high", before: none, change: `"limits":{"concurrent":1000001}}]`, field: "limits", reason: "1000000"},
 		{name: "unknown limit", before: none, change: `"limits":{"burst":5}}]`, field: "limits.burst", reason: "rate, quota, concurrent"},
 		{name: "limits as a text", before: none, change: `"limits":"10/s"}]`, code: manage.CodeBadFormat, field: "limits", reason: "object"},

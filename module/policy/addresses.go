@@ -9,15 +9,16 @@ import (
 )
 
 // Addresses are networks from which a credential may be used, such as
-// 192.0.2.0/24. Nil is any address. A list that is empty but not nil is none.
+// 192.0.2.0/24. Nil permits any address. A list that is empty but not nil permits
+// none.
 type Addresses []netip.Prefix
 
 // MaxAddresses is how many networks one list has at most.
 const MaxAddresses = 100
 
-// ParseAddresses reads networks and single addresses. The result has each
-// network once, in order, without bits beyond the prefix, and IPv4 in its own
-// form.
+// ParseAddresses reads networks and single addresses. The result is sorted and has
+// no duplicates. IPv4-mapped IPv6 networks become IPv4 networks. Bits beyond the
+// prefix are an error.
 func ParseAddresses(list []string) (Addresses, error) {
 	if list == nil {
 		return nil, nil
@@ -77,8 +78,8 @@ func (a *Addresses) UnmarshalJSON(text []byte) (err error) {
 	return err
 }
 
-// Contains reports whether requests may come from an address. The zero address,
-// which is unknown, is in no list.
+// Contains reports whether requests may come from an address. The zero Addr stands
+// for an unknown address, which is in no list.
 func (a Addresses) Contains(address netip.Addr) bool {
 	if a == nil {
 		return true

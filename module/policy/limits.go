@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Limits bound the requests of a key, an app or a user. The zero value bounds
+// Limits apply to the requests of a key, an app or a user. The zero value limits
 // nothing.
 type Limits struct {
 	Rate  Rate  `json:"rate,omitzero"`
@@ -22,12 +22,12 @@ type Limits struct {
 	Concurrent int `json:"concurrent,omitzero"`
 }
 
-// Rate bounds how fast requests follow each other: a token bucket that holds
-// Burst tokens and gains N of them in each Per, evenly. A request takes as many
+// Rate limits how fast requests follow each other. It is a token bucket that holds
+// Burst tokens and gains N tokens in each Per, evenly. A request takes as many
 // tokens as it costs. Each node of a fleet has a bucket of its own. The zero
-// value is no bound.
+// value is no limit.
 //
-// As text, it is 10/s, 600/m or 3600/h, and with another burst than N
+// As text, a rate is 10/s, 600/m or 3600/h. If the burst isn't N, the text is
 // "10/s burst 20".
 type Rate struct {
 	N     int64
@@ -35,15 +35,15 @@ type Rate struct {
 	Burst int64
 }
 
-// Quota bounds how much may be used in each window: a day or a calendar month,
-// both in UTC. The zero value is no bound. As text, it is 1000/day or
+// Quota limits how much may be used in each window: a day or a calendar month,
+// both in UTC. The zero value is no limit. As text, a quota is 1000/day or
 // 10000/month.
 type Quota struct {
 	N   int64
 	Per Window
 }
 
-// Window is the time for which a [Quota] lasts.
+// Window is the period of a [Quota].
 type Window uint8
 
 // The windows of a quota.
@@ -52,8 +52,8 @@ const (
 	Month
 )
 
-// Bounds of what can be configured. A token of a faster rate would take less
-// time than the clock can tell.
+// The highest numbers that can be configured. At a higher rate, a token would take
+// less time than the clock can measure.
 const (
 	maxRate       = 10_000_000 // a second
 	maxBurst      = 1_000_000_000
@@ -66,14 +66,14 @@ const (
 // daysOfMonth is the length of the longest month.
 const daysOfMonth = 31
 
-// Bounded reports whether there is any bound.
+// Bounded reports whether there is any limit.
 func (l Limits) Bounded() bool { return l != Limits{} }
 
 // ParseRate reads a rate as text. Without a burst, the burst is N.
 func ParseRate(text string) (Rate, error) {
 	words := strings.Fields(text)
 	if len(words) != 1 && (len(words) != 3 || words[1] != "burst") {
-		return Rate{}, fmt.Errorf("rate %q: write a number for each second, minute or hour, such as 10/s, and perhaps a burst, such as 10/s burst 20", text)
+		return Rate{}, fmt.Errorf("rate %q: write a number per second, minute or hour, such as 10/s, and optionally a burst, such as 10/s burst 20", text)
 	}
 	number, unit, _ := strings.Cut(words[0], "/")
 	var r Rate
@@ -85,7 +85,7 @@ func ParseRate(text string) (Rate, error) {
 	case "h":
 		r.Per = time.Hour
 	default:
-		return Rate{}, fmt.Errorf("rate %q: say for which time, such as 10/s, 10/m or 10/h", text)
+		return Rate{}, fmt.Errorf("rate %q: say per second, minute or hour, such as 10/s, 10/m or 10/h", text)
 	}
 	var err error
 	if r.N, err = parseCount(number, maxRate*int64(r.Per/time.Second)); err != nil {
@@ -159,7 +159,7 @@ func ParseQuota(text string) (Quota, error) {
 	case "month":
 		q.Per = Month
 	default:
-		return Quota{}, fmt.Errorf("quota %q: write a number for each day or month, such as 1000/day or 10000/month", text)
+		return Quota{}, fmt.Errorf("quota %q: write a number per day or month, such as 1000/day or 10000/month", text)
 	}
 	var err error
 	if q.N, err = parseCount(number, maxQuota); err != nil {
@@ -210,17 +210,17 @@ func (w Window) End(at time.Time) time.Time {
 	return w.Begin(at).AddDate(0, 0, 1)
 }
 
-// Check returns an error if the limits can't be those of a key: a program may
-// have put them together without their text.
+// Check returns an error if the limits are not valid. A program can make invalid
+// ones, because it need not parse a text.
 func (l Limits) Check() error {
 	if l.Rate != (Rate{}) {
 		if r, err := ParseRate(l.Rate.String()); err != nil || r != l.Rate {
-			return errors.Join(err, fmt.Errorf("the rate %v is not one", l.Rate))
+			return errors.Join(err, fmt.Errorf("rate %v is not valid", l.Rate))
 		}
 	}
 	if l.Quota != (Quota{}) {
 		if q, err := ParseQuota(l.Quota.String()); err != nil || q != l.Quota {
-			return errors.Join(err, fmt.Errorf("the quota %v is not one", l.Quota))
+			return errors.Join(err, fmt.Errorf("quota %v is not valid", l.Quota))
 		}
 	}
 	if l.Concurrent < 0 || l.Concurrent > maxConcurrent {
@@ -229,8 +229,8 @@ func (l Limits) Check() error {
 	return nil
 }
 
-// Within reports whether the limits permit nothing that others don't: each
-// bound of the others is met by one that is no higher.
+// Within reports whether the limits permit nothing that others don't. Each limit of
+// the others then has a counterpart that is no higher.
 func (l Limits) Within(o Limits) bool {
 	return l.Rate.within(o.Rate) && l.Quota.within(o.Quota) &&
 		(o.Concurrent == 0 || l.Concurrent != 0 && l.Concurrent <= o.Concurrent)
@@ -243,13 +243,13 @@ func (r Rate) within(o Rate) bool {
 	return r != Rate{} && r.Burst <= o.Burst && r.compare(o) <= 0
 }
 
-// compare compares how many tokens are gained in the same time. Neither product
-// overflows: see maxRate.
+// compare compares how many tokens are gained in the same time. Because of maxRate,
+// the products don't overflow.
 func (r Rate) compare(o Rate) int {
 	return cmp.Compare(r.N*int64(o.Per/time.Second), o.N*int64(r.Per/time.Second))
 }
 
-// within takes into account that a day lies in a month, and that a month may
+// within takes into account that a day is part of a month, and that a month may
 // have 31 days.
 func (q Quota) within(o Quota) bool {
 	switch {
@@ -263,9 +263,8 @@ func (q Quota) within(o Quota) bool {
 	return q.N <= o.N
 }
 
-// And returns limits that permit nothing that either doesn't. Of two bounds
-// neither of which is within the other, the result has the lower of each
-// number.
+// And returns limits that permit only what both permit. If neither of two rates or
+// quotas is within the other, the result has the lower of each number.
 func (l Limits) And(o Limits) Limits {
 	return Limits{l.Rate.and(o.Rate), l.Quota.and(o.Quota), lower(l.Concurrent, o.Concurrent)}
 }
@@ -292,15 +291,15 @@ func (q Quota) and(o Quota) Quota {
 	case q.Per == Month:
 		q, o = o, q
 	}
-	// The quota of a day is within that of a month if it is shared out to 31
-	// days. Too little for that is one for the whole month.
+	// A month's quota becomes a day's by division by 31. A quota that is too small for
+	// that stays one of a month.
 	if share := o.N / daysOfMonth; share > 0 {
 		return Quota{min(q.N, share), Day}
 	}
 	return Quota{min(q.N, o.N), Month}
 }
 
-// lower returns the lower of two bounds, 0 being none.
+// lower returns the lower of two limits. 0 is no limit.
 func lower(a, b int) int {
 	if a == 0 || b == 0 {
 		return max(a, b)
@@ -308,11 +307,10 @@ func lower(a, b int) int {
 	return min(a, b)
 }
 
-// Plan is a set of limits that operators name, and give to users, apps and
-// keys.
+// Plan is a named set of limits for users, apps and keys.
 type Plan struct {
-	// Name is 1 to 48 letters, digits, - and _. The plan of the name default
-	// is that of every user who has no other.
+	// Name is 1 to 48 letters, digits, - and _. The plan default applies to every
+	// user without another plan.
 	Name string `json:"name"`
 	Limits
 	// Addresses are the networks from which requests may come.
@@ -322,7 +320,7 @@ type Plan struct {
 	Place string `json:"-"`
 }
 
-// DefaultPlan is the name of the plan of every user who has no other.
+// DefaultPlan is the name of the plan that applies to every user without another.
 const DefaultPlan = "default"
 
 // Plans are the plans of a configuration, by name.
@@ -347,7 +345,7 @@ func NewPlans(list []Plan) (Plans, error) {
 	return plans, nil
 }
 
-// Equal reports whether two configurations have the same plans.
+// Equal reports whether the plans are the same.
 func (p Plans) Equal(o Plans) bool {
 	return maps.EqualFunc(p, o, func(a, b *Plan) bool {
 		return a.Limits == b.Limits && (a.Addresses == nil) == (b.Addresses == nil) && slices.Equal(a.Addresses, b.Addresses)

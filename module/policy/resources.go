@@ -14,7 +14,7 @@ import (
 // Resource declares where requests name a resource, such as a model, so that
 // keys can be limited to some values of it.
 type Resource struct {
-	// Name is how keys name the resource, such as model: 1 to 48 lower-case
+	// Name is the name of the resource in keys, such as model: 1 to 48 lower-case
 	// letters, digits, - and _.
 	Name string `json:"name"`
 	// Path are variables of routes.
@@ -38,13 +38,13 @@ func CheckResourceName(name string) error {
 	return nil
 }
 
-// Values limits a key to some values of resources: by the name of each
-// resource, the patterns of the values that the key may address. In a pattern,
-// * stands for any text. A resource without an entry is not limited, and a list
-// that is empty permits no value. Nil limits nothing.
+// Values limits a key to some values of resources. It has the name of each resource,
+// with patterns of the values that the key may address. In a pattern, * stands for
+// any text. A resource without an entry is not limited. An empty list permits no
+// value. Nil limits nothing.
 type Values map[string][]string
 
-// Bounds of the values of one key.
+// The most that the values of one key may have.
 const (
 	maxResources = 16
 	maxPatterns  = 100
@@ -84,9 +84,9 @@ func checkValue(pattern string) error {
 	return nil
 }
 
-// Permit reports whether the key may address a value of a resource. A value
-// that a server may take for another one is permitted only by a pattern without
-// *: see [isPlainValue].
+// Permit reports whether the key may address a value of a resource. If a server may
+// take a value for another one, only a pattern without * permits that value: see
+// [isPlainValue].
 func (v Values) Permit(resource, value string) bool {
 	patterns, limited := v[resource]
 	return !limited || permits(patterns, value)
@@ -102,12 +102,11 @@ func permits(patterns []string, value string) bool {
 	})
 }
 
-// isPlainValue reports whether every server reads a value alike, also one that
-// replaces compatibility characters (NFKC): it has no escape, no control
-// character, no backslash, no comma, no space around it, and no segment that is
-// empty or consists of dots and spaces. Otherwise llama-3/../other would match
-// llama-3*, and so would llama-3,other, which some servers split (OpenAPI 3, style
-// form).
+// isPlainValue reports whether every server reads a value alike, including servers
+// that replace compatibility characters (NFKC). Such a value has no escape, control
+// character, backslash, comma or surrounding space, and no segment that is empty or
+// consists of dots and spaces. Otherwise llama-3/../other would match llama-3*, and
+// so would llama-3,other, which some servers split (OpenAPI 3, style form).
 func isPlainValue(value string) bool {
 	return isPlainText(value) && isPlainText(norm.NFKC.String(value))
 }
@@ -125,8 +124,9 @@ func isPlainText(value string) bool {
 	return true
 }
 
-// Within reports whether the values permit nothing that others don't. A pattern
-// is within another one that matches it, with * as a character.
+// Within reports whether the values permit nothing that others don't. A pattern is
+// within another one that matches the pattern's text, in which * is an ordinary
+// character.
 func (v Values) Within(o Values) bool {
 	for name, patterns := range o {
 		mine, limited := v[name]
@@ -147,8 +147,8 @@ func covered(pattern string, by []string) bool {
 	return slices.ContainsFunc(by, func(p string) bool { return matchGlob(p, pattern) })
 }
 
-// And returns the values that both permit, as far as patterns can say: of two
-// patterns neither of which is within the other, nothing is left.
+// And returns the values that both permit. If neither of two patterns is within the
+// other, the result has neither, although some values may match both.
 func (v Values) And(o Values) Values {
 	if v == nil {
 		return o
@@ -181,8 +181,8 @@ func (v Values) And(o Values) Values {
 	return both
 }
 
-// Normal returns the values with each list sorted and without duplicates, nil
-// if they limit nothing.
+// Normal returns the values with each list sorted and without duplicates. The result
+// is nil if the values limit nothing.
 func (v Values) Normal() Values {
 	if len(v) == 0 {
 		return nil

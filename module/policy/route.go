@@ -73,8 +73,8 @@ type Route struct {
 	// lenient upstream would route to another route with other demands).
 	Allow []string `json:"allow,omitempty"`
 
-	// Cost is what a request counts for, against the rates and quotas of its
-	// credential. 0 counts for nothing.
+	// Cost is how much a request uses of the rates and quotas of its credential.
+	// With 0, it uses nothing.
 	// Default: 1.
 	Cost *int64 `json:"cost,omitempty"`
 
@@ -98,16 +98,16 @@ type Rule struct {
 	// route, one with a literal that isn't in its loose form.
 	nearPlain bool
 	pattern   Pattern
-	// variables are those of the pattern, and those of routes of the same shape
-	// that became one with this one.
+	// variables are those of the pattern, and of the routes of the same shape that were
+	// merged into this one.
 	variables []Variable
-	// verb is the route with a verb that an upstream may read the path as,
-	// because of an escaped colon. It is nil for most requests.
+	// verb is a route with a verb that an upstream may choose for the path, because
+	// the path has an escaped colon. It is nil for most requests.
 	verb *Rule
 	// owner and app are the positions of the segments that name the owner and
 	// the app, or -1 if the path doesn't name them.
 	owner, app int
-	// cost is what a request counts for.
+	// cost is how much a request uses of rates and quotas.
 	cost int64
 
 	needScopes, needEndpoints Bits
@@ -122,7 +122,7 @@ func (r *Rule) AllowsEncodedSlash() bool { return r.slash }
 // AllowsColon reports whether the last segment may contain a colon or %3A.
 func (r *Rule) AllowsColon() bool { return r.colon }
 
-// Costs returns what a request counts for, against rates and quotas.
+// Costs returns how much a request uses of rates and quotas.
 func (r *Rule) Costs() int64 { return r.cost }
 
 // Parsed returns the route's parsed pattern.
@@ -162,9 +162,9 @@ func (r *Rule) HasVariable(name string) bool {
 	return slices.ContainsFunc(r.variables, func(v Variable) bool { return v.Name == name })
 }
 
-// Values are what the path has at the variables of a name, decoded. There may
-// be several, because routes of one shape may give one name to other segments,
-// and because of an escaped colon. The route must have been found for the path.
+// Values returns the decoded values that the path has for a variable. There may be
+// several, because routes of one shape may use the name for different segments, and
+// because of an escaped colon. The route must have been found for the path.
 func (r *Rule) Values(name, path string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, v := range r.variables {
@@ -178,8 +178,8 @@ func (r *Rule) Values(name, path string) iter.Seq[string] {
 	}
 }
 
-// value returns what the path has at a variable, decoded. It is empty only at
-// the rest of a path.
+// value returns the decoded value that the path has for a variable. Only the value
+// of a rest variable can be empty.
 func (r *Rule) value(path string, v Variable) string {
 	for range v.First + 1 {
 		_, path, _ = strings.Cut(path, "/")
@@ -199,7 +199,7 @@ func (r *Rule) value(path string, v Variable) string {
 	return decodeSegment(path[:end-1])
 }
 
-// verbSuffix is what the last segment of a path ends with.
+// verbSuffix returns the end that the last segment of a path has.
 func (r *Rule) verbSuffix() string {
 	if r.pattern.Verb == "" {
 		return ""

@@ -40,8 +40,8 @@ func (t *Table) settleColon(r *Rule, method string, grpc bool, path, plain strin
 	return both, near
 }
 
-// orVerb returns the rule for a path that an upstream may read as one of o, nil
-// for none.
+// orVerb returns the rule for a path that an upstream may read as a path of o. It
+// returns r if o is nil.
 func (r *Rule) orVerb(o *Rule) *Rule {
 	if o == nil || o == r {
 		return r

@@ -14,14 +14,14 @@ type Most int
 // noBound is off.
 const noBound Most = -1
 
-// ParseMost reads a number from 1 on, or off.
+// ParseMost reads a number of at least 1, or off.
 func ParseMost(text string) (Most, error) {
 	if text == "off" {
 		return noBound, nil
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
-		return 0, fmt.Errorf("%q is not a number from 1 on; give one, or off", text)
+		return 0, fmt.Errorf("%q is not a number of at least 1; write one, or off", text)
 	}
 	return Most(n), nil
 }

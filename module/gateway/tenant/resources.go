@@ -37,7 +37,7 @@ func (o *Places) Declare(list []policy.Resource) error {
 
 func (o *Places) declare(r policy.Resource) error {
 	if len(r.Path)+len(r.Query)+len(r.Body) == 0 {
-		return errors.New("say where requests name it: path VARIABLE…, body FIELD… or query FIELD…")
+		return errors.New("no place is given; say where requests name it: path VARIABLE…, body FIELD… or query FIELD…")
 	}
 	query, err := fieldsOf(r.Query, len(o.resources))
 	if err != nil {
@@ -85,7 +85,7 @@ func (m *member) apart(fields []Field) error {
 	if len(m.fields) > 0 && len(m.members) > 0 {
 		outer, inner := &fields[m.fields[0]], &fields[m.members[0].first()]
 		if outer.Part == Value || inner.Part == Value {
-			return fmt.Errorf("body fields %s and %s: one is text and the other stands within it; only one of them can be looked at", outer.Path, inner.Path)
+			return fmt.Errorf("body fields %s and %s: the second lies within the first, so they can't both be read; remove one of the two", outer.Path, inner.Path)
 		}
 	}
 	for _, inner := range m.members {

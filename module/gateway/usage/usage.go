@@ -52,7 +52,7 @@ func Compile(c *Config) (*Source, error) {
 		}
 		return &Source{header: textproto.CanonicalMIMEHeaderKey(c.Header), keep: c.Keep}, nil
 	case c.Keep:
-		return nil, errors.New("usage json: only a header can be kept from the client or shown to it")
+		return nil, errors.New("usage json: keep applies only to a header; remove it")
 	}
 	path := strings.Split(c.JSON, ".")
 	for _, name := range path {

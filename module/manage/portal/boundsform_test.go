@@ -118,7 +118,7 @@ func TestMistakesInBounds(t *testing.T) {
 		// api is the API's name of the field, if the API finds the mistake.
 		api string
 	}{
-		{"rate", "ten", "rate", "Rate &#34;ten&#34;: say for which time", ""},
+		{"rate", "ten", "rate", "Rate &#34;ten&#34;: say per second", ""},
 		{"quota", "10/year", "quota", "Quota &#34;10/year&#34;", ""},
 		{"concurrent", "-1", "concurrent", "Write a number of requests from 1 to 1000000.", ""},
 		{"concurrent", "1000001", "concurrent", "Write a number", ""},

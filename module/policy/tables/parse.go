@@ -106,7 +106,7 @@ func ParseRoute(tokens []Token) (policy.Route, error) {
 	})
 }
 
-// parseCost reads what a request counts for, against rates and quotas.
+// parseCost reads how much a request uses of rates and quotas.
 func parseCost(r *policy.Route, words []string) error {
 	if len(words) != 1 {
 		return errors.New("it takes one number, such as cost 5")
