@@ -45,8 +45,8 @@ func (l layout) node(id string) string { return l.nodes() + id }
 func (l layout) holds() string         { return string(l) + "held/" }
 func (l layout) hold(id string) string { return l.holds() + id }
 
-// window returns what begins the keys of the quotas in a window. Those of earlier
-// windows come before it.
+// window returns the prefix of the keys of the quotas in a window. The keys of earlier
+// windows sort before it.
 func (l layout) window(begin keys.Date) string { return l.quotas() + begin.String() + "/" }
 
 // quota returns the key of a quota in a window.

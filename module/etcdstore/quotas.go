@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// windowDays is how many days after its first day a window may still be in use.
-	// The longest one is a month.
+	// windowDays is the number of days after which every window has ended. The longest
+	// window is a month.
 	windowDays = 32
 	// maxRemoved is how many quotas are removed at once. Each is an event for every
 	// node.
@@ -24,11 +24,12 @@ const (
 var errUnknownQuota = fmt.Errorf("%w: etcd did not say whether it took back a part of a quota, which counts as taken", keys.ErrUnavailable)
 
 // Allot implements [keys.Shared]. It neither touches nor compares the head, and the
-// mirror doesn't have quotas. It tries for a while to get in between the other nodes,
-// but not beyond the deadline of ctx.
+// mirror doesn't have quotas. If other nodes change the quota first, it tries again for
+// a while, but not beyond the deadline of ctx.
 //
-// A call of etcd that has begun is not given up because the client has gone: what the
-// call takes would be lost, and a client could use up a quota by leaving.
+// If the client leaves, a call of etcd that has begun still runs to its end. Otherwise
+// the part that the call takes would be lost, and a client could use up a quota by
+// leaving.
 func (s *Store) Allot(ctx context.Context, a keys.Allotment) (granted, taken int64, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, 0, err
@@ -66,8 +67,9 @@ func (s *Store) Allot(ctx context.Context, a keys.Allotment) (granted, taken int
 		case isRefusal(err) || errors.Is(err, keys.ErrCorrupt):
 			return 0, 0, quotaError(err)
 		default:
-			// The call may have been carried out all the same. To make it again does no
-			// harm: at most one is carried out, since that replaces what was seen.
+			// The call may have been carried out all the same. Another attempt does no
+			// harm: at most one takes effect, because each replaces the value that was
+			// seen.
 			unsure = true
 			select {
 			case <-calls.Done():
@@ -85,8 +87,8 @@ func quotaError(err error) error {
 	return fmt.Errorf("%w: taking a part of a quota in etcd: %w", keys.ErrUnavailable, err)
 }
 
-// quotaAt is how much of a quota was taken by a revision of etcd. The revision is 0
-// if nobody has taken anything.
+// quotaAt is how much of a quota had been taken at a revision of etcd. The revision is
+// 0 if no node has taken anything.
 type quotaAt struct{ taken, revision int64 }
 
 // quota reads how much of a quota was taken.
@@ -104,8 +106,8 @@ func (s *Store) quota(ctx context.Context, name string) (quotaAt, error) {
 	return seen, nil
 }
 
-// swapQuota puts how much of a quota is taken, if nobody has put anything since it was
-// seen. Otherwise it returns what is there now.
+// swapQuota writes how much of a quota is taken, if the record hasn't changed since it
+// was seen. Otherwise it returns the current record.
 func (s *Store) swapQuota(ctx context.Context, name string, seen quotaAt, taken int64) (now quotaAt, swapped bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -123,7 +125,7 @@ func (s *Store) swapQuota(ctx context.Context, name string, seen quotaAt, taken 
 	return now, false, err
 }
 
-// quotaOf reads what was found of a quota.
+// quotaOf decodes the record of a quota, if there is one.
 func quotaOf(found []*mvccpb.KeyValue) (quotaAt, error) {
 	if len(found) == 0 {
 		return quotaAt{}, nil
@@ -133,7 +135,7 @@ func quotaOf(found []*mvccpb.KeyValue) (quotaAt, error) {
 }
 
 // noteWindow wakes up the task that removes ended windows, if this window is newer than
-// all others that this node knows.
+// every other window that this node knows.
 func (s *Store) noteWindow(begin keys.Date) {
 	for {
 		newest := s.newestWindow.Load()
@@ -148,7 +150,7 @@ func (s *Store) noteWindow(begin keys.Date) {
 }
 
 // removeEnded removes the quotas of windows that have ended, whenever a window begins.
-// If that fails, they stay until the next one begins.
+// If the removal fails, they stay until the next window begins.
 func (s *Store) removeEnded() {
 	for {
 		select {
@@ -173,7 +175,7 @@ func (s *Store) removeBefore(ctx context.Context, day keys.Date) error {
 	return nil
 }
 
-// removeSome removes the first quotas whose keys come before end. It returns whether
+// removeSome removes the first quotas whose keys sort before end. It reports whether
 // there are more.
 func (s *Store) removeSome(ctx context.Context, end string) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)

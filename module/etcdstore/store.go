@@ -53,8 +53,8 @@ type Store struct {
 	report chan struct{}
 	// caughtUp wakes up the task that keeps the node fresh.
 	caughtUp chan struct{}
-	// newestWindow is the newest window in which a quota was asked for, as a
-	// [keys.Date]. windowBegun wakes up the task that removes those that have ended.
+	// newestWindow is the newest window of which a quota was allotted, as a
+	// [keys.Date]. windowBegun wakes up the task that removes ended windows.
 	newestWindow atomic.Int32
 	windowBegun  chan struct{}
 }

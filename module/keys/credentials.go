@@ -85,9 +85,9 @@ func (tx *Tx) findHolder(app AppRef) error {
 	return nil
 }
 
-// ChangeCredential changes the description, scopes, endpoints, limits and expiry
-// of a credential, what it may address and from where, whether it is disabled, and
-// what it was rotated to. Nothing else may change.
+// ChangeCredential changes the description, scopes, endpoints, plan, limits,
+// addresses, resources and expiry of a credential, whether it is disabled, and what it
+// was rotated to. Nothing else may change.
 func (tx *Tx) ChangeCredential(id string, change func(*Credential) error) (Credential, error) {
 	old, err := tx.CredentialByID(id)
 	if err != nil {

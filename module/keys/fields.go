@@ -101,8 +101,8 @@ func narrowEndpoints(c, than *Credential) bool {
 	return c.Disabled != disabled || (was == nil) != (c.Endpoints == nil) || !slices.Equal(was, c.Endpoints)
 }
 
-// narrowPlan prefers the other plan. Which of two plans permits less is up to the
-// configuration.
+// narrowPlan prefers the other plan. Only the configuration knows which of two plans
+// permits less.
 func narrowPlan(c, than *Credential) bool {
 	if than.Plan == "" || than.Plan == c.Plan {
 		return false

@@ -37,37 +37,36 @@ type Shared interface {
 	// fleet that has lost nothing. acceptLost gives up what only nodes know that
 	// don't answer.
 	Reconcile(ctx context.Context, acceptLost bool) (Reconciled, error)
-	// Allot takes part of a quota for this node, or gives back what is left of it. It
-	// returns how much was granted, which is negative if it was given back, and the
-	// total that all nodes have taken in the window, including this. The node need not
-	// be fresh.
+	// Allot takes part of a quota for this node, or gives back what the node doesn't
+	// need. It returns how much was granted, which is negative for what was given back,
+	// and the total that all nodes have then taken in the window. The node need not be
+	// fresh.
 	//
-	// After an error nothing was granted, but the store may count it as taken until the
-	// window ends. An allotment may be lost, and is never granted twice. So after an
-	// error the node may not spend what it wanted to take, nor what it wanted to give
-	// back.
+	// After an error nothing was granted, but the store may count the allotment as taken
+	// until the window ends. An allotment may be lost, and is never granted twice. So
+	// after an error, the node must not use what it wanted to take or to give back.
 	Allot(ctx context.Context, a Allotment) (granted, taken int64, err error)
 }
 
-// Allotment is a part of a quota for one window, to be spent by one node. Except for
-// debts, all nodes together never hold more than the greatest Most that was used.
+// Allotment is a part of a quota that one node may use in one window. Apart from
+// debts, all nodes together never hold more than the highest Most that was passed.
 type Allotment struct {
-	// Meter is whose quota it is.
+	// Meter identifies the quota, as in [Spending].
 	Meter credential.Digest
-	// Begin is the first day of the window. A window is forgotten 32 days after its
-	// first day, so it may last a month.
+	// Begin is the first day of the window. The store forgets a window 32 days after
+	// its first day, so the longest window is a month.
 	Begin Date
-	// Most is the quota. If it was lowered below what is taken, nothing is granted.
+	// Most is the quota. If it was lowered below the total taken, nothing is granted.
 	Most int64
-	// Want is how much to take. If less is left, that is granted. A negative Want gives
-	// back, at most what all nodes have taken.
+	// Want is how much to take. If less is left, only the rest is granted. A negative
+	// Want gives back at most as much as all nodes have taken.
 	Want int64
 	// Debt grants all of Want, even beyond Most. It is for usage that exceeded the
-	// allotment, because it became known only after the answer.
+	// allotment because it became known only after the response.
 	Debt bool
 }
 
-// Granted returns how much is granted if all nodes have taken so much before.
+// Granted returns how much is granted if all nodes have taken this much before.
 func (a Allotment) Granted(taken int64) int64 {
 	switch {
 	case a.Want < 0:

@@ -8,8 +8,9 @@ import (
 // ErrLimit is returned if a user has as many keys or apps as allowed.
 var ErrLimit = errors.New("limit reached")
 
-// Maximums bound what one user may have. 0 means no limit. They apply to what
-// users make themselves, not to what the operator makes or imports for them.
+// Maximums are the most keys and apps that one user may have. 0 means no limit. They
+// apply to what users make themselves, not to what the operator makes or imports for
+// them.
 type Maximums struct {
 	// Keys limits app keys and personal access tokens that are not revoked,
 	// including disabled and expired ones.
@@ -17,7 +18,7 @@ type Maximums struct {
 	Apps int
 }
 
-// The maximums unless the configuration says otherwise.
+// The default maximums.
 const (
 	DefaultMaxKeys = 10_000
 	DefaultMaxApps = 1_000

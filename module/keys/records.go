@@ -30,8 +30,8 @@ type User struct {
 	Suspended bool // its credentials are refused
 	// Operator is true for a user who has the operator's pages of the portal.
 	Operator bool
-	// Plan is the plan that bounds the requests of all of the user's credentials
-	// together. If it is empty, that is [policy.DefaultPlan].
+	// Plan is the plan that limits all of the user's credentials together. If Plan is
+	// empty, [policy.DefaultPlan] applies.
 	Plan string
 	// PasswordHash is an argon2id hash in PHC's form, made by [signin.HashPassword].
 	// It is empty if the user has no password.
@@ -58,8 +58,8 @@ type AppRef struct {
 type App struct {
 	AppRef
 	Name string
-	// Plan is the plan that bounds the requests of all of the app's keys together,
-	// besides the user's. It is empty if there is none.
+	// Plan is the plan that limits all of the app's keys together, in addition to the
+	// user's plan. It may be empty.
 	Plan                  string
 	CreatedAt, ModifiedAt time.Time
 	Version               uint64 // as a user's
@@ -80,12 +80,12 @@ type Credential struct {
 	Scopes      []string
 	// Endpoints is nil if there is no list, which means all endpoints.
 	Endpoints []string
-	// Plan is a plan that bounds the requests of this key, besides those of its
-	// app and its user. It is empty if there is none.
+	// Plan is the plan that limits this key, in addition to the plans of its app and
+	// its user. It may be empty.
 	Plan string
-	// Limits are the key's own. They count together with its plan: both bound.
+	// Limits are the key's own. They apply in addition to the key's plan.
 	Limits policy.Limits
-	// Addresses are where requests may come from.
+	// Addresses are the networks that requests may come from.
 	Addresses policy.Addresses
 	// Resources are the values of resources that the key may address.
 	Resources             policy.Values
@@ -264,7 +264,7 @@ func checkGrant(scopes, endpoints []string) error {
 	return nil
 }
 
-// checkUse checks what bounds the use of a credential.
+// checkUse checks the plan, limits, addresses and resources of a credential.
 func checkUse(c *Credential) error {
 	if err := checkPlan(c.Plan); err != nil {
 		return err
@@ -281,8 +281,8 @@ func checkUse(c *Credential) error {
 	return nil
 }
 
-// checkPlan checks the name of a plan. Whether the plan exists is up to the
-// configuration.
+// checkPlan checks the name of a plan. Only the configuration knows whether the plan
+// exists.
 func checkPlan(name string) error {
 	if name == "" {
 		return nil

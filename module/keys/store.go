@@ -60,9 +60,9 @@ type Store interface {
 	// call are written together, and may write some before it returns an error.
 	Used(ctx context.Context, uses []Use) error
 
-	// Spent writes how much of quotas was used, at most MaxWrites of them. The newest
-	// window of a quota stays. A spending of 0 removes what is there. Like Used,
-	// it is no change. A [Shared] store has none: it allots quotas.
+	// Spent writes the usage of quotas, at most MaxWrites of them. Of each quota, only
+	// the newest window is kept. A spending of 0 removes the record. Like Used, Spent
+	// makes no change. A [Shared] store has no spendings, because it allots quotas.
 	Spent(ctx context.Context, spendings []Spending) error
 
 	// Ready returns nil if the store could answer View and Update now, and
@@ -173,9 +173,9 @@ type Reader interface {
 	// given one.
 	Activities(after credential.Digest) iter.Seq2[KeyActivity, error]
 
-	// Spending returns how much of a quota was used, as it was last written.
+	// Spending returns the usage of a quota as it was last written.
 	Spending(meter credential.Digest) (Spending, error)
-	// Spendings lists them by meter, from after the given one.
+	// Spendings lists the usage of all quotas by meter, after the given meter.
 	Spendings(after credential.Digest) iter.Seq2[Spending, error]
 
 	Collaborator(CollaboratorRef) (Collaborator, error)

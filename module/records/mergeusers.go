@@ -124,7 +124,7 @@ func (m *Merge) apps() error {
 		if err != nil {
 			return err
 		}
-		a.Plan, a.ModifiedAt, a.Version = now.Plan, m.At, max(now.Version, a.Version)+1 // it may be a lower one now
+		a.Plan, a.ModifiedAt, a.Version = now.Plan, m.At, max(now.Version, a.Version)+1 // the plan may be a lower one now
 		return w.PutApp(a)
 	})
 }

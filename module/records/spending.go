@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// spendings have one record for each quota that was used. As with activities, the
+// spendings has one record for each quota that was used. Like that of activities, the
 // bucket belongs to no format.
 var spendings = table[keys.Spending, spendingRecord]{
 	name:   "spending",
@@ -34,7 +34,7 @@ func (r spendingRecord) unpack() (keys.Spending, error) {
 	return keys.Spending{Meter: meter, Begin: keys.Date(r.Begin), Used: r.Used}, err
 }
 
-// ApplySpendings writes how much of quotas was used, for [keys.Store.Spent].
+// ApplySpendings writes the usage of quotas, for [keys.Store.Spent].
 func ApplySpendings(w Writer, list []keys.Spending) (Written, error) {
 	for _, s := range list {
 		if err := applySpending(w, s); err != nil {
@@ -51,8 +51,7 @@ func applySpending(w Writer, s keys.Spending) error {
 		}
 		return nil
 	}
-	// A damaged record is replaced. It would otherwise keep every later one from
-	// being written.
+	// A damaged record is replaced. Otherwise no later usage could be written.
 	was, err := spendings.get(w, s.Meter[:])
 	switch {
 	case err == nil && was.Begin > s.Begin:
@@ -70,8 +69,8 @@ func applySpending(w Writer, s keys.Spending) error {
 	return nil
 }
 
-// spendings raises what was used of quotas to what is known now, so that a restore
-// gives nothing back.
+// spendings raises the usage of quotas to the usage that is known now, so that a
+// restore gives nothing back.
 func (m *Merge) spendings() error {
 	if m.kinship == stranger {
 		return nil

@@ -142,7 +142,7 @@ func packCredential(c keys.Credential) credentialRecord {
 		Rate: c.Limits.Rate.String(), Quota: c.Limits.Quota.String(), Concurrent: c.Limits.Concurrent,
 		Resources: c.Resources,
 	}
-	// An empty list is no address at all, and no list is any.
+	// An empty list permits no address, and no list permits any.
 	if c.Addresses != nil {
 		r.Addresses = new(c.Addresses.Texts())
 	}

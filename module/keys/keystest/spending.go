@@ -12,8 +12,8 @@ func spending(name string, begin keys.Date, used int64) keys.Spending {
 	return keys.Spending{Meter: credential.DigestOf(name), Begin: begin, Used: used}
 }
 
-// What was used of a quota stays until its next window, whatever order it is
-// written in. A store that allots quotas has none.
+// The usage of a quota is kept until the next window, in whatever order usage is
+// written. A store that allots quotas has no spendings.
 func testSpendings(t *testing.T, s keys.Store) {
 	spent := func(list ...keys.Spending) {
 		t.Helper()
