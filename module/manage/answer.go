@@ -27,7 +27,7 @@ type Answer struct {
 	Endpoints []string `json:"endpoint_names,omitzero"`
 	// ScopeResources describe the resources of the scopes in Scopes.
 	ScopeResources []ScopeResource `json:"scope_resources,omitzero"`
-	// Plans are the plans of the configuration, and Resources the names of the
+	// Plans are the plans of the configuration. Resources are the names of the
 	// resources that its sites declare.
 	Plans     []Plan   `json:"plans,omitzero"`
 	Resources []string `json:"resource_names,omitzero"`
@@ -75,7 +75,7 @@ type Answer struct {
 	Operation  *Operation  `json:"operation,omitempty"`
 	// Activity is what a key was used for.
 	Activity *Activity `json:"activity,omitempty"`
-	// LimitUses are what bounds the requests of a key, with what is used of it.
+	// LimitUses are the limits of a key, and how much of each is used.
 	LimitUses []LimitUse `json:"limit_uses,omitzero"`
 	// StoreCheck and StoreStats are about the whole store.
 	StoreCheck *StoreCheck `json:"store_check,omitempty"`

@@ -35,9 +35,9 @@ type API struct {
 	// Catalogue lists what can be granted. Without one, such as without a
 	// configuration, only the form of scopes is checked.
 	Catalogue *policy.Catalogue
-	// Plans and Resources are the plans of the configuration, and the names of the
-	// resources that its sites declare. Without a Catalogue only the form of names
-	// is checked.
+	// Plans are the plans of the configuration. Resources are the names of the
+	// resources that its sites declare. Without a Catalogue, only the form of names is
+	// checked.
 	Plans     policy.Plans
 	Resources []string
 	// Brand is the prefix of new credentials.

@@ -13,7 +13,7 @@ type App struct {
 	ID         string    `json:"id"`
 	UserID     string    `json:"user_id"`
 	Name       string    `json:"name"`
-	Plan       string    `json:"plan,omitempty"` // bounds all keys of the app together
+	Plan       string    `json:"plan,omitempty"` // limits all keys of the app together
 	CreatedAt  time.Time `json:"created_at"`
 	ModifiedAt time.Time `json:"modified_at"`
 	Version    uint64    `json:"version"` // as a key's

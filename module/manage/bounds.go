@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// bounds are what a request says of the plan, the limits, the addresses and the
-// resources of a key. A nil field stays unchanged.
+// bounds are the plan, limits, addresses and resources that a request gives a key. A
+// nil field stays unchanged.
 type bounds struct {
 	path       string // of the key in the body
 	plan       *string
@@ -19,15 +19,15 @@ type bounds struct {
 	// addresses are texts that [policy.ParseAddresses] reads.
 	addresses      []string
 	givesAddresses bool
-	// resources are lists of values by the name of their resource.
+	// resources are lists of values, by the name of the resource.
 	resources map[string][]string
 }
 
 // newBounds reads the bounds of a new key.
 func newBounds(o *object) bounds { return readBounds(o, (*object).texts) }
 
-// changedBounds reads the change of the bounds of a key. It refuses null instead of
-// a list, like [object.listed].
+// changedBounds reads a change to the bounds of a key. Like [object.listed], it
+// refuses null instead of a list.
 func changedBounds(o *object) bounds {
 	if isNull(o.fields["resources"]) {
 		o.fail(refuse(CodeInvalid, o.field("resources"), "it has to be an object; leave it out to keep it as it is"))
@@ -35,21 +35,21 @@ func changedBounds(o *object) bounds {
 	return readBounds(o, (*object).listed)
 }
 
-// readBounds reads the bounds of a key, and the lists by a function.
+// readBounds reads the bounds of a key. It reads each list with the function list.
 func readBounds(o *object, list func(o *object, name string, into *[]string) bool) bounds {
 	b := bounds{path: o.path}
 	b.plan = given(o.text, "plan")
 	b.readLimits(o)
 	if b.givesAddresses = list(o, "addresses", &b.addresses); b.givesAddresses {
 		if _, err := policy.ParseAddresses(b.addresses); err != nil {
-			o.fail(refuseValue(o.field("addresses"), err, "one of them is not a network such as 192.0.2.0/24 or 2001:db8::/32, and not an address, or there are too many"))
+			o.fail(refuseValue(o.field("addresses"), err, "one of them is neither a network such as 192.0.2.0/24 or 2001:db8::/32 nor an address, or there are too many"))
 		}
 	}
 	b.readResources(o, list)
 	return b
 }
 
-// readLimits reads limits. A member that is null removes that bound, and null
+// readLimits reads limits. A member that is null removes that limit, and null
 // instead of the object removes all of them.
 func (b *bounds) readLimits(o *object) {
 	if isNull(o.fields["limits"]) {
@@ -65,7 +65,7 @@ func (b *bounds) readLimits(o *object) {
 	o.endOf(in)
 }
 
-// readBound reads a bound that is a text; null and the empty text are none.
+// readBound reads a limit that is a text. Null and the empty text are no limit.
 // untold is the error that doesn't repeat the text.
 func readBound[T any](o *object, name string, parse func(string) (T, error), untold string) *T {
 	text := given(o.text, name)
@@ -110,22 +110,22 @@ func (b *bounds) readResources(o *object, list func(o *object, name string, into
 			continue
 		}
 		if err := (policy.Values{name: values}).Check(); err != nil {
-			in.fail(refuseValue(in.field(name), err, "one of them is not the name of a resource, or not a value of one, or there are too many"))
+			in.fail(refuseValue(in.field(name), err, "one of them is not a valid name of a resource, or not a valid value, or there are too many"))
 		}
 		b.resources[name] = values
 	}
 	o.endOf(in)
 }
 
-// refuseValue refuses a value by an error that may repeat it. untold is the error
-// for an import.
+// refuseValue refuses a value with an error that may repeat the value. untold is the
+// error for an import.
 func refuseValue(field string, err error, untold string) *Error {
 	e := refuse(CodeInvalid, field, "%v", err)
 	e.untold = untold
 	return e
 }
 
-// given reports whether the request says anything of the bounds.
+// given reports whether the request gives any of the bounds.
 func (b *bounds) given() bool {
 	return b.plan != nil || b.rate != nil || b.quota != nil || b.concurrent != nil || b.givesAddresses || len(b.resources) > 0
 }
@@ -133,7 +133,7 @@ func (b *bounds) given() bool {
 // listed reports whether the request gives a list that needs an action.
 func (b *bounds) listed() bool { return b.givesAddresses || len(b.resources) > 0 }
 
-// tells reports whether any text of the bounds repeats something.
+// tells reports whether repeats is true for any text of the bounds.
 func (b *bounds) tells(repeats func(string) bool) bool {
 	if b.plan != nil && repeats(*b.plan) {
 		return true
@@ -146,8 +146,8 @@ func (b *bounds) tells(repeats func(string) bool) bool {
 	return false
 }
 
-// changeBounds applies what a request says to a key. It shares no list with the
-// key as it was.
+// changeBounds gives a key the bounds of a request. The key then shares no list with
+// the key as it was.
 func (a *API) changeBounds(c *keys.Credential, b *bounds, act action) error {
 	if act == "" && b.listed() {
 		return refuse(CodeInvalid, "action", "it is missing; say what to do with the lists: merge, overwrite or remove")
@@ -170,8 +170,8 @@ func (a *API) changeBounds(c *keys.Credential, b *bounds, act action) error {
 	return a.changeResources(c, b, act)
 }
 
-// checkPlan refuses a plan that the configuration doesn't have, except the one
-// that the record already has. Without a configuration, only the form is checked.
+// checkPlan refuses a plan that the configuration doesn't have, unless the record
+// has that plan already. Without a configuration, only the form is checked.
 func (a *API) checkPlan(field, name, held string) error {
 	switch {
 	case name == "" || name == held || a.Plans[name] != nil:
@@ -255,11 +255,12 @@ func overlapping(one, other string) bool {
 	return a.Within(b) || b.Within(a)
 }
 
-// changeBound changes a list that bounds a key. Nil is no list, so that anything is
-// permitted. An empty list would leave the key useless: overwriting with one removes
-// the bound, and the last element can't be removed. overlap reports whether two
-// elements permit something in common: a removal that leaves some of what it names
-// is refused, because the client would believe that it is gone.
+// changeBound changes a list that limits a key. Nil is no list, which permits
+// anything. An empty list would leave the key useless. So overwriting with an empty
+// list removes the list, and the last element can't be removed. overlap reports
+// whether two elements permit something in common. A removal after which the key
+// would still permit some of the removed element is refused, because the client would
+// believe that all of it is gone.
 func changeBound(field string, old, asked []string, act action, overlap func(kept, gone string) bool) ([]string, error) {
 	limited := old != nil
 	if !limited && act == remove && len(asked) > 0 {

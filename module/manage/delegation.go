@@ -10,8 +10,8 @@ import (
 
 // delegable refuses a key that could do more than the caller's own credential: a
 // key can't have a scope, an endpoint, an expiry, a limit, an address or a resource
-// beyond the caller's. Every new
-// and every changed key is checked. element is the path of the key in the body.
+// beyond the caller's. Every new and every changed key is checked. element is the
+// path of the key in the body.
 //
 // A session acts as the user, who may do everything with their own records, so it
 // can grant everything without an expiry.
@@ -41,8 +41,9 @@ func (r *request) delegable(element string, c *keys.Credential) error {
 	return r.delegableBounds(element, c)
 }
 
-// delegableBounds refuses a key that could be used more, from elsewhere or for
-// more than the caller's own credential. Plans compare by what they permit now.
+// delegableBounds refuses a key that could be used more often, from more addresses or
+// for more resources than the caller's own credential. Plans are compared by their
+// current limits.
 func (r *request) delegableBounds(element string, c *keys.Credential) error {
 	own, lacks := r.own, CodeInsufficientScopes
 	plan := r.api.Plans[c.Plan]
@@ -64,8 +65,8 @@ func (r *request) delegableBounds(element string, c *keys.Credential) error {
 	return nil
 }
 
-// withinLimits reports whether each bound of some limits is met by a key's own
-// limits or by its plan, which is nil if it has none.
+// withinLimits reports whether each limit of bound is met by a key's own limits or by
+// its plan. plan is nil if the key has none.
 func withinLimits(bound, own policy.Limits, plan *policy.Plan) bool {
 	for _, one := range []policy.Limits{{Rate: bound.Rate}, {Quota: bound.Quota}, {Concurrent: bound.Concurrent}} {
 		if !own.Within(one) && (plan == nil || !plan.Limits.Within(one)) {
@@ -83,8 +84,8 @@ func addressesOf(c *keys.Credential, plan *policy.Plan) policy.Addresses {
 	return c.Addresses.And(plan.Addresses)
 }
 
-// delegableTo is delegable for a collaborator. A collaborator never expires, and has
-// no bounds, so a credential that expires or has some can't add one.
+// delegableTo is delegable for a collaborator. A collaborator never expires and has no
+// limits, so a credential that expires or has limits can't add one.
 func (r *request) delegableTo(element string, c *keys.Collaborator) error {
 	own := r.own
 	if own == nil || own.Kind == policy.Session {
@@ -99,7 +100,7 @@ func (r *request) delegableTo(element string, c *keys.Collaborator) error {
 	return r.delegable(element, &keys.Credential{Scopes: c.Scopes, Endpoints: c.Endpoints})
 }
 
-// boundOf returns which bound a credential has, or an empty text.
+// boundOf returns a limit that a credential has, in words, or an empty text.
 func boundOf(c *keys.Credential) string {
 	switch {
 	case c.Plan != "":

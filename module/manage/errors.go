@@ -27,7 +27,7 @@ type Error struct {
 	// Cause is only for the log.
 	Cause error
 
-	// untold are the details without the values that they repeat, if they do.
+	// untold are the details without values, if Details repeats a value.
 	untold string
 
 	allow []string

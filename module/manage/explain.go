@@ -16,8 +16,8 @@ type ExplainQuery struct {
 	Target string `json:"target"`
 	// Headers are further header lines, such as "Origin: https://example.com".
 	Headers []string `json:"headers,omitempty"`
-	// Address is the client's address. Without one, the request comes from where the
-	// key may be used.
+	// Address is the client's address. Without one, the request comes from an address
+	// that the key may be used from.
 	Address string `json:"address,omitempty"`
 	// Key is the key ID of the calling key.
 	Key string `json:"key,omitempty"`

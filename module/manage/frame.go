@@ -72,8 +72,8 @@ func (in input[T]) of(r *request) (v T, err error) {
 	return v, nil
 }
 
-// answers is the frame of a call without input that opens its own transactions, if
-// any.
+// answers is the frame of a call without input that opens its own transactions, if it
+// needs any.
 func answers(fn func(*request) (*Answer, error)) frame {
 	return does(input[nothing]{}, func(r *request, _ nothing) (*Answer, error) { return fn(r) })
 }

@@ -25,7 +25,7 @@ type ImportKey struct {
 	Disabled            bool
 }
 
-// ImportBounds are what bounds a key to import, in the form of a request.
+// ImportBounds are the limits of an imported key, in the form of a request.
 type ImportBounds struct {
 	Plan      string              `json:"plan,omitempty"`
 	Limits    ImportLimits        `json:"limits,omitzero"`
@@ -33,14 +33,15 @@ type ImportBounds struct {
 	Resources map[string][]string `json:"resources,omitempty"`
 }
 
-// ImportLimits are the limits of a key to import, as texts.
+// ImportLimits are the rate, the quota and the number of concurrent requests of an
+// imported key.
 type ImportLimits struct {
 	Rate       string `json:"rate,omitempty"`
 	Quota      string `json:"quota,omitempty"`
 	Concurrent int    `json:"concurrent,omitempty"`
 }
 
-// read reads the bounds like those of a request. Most keys have none, and cost
+// read reads the bounds like those of a request. For a key without bounds, it does
 // nothing.
 func (in *ImportBounds) read(path string) (bounds, error) {
 	if in.Plan == "" && in.Limits == (ImportLimits{}) && len(in.Addresses) == 0 && len(in.Resources) == 0 {

@@ -51,7 +51,7 @@ var KeyFields = []KeyField{
 	{Name: "rotated_to", Label: "Rotated to", Value: func(k *Key) any { return k.RotatedTo }},
 }
 
-// LimitTexts returns each bound of limits as a text, such as rate 10/s.
+// LimitTexts returns each limit as a text, such as rate 10/s.
 func LimitTexts(l policy.Limits) (list []string) {
 	if l.Rate != (policy.Rate{}) {
 		list = append(list, "rate "+l.Rate.String())

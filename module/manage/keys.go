@@ -31,8 +31,8 @@ type Key struct {
 	Scopes      []string `json:"scopes"`
 	// Endpoints is empty for all endpoints.
 	Endpoints []string `json:"endpoints"`
-	// Plan and Limits bound the requests of the key, besides the plans of its app
-	// and its user.
+	// Plan and Limits limit the key, in addition to the plans of its app and its
+	// user.
 	Plan   string        `json:"plan,omitempty"`
 	Limits policy.Limits `json:"limits,omitzero"`
 	// Addresses are the networks that the key may be used from. Nil is any address.

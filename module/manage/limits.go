@@ -8,21 +8,22 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// LimitUse is one set of limits that bounds the requests of a key, and how much of
-// it is used. A bound that doesn't exist has no fields. In a fleet RateLeft and Live
-// are those of the node that answers.
+// LimitUse is one set of limits that applies to a key, and how much of each limit is
+// used. The fields of a limit that isn't set are absent. In a fleet, RateLeft and Live
+// are those of the node that answers, and QuotaUsed includes the allotments that other
+// nodes hold.
 type LimitUse struct {
-	// Of is what the limits are those of: key, app or user.
+	// Of is the level of the limits: key, app or user.
 	Of string `json:"of"`
-	// Plan is the plan that they come from, empty for a key's own limits.
+	// Plan is the plan that the limits come from. It is empty for a key's own limits.
 	Plan string `json:"plan,omitempty"`
 
 	Rate policy.Rate `json:"rate,omitzero"`
 	// RateLeft is how many requests may be made at once now.
 	RateLeft *int64       `json:"rate_left,omitempty"`
 	Quota    policy.Quota `json:"quota,omitzero"`
-	// QuotaUsed is how much was used of the quota, which is there again at
-	// QuotaEndsAt.
+	// QuotaUsed is how much of the quota is used. At QuotaEndsAt, the next window
+	// begins, in which nothing is used.
 	QuotaUsed   *int64     `json:"quota_used,omitempty"`
 	QuotaEndsAt *time.Time `json:"quota_ends_at,omitempty"`
 	Concurrent  int        `json:"concurrent,omitempty"`
@@ -30,7 +31,7 @@ type LimitUse struct {
 	Live *int64 `json:"live,omitempty"`
 }
 
-// listLimits answers what bounds the requests of a key, and how much of it is used.
+// listLimits answers the limits of a key, and how much of each is used.
 func (r *request) listLimits() (*Answer, error) {
 	var c keys.Credential
 	err := r.view(func(from keys.Reader) (err error) {

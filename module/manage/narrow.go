@@ -31,8 +31,8 @@ func (c *comparison) lists(before, after []string, allBefore, allAfter bool) {
 	}
 }
 
-// within compares by whether what is after a change is within what was before, and
-// the other way round.
+// within adds a comparison of a field. after reports whether the new value is within
+// the old one, and before reports whether the old value is within the new one.
 func (c *comparison) within(after, before bool) {
 	c.narrower = c.narrower || !before
 	c.wider = c.wider || !after

@@ -16,8 +16,8 @@ type Plan struct {
 	Addresses []string `json:"addresses,omitzero"`
 }
 
-// listPlans answers the plans and the resources of the configuration, of which
-// there are only a few.
+// listPlans answers the plans and the resources of the configuration. It has no
+// pages, because there are only a few.
 func (r *request) listPlans(from keys.Reader) (*Answer, error) {
 	if _, err := r.findUser(from); err != nil {
 		return nil, err
@@ -33,15 +33,16 @@ func (r *request) listPlans(from keys.Reader) (*Answer, error) {
 	return answer, nil
 }
 
-// givenPlan refuses a plan for an app or a user that the configuration doesn't
-// have, and any from a caller who isn't the operator.
+// givenPlan checks the plan that a request gives to an app or a user. It refuses a
+// plan that the configuration doesn't have, and any plan if the caller isn't the
+// operator.
 func (r *request) givenPlan(element string, name *string, held string) error {
 	if name == nil {
 		return nil
 	}
 	field := join(element, "plan")
 	if !r.caller.Operator {
-		return refuse(CodeInvalid, field, "only the operator gives a plan; leave it out")
+		return refuse(CodeInvalid, field, "only the operator can give a plan; leave it out")
 	}
 	return r.api.checkPlan(field, *name, held)
 }

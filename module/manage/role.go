@@ -84,8 +84,9 @@ func (r *request) hasRole() error {
 	return r.view(func(keys.Reader) error { return nil })
 }
 
-// onlySuspendsOrPlans refuses to change anything else of a user, and to change the
-// caller, who could be locked out by a suspension or by the addresses of a plan.
+// onlySuspendsOrPlans refuses a change to any other field of a user. It also refuses a
+// change to the caller, who could be locked out by a suspension or by the addresses of
+// a plan.
 func (r *request) onlySuspendsOrPlans(list *[]userFields) error {
 	f := &(*list)[0]
 	if f.name != nil || f.email != nil || f.password != nil || f.noPassword || f.operator != nil {
@@ -100,7 +101,7 @@ func (r *request) onlySuspendsOrPlans(list *[]userFields) error {
 	return refuse(CodeInvalid, join(f.path, "suspended"), "this would suspend your own account")
 }
 
-// onlyPlans refuses to change anything else of an app.
+// onlyPlans refuses a change to any other field of an app.
 func (r *request) onlyPlans(f *appFields) error {
 	if f.name != nil {
 		return refuse(CodeInvalid, f.path, "only plan can be changed here; the owner changes the name")

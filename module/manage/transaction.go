@@ -87,7 +87,7 @@ func (r *request) stillGood(tx *keys.Tx) error {
 		return refuse(CodeConflict, "", "the scopes or endpoints of this call's credential changed during the call, so nothing was changed; send the request again")
 	}
 	if own.Addresses != nil {
-		// A text that isn't an address is the zero Addr, of which no list is.
+		// A text that isn't an address gives the zero Addr, which is in no list.
 		if from, _ := netip.ParseAddr(r.caller.Address); !own.Addresses.Contains(from) {
 			return refuse(CodeKeyInvalid, "", "the credential of this call can't be used from its address any more; nothing was changed")
 		}

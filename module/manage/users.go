@@ -18,7 +18,7 @@ type User struct {
 	Email      string    `json:"email"`
 	Suspended  bool      `json:"suspended"`
 	Operator   bool      `json:"operator,omitempty"` // has the operator's pages of the portal
-	Plan       string    `json:"plan,omitempty"`     // bounds all credentials of the user together
+	Plan       string    `json:"plan,omitempty"`     // limits all credentials of the user together
 	TwoFactor  bool      `json:"two_factor"`         // a second factor is required
 	CreatedAt  time.Time `json:"created_at"`
 	ModifiedAt time.Time `json:"modified_at"`
