@@ -11,32 +11,30 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// allotment is what this node holds of a quota that it shares with other nodes, in
-// one window: it may use so much. It takes more from the store before it has used
-// it all, so that a request waits for the store only at the beginning of a window,
-// and when little is left.
+// allotment is the part of a shared quota that this node may use in one window. The
+// node takes more from the store before the part is used up. So a request waits for
+// the store only at the beginning of a window, and when little is left.
 type allotment struct {
-	// held is how much this node has been granted, and taken is how much all nodes
-	// have, when this one last asked.
+	// held is how much this node has been granted. taken is how much all nodes had
+	// been granted when this node last asked.
 	held, taken atomic.Int64
-	// asking is held while the store is asked.
+	// asking is locked while the store is asked.
 	asking sync.Mutex
-	// ahead is true while more is taken ahead of need.
+	// ahead is true while takeAhead runs.
 	ahead atomic.Bool
 	// pause is why the store isn't asked for more now.
 	pause atomic.Pointer[pause]
 }
 
-// pause is a time in which the store isn't asked for more of a quota: nothing was
-// left, or it failed with err.
+// pause is a time in which the store isn't asked for more of a quota, because too
+// little was left, or because the store failed with err.
 type pause struct {
 	until int64 // in ticks
 	err   error
 }
 
-// Bounds of what a node takes at once: a part of what is left, because what it
-// doesn't use is missing elsewhere, and what a crash loses is lost until the window
-// ends.
+// A node takes only a small part at once: other nodes can't use what this node
+// holds, and a crash loses that part until the window ends.
 const (
 	allotPart = 400 // of the quota
 	allotLeft = 16  // of what is left
@@ -59,7 +57,7 @@ func (a *allotment) paused(ticks int64) *pause {
 	return nil
 }
 
-// takeAllotted uses some of a quota, of what this node holds.
+// takeAllotted uses some of this node's allotment, and takes more if necessary.
 func (d *Directory) takeAllotted(ctx context.Context, b *bound, w *window, n int64) (bool, error) {
 	a := &w.allotment
 	for {
@@ -77,8 +75,9 @@ func (d *Directory) takeAllotted(ctx context.Context, b *bound, w *window, n int
 	}
 }
 
-// allot takes more of a quota for this node, at least what it needs to use n more,
-// if there is as much. It returns how much this node was granted meanwhile.
+// allot takes more of a quota for this node, so that the node can use at least n if
+// the quota has that much left. It returns how much the node was granted since the
+// call began.
 func (d *Directory) allot(ctx context.Context, b *bound, w *window, n int64) (granted int64, err error) {
 	a := &w.allotment
 	held := a.held.Load()
@@ -115,8 +114,8 @@ func (d *Directory) share(b *bound, a *allotment) int64 {
 	return min(b.Quota.N/allotPart+1, left/allotLeft+1, allotMost)
 }
 
-// takeAhead takes more in the background, once half of what is taken at once is
-// used. A failure is met again by the request that needs more.
+// takeAhead takes more in the background once less than half a share is left. The
+// request that then needs more meets the same failure, if there is one.
 func (d *Directory) takeAhead(ctx context.Context, b *bound, w *window) {
 	a := &w.allotment
 	share := d.share(b, a)
@@ -131,9 +130,9 @@ func (d *Directory) takeAhead(ctx context.Context, b *bound, w *window) {
 	})
 }
 
-// settleAllotments gives back what quiet meters hold, and takes what was used beyond
-// an allotment, so that other nodes know of it. all is true when the directory
-// closes.
+// settleAllotments gives back what meters without recent requests hold. If more than
+// an allotment was used, it takes the difference, so that other nodes know of it. all
+// gives back what every meter holds, when the directory closes.
 func (d *Directory) settleAllotments(ctx context.Context, all bool) error {
 	var failures []error
 	for _, m := range d.meters.list() {
@@ -158,7 +157,7 @@ func (d *Directory) settleAllotments(ctx context.Context, all bool) error {
 	return errors.Join(failures...)
 }
 
-// settleDebt takes what this node has used beyond its allotment.
+// settleDebt takes the n that this node has used beyond its allotment.
 func (d *Directory) settleDebt(ctx context.Context, m *meter, w *window, n int64) error {
 	granted, taken, err := d.shared.Allot(ctx, keys.Allotment{Meter: m.id, Begin: w.begin, Want: n, Debt: true})
 	if err != nil {
@@ -169,8 +168,8 @@ func (d *Directory) settleDebt(ctx context.Context, m *meter, w *window, n int64
 	return nil
 }
 
-// giveBack gives back a part of an allotment, which counts as used meanwhile. If the
-// store fails, the part is lost.
+// giveBack gives back a part of an allotment. Until then, the part counts as used. If
+// the store fails, the part is lost.
 func (d *Directory) giveBack(ctx context.Context, m *meter, w *window, n int64) error {
 	_, taken, err := d.shared.Allot(ctx, keys.Allotment{Meter: m.id, Begin: w.begin, Want: -n})
 	w.allotment.held.Add(-n)

@@ -56,7 +56,7 @@ type Directory struct {
 	usage    usage
 	activity activity
 	meters   meters
-	// allotting are the tasks that take more of shared quotas.
+	// allotting are the running calls of takeAhead.
 	allotting sync.WaitGroup
 	// plans are those of the configuration.
 	plans atomic.Pointer[policy.Plans]
@@ -205,7 +205,7 @@ func (d *Directory) Now() time.Time {
 	return now
 }
 
-// ticks returns a time in nanoseconds that setting the clock doesn't change.
+// ticks returns a time in nanoseconds that doesn't change if the clock is set.
 func (d *Directory) ticks() int64 { return int64(d.clock().Sub(d.began)) }
 
 // Standing returns whether the entry's credential is valid now, and if not,

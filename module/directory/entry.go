@@ -30,7 +30,7 @@ type Entry struct {
 	idle   int64
 	seen   atomic.Int64
 	caller policy.Caller
-	// bounds are the limits of the credential's requests.
+	// bounds are the limits that apply to the credential's requests.
 	bounds []bound
 	// unbounded is why the limits are not known, or nil.
 	unbounded error

@@ -97,7 +97,7 @@ func (l *Lease) KeepAudit(retention time.Duration) {
 	l.shared.configure()
 }
 
-// Bound changes what one user may have, for as long as this is the newest
+// Bound changes how much one user may have, for as long as this is the newest
 // lease.
 func (l *Lease) Bound(maximums keys.Maximums) {
 	pool.Lock()

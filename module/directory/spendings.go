@@ -8,10 +8,10 @@ import (
 	"github.com/caddy-api-keys/gateway/module/keys"
 )
 
-// flushSpendings writes what was used of quotas, or settles it with other nodes, and
-// releases meters. If the process is killed, what was used since the last flush is
-// not counted: at most half a minute of it. In a fleet what the process held counts
-// as used instead. It is called with flushing locked.
+// flushSpendings writes the usage of quotas, or settles it with other nodes, and
+// releases meters. A process that is killed loses the usage since the last flush, at
+// most half a minute of it. In a fleet, the allotments that the process held count as
+// used instead. It is called with flushing locked.
 func (d *Directory) flushSpendings(ctx context.Context) error {
 	settle := d.writeSpendings
 	if d.shared != nil {
@@ -40,7 +40,7 @@ func (d *Directory) writeSpendings(ctx context.Context) error {
 			return err
 		}
 		if err := d.store.Spent(context.WithoutCancel(ctx), list[i:end]); err != nil {
-			return fmt.Errorf("writing what was used of quotas: %w", err)
+			return fmt.Errorf("writing the usage of quotas: %w", err)
 		}
 		for j := i; j < end; j++ {
 			windows[j].written.Store(list[j].Used)
@@ -49,12 +49,11 @@ func (d *Directory) writeSpendings(ctx context.Context) error {
 	return nil
 }
 
-// oldSpending is how many days after its beginning no window lasts any more.
+// oldSpending is the number of days after which every window is over.
 const oldSpending = 32
 
-// shortenSpendings removes what was used of quotas in windows that are over. It
-// goes on where the previous upkeep stopped, and removes none while the clock is in
-// doubt.
+// shortenSpendings removes the usage of quotas in windows that are over. It continues
+// where the previous upkeep stopped, and removes nothing while the clock is in doubt.
 func (d *Directory) shortenSpendings(ctx context.Context) error {
 	if d.shared != nil {
 		return nil
@@ -83,12 +82,12 @@ func (d *Directory) shortenSpendings(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("reading what was used of quotas: %w", err)
+		return fmt.Errorf("reading the usage of quotas: %w", err)
 	}
 	size := d.store.MaxWrites()
 	for i := 0; i < len(old); i += size {
 		if err := d.store.Spent(ctx, old[i:min(i+size, len(old))]); err != nil {
-			return fmt.Errorf("removing what was used of old quotas: %w", err)
+			return fmt.Errorf("removing the usage of quotas in old windows: %w", err)
 		}
 	}
 	return nil

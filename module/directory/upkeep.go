@@ -18,15 +18,16 @@ const (
 	TaskHeartbeat Task = "heartbeat"
 	// TaskDeletions finishes the deletion of users and apps.
 	TaskDeletions Task = "deletions"
-	// TaskLastUse writes when keys were last used, what became of their requests,
-	// and what they used of their quotas.
+	// TaskLastUse writes when keys were last used, whether their requests were allowed,
+	// and how much of their quotas was used.
 	TaskLastUse Task = "last_use"
 	// TaskAuditRetention removes audit entries that are older than the
 	// retention.
 	TaskAuditRetention Task = "audit_retention"
 	// TaskActivity removes the activity of keys that is too old.
 	TaskActivity Task = "activity"
-	// TaskQuotas removes what was used of quotas in windows that are over.
+	// TaskQuotas removes the usage of quotas in windows that are over. In a fleet, it
+	// takes parts of quotas ahead of need.
 	TaskQuotas Task = "quotas"
 	// TaskClose closes the store after the last request of a removed
 	// configuration.

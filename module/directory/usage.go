@@ -73,8 +73,8 @@ func (d *Directory) LastUsed(from keys.Reader, digest credential.Digest) (keys.U
 // maxUsages is how many uses are written at once, because others wait for it.
 const maxUsages = 500
 
-// Flush writes the last uses, the activity, and what was used of quotas since the
-// previous Flush.
+// Flush writes the last uses, the activity and the usage of quotas since the previous
+// Flush.
 func (d *Directory) Flush(ctx context.Context) error {
 	d.flushing.Lock()
 	defer d.flushing.Unlock()
