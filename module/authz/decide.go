@@ -28,17 +28,17 @@ type Question struct {
 
 	// Named are the owner and the app that the request names.
 	Named policy.Named
-	// Facts are what only some credentials need to be known. If it is nil, the
-	// request comes from no particular address and names no resource.
+	// Facts are about the request, and only some decisions need them. If Facts is nil,
+	// the request comes from no particular address and names no resource.
 	Facts Facts
 }
 
-// Facts tells of a request what the decision asks only about some credentials, so
-// that it is found out for these alone. It is asked again when the request is
-// decided again, by any goroutine.
+// Facts tells facts about a request that only some credentials depend on, so that they
+// are found out for these credentials alone. If the request is decided again, any
+// goroutine may call the methods again.
 type Facts interface {
-	// Address returns where the request comes from. If that isn't known, it is the
-	// zero Addr, which no list of addresses has.
+	// Address returns the address that the request comes from. An unknown address is
+	// the zero Addr, which is in no list.
 	Address() netip.Addr
 	// Beyond returns the name of a resource that the request may address beyond
 	// these values, or an empty string if there is none.
@@ -75,11 +75,11 @@ type Outcome struct {
 	Reason Reason
 	// Lack is what the credential has not been granted, for [Scopes].
 	Lack policy.Lack
-	// Beyond is the resource that the request addresses beyond the credential's
-	// values, for [Resource].
+	// Beyond is the resource of which the request may address a value that the
+	// credential doesn't permit, for [Resource].
 	Beyond string
-	// Limit is the limit that the request exceeds, for [Rate] and [Quota], in words.
-	// After is how long it has to wait.
+	// Limit is the limit that the request exceeds, in words, for [Rate] and [Quota].
+	// After is how long the request has to wait.
 	Limit string
 	After time.Duration
 	// Allow are the methods that the path has, for [MethodNotAllowed].
@@ -214,8 +214,8 @@ func (v *Verdict[E]) collaborator(ctx context.Context, from Registry[E], caller 
 	return v.Collaborator.Exists() || v.Everyone.Exists() || v.refuse(Owner)
 }
 
-// resource requires that the request addresses no resource beyond the
-// credential's values.
+// resource requires that the request addresses only values of resources that the
+// credential permits.
 func (v *Verdict[E]) resource(q *Question) bool {
 	values := v.Credential.Caller().Resources
 	if values == nil || q.Facts == nil {
@@ -225,7 +225,7 @@ func (v *Verdict[E]) resource(q *Question) bool {
 	return v.Beyond == "" || v.refuse(Resource)
 }
 
-// address requires that the request comes from where the credential may be used.
+// address requires that the request comes from an address that the credential permits.
 func (v *Verdict[E]) address(q *Question) bool {
 	addresses := v.Credential.Caller().Addresses
 	return addresses == nil || q.Facts == nil || addresses.Contains(q.Facts.Address()) || v.refuse(Address)

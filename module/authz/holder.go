@@ -22,8 +22,8 @@ type Holder struct {
 }
 
 // call decides about a request for a route, by [Decide]. The request names what
-// the holder may address, so that ownership refuses only what the route or the
-// kind of credential rules out, and comes from where the holder may call.
+// the holder may address, so that ownership refuses only what the route or the kind
+// of credential rules out. It comes from an address that the holder may use.
 func (h *Holder) call(rule *policy.Rule, facts Facts) Outcome {
 	q := Question{Method: rule.Method, Path: rule.Pattern, Rule: rule, Facts: facts}
 	if q.Public() {

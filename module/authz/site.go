@@ -25,8 +25,8 @@ type Operation struct {
 	// Managed reports that the management API answers it. OwnerOnly reports
 	// that no collaborator may call it.
 	Managed, OwnerOnly bool
-	// Facts tell of a request for the operation that names no more than it has
-	// to. Without them, it names no resource.
+	// Facts are those of a request for the operation that names no more than
+	// necessary. Without them, the request names no resource.
 	Facts Facts
 }
 

@@ -65,11 +65,11 @@ type App struct {
 	// Default: 1000.
 	MaxApps config.Most `json:"max_apps,omitempty"`
 
-	// Plan are named limits for the requests of users, apps and keys. The limits of a
-	// user's plan count for all of the user's credentials together, those of an app's
-	// plan for all of its keys together, and those of a key's plan for the key. All
-	// of them apply. The plan of the name default is that of every user who has no
-	// other. A key whose plan is not configured is refused with 503.
+	// Plan has named sets of limits for users, apps and keys. A user's plan limits all
+	// of the user's credentials together, an app's plan limits all of the app's keys
+	// together, and a key's plan limits the key. All of them apply. The plan default
+	// applies to every user without another plan. If the plan of a key, its app or its
+	// user is not configured, requests with the key are refused with 503.
 	// Default: none.
 	Plan []policy.Plan `json:"plan,omitempty"`
 

@@ -80,19 +80,20 @@ type question struct {
 	registry authz.Registry[*directory.Entry]
 	lease    *directory.Lease
 	visit    directory.Visit
-	// charge is what the request has taken of the limits of its credential.
+	// charge is what the request has taken from the limits of its credential.
 	charge directory.Charge
-	// left are the headers that tell the client what is left of them.
+	// left are the values of the RateLimit headers, which tell the client how much of
+	// the limits is left.
 	left [2]string
 	// inspected reports that the body has been read for owner and app.
 	inspected bool
-	// query is the request's, and contents what its body has of resources.
+	// query is the request's query. contents are the values of resources in its body.
 	query    string
 	contents tenant.Contents
-	// address is where the request comes from.
+	// address is the address that the request comes from.
 	address string
-	// managed reports that the management API answers the request, which addresses
-	// no resource.
+	// managed is true if the management API answers the request. Such a request
+	// addresses no resource.
 	managed bool
 	// today is the day on which a good credential was used, or 0.
 	today keys.Date

@@ -127,7 +127,7 @@ type explainer struct {
 	query    manage.ExplainQuery
 	registry authz.Registry[*directory.Entry]
 	digest   credential.Digest
-	// ownerOnly reports that no collaborator may call a route. It is nil unless the
+	// ownerOnly reports whether only the owner may call a route. It is nil unless the
 	// management API answers.
 	ownerOnly func(*policy.Rule) bool
 }
@@ -198,8 +198,8 @@ func (e *explainer) decided(ctx context.Context, t *explain.Telling, q *question
 	return t.End(), nil
 }
 
-// decide decides about a request that comes from the query's address, or from where
-// the credential may be used.
+// decide decides about a request that comes from the query's address, or else from an
+// address that the credential permits.
 func (e *explainer) decide(ctx context.Context, q *question) verdict {
 	q.address = e.query.Address
 	v := q.decide(ctx)

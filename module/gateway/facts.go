@@ -11,7 +11,7 @@ import (
 func (q *question) Address() netip.Addr {
 	address, err := netip.ParseAddr(q.address)
 	if err != nil {
-		return netip.Addr{} // of which no list is
+		return netip.Addr{} // in no list
 	}
 	return address
 }
@@ -24,8 +24,8 @@ func (q *question) Beyond(values policy.Values) string {
 	return q.decider.places.Beyond(values, q.Rule, q.Path, q.query, &q.contents)
 }
 
-// routeFacts are those of the requests of a route that name no more than they
-// have to, and come from where the caller may call.
+// routeFacts are those of requests for a route that name no more than necessary, and
+// come from an address that the caller may use.
 type routeFacts struct {
 	places *tenant.Places
 	rule   *policy.Rule

@@ -26,7 +26,7 @@ type forwarded struct {
 // prepare makes the request ready to be admitted.
 func (f *forwarded) prepare(v *verdict, w http.ResponseWriter, r *http.Request) {
 	f.identity = identify(v)
-	// A change may limit the caller once the body can't be read any more.
+	// A change may limit the caller when the body can't be read any more.
 	f.contents.HandedOn = !f.contents.Read && r.Body != nil && r.Body != http.NoBody
 	f.Prepare(f, f.lease, f.visit, w, r)
 }
@@ -69,7 +69,7 @@ func (f *forwarded) serve(w http.ResponseWriter, r *http.Request, v *verdict, ne
 	return err
 }
 
-// readUsage returns a writer that reads from the response how much was used.
+// readUsage returns a writer that reads from the response how much the request used.
 func (s *Site) readUsage(w http.ResponseWriter, r *http.Request) *usage.Writer {
 	s.usage.Prepare(r)
 	return s.usage.NewWriter(w)

@@ -75,18 +75,17 @@ type Gate struct {
 
 	// Resource declares resources, such as a model, and where requests name them:
 	// as variables of routes, fields of JSON bodies and fields of the query. A key
-	// with resources may then address only values that it lists, in every one of
-	// these places and every time it is named; any other key is not limited.
+	// with resources may then address only the values that the key lists, in each of
+	// these places. Other keys are not limited.
 	//
-	// A key that is limited to values of a resource is refused if the request
-	// names another value, if what it names is empty or not text, such as a list,
-	// and if the gate can't tell: the site doesn't declare the resource, the
-	// request is gRPC, or it names more than 100 values in a body or query. A
-	// request that names none is permitted. Names of query fields are compared as
-	// those of OwnerQuery are. Only where the resource has body fields, and only
-	// for keys that are limited to values of it, bodies are read and have to be as
-	// OwnerBody says; OwnerLimit and OwnerTimeout apply. Messages of a WebSocket
-	// are not looked into.
+	// The request of a limited key is refused if it names another value, or an empty
+	// value, or one that is not text, such as a list. It is also refused if the gate
+	// can't tell: the site doesn't declare the resource, the request is gRPC, or a
+	// body or query names more than 100 values. A request that names no value is
+	// permitted. Names of query fields are compared like those of OwnerQuery. If the
+	// resource has body fields, the bodies of limited keys are read, and the rules of
+	// OwnerBody, OwnerLimit and OwnerTimeout apply to them. Messages of a WebSocket
+	// are not checked.
 	// Default: none; keys with resources are then refused on this site.
 	Resource []policy.Resource `json:"resource,omitempty"`
 
@@ -131,8 +130,8 @@ type Gate struct {
 	// Default: none; every Upgrade is dropped.
 	Upgrade string `json:"upgrade,omitempty"`
 
-	// Usage says where responses tell how much a request has used, instead of what
-	// its route costs.
+	// Usage is where responses report how much a request used, which replaces the cost
+	// of the route.
 	// Default: nowhere.
 	Usage *usage.Config `json:"usage,omitempty"`
 

@@ -86,7 +86,7 @@ func (d *decider) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 			}
 			continue
 		}
-		// Limits: what the request costs is taken once.
+		// Limits: the cost of the request is taken once.
 		if v.Outcome = q.takeLimits(w, r, &v); v.Refused() {
 			return q.deny(w, r, next, &v)
 		}
@@ -126,8 +126,8 @@ func (q *question) forwardPublic(w http.ResponseWriter, r *http.Request, next ca
 	return q.brokenOff(w, r, &v, next.ServeHTTP(forward, r))
 }
 
-// namesInBody reports whether the body may name owner and app, or a resource that
-// the caller is limited to some values of, and has not been read for that yet.
+// namesInBody reports whether the body may name owner and app, or a resource of which
+// the caller is limited to some values, and has not been read for that yet.
 func (q *question) namesInBody(r *http.Request, caller *policy.Caller) bool {
 	places := &q.decider.places
 	return !q.inspected && q.Rule != nil && places.Inspects(r, q.Rule.Method == policy.MethodGRPC) ||

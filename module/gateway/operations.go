@@ -92,8 +92,8 @@ func operationsOf(gates []*Site, management []managedSite) []authz.Site {
 	return sites
 }
 
-// rulesOf are the routes that requests to some hosts are decided by. places has
-// for each of them where its requests name resources, nil if they name none.
+// rulesOf are the routes by which requests to some hosts are decided. For each route,
+// places has where its requests name resources, or nil if they name none.
 type rulesOf struct {
 	hosts  []string
 	rules  []*policy.Rule

@@ -158,8 +158,8 @@ func (s *Site) ownersAreNamed(g *Gate) error {
 	return nil
 }
 
-// resourcesAreNamed refuses variables of resources that no route has: with a
-// slip in one, keys would be limited nowhere.
+// resourcesAreNamed refuses variables of resources that no route has. A misspelled
+// variable would limit no key.
 func (s *Site) resourcesAreNamed() error {
 	r, name := s.places.Unused(func(variable string) bool {
 		return slices.ContainsFunc(s.table.Rules(), func(rule *policy.Rule) bool { return rule.HasVariable(variable) })

@@ -36,8 +36,8 @@ type Site struct {
 // Question is what a decision has to know of a request.
 type Question struct {
 	*authz.Question
-	// Body reports that the body may name owner and app too, and Values that it
-	// may name a resource that the caller is limited to some values of.
+	// Body is true if the body may name owner and app too. Values is true if the body
+	// may name a resource of which the caller is limited to some values.
 	Body, Values bool
 }
 
@@ -60,12 +60,12 @@ type Verdict struct {
 type Telling struct {
 	x    *manage.Explanation
 	site Site
-	// from is where the request comes from, empty if that isn't known.
+	// from is the address that the request comes from, empty if it isn't known.
 	from string
 }
 
-// New begins to explain a decision of a site about a request. from is where the
-// request comes from, empty if that isn't known.
+// New begins to explain a decision of a site about a request. from is the address that
+// the request comes from, empty if it isn't known.
 func New(site Site, from string) *Telling {
 	t := &Telling{x: &manage.Explanation{Hosts: site.Hosts, Mode: "enforce"}, site: site, from: from}
 	if site.Shadow {

@@ -88,8 +88,8 @@ func (t *Telling) scopes(q *Question, v *Verdict) string {
 	return saw + ". " + v.Refused.Details
 }
 
-// limits tells where the credential may be used from. What was used of rates and
-// quotas isn't looked at.
+// limits tells which addresses the credential may be used from. It doesn't look at
+// rates and quotas.
 func (t *Telling) limits(_ *Question, v *Verdict) string {
 	may := "any address"
 	if list := v.Caller.Addresses; list != nil {
@@ -99,9 +99,9 @@ func (t *Telling) limits(_ *Question, v *Verdict) string {
 	if t.from != "" {
 		saw = "the request comes from " + t.from + ", and " + saw
 	} else if v.Caller.Addresses != nil {
-		saw += ", and where the request comes from isn't known here"
+		saw += ", and the address of the request isn't known here"
 	}
-	return saw + ". Rates and quotas aren't looked at"
+	return saw + ". Rates and quotas aren't checked here"
 }
 
 func needs(r *policy.Rule) string {
@@ -150,7 +150,7 @@ func (t *Telling) change(q *Question, v *Verdict) string {
 	case authz.Scopes:
 		return scopesChange(q, v)
 	case authz.Address:
-		return "a request from one of these addresses, or this address among those of the credential and its plan"
+		return "a request from one of these addresses, or this address in the lists of the credential and its plans"
 	default: // the credential, or its method
 		return ref.Details
 	}

@@ -18,7 +18,7 @@ type Tasks struct {
 func NewTasks(logger *zap.Logger, registry prometheus.Registerer) (*Tasks, error) {
 	failures, err := register(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_api_keys_task_failures_total",
-		Help: "Failures of what the key store does by itself, by task: deletions, last_use, activity, quotas, audit_retention, heartbeat, close.",
+		Help: "Failures of the key store's background tasks, by task: deletions, last_use, activity, quotas, audit_retention, heartbeat, close.",
 	}, []string{"task"}))
 	if err != nil {
 		return nil, err

@@ -17,10 +17,10 @@ import (
 // ReadBody looks for owner and app in a JSON body, which is handed on byte for
 // byte. It has to be JSON under every Content-Type that bodyType lets through,
 // a form's too, because there are servers that don't look at the type. Unless
-// values is nil, the values of resources are added to it.
+// values is nil, ReadBody adds the values of resources to it.
 func (o *Places) ReadBody(w http.ResponseWriter, r *http.Request, n *policy.Named, values *Contents) *Error {
 	if len(r.Header["Content-Encoding"]) > 0 {
-		return &Error{Unreadable, "A compressed body can't be looked into, and this API looks into it. Send it without Content-Encoding."}
+		return &Error{Unreadable, "This API has to read the body, and a compressed body can't be read. Send it without Content-Encoding."}
 	}
 	form, why := bodyType(r)
 	if why != "" {
@@ -53,7 +53,7 @@ func (o *Places) ReadBody(w http.ResponseWriter, r *http.Request, n *policy.Name
 	case r.Context().Err() != nil:
 		return &Error{Ambiguous, "The client went away."}
 	}
-	return &Error{Ambiguous, fmt.Sprintf("This API looks into the body, which has to be JSON that every parser reads alike: %s.", err)}
+	return &Error{Ambiguous, fmt.Sprintf("This API has to read the body, and the body is not JSON that every parser reads alike: %s.", err)}
 }
 
 // ofJSON adds what a JSON body names. Each object stands by itself.
@@ -96,7 +96,7 @@ func bodyType(r *http.Request) (form bool, why string) {
 		return false, ""
 	}
 	if strings.Contains(sent, "multipart/") {
-		return false, "A body in parts can't be looked into, and this API looks into it. Send JSON."
+		return false, "This API has to read the body, and a body in parts can't be read. Send JSON."
 	}
 	kind, params, err := mime.ParseMediaType(sent)
 	// A second charset within quotes is the charset to those who look for the
@@ -109,7 +109,7 @@ func bodyType(r *http.Request) (form bool, why string) {
 	json := strings.Contains(subtype, "json") && !strings.ContainsFunc(subtype, notInType) &&
 		!strings.Contains(subtype, "proto") && !strings.Contains(subtype, "connect") && !strings.Contains(subtype, "grpc")
 	if err != nil || !form && !json && kind != "text/plain" {
-		return false, "A body of this Content-Type can't be looked into, and this API looks into it. Send JSON."
+		return false, "This API has to read the body, and a body of this Content-Type can't be read. Send JSON."
 	}
 	return form, ""
 }

@@ -34,7 +34,7 @@ type Error struct {
 func (e *Error) Error() string { return e.Details }
 
 var (
-	errTooLarge   = &Error{TooLarge, "The body is larger than what this API looks into. Send less at once."}
+	errTooLarge   = &Error{TooLarge, "The body is larger than this API can read. Send less at once."}
 	errSlow       = &Error{Slow, "The body did not come in time."}
 	errForeign    = &Error{Foreign, "a message names an owner or an app that the caller has no right to"}
 	errCompressed = &Error{Unreadable, "A compressed message can't be looked into, and this API looks for owner and app in it. Send it uncompressed."}

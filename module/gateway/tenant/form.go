@@ -10,7 +10,7 @@ import (
 // Found is a value at a watched place. Invalid is true if the value there is no
 // text, or can't be decoded, and so names nobody that a caller could be; or
 // that its name isn't UTF-8, which some servers take for another name. Null is
-// true if it is JSON's null, and Inner if its name leads into the field, as
+// true if the value is JSON's null. Inner is true if the name leads into the field, as
 // model[id] does, so that servers may find a list or an object there.
 type Found struct {
 	Field                int

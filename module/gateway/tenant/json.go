@@ -144,7 +144,7 @@ func (r *reader) value(m *member, from state, depth int) error {
 	return r.scalar()
 }
 
-// watched reads the value at watched fields, which are one to JSON. Null names
+// watched reads the value of watched fields that have the same path. Null names
 // nothing, and a value that isn't text names nobody.
 func (r *reader) watched(fields []int, depth int) error {
 	var v Found

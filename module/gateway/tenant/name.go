@@ -1,7 +1,7 @@
 // Package tenant reads whom a request names as owner and app, in its query, in
-// a form, in a JSON body and in gRPC messages, which values of resources it
-// names, and whether a parameter asks for another method. It answers nothing: it reports what it found, and an error
-// where two parsers could read different things.
+// a form, in a JSON body and in gRPC messages, which values of resources it names,
+// and whether a parameter asks for another method. It answers nothing: it reports
+// what it found, and an error where two parsers could read different things.
 package tenant
 
 import (
@@ -36,7 +36,7 @@ func (p Part) add(m *policy.Mention, value string) {
 // Field is a watched field: the dotted path that leads to it, and what it
 // names. Place groups the fields that are read together: an owner and an app of
 // one place belong to each other. Resource is the number of the resource that a
-// [Value] is one of.
+// [Value] belongs to.
 type Field struct {
 	Path     string
 	Part     Part
@@ -116,8 +116,8 @@ func (n *Names) Find(name string) (field int, found bool) {
 
 // read reads a name from a state on. hit is true if the name is a field's, or
 // leads into one: user_id[], user_id.x, a[user_id]x, of which PHP drops the x,
-// and user_id before a NUL, where some end a text. end is where the mark stands
-// that the field ends at, -1 if it ends with the name.
+// and user_id before a NUL, where some end a text. end is the position of the mark
+// after the field, or -1 if the name ends with the field.
 func (n *Names) read(from state, name string) (at state, hit bool, end int) {
 	s := speller{names: n, at: from, before: from}
 	for i := 0; i < len(name) && !s.lost(); i++ {

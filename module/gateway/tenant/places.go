@@ -26,8 +26,8 @@ type Places struct {
 	bodyNames *Names
 	body      *Body
 
-	// resources are those that the site declares. limitedBody finds what
-	// limitedFields name: the owner and the app, and resources too.
+	// resources are those that the site declares. limitedBody finds limitedFields,
+	// which name the owner, the app and resources.
 	resources     []resource
 	limitedFields []Field
 	limitedBody   *Body

@@ -79,8 +79,8 @@ func (o *Places) join() error {
 	return o.limitedBody.root.apart(o.limitedFields)
 }
 
-// apart returns an error if the field of a resource stands within another field:
-// what is text for one would have to be an object for the other.
+// apart returns an error if the field of a resource lies within another field, or the
+// other way round. A value would have to be both text and an object.
 func (m *member) apart(fields []Field) error {
 	if len(m.fields) > 0 && len(m.members) > 0 {
 		outer, inner := &fields[m.fields[0]], &fields[m.members[0].first()]
@@ -104,13 +104,13 @@ func (m *member) first() int {
 	return m.fields[0]
 }
 
-// resourceOf returns the number of a resource, -1 if it isn't declared.
+// resourceOf returns the number of a resource, or -1 if it isn't declared.
 func (o *Places) resourceOf(name string) int {
 	return slices.IndexFunc(o.resources, func(r resource) bool { return r.Name == name })
 }
 
-// Unused returns the first path variable of a resource for which has returns
-// false, with the resource, which is nil if there is none.
+// Unused returns the first path variable of a resource for which has returns false,
+// and its resource. The resource is nil if there is no such variable.
 func (o *Places) Unused(has func(variable string) bool) (r *policy.Resource, variable string) {
 	for i := range o.resources {
 		r := &o.resources[i].Resource
@@ -123,19 +123,19 @@ func (o *Places) Unused(has func(variable string) bool) (r *policy.Resource, var
 	return nil, ""
 }
 
-// Contents are what is known of a request's body, and the values of resources
-// that were found in it.
+// Contents describes what is known of a request's body, and has the values of
+// resources that were found in the body.
 type Contents struct {
-	// Opaque reports that the body can't be looked into for resources, because
-	// the request is gRPC.
+	// Opaque is true if the body can't be searched for resources, because the request
+	// is gRPC.
 	Opaque bool
-	// Read reports that the body was looked into.
+	// Read is true if the body was searched for resources.
 	Read bool
-	// HandedOn reports that the body was handed on without being looked into.
+	// HandedOn is true if the body was forwarded without being searched.
 	HandedOn bool
 
 	values []value
-	// more reports that there were more values than are kept.
+	// more is true if there were more values than are kept.
 	more bool
 }
 
@@ -143,18 +143,18 @@ type Contents struct {
 type value struct {
 	resource int
 	text     string
-	// wrong reports that the value is empty, too long, or no text.
+	// wrong is true if the value is empty, too long, or not text.
 	wrong bool
 }
 
-// Bounds of what a request may name. A caller that is limited to some values has
-// requests refused that name more of them, or longer ones.
+// The most that a request may name. If the caller is limited to some values, requests
+// with more values or longer ones are refused.
 const (
 	maxValues = 100
 	maxValue  = 1024 // bytes
 )
 
-// add adds a value that a body has at a field of a resource.
+// add adds a value that a body has in a field of a resource.
 func (c *Contents) add(resource int, f *Found) {
 	if f.Null || c.more {
 		return
@@ -176,18 +176,18 @@ func valueOf(resource int, f *Found) value {
 	return value{resource: resource, text: f.Value}
 }
 
-// Look begins to tell what the request's body names.
+// Look returns what is known of the request's body before it is read.
 func (o *Places) Look(r *http.Request, grpc bool) Contents {
 	return Contents{Opaque: grpc || o.InMessages(r)}
 }
 
 // InspectsFor reports whether the request's body has to be read before the
-// request of a caller with these limits is handed on.
+// request of a caller with these limits is forwarded.
 func (o *Places) InspectsFor(limits policy.Values, r *http.Request) bool {
 	return r.Body != nil && r.Body != http.NoBody && o.MayNameValueInBody(limits)
 }
 
-// MayNameValueInBody reports whether a body may name a resource that is limited.
+// MayNameValueInBody reports whether a body may name a limited resource.
 func (o *Places) MayNameValueInBody(limits policy.Values) bool {
 	for name := range limits {
 		if i := o.resourceOf(name); i >= 0 && len(o.resources[i].Body) > 0 {
@@ -198,9 +198,9 @@ func (o *Places) MayNameValueInBody(limits policy.Values) bool {
 }
 
 // Beyond returns the name of a resource that a request may address beyond these
-// limits, or an empty string if there is none: a resource that isn't declared,
-// one of which the request names another value, or one that the request may name
-// where it can't be looked at. path and query are escaped.
+// limits, or an empty string. Such a resource isn't declared, or the request names
+// another value of it, or the request may name the resource in a place that can't be
+// searched. path and query are escaped.
 func (o *Places) Beyond(limits policy.Values, rule *policy.Rule, path, query string, body *Contents) string {
 	for _, name := range slices.Sorted(maps.Keys(limits)) {
 		i := o.resourceOf(name)
@@ -212,7 +212,7 @@ func (o *Places) Beyond(limits policy.Values, rule *policy.Rule, path, query str
 }
 
 // BeyondRoute is [Places.Beyond] for requests of a route that name no more than
-// they have to.
+// necessary.
 func (o *Places) BeyondRoute(limits policy.Values, rule *policy.Rule) string {
 	grpc := rule.Method == policy.MethodGRPC || o.messages[rule.Pattern] != nil
 	for _, name := range slices.Sorted(maps.Keys(limits)) {
@@ -237,8 +237,8 @@ func (o *Places) inPath(i int, limits policy.Values, rule *policy.Rule, path str
 	return true
 }
 
-// inQuery reports whether the query names no other value of a resource. Where
-// servers may read other names than the gate does, it names all of them.
+// inQuery reports whether the query names no other value of a resource. It returns
+// false for a query in which servers may read other names than the gate does.
 func (o *Places) inQuery(i int, limits policy.Values, query string) bool {
 	r := &o.resources[i]
 	if query == "" || len(r.Query)+len(r.Body) == 0 {
