@@ -25,7 +25,7 @@ func TestOpenRefuses(t *testing.T) {
 		"other's":       {edit(func(tx *bolt.Tx) error { return forget(tx, "someone") }), "not a key store"},
 		"other's meta":  {edit(func(tx *bolt.Tx) error { return forget(tx, "meta") }), "not a key store"},
 		"other program": {format("another-program 1"), "not a key store"},
-		"newer":         {format("caddy-api-keys 5"), "newer version of this program: use that version (its format is 5, this version reads 4)"},
+		"newer":         {format("caddy-api-keys 6"), "newer version of this program: use that version (its format is 6, this version reads 5)"},
 		"no version":    {format("caddy-api-keys x"), "damaged: put a backup copy of it in its place"},
 		"version 0":     {format("caddy-api-keys 0"), "damaged: put a backup copy of it in its place"},
 		"no bucket":     {edit(func(tx *bolt.Tx) error { return tx.DeleteBucket([]byte("tombstones")) }), "damaged: put a backup copy of it in its place (it has no bucket tombstones)"},
