@@ -11,23 +11,23 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// bound is one set of limits that bounds the requests of a credential: its own,
-// that of its plan, its app's or its user's.
+// bound is one set of limits that applies to a credential's requests: that of the
+// key itself, or of the plan of the key, its app or its user.
 type bound struct {
 	policy.Limits
 	meter *meter
-	// of is what the limits are those of: key, app or user. plan is the plan that
-	// they come from, empty for the key's own.
+	// of is the level of the limits: key, app or user. plan is the plan that the
+	// limits come from, and empty for a key's own limits.
 	of, plan string
 }
 
 // errPlan is the error of a charge if the plan of the key, of its app or of its user
-// is not in the configuration. Its limits are unknown, so nothing is let through.
-// Calls of the management API aren't charged: such a key can still be revoked.
+// is not in the configuration. The limits are then unknown, so no request is allowed.
+// Calls of the management API aren't charged, so such a key can still be revoked.
 var errPlan = errors.New("no such plan is configured")
 
-// SetPlans sets the plans of the configuration. Every credential is then bounded by
-// what they say now.
+// SetPlans sets the plans of the configuration. They apply to every credential at
+// once.
 func (d *Directory) SetPlans(plans policy.Plans) {
 	was := d.plans.Swap(&plans)
 	if was == nil && len(plans) == 0 || was != nil && plans.Equal(*was) {
@@ -36,7 +36,7 @@ func (d *Directory) SetPlans(plans policy.Plans) {
 	d.changed(keys.Change{All: true})
 }
 
-// bind sets what bounds the use of an entry's credential.
+// bind sets the limits of an entry's credential.
 func (d *Directory) bind(r keys.Reader, e *Entry, c *keys.Credential, u *keys.User) error {
 	e.caller.Addresses, e.caller.Resources = c.Addresses, c.Resources
 	if c.Limits.Bounded() {
@@ -105,12 +105,12 @@ func (d *Directory) bound(r keys.Reader, e *Entry, id credential.Digest, b bound
 
 // LimitUse is how much of one set of limits is used.
 type LimitUse struct {
-	// Of is what the limits are those of: key, app or user.
+	// Of is the level of the limits: key, app or user.
 	Of string
-	// Plan is the plan that they come from, empty for a key's own limits.
+	// Plan is the plan that the limits come from. It is empty for a key's own limits.
 	Plan string
 	policy.Limits
-	// RateLeft is how many requests of the rate are left now.
+	// RateLeft is how many tokens of the rate are left now.
 	RateLeft int64
 	// Used is how much of the quota is used, and Ends is when its window ends.
 	Used int64
@@ -119,8 +119,8 @@ type LimitUse struct {
 	Live int64
 }
 
-// LimitsOf returns what bounds the requests of an entry's credential, and how much
-// of it is used. Rates and live requests are those of this process.
+// LimitsOf returns the limits of an entry's credential, and how much of each is used.
+// Rates and live requests are those of this process.
 func (d *Directory) LimitsOf(e *Entry) []LimitUse {
 	ticks, now := d.ticks(), d.Now()
 	list := make([]LimitUse, 0, len(e.bounds))
@@ -138,16 +138,16 @@ func (d *Directory) LimitsOf(e *Entry) []LimitUse {
 	return list
 }
 
-// Budget is what is left of a rate or a quota: Most is how much there is in each
-// Window, and Reset is when all of it is there again. Most is 0 if there is no
-// bound.
+// Budget is what is left of a rate or a quota. Most is how much there is in each
+// Window, and Reset is the time until all of it is left again. Most is 0 if there is
+// no limit.
 type Budget struct {
 	Most, Left    int64
 	Window, Reset time.Duration
 }
 
-// Budgets returns the rate and the quota of an entry's credential of which the
-// least is left.
+// Budgets returns the rate with the least left and the quota with the least left,
+// among those of an entry's credential.
 func (d *Directory) Budgets(e *Entry) (rate, quota Budget) {
 	if len(e.bounds) == 0 {
 		return rate, quota

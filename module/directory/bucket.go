@@ -7,9 +7,9 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// bucket is the token bucket of a [policy.Rate]. All that it keeps is the time at
-// which it will be full again: a request that takes tokens moves it on. This is the
-// generic cell rate algorithm (ITU-T I.371, appendix I), which takes one atomic
+// bucket is the token bucket of a [policy.Rate]. It keeps only the time at which it
+// will be full again. A request that takes tokens moves that time later. This is the
+// generic cell rate algorithm (ITU-T I.371, appendix I), which needs one atomic
 // compare-and-swap. Times are nanoseconds of [Directory.ticks].
 type bucket struct {
 	full atomic.Int64
@@ -17,15 +17,16 @@ type bucket struct {
 	flow atomic.Pointer[flow]
 }
 
-// flow is a rate, in the terms of its bucket.
+// flow is a rate in the units of its bucket.
 type flow struct {
 	rate  policy.Rate
 	burst int64
-	// token is the time in which a token is gained, and depth that for all.
+	// token is the time in which one token is gained, and depth is the time for burst
+	// tokens.
 	token, depth int64
 }
 
-// forever is a time that no request waits for. Twice of it can be counted.
+// forever is longer than any wait. Twice as much doesn't overflow.
 const forever = math.MaxInt64 / 4
 
 func flowOf(r policy.Rate) *flow {
@@ -34,8 +35,8 @@ func flowOf(r policy.Rate) *flow {
 	return f
 }
 
-// setRate makes the bucket that of a rate. If it had another one, used tokens stay
-// used, but no more than the new bucket holds, and a debt stays.
+// setRate gives the bucket a rate. If the bucket had another rate, used tokens stay
+// used, but no more of them than the new bucket holds. A debt stays too.
 func (b *bucket) setRate(r policy.Rate, now int64) {
 	from := b.flow.Load()
 	if from != nil && from.rate == r {
@@ -56,7 +57,7 @@ func (b *bucket) setRate(r policy.Rate, now int64) {
 	}
 }
 
-// timeOf is the time in which tokens are gained.
+// timeOf returns the time in which tokens are gained.
 func (f *flow) timeOf(tokens int64) int64 {
 	if tokens > forever/f.token {
 		return forever
@@ -64,8 +65,8 @@ func (f *flow) timeOf(tokens int64) int64 {
 	return tokens * f.token
 }
 
-// take takes tokens, or returns how long until they are there. If a request costs
-// more than the bucket holds, a full one is enough, and is in debt afterwards.
+// take takes tokens, or returns how long until there are enough. If a request costs
+// more than the bucket can hold, a full bucket is enough. The bucket is then in debt.
 func (b *bucket) take(now, tokens int64) (wait int64) {
 	if tokens == 0 {
 		return 0
@@ -84,7 +85,7 @@ func (b *bucket) take(now, tokens int64) (wait int64) {
 	}
 }
 
-// charge takes tokens that were used already, even if they are not there.
+// charge takes tokens that were used already, even if too few are left.
 func (b *bucket) charge(now, tokens int64) {
 	f := b.flow.Load()
 	for {

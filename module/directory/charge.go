@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// LimitKind is what kind of limit refuses a request.
+// LimitKind is the kind of a limit that refuses a request.
 type LimitKind uint8
 
 // The kinds of limit.
@@ -18,32 +18,33 @@ const (
 	ConcurrentLimit
 )
 
-// Exceeded is the limit that a request exceeds, the zero value if there is none.
+// Exceeded is the limit that a request exceeds. It is the zero value if the request
+// exceeds none.
 type Exceeded struct {
 	Kind LimitKind
-	// Of is what the limit is one of: key, app or user. Plan is where it comes from,
-	// empty for a key's own. Limit is the limit as text.
+	// Of is the level of the limit: key, app or user. Plan is the plan that the limit
+	// comes from, and empty for a key's own limit. Limit is the limit as text.
 	Of, Plan, Limit string
-	// After is how long the request has to wait. It is a guess if requests have to
-	// end first.
+	// After is how long the request has to wait. If live requests have to end first,
+	// it is a guess.
 	After time.Duration
 }
 
-// Charge is what a request takes of the limits of its credential. It is part of the
-// request's own memory, so that nothing is allocated for it. The zero value has
-// taken nothing.
+// Charge is what a request has taken of the limits of its credential. It is part of
+// the request's own memory, so nothing is allocated for it. The zero value has taken
+// nothing.
 type Charge struct {
 	directory *Directory
 	entry     *Entry
 	cost      int64
-	// day is when it was made.
+	// day is the day on which the charge was made.
 	day keys.Date
 }
 
-// Charge takes what a request costs of every limit of an entry's credential, or
-// nothing if there is one that it exceeds. A charge that was made is returned by
-// [Charge.Release] once the request is over. No other request waits for it, except
-// for the first ones of a node that shares quotas with others.
+// Charge takes the cost of a request from every limit of an entry's credential. If
+// the request exceeds a limit, Charge takes nothing. Call [Charge.Release] once the
+// request is over. No other request waits for a charge, except while a node of a
+// fleet takes a part of a quota.
 func (d *Directory) Charge(ctx context.Context, c *Charge, e *Entry, cost int64) (Exceeded, error) {
 	if len(e.bounds) == 0 || e.unbounded != nil {
 		return Exceeded{}, e.unbounded
@@ -63,7 +64,7 @@ func (d *Directory) Charge(ctx context.Context, c *Charge, e *Entry, cost int64)
 	return Exceeded{}, nil
 }
 
-// take takes what a request costs of one set of limits.
+// take takes the cost of a request from one set of limits.
 func (d *Directory) take(ctx context.Context, b *bound, ticks int64, now time.Time, cost int64) (Exceeded, error) {
 	m := b.meter
 	if !m.enter(int64(b.Concurrent)) {
@@ -89,8 +90,8 @@ func (d *Directory) take(ctx context.Context, b *bound, ticks int64, now time.Ti
 	return Exceeded{}, nil
 }
 
-// enter counts a live request, unless there are as many as there may be. 0 is any
-// number.
+// enter counts a live request, unless there are as many as permitted. If most is 0,
+// any number is permitted.
 func (m *meter) enter(most int64) bool {
 	if most == 0 {
 		m.live.Add(1)
@@ -112,7 +113,7 @@ func (b *bound) exceeds(kind LimitKind, after time.Duration) Exceeded {
 	return Exceeded{Kind: kind, Of: b.of, Plan: b.plan, After: after, Limit: b.text(kind)}
 }
 
-// putBack takes back what a request took of one set of limits.
+// putBack returns what a request took from one set of limits.
 func (b *bound) putBack(day keys.Date, cost int64) {
 	b.meter.live.Add(-1)
 	if b.Rate != (policy.Rate{}) {
@@ -123,13 +124,13 @@ func (b *bound) putBack(day keys.Date, cost int64) {
 	}
 }
 
-// Made reports whether a charge was made, and isn't released.
+// Made reports whether a charge was made and is not yet released.
 func (c *Charge) Made() bool { return c.directory != nil }
 
-// Of reports whether a charge was made for an entry, and isn't released.
+// Of reports whether a charge was made for an entry and is not yet released.
 func (c *Charge) Of(e *Entry) bool { return c.Made() && c.entry == e }
 
-// Undo takes back a charge that was made, as if there had been no request.
+// Undo takes a charge back, as if there had been no request.
 func (c *Charge) Undo() {
 	for i := range c.entry.bounds {
 		c.entry.bounds[i].putBack(c.day, c.cost)
@@ -137,7 +138,7 @@ func (c *Charge) Undo() {
 	c.directory, c.entry = nil, nil
 }
 
-// Release ends the request of a charge. What it cost stays taken.
+// Release ends the request of a charge. Its cost stays taken.
 func (c *Charge) Release() {
 	for i := range c.entry.bounds {
 		c.entry.bounds[i].meter.live.Add(-1)
@@ -145,9 +146,9 @@ func (c *Charge) Release() {
 	c.directory, c.entry = nil, nil
 }
 
-// Settle replaces what the request was charged with what it turned out to cost. It
-// counts against later requests, even if it is more than there was. If it is less, the
-// rest is given back, unless the window of the quota is over.
+// Settle replaces the cost that the request was charged with the actual cost. A
+// higher cost counts against later requests, even if it is more than was left. Of a
+// lower cost, the difference is given back, unless the window of the quota is over.
 func (c *Charge) Settle(cost int64) {
 	more := cost - c.cost
 	if c.directory == nil || more == 0 {

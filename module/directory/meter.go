@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// meter measures what is used by a key, an app or a user. Every entry that it
-// bounds has the same meter, and so does an entry that is loaded later.
+// meter measures what a key, an app or a user has used. All entries whose limits it
+// measures share the meter, including entries that are loaded later.
 type meter struct {
 	id     credential.Digest
 	bucket bucket
@@ -19,7 +19,7 @@ type meter struct {
 	// live is how many requests are live.
 	live atomic.Int64
 
-	// charged is set by each request, and taken back by the flush.
+	// charged is set by each request, and reset by the flush.
 	charged atomic.Bool
 	// released is true while only entries keep the meter.
 	released atomic.Bool
@@ -30,8 +30,8 @@ type meter struct {
 	_ [48]byte // so that no two meters share a cache line
 }
 
-// meters are the meters in use. A meter that nothing uses is released: then it
-// lasts as long as the entries that have it, and what it knows is stored.
+// meters are the meters in use. A meter without recent requests is released once the
+// store knows its usage. A released meter lasts as long as the entries that have it.
 type meters struct {
 	mu  sync.Mutex
 	all map[credential.Digest]*metered
@@ -40,15 +40,15 @@ type meters struct {
 	walked credential.Digest
 }
 
-// metered is a meter. kept is nil while it is released.
+// metered is a meter. kept is nil while the meter is released.
 type metered struct {
 	kept *meter
 	weak weak.Pointer[meter]
 }
 
-// quietFlushes is after how many flushes without a request a meter is released. It
-// is longer than any transaction in which an entry is loaded, so that none of them
-// reads from before the last write of the meter.
+// quietFlushes is the number of flushes without a request after which a meter is
+// released. They take longer than any transaction that loads an entry, so no
+// transaction reads the store from before the last write of the meter.
 const quietFlushes = 20
 
 // of returns a meter. stored returns what the store knows of a new one.
@@ -94,8 +94,9 @@ func (all *meters) setRate(m *meter, r policy.Rate, ticks int64) {
 	m.bucket.setRate(r, ticks)
 }
 
-// used notes a request, which the meter has counted. A meter that is being released
-// meanwhile sees the count, or this sees that it is released.
+// used notes a request that the meter has counted. If the meter is being released at
+// the same time, either release sees the count, or used sees that the meter is
+// released.
 func (all *meters) used(m *meter) {
 	if !m.charged.Load() {
 		m.charged.Store(true)
@@ -120,8 +121,8 @@ func (all *meters) list() []*meter {
 	return list
 }
 
-// release releases the meters that nothing has used for long, and forgets those
-// that no entry has. It is called once for each flush.
+// release releases the meters that have had no requests for long, and forgets
+// released meters that no entry has. It is called once for each flush.
 func (all *meters) release(ticks int64) {
 	all.mu.Lock()
 	defer all.mu.Unlock()

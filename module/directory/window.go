@@ -9,17 +9,17 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// window is what was used of a quota in one window of time.
+// window is the usage of a quota in one window.
 type window struct {
 	begin keys.Date
 	used  atomic.Int64
-	// written is what the store knows of used.
+	// written is the value of used that the store knows.
 	written atomic.Int64
-	// allotment is what this node holds of a quota that others share.
+	// allotment is the part of a shared quota that this node holds.
 	allotment allotment
 }
 
-// newWindow returns the window that goes on from what is stored.
+// newWindow returns a window that continues from the stored usage.
 func newWindow(s keys.Spending) *window {
 	w := &window{begin: s.Begin}
 	w.used.Store(s.Used)
@@ -27,10 +27,10 @@ func newWindow(s keys.Spending) *window {
 	return w
 }
 
-// windowAt returns the window of a time, and begins it if it is a new one. A time
-// shortly before the newest window is in that one. A newest window that is further
-// ahead began while the clock was wrong: it is moved back with what was used, or
-// else it would not end until then.
+// windowAt returns the window of a time, and begins a new window if necessary. For a
+// time shortly before the newest window, it returns the newest window. A newest window
+// that is further ahead began while the clock was wrong. That window is moved back,
+// and its usage stays. Otherwise it would end too late.
 func (m *meter) windowAt(per policy.Window, now time.Time) *window {
 	begin := keys.DateOf(per.Begin(now))
 	for {
@@ -49,7 +49,7 @@ func (m *meter) windowAt(per policy.Window, now time.Time) *window {
 	}
 }
 
-// take uses some of a quota, unless more than there is.
+// take uses n of a quota, unless less is left.
 func (w *window) take(most, n int64) bool {
 	for {
 		used := w.used.Load()
@@ -62,7 +62,7 @@ func (w *window) take(most, n int64) bool {
 	}
 }
 
-// add adds to what was used, or takes from it, down to nothing.
+// add changes the usage by n, which may be negative. Usage never falls below 0.
 func (w *window) add(n int64) {
 	for {
 		used := w.used.Load()
@@ -79,17 +79,17 @@ func (m *meter) refund(day keys.Date, n int64) {
 	}
 }
 
-// dirty reports whether the store doesn't know what was used.
+// dirty reports whether the store doesn't know the newest usage.
 func (w *window) dirty() bool { return w != nil && w.used.Load() != w.written.Load() }
 
-// usedAt returns how much of a quota is used in the window of a time. If others share
-// it, that is what they held when this node last asked, used or not.
+// usedAt returns how much of a quota is used in the window of a time. In a fleet, all
+// that other nodes held when this node last asked counts as used.
 func (m *meter) usedAt(per policy.Window, now time.Time) int64 {
 	w := m.windowAt(per, now)
 	return w.used.Load() + w.allotment.taken.Load() - w.allotment.held.Load()
 }
 
-// takeQuota uses some of a quota, unless more than there is.
+// takeQuota uses n of a quota, unless less is left.
 func (d *Directory) takeQuota(ctx context.Context, b *bound, now time.Time, n int64) (bool, error) {
 	w := b.meter.windowAt(b.Quota.Per, now)
 	if d.shared != nil {
