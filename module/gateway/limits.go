@@ -9,9 +9,9 @@ import (
 	"github.com/caddy-api-keys/gateway/module/directory"
 )
 
-// takeLimits takes what an allowed request costs of the limits of its credential,
+// takeLimits takes the cost of an allowed request from the limits of its credential,
 // unless it has done so already, and tells the client what is left. If the limits
-// have changed since, the request is charged by the new ones.
+// have changed since, the request is charged again, by the new limits.
 func (q *question) takeLimits(w http.ResponseWriter, r *http.Request, v *verdict) authz.Outcome {
 	if q.charge.Of(v.Credential) {
 		return v.Outcome
@@ -36,14 +36,14 @@ func (q *question) takeLimits(w http.ResponseWriter, r *http.Request, v *verdict
 	return exceeds(&exceeded)
 }
 
-// release ends the request for the limits that it was charged.
+// release ends the charge of the request, if there is one.
 func (q *question) release() {
 	if q.charge.Made() {
 		q.charge.Release()
 	}
 }
 
-// exceeds is the outcome for a request that exceeds a limit.
+// exceeds returns the outcome of a request that exceeds a limit.
 func exceeds(e *directory.Exceeded) authz.Outcome {
 	o := authz.Outcome{Reason: authz.Rate, After: e.After}
 	switch e.Kind {
@@ -61,15 +61,15 @@ func exceeds(e *directory.Exceeded) authz.Outcome {
 	return o
 }
 
-// The headers that tell of limits (draft-ietf-httpapi-ratelimit-headers-10, sections
-// 3 and 4), in their canonical form.
+// The RateLimit headers (draft-ietf-httpapi-ratelimit-headers-10, sections 3 and 4),
+// in their canonical form.
 const (
 	headerPolicy = "Ratelimit-Policy"
 	headerLeft   = "Ratelimit"
 )
 
-// tellLimits says what is left of the rate and the quota of which the least is
-// left.
+// tellLimits sets the headers for the rate with the least left and the quota with the
+// least left.
 func (q *question) tellLimits(h http.Header, credential *directory.Entry) {
 	rate, quota := q.lease.Budgets(credential)
 	var policyText, leftText [128]byte
@@ -89,8 +89,7 @@ func (q *question) tellLimits(h http.Header, credential *directory.Entry) {
 	}
 }
 
-// appendItem appends an item of a list, with its parameters (RFC 9651, section
-// 3.1).
+// appendItem appends an item with parameters to a list (RFC 9651, section 3.1).
 func appendItem(list []byte, name, count string, n int64, time string, d time.Duration) []byte {
 	if len(list) > 0 {
 		list = append(list, ", "...)

@@ -1,6 +1,6 @@
-// Package usage reads from a response how much a request has used, such as the
-// number of tokens: from a header, from JSON, or from server-sent events. The
-// response is passed on as it comes.
+// Package usage reads from a response how much the request used, such as the number
+// of tokens. It reads a header, JSON, or server-sent events. The response is passed on
+// as it arrives.
 package usage
 
 import (
@@ -9,30 +9,30 @@ import (
 	"strings"
 )
 
-// field finds the last number at a path of objects in JSON, as the text comes in.
-// It takes the same time for each byte, and memory for the path alone. The text may
-// be malformed: then it finds something, or nothing. A number that the text ends with
-// may be cut off, and isn't found.
+// field finds the last number at a path of objects in JSON, as the text arrives. It
+// takes constant time for each byte, and memory only for the path. In a malformed
+// text, it may find a number or nothing. It ignores a number at the very end of a
+// text, because the number may be cut off.
 type field struct {
 	path []string
 
 	// depth is how many objects and lists are open. on is how many of these,
 	// from the outside, are objects on the path.
 	depth, on int
-	// key is true in front of a name, and matched behind the one that is next on
-	// the path.
+	// key is true before a name. matched is true after the name that is next on the
+	// path.
 	key, matched bool
-	// quoted and escaped are true inside of a text, and behind a backslash in it.
-	// text is what was read of it, or of a number.
+	// quoted is true inside a string, and escaped after a backslash in one. text is
+	// what was read of the string, or of a number.
 	quoted, escaped bool
 	text            []byte
-	number          bool // one is being read
+	number          bool // true while a number is read
 
 	found int64
 	ok    bool
 }
 
-// maxText bounds what is kept of a text: names on the path are shorter.
+// maxText is the most that is kept of a string. Names on the path are shorter.
 const maxText = 128
 
 func (f *field) write(b []byte) {
@@ -41,7 +41,7 @@ func (f *field) write(b []byte) {
 	}
 }
 
-// begin begins another text. What was found stays.
+// begin begins another text. A number that was found stays.
 func (f *field) begin() {
 	*f = field{path: f.path, text: f.text[:0], found: f.found, ok: f.ok}
 }
@@ -100,8 +100,8 @@ func (f *field) add(c byte) {
 	}
 }
 
-// open opens an object or a list. The outermost object is on the path, and so is
-// one behind a name that is next on it.
+// open opens an object or a list. The outermost object is on the path, and so is an
+// object after the name that is next on the path.
 func (f *field) open(object bool) {
 	if object && f.on == f.depth && (f.depth == 0 || f.matched && f.on < len(f.path)) {
 		f.on++
@@ -121,8 +121,8 @@ func (f *field) close() {
 	f.key, f.matched = false, false
 }
 
-// endNumber takes a number: a whole one that isn't negative. A fraction is rounded
-// up.
+// endNumber ends a number. It takes a number that isn't negative, and rounds a
+// fraction up.
 func (f *field) endNumber() {
 	f.number = false
 	if n, ok := parse(string(f.text)); ok {
@@ -156,12 +156,12 @@ func parse(text string) (int64, bool) {
 const maxUsage = 1 << 40
 
 // events finds the field in the data of server-sent events (WHATWG HTML, section
-// 9.2.6). An event of several data lines is one text.
+// 9.2.6). The data lines of one event are one text.
 type events struct {
 	field
-	// line is what was read of the line's name, up to its colon.
+	// line is what was read of the line's field name, up to the colon.
 	line []byte
-	// state is where in a line the reader is.
+	// state is the reader's position in a line.
 	state lineState
 	// data is true if the event has data already.
 	data bool
@@ -216,5 +216,5 @@ func (e *events) endLine() {
 	e.state, e.line = inName, e.line[:0]
 }
 
-// newField returns a field of a path.
+// newField returns a field for a path.
 func newField(path []string) field { return field{path: slices.Clone(path)} }

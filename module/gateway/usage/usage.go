@@ -14,25 +14,25 @@ import (
 	"github.com/caddy-api-keys/gateway/module/gateway/wire"
 )
 
-// Config says where responses tell how much a request has used. It is instead of
-// what the route costs, and known only when the response is: so it counts against
-// the requests that follow.
+// Config is where responses report how much a request used. The usage replaces the
+// cost of the route. It becomes known with the response, so it counts against later
+// requests.
 type Config struct {
-	// Header is a response header or trailer that has a number, such as X-Usage. The
-	// client doesn't see it.
+	// Header is a response header or trailer with a number, such as X-Usage. It is
+	// removed from the response.
 	Header string `json:"header,omitempty"`
-	// Keep lets the client see the header.
+	// Keep leaves the header in the response.
 	Keep bool `json:"keep,omitempty"`
-	// JSON is the path of a number in JSON objects, such as usage.total_tokens: in
-	// responses of type application/json (or one that ends in +json), and in the
-	// data of server-sent events, where the last one counts. Requests are then
-	// forwarded without Accept-Encoding, because a compressed response can't be
+	// JSON is the path of a number in JSON objects, such as usage.total_tokens. It is
+	// read in responses of type application/json (or a type that ends in +json), and
+	// in the data of server-sent events, where the last number counts. Requests are
+	// then forwarded without Accept-Encoding, because a compressed response can't be
 	// read.
 	JSON string `json:"json,omitempty"`
 }
 
-// Source is where the responses of a site tell their usage. The nil Source is
-// nowhere.
+// Source is where the responses of a site report usage. A nil Source is a site whose
+// responses report none.
 type Source struct {
 	header string
 	keep   bool
@@ -70,7 +70,7 @@ func (s *Source) Prepare(r *http.Request) {
 	}
 }
 
-// Writer passes a response on, and reads from it how much was used.
+// Writer passes a response on, and reads from it how much the request used.
 type Writer struct {
 	*caddyhttp.ResponseWriterWrapper
 	source *Source
@@ -104,7 +104,7 @@ func (w *Writer) WriteHeader(status int) {
 	case informational:
 		w.hide()
 	case status == http.StatusPartialContent && w.source.path != nil:
-		w.begun = true // the client chooses which part of the text it is
+		w.begun = true // not read, because the client chose the part of the text
 	default:
 		w.begin()
 	}
@@ -125,7 +125,7 @@ func (w *Writer) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom copies without a buffer of its own if nothing has to be read.
+// ReadFrom uses the underlying writer's ReadFrom if nothing has to be read.
 func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 	w.begin()
 	if w.read == notRead {
@@ -168,7 +168,7 @@ func (w *Writer) hide() {
 	}
 }
 
-// End ends the response. A header may stand among its trailers, too.
+// End ends the response, and reads the header from the trailers if it is there.
 func (w *Writer) End() {
 	name := w.source.header
 	if name == "" {
@@ -185,8 +185,8 @@ func (w *Writer) End() {
 	}
 }
 
-// Used returns how much the request has used, once it is over. ok is false if the
-// response doesn't tell.
+// Used returns how much the request used. Call it once the response is over. ok is
+// false if the response doesn't report usage.
 func (w *Writer) Used() (used int64, ok bool) {
 	switch w.read {
 	case asJSON:
