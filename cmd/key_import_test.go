@@ -464,7 +464,7 @@ func TestKeyImportUsage(t *testing.T) {
 	}
 }
 
-// What bounds a key is imported with it, by every way into a store.
+// The limits of a key are imported with the key, by every way into a store.
 func TestKeyImportBounds(t *testing.T) {
 	test := func(t *testing.T, s *shell) {
 		s.must("", "user", "create", "alice")

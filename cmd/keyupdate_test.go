@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A key is made and changed with all that bounds it. Flags that are not given leave
+// A key is made and changed with every kind of limit. Flags that are not given leave
 // their fields unchanged.
 func TestKeyBounds(t *testing.T) {
 	shells(t, func(t *testing.T, s *shell) {

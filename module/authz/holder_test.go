@@ -102,7 +102,7 @@ func TestAHolderCalls(t *testing.T) {
 	}
 }
 
-// limited tells that every request may name another value of the resource.
+// limited are facts by which every request may name another value of the resource.
 type limited struct{ resource string }
 
 func (limited) Address() (none netip.Addr) { return none }
@@ -115,7 +115,7 @@ func (l limited) Beyond(values policy.Values) string {
 }
 
 // A holder that is limited to values of a resource can't call operations whose
-// requests may name others. Limits on addresses are no matter here.
+// requests may name others. Addresses don't matter here.
 func TestALimitedHolderCalls(t *testing.T) {
 	site := siteOf(t, items...)
 	site.Operations[0].Facts = limited{"model"}

@@ -46,8 +46,8 @@ func (q *quotas) fail(err error) {
 	q.fails = err
 }
 
-// Nodes let through together exactly as many requests as the quota has, however many
-// come to each at the same time, and seldom ask the store.
+// All nodes together allow exactly as many requests as the quota has, however many
+// arrive at the same time, and seldom ask the store.
 func TestSharedQuota(t *testing.T) {
 	const most = 20_000
 	nodes, shared := newNodes(t, 3, "20000/month")
@@ -80,7 +80,7 @@ func TestSharedQuota(t *testing.T) {
 	if n := shared.calls(); n > most/20 {
 		t.Errorf("the store was asked %d times", n)
 	}
-	// Whatever a node holds and doesn't use is there for the others.
+	// What a node holds and doesn't use becomes available to the others.
 	last := 0
 	for _, l := range nodes {
 		flush(t, l.Directory)
@@ -100,8 +100,8 @@ func TestSharedQuota(t *testing.T) {
 	}
 }
 
-// A node that closes gives back what it hasn't used, and what was used beyond a
-// quota is known to the others.
+// A node that closes gives back what it hasn't used. Other nodes learn of usage beyond
+// a quota.
 func TestSharedQuotaIsSettled(t *testing.T) {
 	nodes, shared := newNodes(t, 2, "10000/day")
 	for range 3 {
@@ -145,8 +145,8 @@ func TestSharedQuotaIsSettled(t *testing.T) {
 	}
 }
 
-// Where no part of a quota can be had, nothing is let through, and the store isn't
-// asked by every request.
+// If no part of a quota can be taken, no request is allowed, and not every request asks
+// the store.
 func TestSharedQuotaWithoutItsStore(t *testing.T) {
 	nodes, shared := newNodes(t, 1, "10000/day")
 	l := nodes[0]
@@ -167,7 +167,7 @@ func TestSharedQuotaWithoutItsStore(t *testing.T) {
 	if exceeded := l.request("one", 1); exceeded.Kind != 0 {
 		t.Errorf("%+v", exceeded)
 	}
-	// What was allotted is there while the store isn't.
+	// Without the store, the allotment can still be used.
 	shared.fail(keys.ErrUnavailable)
 	if exceeded := l.request("one", 1); exceeded.Kind != 0 {
 		t.Errorf("%+v", exceeded)
@@ -175,8 +175,8 @@ func TestSharedQuotaWithoutItsStore(t *testing.T) {
 	shared.fail(nil)
 }
 
-// While parts of a quota are given back, requests use the rest, and all nodes
-// together no more than there is.
+// While parts of a quota are given back, requests use the rest. All nodes together use
+// no more than the quota.
 func TestGiveBackWhileInUse(t *testing.T) {
 	const most = 3000
 	nodes, shared := newNodes(t, 2, "3000/month")

@@ -22,7 +22,7 @@ type sharedStore struct {
 	quotas  *quotas
 }
 
-// quotas are what was taken of quotas, by several directories.
+// quotas counts what several directories have taken of quotas.
 type quotas struct {
 	mu    sync.Mutex
 	taken map[quota]int64

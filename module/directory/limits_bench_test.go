@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// BenchmarkCharge is what limits add to a request: a rate, a quota and the number
-// of live requests, of one key that all processors use, and of a key for each.
+// BenchmarkCharge measures what limits add to a request: a rate, a quota and the number
+// of live requests. All processors use one key, or each uses a key of its own.
 func BenchmarkCharge(b *testing.B) {
 	const most = 64
 	owned, err := directory.NewIdle(openStore(b), time.Now)

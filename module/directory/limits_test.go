@@ -153,8 +153,8 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// A request is neither let through beyond a rate, nor refused more than one percent
-// too early, however slow or fast the rate is.
+// No request is allowed beyond a rate, and none is refused more than one percent too
+// early, however slow or fast the rate is.
 func TestRatesAreExact(t *testing.T) {
 	for _, text := range []string{"1/s", "7/s", "1000/s", "9999991/s burst 10", "59/m", "1/h", "100/h burst 1"} {
 		t.Run(text, func(t *testing.T) {
@@ -193,12 +193,12 @@ func TestQuota(t *testing.T) {
 	defer l.Close()
 	l.setUp(func(_ *keys.User, _ *keys.App, one *keys.Credential) { one.Limits = quotaOf(t, "10/day") })
 	l.want("in a day", l.allowed("one", 3), 3)
-	l.want("what is left", l.allowed("one", 1), 1)
+	l.want("the rest", l.allowed("one", 1), 1)
 	if e := l.request("one", 1); e.Kind != directory.QuotaLimit || e.After != 12*time.Hour || e.Limit != "10/day" {
 		t.Errorf("exceeds %+v", e)
 	}
 	if e := l.request("one", 0); e.Kind != 0 {
-		t.Errorf("what costs nothing exceeds %+v", e)
+		t.Errorf("a request that costs nothing exceeds %+v", e)
 	}
 	l.pass(12*time.Hour - 1)
 	l.want("the last moment", l.allowed("one", 1), 0)
@@ -227,8 +227,8 @@ func TestConcurrentRequests(t *testing.T) {
 	charges[2].Release()
 }
 
-// The limits of the key, of its plan, of its app and of its user all count, and
-// what one of them refuses takes nothing of the others.
+// The limits of the key, of its plan, of its app and of its user all apply. A request
+// that one of them refuses takes nothing from the others.
 func TestLevels(t *testing.T) {
 	l := newLimited(t, openStore(t))
 	defer l.Close()
@@ -280,7 +280,7 @@ func TestLevels(t *testing.T) {
 	of("one", 3, "key", "key") // 6 of 9 were used
 }
 
-// A plan that isn't configured lets nobody through.
+// If a plan isn't configured, no request is allowed.
 func TestUnknownPlan(t *testing.T) {
 	l := newLimited(t, openStore(t))
 	defer l.Close()
@@ -311,8 +311,8 @@ func TestUnknownPlan(t *testing.T) {
 	}
 }
 
-// However many requests come at the same time, as many are let through as there
-// may be, and each refused one takes nothing.
+// However many requests arrive at the same time, exactly as many are allowed as the
+// limits permit. A refused request takes nothing.
 func TestLimitsUnderConcurrency(t *testing.T) {
 	l := newLimited(t, openStore(t))
 	defer l.Close()
@@ -356,7 +356,7 @@ func TestLimitsUnderConcurrency(t *testing.T) {
 	l.want("by the rate", l.allowed("one", 1), 224)
 }
 
-// Counts outlive the cache's entries, and quotas a restart.
+// Counts outlive the cache's entries, and the usage of quotas outlives a restart.
 func TestCountsOutliveEntries(t *testing.T) {
 	store := openStore(t)
 	l := newLimited(t, uncloseable{store})
@@ -404,7 +404,7 @@ type uncloseable struct{ keys.Store }
 
 func (uncloseable) Close() error { return nil }
 
-// What a request turns out to cost counts for those that follow.
+// The actual cost of a request counts against later requests.
 func TestSettle(t *testing.T) {
 	l := newLimited(t, openStore(t))
 	defer l.Close()
@@ -457,8 +457,8 @@ func (l *limited) limit(limits policy.Limits) {
 	})
 }
 
-// Under another rate, nobody waits as long as the old one would have taken, and
-// what was used stays used.
+// Under a new rate, no request waits for as long as the old rate would have taken, and
+// used tokens stay used.
 func TestRateChanges(t *testing.T) {
 	for _, row := range []struct {
 		from, to string
@@ -487,7 +487,7 @@ func TestRateChanges(t *testing.T) {
 	}
 }
 
-// A live request is settled by the rate that there is at its end.
+// A live request is settled by the rate that applies at its end.
 func TestSettleAfterAChange(t *testing.T) {
 	l := newLimited(t, openStore(t))
 	defer l.Close()
@@ -512,7 +512,7 @@ func TestFreeRequestInDebt(t *testing.T) {
 	}
 }
 
-// What a request of yesterday didn't use is not there today.
+// What a request of yesterday didn't use is not available today.
 func TestRefundOfYesterday(t *testing.T) {
 	l := newLimited(t, openStore(t))
 	defer l.Close()
@@ -527,8 +527,7 @@ func TestRefundOfYesterday(t *testing.T) {
 	today.Release()
 }
 
-// A quota that was used while the clock was ahead ends with its window by the right
-// time.
+// A window that began while the clock was ahead ends at the right time.
 func TestQuotaAfterAWrongClock(t *testing.T) {
 	l := newLimited(t, openStore(t))
 	defer l.Close()

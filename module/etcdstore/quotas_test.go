@@ -26,7 +26,8 @@ func someQuota(want int64) keys.Allotment {
 	return keys.Allotment{Meter: credential.DigestOf("a meter"), Begin: today, Most: 100, Want: want}
 }
 
-// allot asks for an allotment, and fails the test unless as much is granted and taken.
+// allot asks for an allotment, and checks how much is granted, and how much is then
+// taken by all nodes.
 func allot(t *testing.T, s *Store, a keys.Allotment, granted, taken int64) {
 	t.Helper()
 	g, all, err := s.Allot(t.Context(), a)
@@ -60,7 +61,7 @@ func TestAllot(t *testing.T) {
 	allot(t, first, otherWindow, 20, 100)
 }
 
-// What nodes take at the same time is exactly the quota.
+// Nodes that take parts at the same time take exactly the quota.
 func TestAllotExactly(t *testing.T) {
 	fleet := newFleet(t, newStores(t).config(t), 3)
 	const most, each = 2000, 4
@@ -103,7 +104,7 @@ func TestAllotExactly(t *testing.T) {
 	}
 }
 
-// What another node takes or gives back between reading and writing is counted.
+// A part that another node takes or gives back between reading and writing is counted.
 func TestAllotMeanwhile(t *testing.T) {
 	fleet := newFleet(t, newStores(t).config(t), 2)
 	stop(t, fleet[0])
@@ -132,9 +133,9 @@ func TestAllotMeanwhile(t *testing.T) {
 	}
 }
 
-// If it isn't known whether etcd has carried out a call, nothing is granted twice: what
-// was to be taken counts as taken, and what was to be given back is not given back a
-// second time.
+// If it is unknown whether etcd has carried out a call, nothing is granted twice. A part
+// that was to be taken counts as taken, and a part that was to be given back is not
+// given back a second time.
 func TestAllotUnknown(t *testing.T) {
 	fleet := newFleet(t, newStores(t).config(t), 2)
 	stop(t, fleet[0])
@@ -205,7 +206,7 @@ func TestAllotWithoutEtcd(t *testing.T) {
 	}
 }
 
-// Windows are forgotten once a window begins that is more than 32 days later.
+// Windows are forgotten once a window begins more than 32 days later.
 func TestEndedWindows(t *testing.T) {
 	s := openStore(t, newStores(t).config(t))
 	var ops []clientv3.Op

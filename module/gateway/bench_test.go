@@ -130,7 +130,7 @@ func TestAllowedRequestAllocations(t *testing.T) {
 	if n := allocations(t, g, texts[0]); n > 4 {
 		t.Errorf("%v allocations, want 4", n)
 	}
-	// Two texts tell the client what is left of limits.
+	// The two RateLimit headers are texts of their own.
 	bounded := policy.Plan{Name: policy.DefaultPlan, Limits: policy.Limits{
 		Rate: policy.Rate{N: 1e6, Per: time.Second, Burst: 1e6}, Quota: policy.Quota{N: 1e6, Per: policy.Day}, Concurrent: 100,
 	}}

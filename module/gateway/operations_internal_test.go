@@ -62,8 +62,8 @@ func TestOperationsOfSites(t *testing.T) {
 	}
 }
 
-// What a limited key can call agrees with its gate, where two gates of the same
-// hosts share a table, and on the management API.
+// The operations that a limited key can call agree with the decisions of its gate, if
+// two gates of the same hosts share a table, and for the management API.
 func TestOperationsOfLimitedKeys(t *testing.T) {
 	gate := func(resources []policy.Resource, routes ...policy.Route) *Site {
 		s, err := Compile(&Gate{Route: routes, Resource: resources})

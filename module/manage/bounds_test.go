@@ -165,7 +165,8 @@ func TestChangeBounds(t *testing.T) {
 	}
 }
 
-// A key keeps what the configuration has no longer, and can lose it.
+// A key keeps a plan and resources that the configuration no longer has, and can lose
+// them.
 func TestBoundsThatTheConfigurationLost(t *testing.T) {
 	s := bounded(t)
 	k := s.pat(operator, "alice", `["Predict"]`, `,"plan":"free","resources":{"model":["gpt"]}`)
@@ -186,8 +187,8 @@ func TestBoundsThatTheConfigurationLost(t *testing.T) {
 	refused(t, change(`"plan":"a b"`), manage.CodeInvalid, "keys[0].plan", "letters")
 }
 
-// A list that a restore left empty permits nothing, and no change but one that says
-// so makes it permit anything.
+// A list that a restore left empty permits nothing. Only an explicit change makes it
+// permit anything.
 func TestBoundsThatPermitNothing(t *testing.T) {
 	s := bounded(t)
 	k := s.pat(operator, "alice", `["Predict"]`, "")
@@ -280,7 +281,7 @@ func TestBoundsDelegate(t *testing.T) {
 	}
 }
 
-// What the configuration lost can't be compared.
+// A plan that the configuration no longer has can't be compared.
 func TestBoundsDelegateWithoutTheirPlan(t *testing.T) {
 	s := bounded(t)
 	caller := s.with(s.pat(operator, "alice", `["All"]`, `,"plan":"free"`).ID)
@@ -409,8 +410,8 @@ func TestImportWithBounds(t *testing.T) {
 	}
 }
 
-// The limits of all levels are shown with what is used of them, to those who may read
-// the key.
+// The limits of all levels, and how much of them is used, are shown to callers who may
+// read the key.
 func TestLimitsOfAKeyAreShown(t *testing.T) { synctest.Test(t, limitsOfAKeyAreShown) }
 
 func limitsOfAKeyAreShown(t *testing.T) {

@@ -38,8 +38,7 @@ func TestNarrowedDuringTheCall(t *testing.T) {
 	}
 }
 
-// A credential that may not be used any more from where the call comes from changes
-// nothing.
+// A credential that may no longer be used from the address of the call changes nothing.
 func TestAddressDuringTheCall(t *testing.T) {
 	s := newService(t)
 	s.alice()

@@ -88,8 +88,8 @@ func TestDescriptionIsOfTheCalls(t *testing.T) {
 	}
 }
 
-// The description has every bound of a key: which plans and resources there are is
-// up to a configuration, so calls to a server show few.
+// The description has every limit of a key. Calls to a server show only a few, because
+// plans and resources depend on the configuration.
 func TestDescriptionHasTheBoundsOfKeys(t *testing.T) {
 	doc, err := openapi3.NewLoader().LoadFromFile("openapi.yaml")
 	if err != nil {

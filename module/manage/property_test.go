@@ -178,8 +178,8 @@ func within(scopes, endpoints []string, expires *time.Time, most *manage.Key) bo
 // rates are those of the plans of [bounded].
 var rates = map[string]int64{"free": 10, "half": 5}
 
-// rateOf is the rate of a key without a burst, in requests a second. Without one it
-// is more than any.
+// rateOf returns the rate of a key in requests a second, without the burst. A key
+// without a rate has a higher rate than any other.
 func rateOf(k *manage.Key) int64 {
 	rate := int64(math.MaxInt64)
 	if k.Limits.Rate.N > 0 {
@@ -191,8 +191,8 @@ func rateOf(k *manage.Key) int64 {
 	return rate
 }
 
-// boundedBy reports whether no request is within the bounds of a key that isn't
-// within those of another.
+// boundedBy reports whether every request within the limits of a key is also within
+// those of another.
 func boundedBy(t *rapid.T, k, most *manage.Key) bool {
 	permits := func(k *manage.Key, from netip.Addr, model string) bool {
 		list, err := policy.ParseAddresses(k.Addresses)
@@ -211,7 +211,7 @@ func boundedBy(t *rapid.T, k, most *manage.Key) bool {
 	return rateOf(k) <= rateOf(most)
 }
 
-// isBounded reports whether a key has any bound.
+// isBounded reports whether a key has any limit.
 func isBounded(k *manage.Key) bool {
 	return k.Plan != "" || k.Limits.Bounded() || k.Addresses != nil || k.Resources != nil
 }

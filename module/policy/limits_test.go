@@ -65,7 +65,7 @@ func TestLimitsAsJSON(t *testing.T) {
 		t.Errorf("got %s, %v", got, err)
 	}
 	if got, err := json.Marshal(policy.Limits{}); err != nil || string(got) != "{}" {
-		t.Errorf("without bounds: got %s, %v", got, err)
+		t.Errorf("without limits: got %s, %v", got, err)
 	}
 }
 
@@ -93,8 +93,8 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// What is within other limits permits no more than they do, and And is within
-// both.
+// Limits that are within others permit no more than the others, and the result of And is
+// within both.
 func TestLimitsWithin(t *testing.T) {
 	limits := func(text string) (l policy.Limits) {
 		if err := json.Unmarshal([]byte(text), &l); err != nil {

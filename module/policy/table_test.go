@@ -326,8 +326,8 @@ func TestOwnerVariablesHaveTheNamesGiven(t *testing.T) {
 	}
 }
 
-// A variable's value is all that it covers, decoded, without the verb. Routes of
-// one shape that became one have the variables of all.
+// The value of a variable is everything that the variable covers, decoded, without the
+// verb. A route that was merged from routes of one shape has the variables of all.
 func TestVariableValues(t *testing.T) {
 	for _, tt := range []struct {
 		patterns, path string

@@ -51,12 +51,12 @@ type taker struct {
 	node *node
 	day  int
 	held int64
-	// calls and failed count those that the gate was asked.
+	// calls and failed count the calls to the gate.
 	calls, failed int
 }
 
-// take works until it is told that this is over. What a call that fails has taken, or
-// was to give back, isn't held.
+// take takes and gives back parts until over is true. After a failed call, the taker
+// doesn't hold what the call was to take or to give back.
 func (k *taker) take(r *rand.Rand, over *atomic.Bool) {
 	for !over.Load() {
 		want := 1 + r.Int64N(mostOne)

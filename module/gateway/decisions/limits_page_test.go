@@ -32,14 +32,14 @@ func exampleOf(t *testing.T, language, line string) string {
 	return ""
 }
 
-// The headers are those that the page shows, for the plan that it shows.
+// With the plan of the page, the headers are those of the page.
 func TestHeadersOfThePage(t *testing.T) {
 	plans := plansOfPage.FindAllString(exampleOf(t, "caddyfile", "plan pro"), -1)
 	s := startLimits(t, limitSite, strings.Join(plans, "\n"))
 	a := s.Ask(gatetest.Client(t, "HTTP/1.1"), "GET", "/items", "Authorization: Key "+s.PAT("alice", "All"))
 	for line := range strings.Lines(exampleOf(t, "http", "RateLimit-Policy")) {
 		name, want, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		// The rest of the day is another one.
+		// The rest of the day varies.
 		pattern := regexp.MustCompile(`t=\d+$`).ReplaceAllString(regexp.QuoteMeta(want), `t=\d+`)
 		if got := a.Header.Get(name); !regexp.MustCompile("^" + pattern + "$").MatchString(got) {
 			t.Errorf("%s: %s, want %s", name, got, want)

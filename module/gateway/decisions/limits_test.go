@@ -69,8 +69,8 @@ func limits(t *testing.T, rate, quota string) (l policy.Limits) {
 	return l
 }
 
-// A request that exceeds a limit is answered with 429, and says which limit and
-// for how long. The upstream isn't reached, and other keys go on.
+// A request that exceeds a limit gets 429. The answer names the limit and the time to
+// wait. The request doesn't reach the upstream, and other keys still work.
 func TestLimits(t *testing.T) {
 	s := startLimits(t, limitSite, "")
 	client := gatetest.Client(t, "HTTP/1.1")
@@ -103,14 +103,14 @@ func TestLimits(t *testing.T) {
 		t.Errorf("RateLimit: %s", got)
 	}
 	if a := s.Ask(client, "GET", "/free", limited); a.StatusCode != http.StatusOK {
-		t.Errorf("what costs nothing is answered %s", a.Status)
+		t.Errorf("a request that costs nothing is answered %s", a.Status)
 	}
 	if a := s.Ask(client, "GET", "/items", other); a.StatusCode != http.StatusOK || a.Header["Ratelimit"] != nil {
 		t.Errorf("another key is answered %s with %v", a.Status, a.Header)
 	}
 }
 
-// What is refused for another reason costs nothing.
+// A request that is refused for another reason costs nothing.
 func TestRefusedRequestsCostNothing(t *testing.T) {
 	s := startLimits(t, limitSite, "")
 	client := gatetest.Client(t, "HTTP/1.1")
@@ -152,8 +152,8 @@ func TestLimitsOfGRPC(t *testing.T) {
 	}
 }
 
-// Plans count for a user, an app and a key. They change with the configuration, and
-// the counts stay.
+// The plans of a user, an app and a key apply together. They change with the
+// configuration, and the counts stay.
 func TestPlans(t *testing.T) {
 	const small = `
 		plan default {
@@ -194,7 +194,7 @@ func TestPlans(t *testing.T) {
 	s.Logs.Wait(t, "no such plan is configured")
 }
 
-// However many requests come at the same time, on any number of connections, exactly
+// However many requests arrive at the same time, on any number of connections, exactly
 // as many as the quota permits reach the upstream.
 func TestLimitsUnderLoad(t *testing.T) {
 	s := startLimits(t, limitSite, "")
@@ -269,7 +269,7 @@ func TestConcurrentRequests(t *testing.T) {
 	}
 }
 
-// What a response says of its usage takes the place of the cost.
+// The usage that a response reports replaces the cost.
 func TestUsage(t *testing.T) {
 	for _, row := range []struct{ name, option, kind, header, body string }{
 		{"a header", "usage header X-Usage", "text/plain", "7", "text"},
@@ -337,8 +337,8 @@ func TestUsageIsHidden(t *testing.T) {
 	}
 }
 
-// A key for some networks is refused from elsewhere, and a live request ends when the
-// key may not be used from its address any more.
+// A key for some networks is refused from elsewhere. A live request ends when the key
+// may no longer be used from the request's address.
 func TestAddresses(t *testing.T) {
 	const elsewhere = `
 		plan elsewhere {
@@ -401,7 +401,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// In mode shadow what exceeds a limit is told, and forwarded.
+// In mode shadow, a request that exceeds a limit is logged and forwarded.
 func TestLimitsInShadow(t *testing.T) {
 	s := startLimits(t, limitSite+"\nmode shadow", "")
 	client := gatetest.Client(t, "HTTP/1.1")

@@ -166,7 +166,7 @@ func TestResources(t *testing.T) {
 	}
 }
 
-// The answer is the same whichever value was named, and has none of the key's.
+// The answer is the same whichever value was named, and names no value of the key.
 func TestResourceAnswersTellNoValue(t *testing.T) {
 	server, keys := startResources(t, resourceSite, map[string]policy.Values{"llama": llama})
 	client := gatetest.Client(t, "HTTP/1.1")
@@ -184,8 +184,7 @@ func TestResourceAnswersTellNoValue(t *testing.T) {
 	}
 }
 
-// The gate doesn't look for resources in gRPC messages, so that a limited key
-// sends none.
+// The gate doesn't look for resources in gRPC messages, so a limited key can send none.
 func TestLimitedKeysSendNoMessages(t *testing.T) {
 	server, keys := startResources(t, resourceSite, map[string]policy.Values{"llama": llama, "files": {"file": {"*"}}})
 	message := string(gatetest.Frame(0, gatetest.UserApp("alice", "shop")))
@@ -219,8 +218,8 @@ func TestResourcesOfASiteWithoutAny(t *testing.T) {
 	}
 }
 
-// One look into a body finds owners and resources, and only a limited key has
-// its body looked into for resources.
+// A body is read once for owners and resources. Only bodies of limited keys are searched
+// for resources.
 func TestResourcesNextToOwners(t *testing.T) {
 	server, keys := startResources(t, `
 		route POST /v1/chat
@@ -353,7 +352,7 @@ func TestShadowOfResources(t *testing.T) {
 }
 
 // A live request ends when its key is limited to values that it doesn't name, or
-// may not name: its body was handed on before it could be looked into.
+// may not name, because its body was forwarded unread.
 func TestLiveRequestsBeyondLaterValues(t *testing.T) {
 	for _, tt := range []struct {
 		name, target, body string

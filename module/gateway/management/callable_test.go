@@ -167,8 +167,8 @@ func TestWhoIsToldWhatAKeyCanCall(t *testing.T) {
 	}
 }
 
-// Whether a bounded key can make a request is answered as if it came from where the
-// key may be used. The calls of the management API address no resource.
+// Whether a limited key can make a request is answered as if the request came from an
+// address of the key. Calls of the management API address no resource.
 func TestWhatABoundedKeyCanCall(t *testing.T) {
 	m := startManagedWith(t, callableRoutes+"\nresource app path app_id", "api_keys_manage")
 	alice := m.Session("alice")

@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// Calls of the management API take nothing of a quota, and a quota refuses none, so
-// that a revocation is always possible.
+// Calls of the management API use nothing of a rate or a quota, and neither refuses such
+// a call, so a revocation is always possible.
 func TestManagementCostsNothing(t *testing.T) {
 	m := startManaged(t)
 	m.plan(managedRoutes, "plan default {\nquota 1/day\nrate 1/h\n}\n")
@@ -40,7 +40,7 @@ func TestManagementCostsNothing(t *testing.T) {
 	}
 }
 
-// A user whose plan the configuration has lost can call nothing, and still manage
+// A user whose plan is not in the configuration can call nothing, and can still manage
 // and revoke keys.
 func TestManagementWithoutThePlan(t *testing.T) {
 	m := startManaged(t)

@@ -143,7 +143,7 @@ func TestOperatorPagesGivePlans(t *testing.T) {
 	m.operatorPage("/portal/operator/users/bob/apps/nothing/plan", nil, http.StatusNotFound)
 }
 
-// The form for a plan changes nothing else. The own plan is for another operator.
+// The form for a plan changes nothing else. Operators can't change their own plan.
 func TestOperatorPagesChangeOnlyPlans(t *testing.T) {
 	m := startManaged(t, "api_keys_manage {\nportal /portal\n}")
 	m.makeOperator("alice", true)
@@ -168,7 +168,7 @@ func TestOperatorPagesChangeOnlyPlans(t *testing.T) {
 	contains(t, "a lost plan", m.operatorPage(bobs, nil, http.StatusOK), `<option value="pro" selected>pro: not in the configuration`, "refused with 503")
 }
 
-// The operator sees what bounds a key, in the lists and on its page.
+// The operator sees the limits of a key, in the lists and on the key's page.
 func TestOperatorPagesShowBounds(t *testing.T) {
 	m := startManaged(t, "api_keys_manage {\nportal /portal\n}")
 	m.makeOperator("alice", true)

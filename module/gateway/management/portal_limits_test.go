@@ -24,8 +24,8 @@ func startLimited(t *testing.T) *managed {
 	return m
 }
 
-// The limits that a user fills in are those that the gate keeps. The key's page says
-// what is used of them, and why requests were refused.
+// The gate enforces the limits that a user fills in. The key's page shows how much of
+// them is used, and why requests were refused.
 func TestPortalLimitsAKey(t *testing.T) {
 	m := startLimited(t)
 	alice := m.sessions["alice"]
@@ -50,8 +50,8 @@ func TestPortalLimitsAKey(t *testing.T) {
 		t.Errorf("made %+v", key)
 	}
 
-	// The test's own key has the same bounds, because the secret of the other is
-	// shown once.
+	// The test uses a key of its own with the same limits, because the secret of the
+	// other key is shown only once.
 	credential := m.token(keys.Credential{
 		Kind: policy.AppKey, UserID: "alice", AppID: "alice-app", Scopes: key.Scopes, Limits: key.Limits, Addresses: key.Addresses, Resources: key.Resources,
 	})
@@ -99,7 +99,7 @@ func TestPortalLimitsAKey(t *testing.T) {
 	}
 }
 
-// A person limits a key by keyboard, with and without JavaScript.
+// A person limits a key with the keyboard, with and without JavaScript.
 func TestPortalLimitsInABrowser(t *testing.T) {
 	dir, err := filepath.Abs("../../../testdata/portal")
 	if err != nil {

@@ -264,8 +264,8 @@ func TestBodiesOfUnlimitedCallers(t *testing.T) {
 	}
 }
 
-// A caller is refused where the gate can't look: at a site that doesn't declare
-// the resource, in a gRPC message, and in a body that was handed on before.
+// A caller is refused if the gate can't tell: at a site that doesn't declare the
+// resource, for a gRPC message, and for a body that was forwarded unread.
 func TestResourcesOutOfSight(t *testing.T) {
 	o := resourcePlaces(t)
 	rule := ruleFor(t, "/models", policy.Route{Method: "GET", Pattern: "/models"})
@@ -291,7 +291,7 @@ func TestResourcesOutOfSight(t *testing.T) {
 	}
 }
 
-// A limited caller can't call what can't be decided for it.
+// A limited caller can't call routes whose requests can't be checked.
 func TestRoutesBeyondLimits(t *testing.T) {
 	o := resourcePlaces(t)
 	models := ruleFor(t, "/models/x", policy.Route{Method: "GET", Pattern: "/models/{model_id}"})

@@ -110,7 +110,7 @@ func TestCompressedBody(t *testing.T) {
 	}
 }
 
-// A client could ask for the part of a response in which a text looks like usage.
+// A client could ask for a part of a response in which a text looks like usage.
 func TestUsageInAPart(t *testing.T) {
 	w := compile(t, Config{JSON: "n"}).NewWriter(httptest.NewRecorder())
 	w.Header().Set("Content-Type", "application/json")
@@ -141,7 +141,7 @@ func TestUsageInAHeader(t *testing.T) {
 	}
 }
 
-// A trailer counts as a header does, whether it was announced or not.
+// A trailer counts like a header, whether it was announced or not.
 func TestUsageInATrailer(t *testing.T) {
 	for _, announced := range []bool{false, true} {
 		recorder := httptest.NewRecorder()
@@ -167,7 +167,7 @@ func TestUsageInATrailer(t *testing.T) {
 	}
 }
 
-// The field that is found in JSON is the one that a parser finds.
+// The number that is found in JSON is the one that a parser finds.
 func FuzzJSON(f *testing.F) {
 	f.Add(`{"usage":{"total_tokens":42}}`, uint8(3))
 	f.Add(`{"a":[{"usage":{"total_tokens":1}}],"usage":{"x":"}","total_tokens":2}}`, uint8(1))

@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// newBoundedPortal is a portal whose configuration has plans and resources, with a
-// key that has one bound of each kind.
+// newBoundedPortal returns a portal whose configuration has plans and resources, and
+// which has a key with one limit of each kind.
 func newBoundedPortal(t *testing.T) *testPortal {
 	s := newTestPortal(t)
 	s.plans = []manage.Plan{
@@ -39,7 +39,7 @@ func boundsTyped() url.Values {
 	}
 }
 
-// What is filled in is sent, and what isn't filled in is left out.
+// Fields that are filled in are sent, and empty ones are left out.
 func TestKeysAreMadeWithBounds(t *testing.T) {
 	for name, c := range map[string]struct {
 		form url.Values
@@ -72,7 +72,7 @@ func withStep(form url.Values, step string) url.Values {
 }
 
 // Only what differs from the key is sent. A field that the form doesn't have stays,
-// and an emptied one removes the bound.
+// and an emptied one removes the limit.
 func TestBoundsOfKeysAreChanged(t *testing.T) {
 	for name, c := range map[string]struct {
 		change url.Values
@@ -193,8 +193,8 @@ func TestFieldsOfBounds(t *testing.T) {
 	}
 }
 
-// The review says in words what is filled in, and its form has it all. So has a form
-// that is kept.
+// The review describes everything that is filled in, and its form sends it again. So
+// does a form that was kept.
 func TestBoundsAreReviewed(t *testing.T) {
 	s := newBoundedPortal(t)
 	_, _, page := s.send("/apps/shop/new", withStep(boundsTyped(), "review"))
@@ -217,11 +217,11 @@ func TestBoundsAreReviewed(t *testing.T) {
 	}
 	_, _, page = s.send("/apps/shop/new", url.Values{"step": {"review"}})
 	if strings.Contains(page, "<dt>Plan</dt>") || strings.Contains(page, "<dt>Limits</dt>") || strings.Contains(page, "<dt>Allowed addresses</dt>") {
-		t.Errorf("bounds that don't exist are shown: %s", page)
+		t.Errorf("limits that don't exist are shown: %s", page)
 	}
 }
 
-// Two people who change the bounds of a key see what differs.
+// Two people who change the limits of a key see what differs.
 func TestConflictsOfBounds(t *testing.T) {
 	s := newBoundedPortal(t)
 	s.refuse = &manage.Status{Code: manage.CodeConflict, Field: "keys[0].version", Details: "it is 9 by now"}

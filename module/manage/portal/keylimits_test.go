@@ -9,11 +9,11 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// The page of a key shows each limit with what is used, what the limits are those
-// of, and nothing that doesn't exist.
+// The page of a key shows each limit, how much of it is used, and whether it belongs to
+// the key, the app or the user. Limits that don't exist are not shown.
 func TestLimitsOnThePageOfAKey(t *testing.T) {
 	s := newBoundedPortal(t)
-	s.plans[1].Name = policy.DefaultPlan // which bounds the account, which has no other
+	s.plans[1].Name = policy.DefaultPlan // which applies to the account, because it has no other plan
 	left, used, live := int64(15), int64(120), int64(1)
 	month, day := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
 	over := int64(1500)
@@ -44,7 +44,7 @@ func TestLimitsOnThePageOfAKey(t *testing.T) {
 	}
 }
 
-// A key without bounds says what that means, and leads to the form.
+// The page of a key without limits says what that means, and leads to the form.
 func TestPageOfAKeyWithoutLimits(t *testing.T) {
 	s := newTestPortal(t)
 	page := s.open("/keys/cak_1")
@@ -52,7 +52,7 @@ func TestPageOfAKeyWithoutLimits(t *testing.T) {
 		t.Errorf("no advice in %s", page)
 	}
 	if strings.Contains(page, "Allowed addresses") || strings.Contains(page, "Only for") || strings.Contains(page, `class="meter"`) {
-		t.Errorf("bounds that don't exist are shown: %s", page)
+		t.Errorf("limits that don't exist are shown: %s", page)
 	}
 }
 
@@ -66,7 +66,7 @@ func TestLimitsThatCantBeRead(t *testing.T) {
 	}
 	s.bounds.Plan = "gold"
 	if page := s.open("/keys/cak_1"); !strings.Contains(page, "the configuration has no plan <strong>gold</strong>") {
-		t.Errorf("nothing says which plan there is none of: %s", page)
+		t.Errorf("nothing names the missing plan: %s", page)
 	}
 	s.unread = &manage.Status{Code: manage.CodeNotFound, Details: "revoked meanwhile"}
 	r := s.status("/keys/cak_1")
@@ -75,7 +75,7 @@ func TestLimitsThatCantBeRead(t *testing.T) {
 	}
 }
 
-// What limits a key can call is said in few words.
+// The values that a key is limited to are described in a few words.
 func TestValuesInWords(t *testing.T) {
 	for want, values := range map[string]policy.Values{
 		"":                                    nil,

@@ -32,7 +32,7 @@ type testPortal struct {
 	plans     []manage.Plan
 	resources []string
 	limits    []manage.LimitUse
-	// unread is the answer instead of limits.
+	// unread is the answer to a request for limits, if it isn't nil.
 	unread *manage.Status
 	// bounds are the plan, limits, addresses and resources of every key.
 	bounds manage.Key

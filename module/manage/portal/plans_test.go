@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
-// The choices of a form have everything that may be selected, and what it means to
-// have no plan.
+// The choices of a form have every plan that may be selected, and describe the choice of
+// no plan.
 func TestChoicesOfPlans(t *testing.T) {
 	limits := policy.Limits{Concurrent: 1}
 	standard, free := manage.Plan{Name: "default", Limits: limits}, manage.Plan{Name: "free", Limits: limits}
