@@ -16,7 +16,7 @@ func boundFlags(f *pflag.FlagSet) {
 	planFlag(f)
 	f.String("rate", "", `How fast requests may follow each other, such as 10/s, 600/m or "10/s burst 20"`)
 	f.String("quota", "", "How much may be used, such as 1000/day or 10000/month")
-	f.Int("concurrent", 0, "How many requests may be live at the same time")
+	f.Int("concurrent", 0, "How many concurrent requests are allowed")
 	f.StringSlice("from", nil, "Networks or addresses that the key may be used from, such as 192.0.2.0/24")
 	f.StringArray("resource", nil, "Value of a resource that the key may address, such as model=llama-3*; may be repeated")
 }

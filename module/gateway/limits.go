@@ -50,7 +50,7 @@ func exceeds(e *directory.Exceeded) authz.Outcome {
 	case directory.QuotaLimit:
 		o.Reason, o.Limit = authz.Quota, "the quota of "+e.Limit
 	case directory.ConcurrentLimit:
-		o.Limit = "the limit of " + e.Limit + " requests at the same time"
+		o.Limit = "the limit of " + e.Limit + " on concurrent requests"
 	default:
 		o.Limit = "the rate of " + e.Limit
 	}

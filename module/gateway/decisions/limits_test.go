@@ -254,7 +254,7 @@ func TestConcurrentRequests(t *testing.T) {
 	gatetest.Receive(t, arrived, "the first request reaches the upstream")
 	a := s.Ask(gatetest.Client(t, "HTTP/1.1"), "GET", "/items", key)
 	if a.StatusCode != http.StatusTooManyRequests || a.APIStatus(t).Code != 11005 || a.Header.Get("Retry-After") != "1" ||
-		!strings.Contains(a.Text, "the limit of 1 requests at the same time") {
+		!strings.Contains(a.Text, "the limit of 1 on concurrent requests") {
 		t.Errorf("the second is answered %s %s", a.Status, a.Text)
 	}
 	close(leave)
