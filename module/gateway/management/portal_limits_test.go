@@ -89,8 +89,9 @@ func TestPortalLimitsAKey(t *testing.T) {
 		return err
 	})
 	m.Options = ""
-	m.Reload(portalRoutes)
+	m.Reload(portalRoutes + "\nresource model path model_id")
 	m.request(credential, "POST "+model+"llama-3-8b/outputs", 503)
+	m.Reload(portalRoutes)
 	if status, _, page := m.page(alice, "", path, "", nil); status != http.StatusOK || !strings.Contains(page, "the configuration has no plan <strong>free</strong>") {
 		t.Errorf("without the plan: %d %s", status, page)
 	}
