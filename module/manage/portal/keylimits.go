@@ -20,9 +20,10 @@ type limitsView struct {
 	// request has to be in every list.
 	Addresses []allowedAddresses
 	Resources policy.Values
-	// Failed is true if the API can't tell how much is used. If a plan that isn't in
-	// the configuration is the cause, Missing is its name.
-	Failed  bool
+	// Failed is true if the API can't tell how much is used.
+	Failed bool
+	// Missing is a plan that the configuration doesn't have, so that requests are
+	// refused.
 	Missing string
 }
 
@@ -48,7 +49,7 @@ type allowedAddresses struct {
 
 // Empty reports whether nothing limits the use of the key.
 func (l *limitsView) Empty() bool {
-	return len(l.Sets)+len(l.Addresses)+len(l.Resources) == 0 && !l.Failed
+	return len(l.Sets)+len(l.Addresses)+len(l.Resources) == 0 && !l.Failed && l.Missing == ""
 }
 
 // Only names the values that the key may address, such as model llama-3*.
@@ -84,11 +85,10 @@ func (v *visit) limitsOf(p *keyPage) (*limitsView, error) {
 	if len(p.Key.Addresses) > 0 {
 		view.Addresses = append(view.Addresses, allowedAddresses{List: p.Key.Addresses})
 	}
-	missing := ""
 	for _, of := range v.plansOf(p, configured.Plans) {
 		i := slices.IndexFunc(configured.Plans, func(c manage.Plan) bool { return c.Name == of.plan })
 		if i < 0 {
-			missing = of.plan
+			view.Missing = of.plan
 		} else if list := configured.Plans[i].Addresses; len(list) > 0 {
 			view.Addresses = append(view.Addresses, allowedAddresses{p.titleOfLimits(of.of, of.plan), list})
 		}
@@ -96,7 +96,7 @@ func (v *visit) limitsOf(p *keyPage) (*limitsView, error) {
 	a, err := v.get(mine("keys", p.Key.KeyID, "limits"))
 	var no *refused
 	if errors.As(err, &no) && no.Code.HTTP() >= http.StatusInternalServerError {
-		view.Failed, view.Missing = true, missing
+		view.Failed = true
 		return view, nil
 	}
 	if err != nil {
