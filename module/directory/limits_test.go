@@ -439,7 +439,7 @@ func TestSettle(t *testing.T) {
 	l.want("the next day", l.allowed("one", 1), 10)
 }
 
-// charge is a request of a key that goes on.
+// charge makes a request of a key that stays live.
 func (l *limited) charge(name string, cost int64) *directory.Charge {
 	l.t.Helper()
 	c := new(directory.Charge)

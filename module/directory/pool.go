@@ -80,7 +80,7 @@ func Lend(opener keys.Opener, cacheBytes int64) (*Lease, error) {
 	s.draining.Store(false)
 	l := &Lease{Directory: s.Directory, shared: s, cacheBytes: cacheBytes, retention: DefaultAuditRetention, maximums: keys.Maximums{Keys: keys.DefaultMaxKeys, Apps: keys.DefaultMaxApps}}
 	if n := len(s.leases); n > 0 {
-		// Until it has its own: requests are bounded meanwhile too.
+		// The plans of the previous lease apply until this lease has its own.
 		l.plans = s.leases[n-1].plans
 	}
 	s.leases = append(s.leases, l)

@@ -59,8 +59,8 @@ func (s *Store) Allot(ctx context.Context, a keys.Allotment) (granted, taken int
 		case swapped:
 			return granted, now.taken, nil
 		case err == nil && unsure && granted < 0:
-			// Another node may have what was given back. To give it back again would
-			// grant it twice.
+			// Another node may hold the part that was given back. Giving the part back
+			// again would grant it twice.
 			return 0, 0, errUnknownQuota
 		case err == nil: // what a failed call may have taken is lost
 			seen, unsure = now, false

@@ -235,8 +235,8 @@ func TestBoundsDelegate(t *testing.T) {
 		{"limits by a plan", `"limits":{"rate":"10/s"}`, `"plan":"half"`, "", ""},
 		{"limits by a plan that has less", `"limits":{"rate":"6/s"}`, `"plan":"free"`, "limits", "no higher"},
 		{"limits by a plan and of its own", `"limits":{"rate":"5/s","concurrent":1}`, `"plan":"half","limits":{"concurrent":1}`, "", ""},
-		// No text of a quota says both of 100/day and 200/month. What comes closest,
-		// 6/day, permits less than they do.
+		// No quota is the same as 100/day and 200/month together. The closest one, 6/day,
+		// permits less.
 		{"a quota that only seems lower", `"limits":{"quota":"6/day"}`, `"plan":"monthly","limits":{"quota":"100/day"}`, "limits", "quota 6/day"},
 		{"plan, the same", `"plan":"free"`, `"plan":"free"`, "", ""},
 		{"plan, none", `"plan":"free"`, `"plan":null`, "plan", "the same plan"},

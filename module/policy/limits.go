@@ -59,7 +59,8 @@ const (
 	maxBurst      = 1_000_000_000
 	maxQuota      = 1_000_000_000_000_000
 	maxConcurrent = 1_000_000
-	// maxFill is in what time a burst is gained: buckets count nanoseconds.
+	// maxFill is the longest time in which a burst may be gained, because buckets
+	// count nanoseconds.
 	maxFill = 70 * 365 * 24 * time.Hour
 )
 
@@ -97,7 +98,7 @@ func ParseRate(text string) (Rate, error) {
 			return Rate{}, fmt.Errorf("rate %q: burst: %w", text, err)
 		}
 		if most := int64(maxFill / r.Interval()); r.Burst > most {
-			return Rate{}, fmt.Errorf("rate %q: burst: it would take more than 70 years until it is gained; give at most %d", text, most)
+			return Rate{}, fmt.Errorf("rate %q: the burst would take more than 70 years to gain; give at most %d", text, most)
 		}
 	}
 	return r, nil

@@ -83,7 +83,7 @@ async function limits(options) {
   await picture("form");
   await tabTo(ada, "Review");
   await enter(ada);
-  await ada.says('Rate "ten": say for which time');
+  await ada.says('Rate "ten": say per second');
   assert.equal(await ada.page.locator('[aria-invalid="true"]').getAttribute("id"), "rate");
   await fields(ada, { plan: "free", rate: "ten", quota: "1000/month", concurrent: "5", addresses: "127.0.0.0/8\n::1", "resource-model": "llama-3*\ngpt" });
   await picture("wrong");

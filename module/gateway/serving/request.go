@@ -25,7 +25,7 @@ type Decider interface {
 	// End is told that the request is refused now, before it is ended. It
 	// returns false if the request is to go on all the same.
 	End(context.Context, *Verdict) bool
-	// Over is told once that an admitted request is over.
+	// Over is called once when an admitted request is over.
 	Over()
 }
 
