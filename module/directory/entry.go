@@ -55,6 +55,9 @@ func (e *Entry) Grant() *policy.Grant { return &e.caller.Grant }
 // Limited reports whether requests with the credential are charged.
 func (e *Entry) Limited() bool { return len(e.bounds) > 0 || e.unbounded != nil }
 
+// Unbounded returns why the limits of the credential's requests are not known, or nil.
+func (e *Entry) Unbounded() error { return e.unbounded }
+
 // Exists reports whether the load found a record. It found none where e is nil.
 func (e *Entry) Exists() bool { return e != nil && e.standing != keys.Unknown }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-api-keys/gateway/module/authz"
 	"github.com/caddy-api-keys/gateway/module/gateway/serving"
 	"github.com/caddy-api-keys/gateway/module/gateway/tenant"
 	"github.com/caddy-api-keys/gateway/module/gateway/usage"
@@ -75,8 +76,17 @@ func (s *Site) readUsage(w http.ResponseWriter, r *http.Request) *usage.Writer {
 	return s.usage.NewWriter(w)
 }
 
-// Decide implements [serving.Decider].
-func (f *forwarded) Decide(ctx context.Context) verdict { return f.decide(ctx) }
+// Decide implements [serving.Decider]. A request whose limits are not known any more
+// ends, because a new one is refused.
+func (f *forwarded) Decide(ctx context.Context) verdict {
+	v := f.decide(ctx)
+	if !v.Refused() {
+		if err := v.Credential.Unbounded(); err != nil {
+			v.Outcome = authz.Outcome{Reason: authz.StoreUnavailable, Err: err}
+		}
+	}
+	return v
+}
 
 // Over implements [serving.Decider].
 func (f *forwarded) Over() { f.release() }

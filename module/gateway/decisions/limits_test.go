@@ -401,6 +401,49 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// A live request ends when its plan is no longer configured, because new requests are
+// refused then. It also ends when the plan excludes its address.
+func TestPlanOfALiveRequest(t *testing.T) {
+	const here = `
+		plan here {
+			addresses 127.0.0.0/8
+		}`
+	for name, options := range map[string]string{
+		"gone":  strings.Replace(here, "here", "there", 1),
+		"moved": strings.Replace(here, "127.0.0.0/8", "192.0.2.0/24", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startLimits(t, limitSite, here)
+			key, _ := s.key(func(c *keys.Credential) { c.Plan = "here" })
+			arrived, ended, asked := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			s.Upstream.AnswerWith(func(_ http.ResponseWriter, r *http.Request) {
+				arrived <- struct{}{}
+				<-r.Context().Done()
+				close(ended)
+			})
+			client := gatetest.Client(t, "HTTP/1.1")
+			go func() {
+				defer close(asked)
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Addr+"/items", http.NoBody)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				field, value, _ := strings.Cut(key, ": ")
+				r.Header.Set(field, value)
+				if resp, err := client.Do(r); err == nil {
+					resp.Body.Close()
+				}
+			}()
+			gatetest.Receive(t, arrived, "the request reaches the upstream")
+			s.Options = options
+			s.Reload(limitSite)
+			gatetest.Receive(t, ended, "the request ends at the upstream")
+			gatetest.Receive(t, asked, "the request ends at the client")
+		})
+	}
+}
+
 // In mode shadow, a request that exceeds a limit is logged and forwarded.
 func TestLimitsInShadow(t *testing.T) {
 	s := startLimits(t, limitSite+"\nmode shadow", "")
