@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/caddy-api-keys/gateway/module/manage"
-	"github.com/caddy-api-keys/gateway/module/policy"
 )
 
 func userCommand() *cobra.Command {
@@ -93,7 +92,7 @@ func showUser(c *call) error {
 	return c.details(
 		[2]string{"ID", u.ID}, [2]string{"Name", u.Name}, [2]string{"E-mail", u.Email},
 		[2]string{"Suspended", yes[u.Suspended]}, [2]string{"Second factor", yes[u.TwoFactor]}, [2]string{"Operator", yes[u.Operator]},
-		[2]string{"Plan", cmp.Or(u.Plan, policy.DefaultPlan)},
+		[2]string{"Plan", cmp.Or(u.Plan, "none; default applies if it is configured")},
 		[2]string{"Created", when(u.CreatedAt)},
 	)
 }

@@ -73,7 +73,7 @@ func TestPortalLimitsAKey(t *testing.T) {
 	page = html.UnescapeString(page)
 	for _, want := range []string{
 		"1 request an hour, at most 3 at once; 0 left now", "3 of 100 this month, until 1 ", "0 of 5 requests at the same time now", "127.0.0.0/8, ::1", "Only for model llama-3*:",
-		"It may not be used from that address", "It named a resource that it is not for", "It sent too many requests at once",
+		"It may not be used from that address", "It addressed a resource beyond its limits", "It sent too many requests at once",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in %s", want, page)

@@ -95,7 +95,7 @@ var reasons = map[authz.Reason]string{
 	authz.MethodNotAllowed: "The operation has no such method",
 	authz.Kind:             "The operation doesn't accept this kind of key",
 	authz.Owner:            "It named a user or an application that is not its own",
-	authz.Resource:         "It named a resource that it is not for",
+	authz.Resource:         "It addressed a resource beyond its limits",
 	authz.Scopes:           "It lacked scopes or endpoints",
 	authz.Address:          "It may not be used from that address",
 	authz.Rate:             "It sent too many requests at once",
