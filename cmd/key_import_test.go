@@ -479,7 +479,7 @@ func TestKeyImportBounds(t *testing.T) {
 			sumOf("2")+",alice,personal_access_token,Predict,,basement,\n"+
 			sumOf("3")+",alice,personal_access_token,Predict,,,Model=x\n")
 		r := s.run("", "key", "import", wrong)
-		contains(t, r.out, "line 2: limits.rate: it is not a rate", "line 3: addresses: one of them is not a network", "line 4: resources: one of them is not the name", "3 that can't be imported")
+		contains(t, r.out, "line 2: limits.rate: it is not a rate", "line 3: addresses: one of them is neither a network", "line 4: resources: one of them is not a valid name", "3 that can't be imported")
 		if r.err == nil || strings.Contains(r.out, "fast") || strings.Contains(r.out, "basement") {
 			t.Errorf("ended with %v, and reported %s", r.err, r.out)
 		}
