@@ -40,11 +40,11 @@ func (d *Directory) SetPlans(plans policy.Plans) {
 func (d *Directory) bind(r keys.Reader, e *Entry, c *keys.Credential, u *keys.User) error {
 	e.caller.Addresses, e.caller.Resources = c.Addresses, c.Resources
 	if c.Limits.Bounded() {
-		if err := d.bound(r, e, c.Digest, bound{Limits: c.Limits, of: "key"}); err != nil {
+		if err := d.bound(r, e, c.LimitsMeter(), bound{Limits: c.Limits, of: "key"}); err != nil {
 			return err
 		}
 	}
-	if err := d.bindPlan(r, e, keys.PlanMeter(c.Digest), c.Plan, "key"); err != nil {
+	if err := d.bindPlan(r, e, c.PlanMeter(), c.Plan, "key"); err != nil {
 		return err
 	}
 	if c.AppID != "" {

@@ -399,6 +399,40 @@ func TestCountsOutliveEntries(t *testing.T) {
 	}
 }
 
+// A key that replaces another one goes on with what is left of the old one, and both
+// share it while both work.
+func TestLimitsOfARotatedKey(t *testing.T) {
+	l := newLimited(t, openStore(t))
+	defer l.Close()
+	plan := policy.Plan{Name: "one", Limits: quotaOf(t, "12/day")}
+	l.SetPlans(policy.Plans{"one": &plan})
+	l.setUp(func(_ *keys.User, _ *keys.App, one *keys.Credential) {
+		one.Limits, one.Plan = quotaOf(t, "10/day"), "one"
+	})
+	rotate := func(id, to string, grace time.Duration) {
+		t.Helper()
+		l.update(func(tx *keys.Tx) error {
+			_, err := tx.Rotate(id, keys.Rotation{Digest: credential.DigestOf(to), ID: "cak_" + to, Grace: grace})
+			return err
+		})
+	}
+	l.request("one", 2)
+	rotate("cak_one", "second", time.Hour)
+	l.request("second", 3)
+	l.request("one", 1)
+	rotate("cak_second", "third", 0)
+	l.request("third", 1)
+	l.want("what is left of the first", l.allowed("one", 1), 3)
+	l.update(func(tx *keys.Tx) error {
+		_, err := tx.ChangeCredential("cak_third", func(c *keys.Credential) error { c.Limits = policy.Limits{}; return nil })
+		return err
+	})
+	l.want("what is left of the plan", l.allowed("third", 1), 2)
+	if e := l.request("two", 20); e.Kind != 0 {
+		t.Errorf("another key exceeds %+v", e)
+	}
+}
+
 // uncloseable is a store that another directory opens later.
 type uncloseable struct{ keys.Store }
 

@@ -101,7 +101,7 @@ func (tx *Tx) ChangeCredential(id string, change func(*Credential) error) (Crede
 	}
 	c.Digest, c.ID, c.Kind, c.UserID, c.AppID = old.Digest, old.ID, old.Kind, old.UserID, old.AppID
 	c.CreatedAt, c.CreatedBy, c.Seq, c.Idle, c.Address, c.UserAgent = old.CreatedAt, old.CreatedBy, old.Seq, old.Idle, old.Address, old.UserAgent
-	c.RotatedFrom = old.RotatedFrom
+	c.RotatedFrom, c.Origin = old.RotatedFrom, old.Origin
 	c.ModifiedAt, c.Version = tx.now, old.Version+1
 	if err := tx.checkCredential(c); err != nil {
 		return Credential{}, err
@@ -137,6 +137,7 @@ func (tx *Tx) Rotate(id string, to Rotation) (Credential, error) {
 	next := old
 	next.Digest, next.ID = to.Digest, to.ID
 	next.RotatedFrom, next.RotatedTo = old.ID, ""
+	next.Origin = old.first()
 	if to.ExpiresAt != nil {
 		next.ExpiresAt = *to.ExpiresAt
 	}
@@ -156,6 +157,14 @@ func (tx *Tx) Rotate(id string, to Rotation) (Credential, error) {
 		return Credential{}, err
 	}
 	return tx.addCredential(ActionKeyRotate, next)
+}
+
+// first returns the digest of the first key of a series of rotations.
+func (c *Credential) first() credential.Digest {
+	if c.Origin != (credential.Digest{}) {
+		return c.Origin
+	}
+	return c.Digest
 }
 
 // Revoke ends a credential for good.

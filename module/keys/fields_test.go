@@ -14,7 +14,7 @@ import (
 // its holder chooses nor a backup may widen.
 func TestEveryFieldOfACredentialIsDescribed(t *testing.T) {
 	given := map[string]string{"Kind": "type"}
-	kept := []string{"Digest", "ID", "UserID", "AppID", "CreatedAt", "ModifiedAt", "Version", "Seq", "Idle", "Address", "UserAgent"}
+	kept := []string{"Digest", "ID", "UserID", "AppID", "CreatedAt", "ModifiedAt", "Version", "Seq", "Idle", "Address", "UserAgent", "Origin"}
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[keys.Credential]()) {
 		if slices.Contains(kept, f.Name) {
 			continue

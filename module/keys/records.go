@@ -100,6 +100,9 @@ type Credential struct {
 	// that of the key that replaces this one. Both are empty for keys that were never
 	// rotated, and for rotations before store format 4.
 	RotatedFrom, RotatedTo string
+	// Origin is the digest of the first key of a series of rotations, zero for a key
+	// that replaces none. The keys of a series share the usage of their limits.
+	Origin credential.Digest
 	// Idle is how long an unused session lives; 0 means without limit.
 	Idle time.Duration
 	// Address is the client's address at the login of a session.

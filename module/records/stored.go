@@ -129,6 +129,7 @@ type credentialRecord struct {
 	Concurrent int                 `cbor:"25,keyasint,omitempty"`
 	Addresses  *[]string           `cbor:"26,keyasint,omitempty"`
 	Resources  map[string][]string `cbor:"27,keyasint,omitempty"`
+	Origin     []byte              `cbor:"28,keyasint,omitempty"`
 }
 
 func packCredential(c keys.Credential) credentialRecord {
@@ -146,6 +147,9 @@ func packCredential(c keys.Credential) credentialRecord {
 	if c.Addresses != nil {
 		r.Addresses = new(c.Addresses.Texts())
 	}
+	if c.Origin != (credential.Digest{}) {
+		r.Origin = c.Origin[:]
+	}
 	return r
 }
 
@@ -162,14 +166,19 @@ func (r credentialRecord) unpack() (keys.Credential, error) {
 	if r.Addresses != nil {
 		addresses, err8 = policy.ParseAddresses(*r.Addresses)
 	}
+	var origin credential.Digest
+	var err9 error
+	if r.Origin != nil {
+		origin, err9 = unpackDigest(r.Origin)
+	}
 	return keys.Credential{
 		Digest: digest, ID: r.ID, Kind: kind, UserID: r.User, AppID: r.App,
 		Description: r.Description, Scopes: r.Scopes, Endpoints: endpoints,
 		Disabled: r.Disabled, CreatedAt: created, ModifiedAt: modified,
 		CreatedBy: r.CreatedBy, ExpiresAt: expires, Version: r.Version, Seq: r.Seq,
 		Idle: time.Duration(r.Idle), Address: r.Address, RotatedFrom: r.RotatedFrom, RotatedTo: r.RotatedTo,
-		UserAgent: r.UserAgent, Plan: r.Plan, Limits: limits, Addresses: addresses, Resources: r.Resources,
-	}, errors.Join(err1, err2, err3, err4, err5, err6, err7, err8)
+		UserAgent: r.UserAgent, Plan: r.Plan, Limits: limits, Addresses: addresses, Resources: r.Resources, Origin: origin,
+	}, errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9)
 }
 
 func (r credentialRecord) limits() (l policy.Limits, err error) {

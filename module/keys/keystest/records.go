@@ -65,7 +65,7 @@ func testRoundTrip(t *testing.T, s keys.Store) {
 		Plan:      "free",
 		Limits:    policy.Limits{Rate: policy.Rate{N: 10, Per: time.Second, Burst: 20}, Quota: policy.Quota{N: 1000, Per: policy.Month}, Concurrent: 3},
 		Addresses: policy.Addresses{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")},
-		Resources: policy.Values{"model": {"llama-3*"}, "voice": {}},
+		Resources: policy.Values{"model": {"llama-3*"}, "voice": {}}, Origin: credential.DigestOf("first"),
 	}
 	p := keys.Credential{Digest: credential.DigestOf("p"), ID: "cap_1", Kind: policy.PAT, UserID: "u", Addresses: policy.Addresses{}}
 	n := keys.Credential{Digest: credential.DigestOf("n"), ID: "cas_1", Kind: policy.Session, UserID: "u", Idle: 36 * time.Hour, Address: "2001:db8::1"}
