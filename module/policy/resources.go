@@ -104,24 +104,31 @@ func permits(patterns []string, value string) bool {
 
 // isPlainValue reports whether every server reads a value alike, including servers
 // that replace compatibility characters (NFKC). Such a value has no escape, control
-// character, backslash, comma or surrounding space, and no segment that is empty or
-// consists of dots and spaces. Otherwise llama-3/../other would match llama-3*, and
-// so would llama-3,other, which some servers split (OpenAPI 3, style form).
+// character, invisible character, backslash, comma or surrounding space, and no
+// segment that is empty or consists of dots, spaces and marks. Otherwise
+// llama-3/../other would match llama-3*, and so would llama-3,other, which some
+// servers split (OpenAPI 3, style form).
 func isPlainValue(value string) bool {
 	return isPlainText(value) && isPlainText(norm.NFKC.String(value))
 }
 
 func isPlainText(value string) bool {
 	if value == "" || !utf8.ValidString(value) || strings.TrimSpace(value) != value ||
-		strings.ContainsAny(value, "\\%,;?#") || strings.ContainsFunc(value, unicode.IsControl) {
+		strings.ContainsAny(value, "\\%,;?#") || strings.ContainsFunc(value, isInvisible) {
 		return false
 	}
 	for segment := range strings.SplitSeq(value, "/") {
-		if strings.TrimFunc(segment, func(c rune) bool { return c == '.' || unicode.IsSpace(c) }) == "" {
+		if strings.TrimFunc(segment, func(c rune) bool { return c == '.' || unicode.IsSpace(c) || unicode.IsMark(c) }) == "" {
 			return false
 		}
 	}
 	return true
+}
+
+// isInvisible reports whether a character is a control or format character, or one
+// that displays and comparisons may ignore (UAX #44, Default_Ignorable_Code_Point).
+func isInvisible(c rune) bool {
+	return !unicode.IsGraphic(c) || unicode.In(c, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // Within reports whether the values permit nothing that others don't. A pattern is

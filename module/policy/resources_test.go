@@ -14,6 +14,8 @@ func TestValuesPermit(t *testing.T) {
 		"org/gpt": true, "org/gpt2": false, "x-small-y": true, "-small-": true, "small": false,
 		"llama-3/../gpt-4": false, "llama-3,gpt-4": false, "llama-3，gpt-4": false, "llama-3/./x": false, "llama-3//x": false, "llama-3%2f..": false, `llama-3\x`: false,
 		"llama-3 ": false, "llama-3\x00": false, "llama-3;x": false, "llama-3?x": false, "llama-3#x": false,
+		"llama-3/\u200b..\u200b/x": false, "llama-3/.\u00ad./x": false, "llama-3\u200d": false, "llama-3/..\ufe0f/x": false,
+		"llama-3/\u3164..": false, "llama-3/.\u0308./x": false, "llama-3\U000e0041": false, "llama-3-m\u00fcller": true, "llama-3-mu\u0308ller": true,
 		"llama-3/...": false, "llama-3\xff": false, "llama-3\u0085x": false,
 		"llama-3/ ../x": false, "llama-3／．．／x": false, "llama-3/‥/x": false, "llama-3％2fx": false, "llama-3-é": true,
 		"a/../b": true, // to the letter, there is nothing to interpret
