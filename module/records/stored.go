@@ -2,11 +2,9 @@ package records
 
 import (
 	"errors"
-	"time"
 
 	"github.com/caddy-api-keys/gateway/module/credential"
 	"github.com/caddy-api-keys/gateway/module/keys"
-	"github.com/caddy-api-keys/gateway/module/policy"
 	"github.com/caddy-api-keys/gateway/module/signin"
 )
 
@@ -100,102 +98,6 @@ func (r appRecord) unpack() (keys.App, error) {
 	}, errors.Join(err1, err2)
 }
 
-type credentialRecord struct {
-	Digest       []byte   `cbor:"1,keyasint"`
-	ID           string   `cbor:"2,keyasint"`
-	Kind         string   `cbor:"3,keyasint"` // its name, because its number may change
-	User         string   `cbor:"4,keyasint"`
-	App          string   `cbor:"5,keyasint,omitempty"`
-	Description  string   `cbor:"6,keyasint,omitempty"`
-	Scopes       []string `cbor:"7,keyasint,omitempty"`
-	AllEndpoints bool     `cbor:"8,keyasint,omitempty"`
-	Endpoints    []string `cbor:"9,keyasint,omitempty"`
-	Disabled     bool     `cbor:"10,keyasint,omitempty"`
-	Created      *stamp   `cbor:"11,keyasint,omitempty"`
-	Modified     *stamp   `cbor:"12,keyasint,omitempty"`
-	CreatedBy    string   `cbor:"13,keyasint,omitempty"`
-	Expires      *stamp   `cbor:"14,keyasint,omitempty"`
-	Seq          uint64   `cbor:"15,keyasint"`
-	Version      uint64   `cbor:"16,keyasint,omitempty"`
-	Idle         int64    `cbor:"17,keyasint,omitempty"` // nanoseconds
-	Address      string   `cbor:"18,keyasint,omitempty"`
-	RotatedFrom  string   `cbor:"19,keyasint,omitempty"`
-	RotatedTo    string   `cbor:"20,keyasint,omitempty"`
-	UserAgent    string   `cbor:"21,keyasint,omitempty"`
-
-	Plan       string              `cbor:"22,keyasint,omitempty"`
-	Rate       string              `cbor:"23,keyasint,omitempty"` // as text
-	Quota      string              `cbor:"24,keyasint,omitempty"` // as text
-	Concurrent int                 `cbor:"25,keyasint,omitempty"`
-	Addresses  *[]string           `cbor:"26,keyasint,omitempty"`
-	Resources  map[string][]string `cbor:"27,keyasint,omitempty"`
-	Origin     []byte              `cbor:"28,keyasint,omitempty"`
-}
-
-func packCredential(c keys.Credential) credentialRecord {
-	r := credentialRecord{
-		Digest: c.Digest[:], ID: c.ID, Kind: c.Kind.String(), User: c.UserID, App: c.AppID,
-		Description: c.Description, Scopes: c.Scopes, AllEndpoints: c.Endpoints == nil, Endpoints: c.Endpoints,
-		Disabled: c.Disabled, Created: packTime(c.CreatedAt), Modified: packTime(c.ModifiedAt),
-		CreatedBy: c.CreatedBy, Expires: packTime(c.ExpiresAt), Version: c.Version, Seq: c.Seq,
-		Idle: int64(c.Idle), Address: c.Address, RotatedFrom: c.RotatedFrom, RotatedTo: c.RotatedTo,
-		UserAgent: c.UserAgent, Plan: c.Plan,
-		Rate: c.Limits.Rate.String(), Quota: c.Limits.Quota.String(), Concurrent: c.Limits.Concurrent,
-		Resources: c.Resources,
-	}
-	// An empty list permits no address, and no list permits any.
-	if c.Addresses != nil {
-		r.Addresses = new(c.Addresses.Texts())
-	}
-	if c.Origin != (credential.Digest{}) {
-		r.Origin = c.Origin[:]
-	}
-	return r
-}
-
-func (r credentialRecord) unpack() (keys.Credential, error) {
-	digest, err1 := unpackDigest(r.Digest)
-	kind, err2 := policy.ParseKind(r.Kind)
-	endpoints, err3 := unpackEndpoints(r.AllEndpoints, r.Endpoints)
-	created, err4 := r.Created.time()
-	modified, err5 := r.Modified.time()
-	expires, err6 := r.Expires.time()
-	limits, err7 := r.limits()
-	var addresses policy.Addresses
-	var err8 error
-	if r.Addresses != nil {
-		addresses, err8 = policy.ParseAddresses(*r.Addresses)
-	}
-	var origin credential.Digest
-	var err9 error
-	if r.Origin != nil {
-		origin, err9 = unpackDigest(r.Origin)
-	}
-	return keys.Credential{
-		Digest: digest, ID: r.ID, Kind: kind, UserID: r.User, AppID: r.App,
-		Description: r.Description, Scopes: r.Scopes, Endpoints: endpoints,
-		Disabled: r.Disabled, CreatedAt: created, ModifiedAt: modified,
-		CreatedBy: r.CreatedBy, ExpiresAt: expires, Version: r.Version, Seq: r.Seq,
-		Idle: time.Duration(r.Idle), Address: r.Address, RotatedFrom: r.RotatedFrom, RotatedTo: r.RotatedTo,
-		UserAgent: r.UserAgent, Plan: r.Plan, Limits: limits, Addresses: addresses, Resources: r.Resources, Origin: origin,
-	}, errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9)
-}
-
-func (r credentialRecord) limits() (l policy.Limits, err error) {
-	l.Concurrent = r.Concurrent
-	if r.Rate != "" {
-		if l.Rate, err = policy.ParseRate(r.Rate); err != nil {
-			return l, err
-		}
-	}
-	if r.Quota != "" {
-		if l.Quota, err = policy.ParseQuota(r.Quota); err != nil {
-			return l, err
-		}
-	}
-	return l, l.Check()
-}
-
 type collaboratorRecord struct {
 	Owner        string   `cbor:"1,keyasint"`
 	App          string   `cbor:"2,keyasint"`
@@ -271,59 +173,6 @@ func (r tombstoneRecord) unpack() (keys.Tombstone, error) {
 	digest, err1 := unpackDigest(r.Digest)
 	at, err2 := r.At.time()
 	return keys.Tombstone{Digest: digest, ID: r.ID, UserID: r.User, CreatedBy: r.By, At: at, Reason: r.Reason}, errors.Join(err1, err2)
-}
-
-type auditRecord struct {
-	Seq          uint64 `cbor:"1,keyasint"`
-	At           *stamp `cbor:"2,keyasint"`
-	Actor        string `cbor:"3,keyasint,omitempty"`
-	ActorUser    string `cbor:"4,keyasint,omitempty"`
-	Address      string `cbor:"5,keyasint,omitempty"`
-	Action       string `cbor:"6,keyasint"`
-	User         string `cbor:"7,keyasint,omitempty"`
-	App          string `cbor:"8,keyasint,omitempty"`
-	Key          string `cbor:"9,keyasint,omitempty"`
-	Collaborator string `cbor:"10,keyasint,omitempty"`
-	Before       []byte `cbor:"11,keyasint,omitempty"`
-	After        []byte `cbor:"12,keyasint,omitempty"`
-	Previous     []byte `cbor:"13,keyasint"`
-	Hash         []byte `cbor:"14,keyasint"`
-}
-
-func packAuditEntry(e keys.AuditEntry) auditRecord {
-	return auditRecord{
-		Seq: e.Seq, At: packTime(e.At), Actor: e.ActorID, ActorUser: e.ActorUserID, Address: e.Address,
-		Action: e.Action, User: e.UserID, App: e.AppID, Key: e.KeyID, Collaborator: e.CollaboratorID,
-		Before: e.Before, After: e.After, Previous: e.Previous[:], Hash: e.Hash[:],
-	}
-}
-
-func (r auditRecord) unpack() (keys.AuditEntry, error) {
-	at, err1 := r.At.time()
-	previous, err2 := unpackDigest(r.Previous)
-	hash, err3 := unpackDigest(r.Hash)
-	return keys.AuditEntry{
-		Seq: r.Seq, At: at, ActorID: r.Actor, ActorUserID: r.ActorUser, Address: r.Address, Action: r.Action,
-		Subject: keys.Subject{UserID: r.User, AppID: r.App, KeyID: r.Key, CollaboratorID: r.Collaborator},
-		Before:  r.Before, After: r.After, Previous: previous, Hash: hash,
-	}, errors.Join(err1, err2, err3)
-}
-
-type auditHeadRecord struct {
-	First  uint64 `cbor:"1,keyasint"`
-	Anchor []byte `cbor:"2,keyasint"`
-	Last   uint64 `cbor:"3,keyasint"`
-	Hash   []byte `cbor:"4,keyasint"`
-}
-
-func packAuditHead(h keys.AuditHead) auditHeadRecord {
-	return auditHeadRecord{First: h.First, Anchor: h.Anchor[:], Last: h.Last, Hash: h.Hash[:]}
-}
-
-func (r auditHeadRecord) unpack() (keys.AuditHead, error) {
-	anchor, err1 := unpackDigest(r.Anchor)
-	hash, err2 := unpackDigest(r.Hash)
-	return keys.AuditHead{First: r.First, Anchor: anchor, Last: r.Last, Hash: hash}, errors.Join(err1, err2)
 }
 
 // usageRecord contains the digest, because every record contains its own key.
