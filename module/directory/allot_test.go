@@ -25,6 +25,25 @@ func newNodes(t *testing.T, n int, limit string) ([]*limited, *quotas) {
 	return nodes, shared
 }
 
+// useUp sends requests of the key one until three are refused, and counts those that
+// are allowed.
+func (l *limited) useUp(allowed *atomic.Int64) {
+	for refused := 0; refused < 3; {
+		var c directory.Charge
+		e, err := l.Charge(l.t.Context(), &c, l.entry("one"), 1)
+		switch {
+		case err != nil:
+			l.t.Error(err)
+			return
+		case e.Kind != 0:
+			refused++
+		default:
+			allowed.Add(1)
+			c.Release()
+		}
+	}
+}
+
 func (q *quotas) total() (n int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -55,22 +74,7 @@ func TestSharedQuota(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, l := range nodes {
 		for range 4 {
-			wg.Go(func() {
-				for refused := 0; refused < 3; {
-					var c directory.Charge
-					e, err := l.Charge(t.Context(), &c, l.entry("one"), 1)
-					switch {
-					case err != nil:
-						t.Error(err)
-						return
-					case e.Kind != 0:
-						refused++
-					default:
-						allowed.Add(1)
-						c.Release()
-					}
-				}
-			})
+			wg.Go(func() { l.useUp(&allowed) })
 		}
 	}
 	wg.Wait()
@@ -186,20 +190,7 @@ func TestGiveBackWhileInUse(t *testing.T) {
 		ended := make(chan struct{})
 		wg.Go(func() {
 			defer close(ended)
-			for refused := 0; refused < 3; {
-				var c directory.Charge
-				e, err := l.Charge(t.Context(), &c, l.entry("one"), 1)
-				switch {
-				case err != nil:
-					t.Error(err)
-					return
-				case e.Kind != 0:
-					refused++
-				default:
-					allowed.Add(1)
-					c.Release()
-				}
-			}
+			l.useUp(&allowed)
 		})
 		wg.Go(func() {
 			for {
