@@ -41,7 +41,7 @@ type Facts interface {
 	// the zero Addr, which is in no list.
 	Address() netip.Addr
 	// Beyond returns the name of a resource that the request may address beyond
-	// these values, or an empty string if there is none.
+	// these values. It returns an empty string if the values permit the request.
 	Beyond(policy.Values) (resource string)
 }
 

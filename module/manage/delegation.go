@@ -65,8 +65,8 @@ func (r *request) delegableBounds(element string, c *keys.Credential) error {
 	return nil
 }
 
-// withinLimits reports whether each limit of bound is met by a key's own limits or by
-// its plan. plan is nil if the key has none.
+// withinLimits reports whether a key's own limits or its plan meet each limit of
+// bound. For a key without a plan, plan is nil.
 func withinLimits(bound, own policy.Limits, plan *policy.Plan) bool {
 	for _, one := range []policy.Limits{{Rate: bound.Rate}, {Quota: bound.Quota}, {Concurrent: bound.Concurrent}} {
 		if !own.Within(one) && (plan == nil || !plan.Limits.Within(one)) {

@@ -226,7 +226,7 @@ func TestExplainAddresses(t *testing.T) {
 		{"any", key(), "192.0.2.7", manage.OutcomeAllowed, "the request comes from 192.0.2.7"},
 		{"unknown", key("192.0.2.0/24", "2001:db8::/32"), "", manage.OutcomeAllowed, "may be used from 192.0.2.0/24, 2001:db8::/32, and the address of the request isn't known here"},
 		{"among them", key("192.0.2.0/24"), "192.0.2.7", manage.OutcomeAllowed, "may be used from 192.0.2.0/24"},
-		{"among them, as IPv6", key("192.0.2.0/24"), "::ffff:192.0.2.7", manage.OutcomeAllowed, "may be used from 192.0.2.0/24"},
+		{"an allowed address in IPv6 form", key("192.0.2.0/24"), "::ffff:192.0.2.7", manage.OutcomeAllowed, "may be used from 192.0.2.0/24"},
 		{"elsewhere", key("192.0.2.0/24"), "198.51.100.7", manage.OutcomeRefused, "the request comes from 198.51.100.7"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -164,8 +164,8 @@ func TestMistakesInBounds(t *testing.T) {
 	}
 }
 
-// The fields are folded unless something is set, and there are none for plans and
-// resources that the configuration doesn't have, except those of the key.
+// The fields are folded unless something is set. The form has fields only for the
+// plans and resources of the configuration and of the key.
 func TestFieldsOfBounds(t *testing.T) {
 	const folded, open = `<details class="card" id="limits">`, `<details class="card" id="limits" open>`
 	s := newTestPortal(t)
